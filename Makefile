@@ -1,0 +1,57 @@
+# `make demo` and `make test` need Python 3.11 or later and nothing else; both build .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Every CPython from 3.11 up that is found, for `make test-pythons`.
+PYTHONS ?= $(shell for version in 3.11 3.12 3.13 3.14; do \
+	command -v python$$version || ls -d $(HOME)/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -n 1; done)
+
+.PHONY: demo test check lint types layers test-pythons test-system clean
+
+demo: .venv/demo.stamp
+	$(BIN)/python examples/quickstart.py
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: lint types layers test
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/dev.stamp
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/pyright --verifytypes abeja_registry --ignoreexternal
+
+layers: .venv/dev.stamp
+	$(BIN)/lint-imports
+
+# The tests alone, in an environment of its own for each Python.
+test-pythons:
+	@set -e; for python in $(PYTHONS); do \
+		venv=.venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		echo "== $$venv"; \
+		test -d $$venv || $$python -m venv $$venv; \
+		$$venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'; \
+		$$venv/bin/python -m pip install --quiet --editable '.[sandbox]' --group test; \
+		$$venv/bin/python -m pytest --quiet; \
+	done
+
+clean:
+	rm -rf .venv .venv-* .coverage
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox]'
+	touch $@
+
+# Dependency groups want a pip newer than the one that Python 3.11 brings.
+.venv/dev.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[sandbox]' --group dev
+	touch $@ .venv/demo.stamp
