@@ -1,0 +1,412 @@
+"""Settings: what there is to set, where each is looked for, and in which order.
+
+A source is a table of the settings that it holds, each with its place, so that an error can name
+the argument, the variable or the file's key at fault. The first source that holds one wins.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import urllib.request
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ._operations import segment
+from .exceptions import ConfigurationError
+
+DEFAULT_BASE_URL = "https://api.abeja.io"
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_MAX_RETRY_COUNT = 5
+# Seconds, some 11 days: a socket's time-out has to fit into 31 bits of milliseconds.
+LONGEST_TIMEOUT = 1_000_000
+
+_CLI_FILE = "~/.abeja/config"
+
+_ENVIRONMENT = {
+    "auth_token": "PLATFORM_AUTH_TOKEN",
+    "user_id": "ABEJA_PLATFORM_USER_ID",
+    "personal_access_token": "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN",
+    "datasource_id": "ABEJA_PLATFORM_DATASOURCE_ID",
+    "datasource_secret": "ABEJA_PLATFORM_DATASOURCE_SECRET",
+    "organization_id": "ABEJA_ORGANIZATION_ID",
+    "base_url": "ABEJA_API_URL",
+    "timeout": "ABEJA_SDK_CONNECTION_TIMEOUT",
+    "max_retry_count": "ABEJA_SDK_MAX_RETRY_COUNT",
+}
+# These count only where all three are set, as an identity of the platform's command line.
+_CLI_ENVIRONMENT = {
+    "user_id": "ABEJA_CLI_USER",
+    "personal_access_token": "ABEJA_CLI_TOKEN",
+    "organization_id": "ABEJA_CLI_ORGANIZATION",
+}
+_CLI_KEYS = {
+    "user_id": "abeja-platform-user",
+    "personal_access_token": "personal-access-token",
+    "organization_id": "organization-name",
+    "base_url": "abeja-api-url",
+}
+# requests reads the first two, and deployments of abeja-sdk set them; httpx reads the others.
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+_Source = dict[str, tuple[Any, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A bearer token of the platform.
+
+    Args:
+        auth_token: The token, without the word Bearer.
+
+    Raises:
+        ConfigurationError: A part holds what no header can; the message does not show it.
+    """
+
+    auth_token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _header_text(self.auth_token, "auth_token")
+
+    @property
+    def _authorization(self) -> str:
+        return f"Bearer {self.auth_token}"
+
+
+@dataclass(frozen=True, slots=True)
+class UserCredential:
+    """A user and one of their personal access tokens.
+
+    Args:
+        user_id: The user's id, with or without its prefix `user-`.
+        personal_access_token: The token.
+
+    Raises:
+        ConfigurationError: A part holds what no header can; the message does not show it.
+    """
+
+    user_id: str
+    personal_access_token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _header_text(self.user_id, "user_id")
+        _header_text(self.personal_access_token, "personal_access_token")
+
+    @property
+    def _authorization(self) -> str:
+        return _basic("user-", self.user_id, self.personal_access_token)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasourceCredential:
+    """A datasource and its secret.
+
+    Args:
+        datasource_id: The datasource's id, with or without its prefix `datasource-`.
+        datasource_secret: The secret.
+
+    Raises:
+        ConfigurationError: A part holds what no header can; the message does not show it.
+    """
+
+    datasource_id: str
+    datasource_secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _header_text(self.datasource_id, "datasource_id")
+        _header_text(self.datasource_secret, "datasource_secret")
+
+    @property
+    def _authorization(self) -> str:
+        return _basic("datasource-", self.datasource_id, self.datasource_secret)
+
+
+Credential = BearerToken | UserCredential | DatasourceCredential | Mapping[str, str]
+
+_Kind = type[BearerToken] | type[UserCredential] | type[DatasourceCredential]
+
+# In the order in which one source is searched.
+_KINDS: Mapping[_Kind, tuple[str, ...]] = {
+    BearerToken: ("auth_token",),
+    UserCredential: ("user_id", "personal_access_token"),
+    DatasourceCredential: ("datasource_id", "datasource_secret"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a client was told, found and checked.
+
+    Attributes:
+        base_url: Where the API is, without a slash at its end.
+        authorization: The value of the Authorization header; None sends none.
+        timeout: Seconds for each connect, read and write.
+        max_retry_count: Replays of a call at the most.
+        organization_id: The organization of a typed client; empty for a raw one.
+        proxy: The URL of the proxy that the environment names for the base URL.
+        ca_bundle: A file or a folder of CA certificates that the environment names.
+    """
+
+    base_url: str
+    authorization: str | None = field(repr=False)
+    timeout: float
+    max_retry_count: int
+    organization_id: str
+    proxy: str | None = field(repr=False)
+    ca_bundle: str | None
+
+    def but(self, *, organization_id: str | None, timeout: float | None) -> Settings:
+        """Return settings that differ in what is given."""
+        changed: dict[str, Any] = {}
+        if organization_id is not None:
+            changed["organization_id"] = _organization_id(organization_id, "organization_id")
+        if timeout is not None:
+            changed["timeout"] = _timeout(timeout, "timeout")
+        return replace(self, **changed)
+
+
+def raw_settings(*, credential: Credential | None, **arguments: Any) -> Settings:
+    """Return a raw client's settings: from its arguments, then from the environment.
+
+    No credential is none to send, and an incomplete one too, with a warning: existing code
+    expects that.
+    """
+    sources = [_arguments(arguments), *_environment()]
+    return _settings(sources, _authorization(credential, sources, strict=False), "")
+
+
+def typed_settings(
+    *, credential: Credential | None, profile: str | None, **arguments: Any
+) -> Settings:
+    """Return a typed client's settings: from its arguments, the environment, the CLI's file.
+
+    A profile is an argument: named, it goes before the environment.
+
+    Raises:
+        ConfigurationError: A value is bad, a credential incomplete, or there is no organization
+            or no credential at all: then it says where it looked.
+    """
+    sources = [_arguments(arguments), *_environment()]
+    if profile is not None:
+        sources.insert(1, _cli_file(profile))
+    elif credential is None or not all(map(sources[0].get, ("organization_id", "base_url"))):
+        sources.append(_cli_file(None))
+    authorization = _authorization(credential, sources, strict=True)
+    if authorization is None and credential is None:
+        raise ConfigurationError(
+            "no credential: neither as the argument credential (an empty dict is none on purpose)"
+            f" nor in {', '.join(list(_ENVIRONMENT.values())[:5])},"
+            f" nor in {', '.join(_CLI_ENVIRONMENT.values())} (these three together),"
+            f" nor as {_CLI_KEYS['user_id']} and {_CLI_KEYS['personal_access_token']}"
+            f" in {_CLI_FILE}"
+        )
+    found = _first(sources, "organization_id")
+    if found is None:
+        raise ConfigurationError(
+            "no organization: neither as the argument organization_id"
+            f" nor in {_ENVIRONMENT['organization_id']},"
+            f" nor in {', '.join(_CLI_ENVIRONMENT.values())} (these three together),"
+            f" nor as {_CLI_KEYS['organization_id']} in {_CLI_FILE}"
+        )
+    return _settings(sources, authorization, _organization_id(*found))
+
+
+def _settings(sources: list[_Source], authorization: str | None, organization_id: str) -> Settings:
+    base_url = _base_url(*(_first(sources, "base_url") or (DEFAULT_BASE_URL, "base_url")))
+    return Settings(
+        base_url=base_url,
+        authorization=authorization,
+        timeout=_timeout(*(_first(sources, "timeout") or (DEFAULT_TIMEOUT, "timeout"))),
+        max_retry_count=_max_retry_count(
+            *(_first(sources, "max_retry_count") or (DEFAULT_MAX_RETRY_COUNT, "max_retry_count"))
+        ),
+        organization_id=organization_id,
+        proxy=_proxy(httpx.URL(base_url)),
+        ca_bundle=next((os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)), None),
+    )
+
+
+# -- sources --------------------------------------------------------------------------------------
+
+
+def _first(sources: list[_Source], setting: str) -> tuple[Any, str] | None:
+    return next((source[setting] for source in sources if setting in source), None)
+
+
+def _arguments(arguments: Mapping[str, Any]) -> _Source:
+    return {name: (value, name) for name, value in arguments.items() if value is not None}
+
+
+def _environment() -> list[_Source]:
+    cli = _found(os.environ, _CLI_ENVIRONMENT)
+    complete = len(cli) == len(_CLI_ENVIRONMENT)
+    return [_found(os.environ, _ENVIRONMENT), cli if complete else {}]
+
+
+def _cli_file(profile: str | None) -> _Source:
+    try:
+        text = (Path.home() / ".abeja" / "config").read_bytes()
+    except (FileNotFoundError, RuntimeError):  # the latter where there is no home
+        if profile is not None:
+            raise ConfigurationError(
+                f"profile {profile!r} cannot be used: there is no {_CLI_FILE}"
+            ) from None
+        return {}
+    except OSError as error:
+        raise ConfigurationError(f"{_CLI_FILE} cannot be read: {error.strerror}") from None
+    try:
+        entry = json.loads(text)
+    except ValueError:  # it holds the file's text, secrets and all: raised from outside
+        entry = None
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"{_CLI_FILE} is no JSON object")
+    wanted = profile if profile is not None else entry.get("active-configuration-name")
+    if wanted:
+        entry = _named(entry.get("configurations"), wanted)
+    of = f" of {wanted!r}" if wanted else ""
+    return _found(entry, _CLI_KEYS, place=f"{{}}{of} in {_CLI_FILE}")
+
+
+def _named(configurations: Any, wanted: Any) -> Mapping[str, Any]:
+    entries = configurations if isinstance(configurations, list) else []
+    names = []
+    for entry in entries:
+        if isinstance(entry, dict):
+            if entry.get("configuration-name") == wanted:
+                return entry
+            names.append(entry.get("configuration-name"))
+    raise ConfigurationError(f"{_CLI_FILE} has no configuration {wanted!r}, but these: {names}")
+
+
+def _found(values: Mapping[str, Any], names: Mapping[str, str], place: str = "{}") -> _Source:
+    return {
+        setting: (values[name], place.format(name))
+        for setting, name in names.items()
+        if values.get(name)
+    }
+
+
+def _authorization(
+    credential: Credential | None, sources: list[_Source], *, strict: bool
+) -> str | None:
+    """Return the Authorization header of the credential found first, or None."""
+    if isinstance(credential, BearerToken | UserCredential | DatasourceCredential):
+        return credential._authorization
+    if credential is not None:
+        if not isinstance(credential, Mapping):
+            raise ConfigurationError(
+                "credential must be a BearerToken, a UserCredential, a DatasourceCredential"
+                f" or a dict, not a {type(credential).__name__}"
+            )
+        keys = {key: key for keys in _KINDS.values() for key in keys}
+        sources = [_found(credential, keys, place="credential[{!r}]")]
+        if credential and not sources[0]:
+            _incomplete(f"credential has a value for none of {', '.join(keys)}", strict=strict)
+    for source in sources:
+        for kind, parts in _KINDS.items():
+            if all(part in source for part in parts):
+                found = kind(*(_header_text(*source[part]) for part in parts))
+                return found._authorization
+        for parts in _KINDS.values():
+            for part in parts:
+                if part in source:
+                    others = " and ".join(other for other in parts if other != part)
+                    _incomplete(f"{source[part][1]} is there without its {others}", strict=strict)
+    return None
+
+
+def _incomplete(what: str, *, strict: bool) -> None:
+    if strict:
+        raise ConfigurationError(f"the credential is incomplete: {what}")
+    # From here over _authorization, raw_settings and the client's __init__ to its caller.
+    warnings.warn(f"no credential is sent, as it is incomplete: {what}", stacklevel=5)
+
+
+def _proxy(base_url: httpx.URL) -> str | None:
+    proxies = urllib.request.getproxies()
+    proxy: str | None = proxies.get(base_url.scheme) or proxies.get("all")
+    if not proxy or urllib.request.proxy_bypass(base_url.netloc.decode("ascii")):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        scheme = httpx.Proxy(proxy).url.scheme
+    except (ValueError, httpx.InvalidURL):
+        scheme = ""
+    if not scheme or (scheme.startswith("socks") and not find_spec("socksio")):
+        # Not shown: it may hold a password.
+        raise ConfigurationError(
+            "the proxy that the environment names for the base URL cannot be used: it must be"
+            " an http or https URL, or with the package httpx[socks] a socks5 one"
+        )
+    return proxy
+
+
+# -- checks: a value and its place in, the value as it is used out --------------------------------
+
+
+def _header_text(value: Any, place: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"{place} must be a string that is not empty")
+    # The HTTP library would show a value that it cannot send, secret and all.
+    if not (value.isascii() and value.isprintable()) or value != value.strip():
+        raise ConfigurationError(
+            f"{place} must be of printable ASCII characters, without a space at either end"
+        )
+    return value
+
+
+def _basic(prefix: str, user: str, secret: str) -> str:
+    user = user if user.startswith(prefix) else prefix + user
+    return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
+
+
+def _organization_id(value: Any, place: str) -> str:
+    try:
+        segment(place, value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(str(error)) from None
+    return str(value)
+
+
+def _base_url(value: Any, place: str) -> str:
+    try:
+        url = httpx.URL(value)
+    except (TypeError, httpx.InvalidURL):
+        url = httpx.URL()
+    if url.userinfo:
+        raise ConfigurationError(
+            f"{place} must hold no user name or password: pass them as credential"
+        )
+    if "?" in str(value) or "#" in str(value):
+        raise ConfigurationError(f"{place} must hold no query and no fragment")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigurationError(f"{place} must be an http or https URL with a host, not {value!r}")
+    return str(url).rstrip("/")
+
+
+def _timeout(value: Any, place: str) -> float:
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise ConfigurationError(
+            f"{place} must be seconds, above 0 and at most {LONGEST_TIMEOUT}, not {value!r}"
+        )
+    return seconds
+
+
+def _max_retry_count(value: Any, place: str) -> int:
+    text = str(value)
+    whole = isinstance(value, int | str) and text.isascii() and text.isdigit()
+    if not whole:
+        raise ConfigurationError(f"{place} must be a whole number from 0, not {value!r}")
+    return int(text)

@@ -1,0 +1,94 @@
+"""A client handed in: the other door to the network. Its pool, proxies, TLS are its owner's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ._answers import Outcome
+from ._wire import Request, aread, failure, families, read
+from .exceptions import ConfigurationError
+
+# What its owner set up for other calls (auth, following redirects) is not for ours.
+_SEND: Mapping[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
+
+
+class HttpClient(Protocol):
+    """What a client takes as `http_client`: an `httpx.Client` or an `httpx2.Client`."""
+
+    @property
+    def is_closed(self) -> bool: ...
+    def build_request(self, method: str, url: str) -> object: ...
+    def close(self) -> None: ...
+
+
+class AsyncHttpClient(Protocol):
+    """What an async client takes as `http_client`: an `AsyncClient` of httpx or httpx2."""
+
+    @property
+    def is_closed(self) -> bool: ...
+    def build_request(self, method: str, url: str) -> object: ...
+    async def aclose(self) -> None: ...
+
+
+class _HandedIn:
+    """What both kinds share: whose client it is, and whether it can still be used."""
+
+    _kind: str
+
+    def __init__(self, client: object) -> None:
+        if not isinstance(client, tuple(getattr(family, self._kind) for family in families())):
+            raise ConfigurationError(
+                f"http_client must be an httpx.{self._kind} or an httpx2.{self._kind},"
+                f" not a {type(client).__module__}.{type(client).__qualname__}"
+            )
+        # Any: httpx2 may not be installed, so no checker can be told of it.
+        self._client: Any = client
+        self._given_up = False
+
+    @property
+    def closed(self) -> bool:
+        return self._given_up or bool(self._client.is_closed)
+
+    def _built(self, request: Request) -> Any:
+        return self._client.build_request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.body,
+            timeout=request.timeout,
+        )
+
+
+class HandedInClient(_HandedIn):
+    """A client handed in, for threads."""
+
+    _kind = "Client"
+
+    def send(self, request: Request) -> Outcome:
+        """Send a request through the client, and return what came."""
+        try:
+            return read(self._client.send(self._built(request), **_SEND))
+        except Exception as error:
+            return failure(error)
+
+    def close(self) -> None:
+        """Use the client no more; closing it is its owner's."""
+        self._given_up = True
+
+
+class HandedInAsyncClient(_HandedIn):
+    """A client handed in, for the tasks of an event loop."""
+
+    _kind = "AsyncClient"
+
+    async def send(self, request: Request) -> Outcome:
+        """As `HandedInClient.send`, awaited."""
+        try:
+            return await aread(await self._client.send(self._built(request), **_SEND))
+        except Exception as error:
+            return failure(error)
+
+    async def aclose(self) -> None:
+        """As `HandedInClient.close`."""
+        self._given_up = True

@@ -1,0 +1,114 @@
+"""The API's five endpoints, each written once: checked arguments in, what to send out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of the API, ready to send.
+
+    Attributes:
+        name: The raw client's name of it, used in logs and messages.
+        method: The HTTP method.
+        target: The path below the base URL, with the query where there is one.
+        subject: The name or the id of what is asked for, used in messages.
+        body: The JSON body, or None.
+        replayable: Whether sending it twice does no more than sending it once.
+    """
+
+    name: str
+    method: str
+    target: str
+    subject: str
+    body: bytes | None = None
+    replayable: bool = True
+
+    @property
+    def changes(self) -> bool:
+        """Whether carrying it out changes what the registry holds."""
+        return self.method != "GET"
+
+
+def create_repository(
+    organization_id: object, name: object, description: object = None
+) -> Operation:
+    """POST /organizations/{organization_id}/registry/repositories."""
+    body = {"name": _text("name", name)}
+    if description is not None:
+        body["description"] = _text("description", description)
+    return Operation(
+        "create_repository",
+        "POST",
+        _repositories(organization_id),
+        subject=body["name"],
+        body=json.dumps(body, separators=(",", ":")).encode(),
+        replayable=False,
+    )
+
+
+def delete_repository(organization_id: object, repository_id: object) -> Operation:
+    """DELETE /organizations/{organization_id}/registry/repositories/{repository_id}."""
+    target = _repository(organization_id, repository_id)
+    return Operation("delete_repository", "DELETE", target, subject=str(repository_id))
+
+
+def get_repositories(
+    organization_id: object, limit: object = None, offset: object = None
+) -> Operation:
+    """GET /organizations/{organization_id}/registry/repositories."""
+    target = _repositories(organization_id) + _window(limit, offset)
+    return Operation("get_repositories", "GET", target, subject=str(organization_id))
+
+
+def get_repository(organization_id: object, repository_id: object) -> Operation:
+    """GET /organizations/{organization_id}/registry/repositories/{repository_id}."""
+    target = _repository(organization_id, repository_id)
+    return Operation("get_repository", "GET", target, subject=str(repository_id))
+
+
+def get_repository_tags(
+    organization_id: object, repository_id: object, limit: object = None, offset: object = None
+) -> Operation:
+    """GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags."""
+    target = _repository(organization_id, repository_id) + "/tags" + _window(limit, offset)
+    return Operation("get_repository_tags", "GET", target, subject=str(repository_id))
+
+
+def segment(name: str, value: object) -> str:
+    """Return an id as one percent-encoded path segment.
+
+    Raises:
+        TypeError: It is neither a string nor an integer.
+        ValueError: It is empty, a dot segment, or holds a character that does not print.
+    """
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a string, not {value!r}")
+    text = str(value)
+    # quote() leaves dots alone, and the HTTP library collapses a segment of them.
+    if text in ("", ".", "..") or not text.isprintable():
+        raise ValueError(f"{name} must be an id of printable characters, not {text!r}")
+    return quote(text, safe="")
+
+
+def _repositories(organization_id: object) -> str:
+    return f"/organizations/{segment('organization_id', organization_id)}/registry/repositories"
+
+
+def _repository(organization_id: object, repository_id: object) -> str:
+    return f"{_repositories(organization_id)}/{segment('repository_id', repository_id)}"
+
+
+def _window(limit: object, offset: object) -> str:
+    given = {"limit": limit, "offset": offset}
+    query = urlencode({name: value for name, value in given.items() if value is not None})
+    return f"?{query}" if query else ""
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {value!r}")
+    return value

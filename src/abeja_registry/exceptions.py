@@ -1,0 +1,203 @@
+"""What can go wrong, as classes to catch.
+
+::
+
+    abeja_registry.Error
+     +-- ConfigurationError        a setting is missing or cannot be meant
+     +-- HttpError                 the API answered, and the answer is not a success
+     |    +-- BadRequest           400
+     |    +-- Unauthorized         401
+     |    +-- Forbidden            403
+     |    +-- NotFound             404
+     |    +-- MethodNotAllowed     405
+     |    +-- Conflict             409
+     |    +-- TooManyRequests      429
+     |    +-- InternalServerError  500
+     +-- TransportError            no usable answer came
+     |    +-- Timeout              ... in the time allowed
+     |    +-- OutcomeUnknown       ... to a create that was sent: it may have happened
+     +-- InvalidResponse           a success that is not what the API promises
+     +-- PaginationError           a list's pages contradict each other
+
+An answer with a status not listed is an `HttpError` itself. All of them pickle and copy; none
+holds a credential, nor an exception of the HTTP library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class Error(Exception):
+    """Everything that this package raises about the API, the network or its settings.
+
+    Attributes:
+        outcome_unknown: True where a create or a delete may or may not have been carried out.
+    """
+
+    outcome_unknown: bool = False
+
+
+class ConfigurationError(Error, ValueError):
+    """A setting is missing or cannot be meant; the message names where it came from."""
+
+
+class HttpError(Error):
+    """The API answered with a status that is not a success.
+
+    Args:
+        error: The API's short name of the error, or the status's reason phrase.
+        error_description: The API's sentence about it, or the beginning of the body's text.
+        error_detail: Whatever more the API said, as it said it.
+        status_code: The answer's HTTP status.
+        url: The whole URL that was asked, with its query.
+        method: The HTTP method of the request.
+        headers: The answer's headers, with lower-case names.
+        request_id: The API's id of the request, to quote to its support.
+        outcome_unknown: Whether the request may have been carried out all the same.
+    """
+
+    def __init__(
+        self,
+        error: str,
+        error_description: str,
+        error_detail: object = None,
+        status_code: int | None = None,
+        url: str | None = None,
+        *,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        outcome_unknown: bool = False,
+    ) -> None:
+        # BaseException.args is what unpickling and copying construct from.
+        super().__init__(error, error_description, error_detail, status_code, url)
+        self.error = error
+        self.error_description = error_description
+        self.error_detail = error_detail
+        self.status_code = status_code
+        self.url = url
+        self.method = method
+        self.headers: dict[str, str] = dict(headers or {})
+        self.request_id = request_id
+        self.outcome_unknown = outcome_unknown
+
+    def __str__(self) -> str:
+        """Return the one-line form that code and log searches written for abeja-sdk know."""
+        text = f'<{type(self).__name__} "{self.error}": {self.error_description}'
+        if self.status_code and self.url:
+            text += f" ({self.status_code} from {self.url})"
+        if self.error_detail:
+            text += f", {self.error_detail}"
+        return text + ">"
+
+    __repr__ = __str__
+
+    def _asdict(self) -> dict[str, Any]:
+        """Return error and error_description, and of detail, status and URL what is there."""
+        optional = {
+            "error_detail": self.error_detail,
+            "status_code": self.status_code,
+            "url": self.url,
+        }
+        said = {"error": self.error, "error_description": self.error_description}
+        return said | {name: value for name, value in optional.items() if value}
+
+
+class BadRequest(HttpError):
+    """400: the API refused what was sent."""
+
+
+class Unauthorized(HttpError):
+    """401: no credential was sent, or one that the API does not take."""
+
+
+class Forbidden(HttpError):
+    """403: the credential may not do this, or not in this organization."""
+
+
+class NotFound(HttpError):
+    """404: there is no such repository."""
+
+
+class MethodNotAllowed(HttpError):
+    """405: the path does not take this method; usually a wrong base URL."""
+
+
+class Conflict(HttpError):
+    """409: the request contradicts what is there, such as a name that is taken."""
+
+
+class TooManyRequests(HttpError):
+    """429: the API asks for fewer requests."""
+
+
+class InternalServerError(HttpError):
+    """500: the API failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a call that did not bring a usable answer.
+
+    Attributes:
+        cause: The class and the text of what the HTTP library met, or a status.
+    """
+
+    cause: str
+
+
+class TransportError(Error):
+    """No usable answer came: no connection, a connection lost, a body cut short.
+
+    Args:
+        message: What was asked and what went wrong.
+        method: The HTTP method of the request.
+        url: The whole URL that was asked, with its query.
+        history: The attempts made, oldest first.
+        outcome_unknown: Whether the request may have been carried out all the same.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str | None = None,
+        url: str | None = None,
+        history: tuple[Attempt, ...] = (),
+        outcome_unknown: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.url = url
+        self.history = history
+        self.outcome_unknown = outcome_unknown
+
+
+class Timeout(TransportError):
+    """No usable answer came in the time allowed."""
+
+
+class OutcomeUnknown(TransportError):
+    """A create was sent and no answer came: the repository may or may not exist now."""
+
+
+class InvalidResponse(Error):
+    """The API answered with a success that is not what its reference promises.
+
+    Args:
+        message: What was promised and what came, naming the field where there is one.
+        body: The answer: its JSON value, or the beginning of its text where it is no JSON.
+        outcome_unknown: Whether the request may have been carried out all the same.
+    """
+
+    def __init__(self, message: str, *, body: object = None, outcome_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.body = body
+        self.outcome_unknown = outcome_unknown
+
+
+class PaginationError(Error):
+    """A list's pages contradict each other, so that walking on could skip or repeat."""

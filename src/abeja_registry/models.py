@@ -1,0 +1,169 @@
+"""What the API's rows say, as frozen values.
+
+Every model keeps the fields that it does not know (`model_extra`), compares by value, and
+takes ids as strings though the API sends some of them as numbers.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from .exceptions import Error, InvalidResponse
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _in_utc_unless_told(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+Id = Annotated[str, Field(coerce_numbers_to_str=True)]
+Time = Annotated[datetime, AfterValidator(_in_utc_unless_told)]
+
+
+class Model(BaseModel):
+    """A frozen value that keeps what it does not know."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow")
+
+
+class Creator(Model):
+    """The user who created a repository or a tag.
+
+    Attributes:
+        id: The user's id.
+        email: The e-mail address.
+        role: The role in the organization, such as `admin`.
+        is_registered: Whether the user has finished registering.
+        display_name: The name to show, if the user gave one.
+        created_at: When the user was created.
+        updated_at: When the user was last changed.
+    """
+
+    id: Id
+    email: str
+    role: str
+    is_registered: bool
+    display_name: str | None = None
+    created_at: Time
+    updated_at: Time
+
+
+class Tag(Model):
+    """A name in a repository, and the image that it points to.
+
+    Attributes:
+        id: The tag's id.
+        name: The tag's name, such as `1.0.0`.
+        digest: The digest of the image's manifest, `sha256:…`.
+        size: The image's size in bytes.
+        media_type: The media type of the image's manifest.
+        creator: Who pushed it.
+        created_at: When the tag was first pushed.
+        updated_at: When it was last pushed.
+    """
+
+    id: Id
+    name: str
+    digest: str
+    size: int
+    media_type: str
+    creator: Creator
+    created_at: Time
+    updated_at: Time
+
+
+class Bound(Model):
+    """A model that remembers what it was read through.
+
+    The bond stands in a slot, and so outside equality, hash, repr, dumps and pickles.
+    """
+
+    __slots__ = ("_origin",)
+
+    def _bind(self, origin: object) -> None:
+        object.__setattr__(self, "_origin", origin)
+
+    def _bound(self, instead: str) -> Any:
+        origin = getattr(self, "_origin", None)
+        if origin is None:
+            raise Error(
+                f"this {type(self).__name__} is not bound to a client,"
+                f" as one that was unpickled or built by hand: {instead}"
+            )
+        return origin
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        copied._bind(getattr(self, "_origin", None))
+        return copied
+
+
+class RepositoryFields(Bound):
+    """What the API says of a Docker repository.
+
+    Attributes:
+        id: The repository's id.
+        organization_id: The id of the organization that it belongs to.
+        name: The repository's name.
+        description: What it is for, if it was said.
+        tags: The tags that came along; None in a list, which leaves them out.
+            `iter_tags()` has them all.
+        creator: Who created it.
+        created_at: When it was created.
+        updated_at: When it was last changed.
+    """
+
+    id: Id
+    organization_id: Id
+    name: str
+    description: str | None = None
+    tags: tuple[Tag, ...] | None = None
+    creator: Creator
+    created_at: Time
+    updated_at: Time
+
+
+class PageFields(Bound):
+    """What the API says of a page beside its items.
+
+    Attributes:
+        offset: How many items stand before the page.
+        limit: How many items it may hold at the most: what the API applied, not what was asked.
+        has_next: Whether more items follow.
+        organization_id: The id of the organization.
+        organization_name: The organization's name.
+        registry_repository_id: The id of the repository whose tags these are; None for a
+            page of repositories.
+        created_at: When the organization was created.
+        updated_at: When the organization was last changed.
+    """
+
+    offset: Annotated[int, Field(ge=0)]
+    limit: Annotated[int, Field(ge=1)]
+    has_next: bool
+    organization_id: Id | None = None
+    organization_name: str | None = None
+    registry_repository_id: Id | None = None
+    created_at: Time | None = None
+    updated_at: Time | None = None
+
+
+def parse(model: type[M], body: dict[str, Any], context: object = None) -> M:
+    """Return a model made from an answer's body.
+
+    Raises:
+        InvalidResponse: It cannot be made; names the first field at fault, carries the body.
+    """
+    try:
+        return model.model_validate(body, context=context)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        message = f"field {field!r}: {first['msg']} ({error.error_count()} in all)"
+    except ValueError as error:  # pydantic lets a number of over 4,300 digits out as this
+        message = str(error)
+    raise InvalidResponse(f"no {model.__name__} can be made from the answer: {message}", body=body)

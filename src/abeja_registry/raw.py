@@ -1,0 +1,260 @@
+"""Raw dicts: the interface of `abeja.registry.APIClient`, over connections that are kept.
+
+Changing one import line moves code written for abeja-sdk over. What a method returns is the
+answer's JSON object as it came: nothing renamed, converted or dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from . import _operations
+from ._config import Credential, raw_settings
+from ._handed_in import AsyncHttpClient, HttpClient
+from ._transport import AsyncTransport, Transport
+
+
+class APIClient:
+    """The five operations of the Registry API, in and out of plain values.
+
+    Args:
+        credential: One of the credential kinds, or a dict of theirs; the environment's if not
+            given. An empty or incomplete one sends none, the latter with a warning.
+        timeout: Seconds for each connect, read and write, above 0; 30 if not given.
+        max_retry_count: Replays of a call at the most, from 0; 5 if not given.
+        base_url: Where the API is; `ABEJA_API_URL` or https://api.abeja.io if not given.
+        http_client: An `httpx.Client` or `httpx2.Client` to send through, which stays open.
+
+    Raises:
+        ConfigurationError: An argument or a variable of the environment has a bad value.
+
+    Example:
+        >>> with APIClient({"auth_token": "sandbox"}, base_url=sandbox.url) as api_client:
+        ...     api_client.get_repository(organization_id, repository.id)["creator"]["role"]
+        'admin'
+    """
+
+    def __init__(
+        self,
+        credential: Credential | None = None,
+        timeout: float | None = None,
+        max_retry_count: int | None = None,
+        *,
+        base_url: str | None = None,
+        http_client: HttpClient | None = None,
+    ) -> None:
+        settings = raw_settings(
+            credential=credential,
+            timeout=timeout,
+            max_retry_count=max_retry_count,
+            base_url=base_url,
+        )
+        self._transport = Transport.open(settings, http_client)
+
+    @classmethod
+    def _over(cls, transport: Transport) -> Self:
+        client = cls.__new__(cls)
+        client._transport = transport
+        return client
+
+    def create_repository(
+        self, organization_id: str | int, name: str, description: str | None = None
+    ) -> dict[str, Any]:
+        """Create a repository.
+
+        Calls POST /organizations/{organization_id}/registry/repositories.
+
+        Args:
+            organization_id: The organization's id.
+            name: The repository's name.
+            description: What it is for; left out of the request if not given.
+
+        Returns:
+            The new repository.
+
+        Raises:
+            BadRequest: The API refused the name or the description.
+            OutcomeUnknown: The request was sent and no answer came: the repository may exist.
+        """
+        return self._transport.call(
+            _operations.create_repository(organization_id, name, description)
+        )
+
+    def delete_repository(
+        self, organization_id: str | int, repository_id: str | int
+    ) -> dict[str, Any]:
+        """Delete a repository and its tags.
+
+        Calls DELETE /organizations/{organization_id}/registry/repositories/{repository_id}.
+
+        Args:
+            organization_id: The organization's id.
+            repository_id: The repository's id.
+
+        Returns:
+            The repository as it was; an empty dict where the API answers with nothing.
+
+        Raises:
+            NotFound: There is no such repository.
+        """
+        return self._transport.call(_operations.delete_repository(organization_id, repository_id))
+
+    def get_repositories(
+        self, organization_id: str | int, limit: int | None = None, offset: int | None = None
+    ) -> dict[str, Any]:
+        """Fetch one page of an organization's repositories.
+
+        Calls GET /organizations/{organization_id}/registry/repositories.
+
+        Args:
+            organization_id: The organization's id.
+            limit: Repositories to return at the most; sent as it is given.
+            offset: Repositories to pass over; sent as it is given.
+
+        Returns:
+            The page, its items under `registry_repositories`.
+        """
+        return self._transport.call(_operations.get_repositories(organization_id, limit, offset))
+
+    def get_repository(
+        self, organization_id: str | int, repository_id: str | int
+    ) -> dict[str, Any]:
+        """Fetch one repository.
+
+        Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}.
+
+        Args:
+            organization_id: The organization's id.
+            repository_id: The repository's id.
+
+        Returns:
+            The repository.
+
+        Raises:
+            NotFound: There is no such repository.
+        """
+        return self._transport.call(_operations.get_repository(organization_id, repository_id))
+
+    def get_repository_tags(
+        self,
+        organization_id: str | int,
+        repository_id: str | int,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> dict[str, Any]:
+        """Fetch one page of a repository's tags.
+
+        Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags.
+
+        Args:
+            organization_id: The organization's id.
+            repository_id: The repository's id.
+            limit: Tags to return at the most; sent as it is given.
+            offset: Tags to pass over; sent as it is given.
+
+        Returns:
+            The page, its items under `tags`.
+
+        Raises:
+            NotFound: There is no such repository.
+        """
+        return self._transport.call(
+            _operations.get_repository_tags(organization_id, repository_id, limit, offset)
+        )
+
+    def close(self) -> None:
+        """Close the connections; a client handed in, or shared with another, stays open."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._transport.settings.base_url}>"
+
+
+class AsyncAPIClient:
+    """`APIClient`, awaited; it takes an `AsyncClient` as `http_client` and closes with `aclose`."""
+
+    def __init__(
+        self,
+        credential: Credential | None = None,
+        timeout: float | None = None,
+        max_retry_count: int | None = None,
+        *,
+        base_url: str | None = None,
+        http_client: AsyncHttpClient | None = None,
+    ) -> None:
+        settings = raw_settings(
+            credential=credential,
+            timeout=timeout,
+            max_retry_count=max_retry_count,
+            base_url=base_url,
+        )
+        self._transport = AsyncTransport.open(settings, http_client)
+
+    @classmethod
+    def _over(cls, transport: AsyncTransport) -> Self:
+        client = cls.__new__(cls)
+        client._transport = transport
+        return client
+
+    async def create_repository(
+        self, organization_id: str | int, name: str, description: str | None = None
+    ) -> dict[str, Any]:
+        """As `APIClient.create_repository`, awaited."""
+        return await self._transport.call(
+            _operations.create_repository(organization_id, name, description)
+        )
+
+    async def delete_repository(
+        self, organization_id: str | int, repository_id: str | int
+    ) -> dict[str, Any]:
+        """As `APIClient.delete_repository`, awaited."""
+        return await self._transport.call(
+            _operations.delete_repository(organization_id, repository_id)
+        )
+
+    async def get_repositories(
+        self, organization_id: str | int, limit: int | None = None, offset: int | None = None
+    ) -> dict[str, Any]:
+        """As `APIClient.get_repositories`, awaited."""
+        return await self._transport.call(
+            _operations.get_repositories(organization_id, limit, offset)
+        )
+
+    async def get_repository(
+        self, organization_id: str | int, repository_id: str | int
+    ) -> dict[str, Any]:
+        """As `APIClient.get_repository`, awaited."""
+        return await self._transport.call(
+            _operations.get_repository(organization_id, repository_id)
+        )
+
+    async def get_repository_tags(
+        self,
+        organization_id: str | int,
+        repository_id: str | int,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> dict[str, Any]:
+        """As `APIClient.get_repository_tags`, awaited."""
+        return await self._transport.call(
+            _operations.get_repository_tags(organization_id, repository_id, limit, offset)
+        )
+
+    async def aclose(self) -> None:
+        """As `APIClient.close`, awaited."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._transport.settings.base_url}>"

@@ -1,0 +1,264 @@
+"""An organization's repositories: dict in, model out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+from . import _operations
+from ._paging import check_window
+from ._transport import AsyncTransport, Transport
+from .exceptions import NotFound
+from .models import RepositoryFields, Tag, parse
+from .pages import AsyncListing, AsyncPage, Listing, Page, read_page
+from .tags import AsyncTags, Tags
+
+_INSTEAD = "get it from client.repositories, or pass its id to client.repositories or client.tags"
+
+
+class Repository(RepositoryFields):
+    """A Docker repository, bound to the client that it came from."""
+
+    def model_post_init(self, context: object, /) -> None:
+        """Take the bond from the validation context, where it is one of ours."""
+        self._bind(context if isinstance(context, Repositories) else None)
+
+    def list_tags(self, limit: int | None = None, offset: int | None = None) -> Page[Tag]:
+        """Fetch one page of this repository's tags: `client.tags.list(repository.id, …)`."""
+        return self._repositories._tags.list(self.id, limit, offset)
+
+    def iter_tags(self, *, page_size: int | None = None) -> Listing[Tag]:
+        """Return every tag, to walk through: `client.tags.iter(repository.id, …)`.
+
+        Example:
+            >>> for tag in client.repositories.get(repository.id).iter_tags():
+            ...     print(tag.name)
+            0.0.1
+            0.0.2
+            0.0.3
+        """
+        return self._repositories._tags.iter(self.id, page_size=page_size)
+
+    def refresh(self) -> Repository:
+        """Fetch this repository anew: `client.repositories.get(repository.id)`.
+
+        Returns:
+            What the API says now, as a new value; this one stays as it is.
+        """
+        return self._repositories.get(self.id)
+
+    def delete(self, *, missing_ok: bool = False) -> None:
+        """Delete this repository and its tags: `client.repositories.delete(repository.id, …)`."""
+        self._repositories.delete(self.id, missing_ok=missing_ok)
+
+    @property
+    def _repositories(self) -> Repositories:
+        repositories: Repositories = self._bound(_INSTEAD)
+        return repositories
+
+
+class AsyncRepository(RepositoryFields):
+    """A `Repository` bound to an `AsyncClient`, its calls awaited."""
+
+    def model_post_init(self, context: object, /) -> None:
+        """As `Repository.model_post_init`."""
+        self._bind(context if isinstance(context, AsyncRepositories) else None)
+
+    async def list_tags(
+        self, limit: int | None = None, offset: int | None = None
+    ) -> AsyncPage[Tag]:
+        """As `Repository.list_tags`, awaited."""
+        return await self._repositories._tags.list(self.id, limit, offset)
+
+    def iter_tags(self, *, page_size: int | None = None) -> AsyncListing[Tag]:
+        """As `Repository.iter_tags`, to walk through with `async for`."""
+        return self._repositories._tags.iter(self.id, page_size=page_size)
+
+    async def refresh(self) -> AsyncRepository:
+        """As `Repository.refresh`, awaited."""
+        return await self._repositories.get(self.id)
+
+    async def delete(self, *, missing_ok: bool = False) -> None:
+        """As `Repository.delete`, awaited."""
+        await self._repositories.delete(self.id, missing_ok=missing_ok)
+
+    @property
+    def _repositories(self) -> AsyncRepositories:
+        repositories: AsyncRepositories = self._bound(_INSTEAD)
+        return repositories
+
+
+class Repositories:
+    """`client.repositories`: the repositories of the client's organization.
+
+    Iterating over it walks through all of them, as `iter()` does.
+    """
+
+    def __init__(self, transport: Transport, organization_id: str, tags: Tags) -> None:
+        self._transport = transport
+        self._organization_id = organization_id
+        self._tags = tags
+
+    def create(self, name: str, description: str | None = None) -> Repository:
+        """Create a repository.
+
+        Calls POST /organizations/{organization_id}/registry/repositories.
+
+        Args:
+            name: The repository's name, by Docker's rules for a path component.
+            description: What it is for; left out of the request if not given.
+
+        Returns:
+            The new repository.
+
+        Raises:
+            BadRequest: The API refused the name or the description.
+            Conflict: The name is taken.
+            OutcomeUnknown: The request was sent and no answer came: the repository may exist.
+
+        Example:
+            >>> client.repositories.create("trainer", description="CI images").name
+            'trainer'
+        """
+        operation = _operations.create_repository(self._organization_id, name, description)
+        return parse(Repository, self._transport.call(operation), context=self)
+
+    def get(self, repository_id: str) -> Repository:
+        """Fetch one repository.
+
+        Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}.
+
+        Args:
+            repository_id: The repository's id (not its name).
+
+        Returns:
+            The repository.
+
+        Raises:
+            NotFound: There is no such repository.
+
+        Example:
+            >>> client.repositories.get(repository.id).creator.role
+            'admin'
+        """
+        operation = _operations.get_repository(self._organization_id, repository_id)
+        return parse(Repository, self._transport.call(operation), context=self)
+
+    def list(self, limit: int | None = None, offset: int | None = None) -> Page[Repository]:
+        """Fetch one page of the organization's repositories.
+
+        Calls GET /organizations/{organization_id}/registry/repositories.
+
+        Args:
+            limit: Repositories to return at the most, from 1; the API's own default if not given.
+            offset: Repositories to pass over, from 0.
+
+        Returns:
+            The page; `has_next` says whether more follow. Its repositories come without `tags`.
+
+        Raises:
+            ValueError: An argument is out of its bounds; nothing was sent.
+
+        Example:
+            >>> page = client.repositories.list(limit=50)
+            >>> page.offset, page.limit, page.has_next
+            (0, 50, False)
+        """
+        check_window(limit, offset)
+        operation = _operations.get_repositories(self._organization_id, limit, offset)
+        return read_page(RepositoryPage, self._transport.call(operation), self.list, context=self)
+
+    def iter(self, *, page_size: int | None = None) -> Listing[Repository]:
+        """Return every repository, to walk through; asks nothing until then.
+
+        Calls GET /organizations/{organization_id}/registry/repositories, once a page.
+
+        Args:
+            page_size: Repositories that each request asks for, from 1; 100 if not given.
+
+        Returns:
+            A `Listing`, to be walked through as often as wanted.
+
+        Raises:
+            ValueError: An argument is out of its bounds.
+
+        Example:
+            >>> repository.name in [each.name for each in client.repositories.iter()]
+            True
+        """
+        return Listing(self.list, page_size)
+
+    def __iter__(self) -> Iterator[Repository]:
+        return iter(self.iter())
+
+    def delete(self, repository_id: str, *, missing_ok: bool = False) -> None:
+        """Delete a repository and its tags.
+
+        Calls DELETE /organizations/{organization_id}/registry/repositories/{repository_id}.
+
+        Args:
+            repository_id: The repository's id (not its name).
+            missing_ok: Whether a repository that is not there counts as deleted.
+
+        Raises:
+            NotFound: There is no such repository, and `missing_ok` is false.
+
+        Example:
+            >>> client.repositories.delete(repository.id)
+            >>> client.repositories.delete(repository.id, missing_ok=True)
+        """
+        try:
+            self._transport.call(
+                _operations.delete_repository(self._organization_id, repository_id)
+            )
+        except NotFound:
+            if not missing_ok:
+                raise
+
+
+class AsyncRepositories:
+    """`Repositories`, awaited; to walk through with `async for`."""
+
+    def __init__(self, transport: AsyncTransport, organization_id: str, tags: AsyncTags) -> None:
+        self._transport = transport
+        self._organization_id = organization_id
+        self._tags = tags
+
+    async def create(self, name: str, description: str | None = None) -> AsyncRepository:
+        """As `Repositories.create`, awaited."""
+        operation = _operations.create_repository(self._organization_id, name, description)
+        return parse(AsyncRepository, await self._transport.call(operation), context=self)
+
+    async def get(self, repository_id: str) -> AsyncRepository:
+        """As `Repositories.get`, awaited."""
+        operation = _operations.get_repository(self._organization_id, repository_id)
+        return parse(AsyncRepository, await self._transport.call(operation), context=self)
+
+    async def list(
+        self, limit: int | None = None, offset: int | None = None
+    ) -> AsyncPage[AsyncRepository]:
+        """As `Repositories.list`, awaited."""
+        check_window(limit, offset)
+        operation = _operations.get_repositories(self._organization_id, limit, offset)
+        body = await self._transport.call(operation)
+        return read_page(AsyncRepositoryPage, body, self.list, context=self)
+
+    def iter(self, *, page_size: int | None = None) -> AsyncListing[AsyncRepository]:
+        """As `Repositories.iter`, to walk through with `async for`."""
+        return AsyncListing(self.list, page_size)
+
+    def __aiter__(self) -> AsyncIterator[AsyncRepository]:
+        return aiter(self.iter())
+
+    async def delete(self, repository_id: str, *, missing_ok: bool = False) -> None:
+        """As `Repositories.delete`, awaited."""
+        operation = _operations.delete_repository(self._organization_id, repository_id)
+        try:
+            await self._transport.call(operation)
+        except NotFound:
+            if not missing_ok:
+                raise
+
+
+# Named once, at module level: pydantic's parametrized classes pickle only so.
+RepositoryPage = Page[Repository]
+AsyncRepositoryPage = AsyncPage[AsyncRepository]
