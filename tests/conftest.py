@@ -1,0 +1,189 @@
+"""What every test may use: a clean environment, the API's answers, a sandbox, a scripted API."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+import respx
+
+from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
+from abeja_registry.sandbox import Sandbox
+
+ANSWERS = Path(__file__).parent / "answers"
+ORGANIZATION_ID = "1410000000000"
+BASE_URL = "https://api.example.com"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests run on asyncio, which is what the package promises."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the settings, the proxies or the CLI's file of who runs it."""
+    for name in list(os.environ):
+        ours = name.startswith("ABEJA_") or name == "PLATFORM_AUTH_TOKEN"
+        if ours or name.lower().endswith(("_proxy", "_ca_bundle")) or name.startswith("SSL_CERT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def answer() -> Callable[[str], dict[str, Any]]:
+    """Return the reference's example answer of an operation, by the operation's name."""
+
+    def load(operation: str) -> dict[str, Any]:
+        body: dict[str, Any] = json.loads((ANSWERS / f"{operation}.json").read_bytes())
+        return body
+
+    return load
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A Registry server of the test's own, over a real socket."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Client]:
+    """A typed client of the sandbox."""
+    with Client(**sandbox.connection) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(sandbox: Sandbox) -> AsyncIterator[AsyncClient]:
+    """An async typed client of the sandbox, for tests marked anyio."""
+    async with AsyncClient(**sandbox.connection) as client:
+        yield client
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request as the scripted API saw it; header names are in lower case."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class ScriptedApi:
+    """An API that answers as told, seen through one of the doors to the network.
+
+    Attributes:
+        door: "own", "httpx" or "httpx2".
+        requests: What was sent, oldest first.
+    """
+
+    door: str
+    requests: list[Sent] = field(default_factory=list)
+    _status: int = 200
+    _content: bytes = b"{}"
+    _headers: dict[str, str] = field(default_factory=dict)
+    _error: str | None = None
+    _open: list[Any] = field(default_factory=list)
+
+    def answers(
+        self,
+        body: object = None,
+        *,
+        status: int = 200,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Answer every request from now on with this JSON value, or with these bytes."""
+        self._error = None
+        self._status = status
+        self._content = json.dumps(body).encode() if content is None else content
+        self._headers = {"content-type": "application/json", **(headers or {})}
+
+    def fails(self, error: str) -> None:
+        """Raise the HTTP library's exception of this name for every request from now on."""
+        self._error = error
+
+    def raw(self, **options: Any) -> APIClient:
+        """Return a raw client that goes through this door."""
+        return self._kept(APIClient({"auth_token": "t"}, **self._sync(), **options))
+
+    def async_raw(self, **options: Any) -> AsyncAPIClient:
+        """Return an async raw client that goes through this door."""
+        return AsyncAPIClient({"auth_token": "t"}, **self._async(), **options)
+
+    def client(self, **options: Any) -> Client:
+        """Return a typed client that goes through this door."""
+        return self._kept(Client(ORGANIZATION_ID, {"auth_token": "t"}, **self._sync(), **options))
+
+    def async_client(self, **options: Any) -> AsyncClient:
+        """Return an async typed client that goes through this door."""
+        return AsyncClient(ORGANIZATION_ID, {"auth_token": "t"}, **self._async(), **options)
+
+    def close(self) -> None:
+        """Close the sync clients that were given out."""
+        for client in self._open:
+            client.close()
+
+    def _kept(self, client: Any) -> Any:
+        self._open.append(client)
+        return client
+
+    def _sync(self) -> dict[str, Any]:
+        if self.door == "own":
+            return {"base_url": BASE_URL}
+        handed_in = (
+            httpx.Client()
+            if self.door == "httpx"
+            else httpx2.Client(transport=httpx2.MockTransport(self._httpx2))
+        )
+        return {"base_url": BASE_URL, "http_client": self._kept(handed_in)}
+
+    def _async(self) -> dict[str, Any]:
+        if self.door == "own":
+            return {"base_url": BASE_URL}
+        handed_in = (
+            httpx.AsyncClient()
+            if self.door == "httpx"
+            else httpx2.AsyncClient(transport=httpx2.MockTransport(self._httpx2))
+        )
+        return {"base_url": BASE_URL, "http_client": handed_in}
+
+    def _record(self, request: Any) -> None:
+        self.requests.append(
+            Sent(request.method, str(request.url), dict(request.headers), request.content)
+        )
+
+    def _httpx(self, request: httpx.Request) -> httpx.Response:
+        self._record(request)
+        if self._error:
+            raise getattr(httpx, self._error)("scripted")
+        return httpx.Response(self._status, content=self._content, headers=self._headers)
+
+    def _httpx2(self, request: httpx2.Request) -> httpx2.Response:
+        self._record(request)
+        if self._error:
+            raise getattr(httpx2, self._error)("scripted")
+        return httpx2.Response(self._status, content=self._content, headers=self._headers)
+
+
+@pytest.fixture(params=["own", "httpx", "httpx2"])
+def api(request: pytest.FixtureRequest) -> Iterator[ScriptedApi]:
+    """A scripted API behind each door in turn; respx plays it where respx can see the door."""
+    scripted = ScriptedApi(request.param)
+    with respx.mock(assert_all_called=False) as router:
+        router.route().mock(side_effect=scripted._httpx)
+        yield scripted
+    scripted.close()

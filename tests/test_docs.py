@@ -1,0 +1,110 @@
+"""Whatever the documentation shows runs, against the sandbox, as it stands."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import abeja_registry
+from abeja_registry import Client
+from abeja_registry.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "abeja_registry"
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+CORE = sorted(
+    module.name
+    for module in pkgutil.iter_modules(abeja_registry.__path__, "abeja_registry.")
+    if not module.ispkg
+)
+
+
+@pytest.fixture
+def exported(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `python -m abeja_registry.sandbox` says to paste."""
+    monkeypatch.setenv("ABEJA_API_URL", sandbox.url)
+    monkeypatch.setenv("ABEJA_ORGANIZATION_ID", sandbox.organization_id)
+    monkeypatch.setenv("PLATFORM_AUTH_TOKEN", "sandbox")
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_each_snippet_of_the_readme_runs(number: int) -> None:
+    """A snippet of the README runs as it stands, by itself."""
+    exec(compile(SNIPPETS[number], f"README.md, snippet {number}", "exec"), {})
+
+
+def test_the_readme_has_its_snippets() -> None:
+    """The README shows the first lines, sync, async, raw, errors, settings and testing."""
+    assert len(SNIPPETS) == 7
+
+
+EXAMPLES = {
+    "quickstart": [
+        "… up to 0.0.250: 250 tags, 250 of them different",
+        "read with 1 + 3 requests",
+        "all: sample_repository, sample-0001, sample-0002, sample-0003",
+        "deleted: 404",
+    ],
+    "async_quickstart": ["trainer: 2,000,000 bytes", "deleted notebook"],
+    "raw_dicts": ["sample_repository: ['0.0.4']", "keys: id, organization_id, name"],
+    "migrate": ["120 tags with the old code, 120 typed, equal: True"],
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_example_runs(name: str) -> None:
+    """An example runs as a script, without a warning, and shows what it is there to show."""
+    script = [sys.executable, "-W", "error", str(ROOT / "examples" / f"{name}.py")]
+    ran = subprocess.run(script, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    for line in EXAMPLES[name]:
+        assert line in ran.stdout
+
+
+def test_no_example_is_left_out() -> None:
+    """Each file among the examples is run."""
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES)
+
+
+DOCTESTS = [
+    each
+    for name in CORE
+    for each in doctest.DocTestFinder().find(importlib.import_module(name), name)
+    if each.examples
+]
+
+
+@pytest.mark.parametrize("example", DOCTESTS, ids=lambda each: each.name)
+def test_each_docstring_example_runs(
+    example: doctest.DocTest, sandbox: Sandbox, client: Client
+) -> None:
+    """A docstring's example shows what it says, with a repository of three tags there."""
+    repository = client.repositories.create("sample_repository")
+    for number in (1, 2, 3):
+        sandbox.push(repository.id, f"0.0.{number}")
+    example.globs.update(
+        sandbox=sandbox,
+        client=client,
+        repository=repository,
+        organization_id=sandbox.organization_id,
+    )
+    assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def test_every_docstring_example_is_among_those_that_run() -> None:
+    """As many prompts are run as stand in the docstrings of the source."""
+    prompts = 0
+    for path in SOURCE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                prompts += len(re.findall(r"^\s*>>> ", ast.get_docstring(node) or "", re.M))
+    assert prompts == sum(len(each.examples) for each in DOCTESTS) > 0
