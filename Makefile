@@ -23,7 +23,7 @@ lint: .venv/dev.stamp
 types: .venv/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/pyright --verifytypes abeja_registry --ignoreexternal
+	PYTHONPATH=src $(BIN)/pyright --verifytypes abeja_registry --ignoreexternal
 
 layers: .venv/dev.stamp
 	$(BIN)/lint-imports

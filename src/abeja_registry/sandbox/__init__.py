@@ -1,0 +1,26 @@
+"""A Registry API on your own machine, to develop and test against.
+
+    from abeja_registry import Client
+    from abeja_registry.sandbox import Sandbox
+
+    with Sandbox() as sandbox, Client(**sandbox.connection) as client:
+        repository = client.repositories.create("sample_repository")
+        sandbox.push(repository.id, "1.0.0")
+
+It serves the five operations of the API's reference over a real socket on loopback, from a SQLite
+file that goes when it closes. `python -m abeja_registry.sandbox --seed` runs it by itself and says
+what to export.
+"""
+
+try:
+    import fastapi  # noqa: F401
+    import uvicorn  # noqa: F401
+except ImportError as _missing:
+    raise ImportError(
+        'the sandbox needs its extra: pip install "abeja-registry[sandbox]"'
+    ) from _missing
+
+from ._recorder import RecordedRequest
+from ._server import Connection, Sandbox
+
+__all__ = ["Connection", "RecordedRequest", "Sandbox"]

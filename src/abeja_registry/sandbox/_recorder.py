@@ -1,0 +1,79 @@
+"""The recorder: what was asked of an ASGI application, in order."""
+
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# A sandbox may run for days: what it keeps has an end.
+REQUESTS_KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """A request as it arrived.
+
+    Attributes:
+        method: in capitals.
+        path: as sent, percent-encoded, without the query.
+        query: as sent, without the question mark; empty if there was none.
+        headers: by lower-case name, credentials included; of repeated ones the first.
+        body: the whole body.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Recorder:
+    """Keeps what an application is asked, the last 10,000 requests for the API."""
+
+    def __init__(self) -> None:
+        # Written in the server's thread and read in others: each step on it is atomic in Python.
+        self._requests: list[RecordedRequest] = []
+
+    @property
+    def requests(self) -> tuple[RecordedRequest, ...]:
+        """The requests in the order they arrived."""
+        return tuple(self._requests)
+
+    def clear(self) -> None:
+        """Forget the requests."""
+        self._requests.clear()
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Make an application that keeps the requests and passes them on to `app`."""
+
+        async def recording(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"].startswith("/_sandbox/"):
+                await app(scope, receive, send)
+                return
+            # The whole body is read here, since an application that refuses does not read it.
+            body = bytearray()
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+            request = RecordedRequest(
+                method=scope["method"],
+                path=scope["raw_path"].decode("latin-1"),
+                query=scope["query_string"].decode("latin-1"),
+                headers=dict(Headers(scope=scope)),
+                body=bytes(body),
+            )
+            self._requests.append(request)
+            del self._requests[:-REQUESTS_KEPT]
+            unread: list[Message] = [{"type": "http.request", "body": request.body}]
+
+            async def replay() -> Message:
+                return unread.pop() if unread else await receive()
+
+            await app(scope, replay, send)
+
+        return recording

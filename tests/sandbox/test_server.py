@@ -1,0 +1,257 @@
+"""The sandbox as an object: starting, closing, filling, recording."""
+
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from abeja_registry.sandbox import RecordedRequest, Sandbox
+
+HEADERS = {"Authorization": "Bearer sandbox"}
+REPOSITORIES = "/organizations/1410000000000/registry/repositories"
+
+
+def test_it_serves_while_it_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers from the first moment; closed, its socket, thread and file are gone."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    threads = threading.active_count()
+    with Sandbox() as sandbox:
+        assert httpx.get(sandbox.url + REPOSITORIES, headers=HEADERS).status_code == 200
+        assert list(tmp_path.iterdir())
+    assert threading.active_count() == threads
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(sandbox.url)
+
+
+def test_closing_is_quick_and_may_be_repeated() -> None:
+    """Closing does not wait for a client that keeps its connection; closing again does nothing."""
+    sandbox = Sandbox()
+    sandbox.close()
+    sandbox.start()
+    with httpx.Client(headers=HEADERS) as http:
+        http.get(sandbox.url + REPOSITORIES)
+        began = time.perf_counter()
+        sandbox.close()
+        sandbox.close()
+        assert time.perf_counter() - began < 0.5
+
+
+def test_an_answer_does_not_wait_for_an_acknowledgement(
+    sandbox: Sandbox, http: httpx.Client
+) -> None:
+    """Answers on one connection take a few milliseconds: Nagle's algorithm would make it 40."""
+    times = []
+    for _ in range(20):
+        began = time.perf_counter()
+        http.get("/repositories")
+        times.append(time.perf_counter() - began)
+    assert statistics.median(times) < 0.03
+
+
+def test_it_may_be_started_again() -> None:
+    """Started again it has the same port and none of the repositories of before."""
+    sandbox = Sandbox()
+    with sandbox:
+        url = sandbox.url
+        sandbox.seed(repositories=1, tags=1)
+    with sandbox:
+        assert sandbox.url == url
+        page = httpx.get(url + REPOSITORIES, headers=HEADERS).json()
+        assert page["registry_repositories"] == []
+
+
+def test_starting_twice_is_refused(sandbox: Sandbox) -> None:
+    """A sandbox that runs can't be started."""
+    with pytest.raises(RuntimeError, match="running already"):
+        sandbox.start()
+
+
+def test_a_port_that_is_taken() -> None:
+    """Starting on a port that is taken is an OSError, and the port's owner goes on."""
+    with Sandbox() as owner:
+        port = int(owner.url.rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"):
+            Sandbox(port=port).start()
+        assert httpx.get(owner.url + REPOSITORIES, headers=HEADERS).status_code == 200
+
+
+def test_a_server_that_fails_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that fails to start is an error with its cause, and leaves nothing behind."""
+
+    async def startup(*_: object, **__: object) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(uvicorn.Server, "startup", startup)
+    threads = threading.active_count()
+    with pytest.raises(RuntimeError, match="failed to start") as raised:
+        Sandbox().start()
+    assert isinstance(raised.value.__cause__, OSError)
+    assert threading.active_count() == threads
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_side_by_side() -> None:
+    """Two sandboxes share neither port, organization nor repositories."""
+    with Sandbox() as one, Sandbox(organization_id="7") as two:
+        one.seed(repositories=1, tags=0)
+        url = f"{two.url}/organizations/7/registry/repositories"
+        page = httpx.get(url, headers=HEADERS).json()
+        assert one.url != two.url
+        assert (page["organization_id"], page["registry_repositories"]) == (7, [])
+        assert len(two.requests) == 1
+        assert one.requests == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"organization_id": ""}, "organization_id .* got ''"),
+        ({"organization_id": "acme"}, "organization_id .* got 'acme'"),
+        ({"organization_id": "0141"}, "organization_id .* got '0141'"),
+        ({"port": -1}, "port .* got -1"),
+        ({"port": 65536}, "port .* got 65536"),
+        ({"limit_max": 0}, "limit_max .* got 0"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
+    """An argument out of its bounds is a ValueError that names it and its value."""
+    with pytest.raises(ValueError, match=message):
+        Sandbox(**arguments)
+
+
+def test_before_the_start() -> None:
+    """What needs a running sandbox says so."""
+    sandbox = Sandbox()
+    with pytest.raises(RuntimeError, match="no port before"):
+        _ = sandbox.connection
+    with pytest.raises(RuntimeError, match="not running"):
+        sandbox.seed()
+    with pytest.raises(RuntimeError, match="not running"):
+        sandbox.push("1", "latest")
+
+
+def test_connection(sandbox: Sandbox) -> None:
+    """A connection has the arguments that a client takes, and no more."""
+    assert sandbox.connection == {
+        "organization_id": "1410000000000",
+        "credential": {"auth_token": "sandbox"},
+        "base_url": sandbox.url,
+    }
+
+
+def test_push(sandbox: Sandbox, http: httpx.Client) -> None:
+    """A pushed tag is the one that the API shows."""
+    [repository_id] = sandbox.seed(repositories=1, tags=0)
+    tag = sandbox.push(repository_id, "latest", size=5, digest="sha256:a", media_type="a/b")
+    assert (tag["size"], tag["digest"], tag["media_type"]) == (5, "sha256:a", "a/b")
+    assert http.get(f"/repositories/{repository_id}/tags").json()["tags"] == [tag]
+
+
+def test_bad_pushes(sandbox: Sandbox) -> None:
+    """A push that breaks a rule is a ValueError, one to an unknown repository a LookupError."""
+    [repository_id] = sandbox.seed(repositories=1, tags=0)
+    with pytest.raises(ValueError, match=r"size .* got -1"):
+        sandbox.push(repository_id, "latest", size=-1)
+    with pytest.raises(ValueError, match=r"name .* got '-'"):
+        sandbox.push(repository_id, "-")
+    with pytest.raises(LookupError, match="no repository '1'"):
+        sandbox.push("1", "latest")
+
+
+def test_seed(sandbox: Sandbox, http: httpx.Client) -> None:
+    """Seeding makes as many repositories and tags as asked, each time under names that are free."""
+    first = sandbox.seed(repositories=2, tags=3)
+    last = int(http.get(f"/repositories/{first[1]}").json()["name"].removeprefix("sample-"))
+    http.post("/repositories", json={"name": f"sample-{last + 1:04}"})
+    second = sandbox.seed(repositories=1, tags=0)
+    assert [len(http.get(f"/repositories/{each}").json()["tags"]) for each in first + second] == [
+        3,
+        3,
+        0,
+    ]
+    assert http.get(f"/repositories/{second[0]}").json()["name"] == f"sample-{last + 2:04}"
+
+
+@pytest.mark.parametrize("argument", ["repositories", "tags"])
+def test_bad_seeds(sandbox: Sandbox, argument: str) -> None:
+    """A negative count is a ValueError that names it."""
+    with pytest.raises(ValueError, match=f"{argument} .* got -1"):
+        sandbox.seed(**{argument: -1})
+
+
+def test_requests_are_recorded(sandbox: Sandbox, http: httpx.Client) -> None:
+    """The API's requests are recorded as sent and in order, refused ones too."""
+    http.post("/repositories", json={"name": "a"}, headers=[("X-Two", "1"), ("x-two", "2")])
+    http.get("/repositories/a%2Fb%20c?limit=%31&offset=0")
+    httpx.post(sandbox.url + REPOSITORIES, content=b"unread")
+    create, get, refused = sandbox.requests
+    assert (create.method, create.path, create.query) == ("POST", REPOSITORIES, "")
+    assert create.body == b'{"name":"a"}'
+    assert create.headers["authorization"] == "Bearer sandbox"
+    assert create.headers["x-two"] == "1"
+    assert (get.method, get.path) == ("GET", f"{REPOSITORIES}/a%2Fb%20c")
+    assert (get.query, get.body) == ("limit=%31&offset=0", b"")
+    assert (refused.body, "authorization" in refused.headers) == (b"unread", False)
+    assert isinstance(refused, RecordedRequest)
+
+
+def test_a_long_body_is_recorded_whole(sandbox: Sandbox, http: httpx.Client) -> None:
+    """A body that comes in many pieces is recorded, and read, whole."""
+    body = {"name": "long", "description": "x" * 300_000}
+    answer = http.post("/repositories", json=body)
+    assert answer.json()["description"] == body["description"]
+    assert len(sandbox.requests[0].body) > 300_000
+
+
+def test_a_request_that_was_cut_off_is_not_recorded(sandbox: Sandbox, http: httpx.Client) -> None:
+    """A request whose body did not come whole is neither recorded nor done."""
+    address = httpx.URL(sandbox.url)
+    with socket.create_connection((address.host, address.port or 0)) as half:
+        head = f"POST {REPOSITORIES} HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 100\r\n\r\n"
+        half.sendall(head.encode() + b'{"name"')
+    assert http.get("/repositories").json()["registry_repositories"] == []
+    assert [request.method for request in sandbox.requests] == ["GET"]
+
+
+def test_the_sandbox_s_own_calls_are_not_recorded(sandbox: Sandbox) -> None:
+    """Neither a push nor the tag-writing call counts as a request."""
+    [repository_id] = sandbox.seed(repositories=1, tags=1)
+    sandbox.push(repository_id, "latest")
+    httpx.put(f"{sandbox.url}/_sandbox/repositories/{repository_id}/tags/1.0.0")
+    assert sandbox.requests == ()
+
+
+def test_requests_can_be_forgotten(sandbox: Sandbox, http: httpx.Client) -> None:
+    """Forgetting leaves no requests; what comes after is recorded."""
+    http.get("/repositories")
+    sandbox.clear_requests()
+    assert sandbox.requests == ()
+    http.get("/repositories")
+    assert len(sandbox.requests) == 1
+
+
+def test_requests_outlive_the_sandbox() -> None:
+    """After closing, the requests are still there to look at."""
+    with Sandbox() as sandbox:
+        httpx.get(sandbox.url + REPOSITORIES)
+    assert [request.path for request in sandbox.requests] == [REPOSITORIES]
+
+
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn"])
+def test_without_its_extra(missing: str) -> None:
+    """Without fastapi or uvicorn the import says in one line what to install."""
+    code = f"import sys; sys.modules[{missing!r}] = None; import abeja_registry.sandbox"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stderr.splitlines()[-1] == (
+        'ImportError: the sandbox needs its extra: pip install "abeja-registry[sandbox]"'
+    )

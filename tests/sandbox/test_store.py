@@ -1,0 +1,54 @@
+"""The store's rows, by a clock of the test's own."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from abeja_registry.sandbox._store import Store
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    """A store whose clock goes on by a second each time it is read."""
+    seconds = iter(range(1000))
+    store = Store(lambda: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=next(seconds)))
+    yield store
+    store.close()
+
+
+def test_writing_a_tag_again_moves_it(store: Store) -> None:
+    """A tag written again has a new digest and time of update, and keeps id, creation and place."""
+    repository_id = str(store.create_repository("sample", None)["id"])
+    before = store.write_tag(repository_id, "latest", size=1, digest="sha256:a")
+    store.write_tag(repository_id, "1.0.0")
+    after = store.write_tag(repository_id, "latest", size=2, digest="sha256:b")
+    assert (before["size"], before["digest"]) == (1, "sha256:a")
+    assert (after["size"], after["digest"]) == (2, "sha256:b")
+    assert (after["id"], after["created_at"]) == (before["id"], before["created_at"])
+    assert before["updated_at"] == before["created_at"] < after["updated_at"]
+    rows, _ = store.tags(repository_id, 10, 0)
+    assert [row["name"] for row in rows] == ["latest", "1.0.0"]
+
+
+def test_the_same_tag_of_two_repositories(store: Store) -> None:
+    """A tag belongs to its repository: another's of the same name is another tag."""
+    ids = [str(store.create_repository(name, None)["id"]) for name in ("one", "two")]
+    first, second = (store.write_tag(repository_id, "latest") for repository_id in ids)
+    assert first["id"] != second["id"]
+    assert first["digest"] != second["digest"]
+
+
+def test_times_have_microseconds_even_when_these_are_zero(store: Store) -> None:
+    """A repository's times always have six digits after the point."""
+    assert store.create_repository("sample", None)["created_at"] == "2020-01-01T00:00:00.000000Z"
+
+
+def test_closing_removes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store is a file while it is open, and nothing after."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    store = Store()
+    assert list(tmp_path.glob("*/registry.db"))
+    store.close()
+    assert not list(tmp_path.iterdir())
