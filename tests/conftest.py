@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import httpx2
@@ -16,6 +16,8 @@ import respx
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
 from abeja_registry.sandbox import Sandbox
+
+T = TypeVar("T")
 
 ANSWERS = Path(__file__).parent / "answers"
 ORGANIZATION_ID = "1410000000000"
@@ -137,7 +139,7 @@ class ScriptedApi:
         for client in self._open:
             client.close()
 
-    def _kept(self, client: Any) -> Any:
+    def _kept(self, client: T) -> T:
         self._open.append(client)
         return client
 

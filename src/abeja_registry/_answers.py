@@ -88,7 +88,9 @@ def receive(
         body: What was read of the body, packed as the headers say.
         cut: What ended the reading of the body, where it did not end by itself.
     """
-    if headers.get("content-encoding", "").lower() in ("gzip", "x-gzip"):
+    packed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip")
+    # Where the status says that there is no body, there is none to unpack.
+    if packed and status != 204:
         body, whole = _gunzip(body)
         if not whole and cut is None:
             cut = Failure("the gzip body is broken or was cut short", sent=True)
@@ -182,8 +184,8 @@ def _no_answer(operation: Operation, url: str, failure: Failure) -> Error:
 def _gunzip(packed: bytes) -> tuple[bytes, bool]:
     """Return what a gzip body unpacks to, and whether it is all there."""
     unpacked = b""
-    # A gzip body may be several members, one after the other.
-    while packed:
+    # A gzip body is one member, or several one after the other.
+    while True:
         member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
             unpacked += member.decompress(packed)
@@ -192,4 +194,5 @@ def _gunzip(packed: bytes) -> tuple[bytes, bool]:
         if not member.eof:
             return unpacked, False
         packed = member.unused_data
-    return unpacked, True
+        if not packed:
+            return unpacked, True

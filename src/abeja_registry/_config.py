@@ -7,7 +7,6 @@ the argument, the variable or the file's key at fault. The first source that hol
 from __future__ import annotations
 
 import base64
-import json
 import math
 import os
 import urllib.request
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic_core import from_json
 
 from ._operations import segment
 from .exceptions import ConfigurationError
@@ -97,7 +97,7 @@ class UserCredential:
     personal_access_token: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        _header_text(self.user_id, "user_id")
+        _user_text(self.user_id, "user_id")
         _header_text(self.personal_access_token, "personal_access_token")
 
     @property
@@ -121,7 +121,7 @@ class DatasourceCredential:
     datasource_secret: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        _header_text(self.datasource_id, "datasource_id")
+        _user_text(self.datasource_id, "datasource_id")
         _header_text(self.datasource_secret, "datasource_secret")
 
     @property
@@ -151,8 +151,6 @@ class Settings:
         timeout: Seconds for each connect, read and write.
         max_retry_count: Replays of a call at the most.
         organization_id: The organization of a typed client; empty for a raw one.
-        proxy: The URL of the proxy that the environment names for the base URL.
-        ca_bundle: A file or a folder of CA certificates that the environment names.
     """
 
     base_url: str
@@ -160,8 +158,6 @@ class Settings:
     timeout: float
     max_retry_count: int
     organization_id: str
-    proxy: str | None = field(repr=False)
-    ca_bundle: str | None
 
     def but(self, *, organization_id: str | None, timeout: float | None) -> Settings:
         """Return settings that differ in what is given."""
@@ -180,7 +176,11 @@ def raw_settings(*, credential: Credential | None, **arguments: Any) -> Settings
     expects that.
     """
     sources = [_arguments(arguments), *_environment()]
-    return _settings(sources, _authorization(credential, sources, strict=False), "")
+    authorization, incomplete = _authorization(credential, sources)
+    if authorization is None and incomplete is not None:
+        # From here over the client's __init__ to its caller.
+        warnings.warn(f"no credential is sent, as it is incomplete: {incomplete}", stacklevel=3)
+    return _settings(sources, authorization, "")
 
 
 def typed_settings(
@@ -199,7 +199,9 @@ def typed_settings(
         sources.insert(1, _cli_file(profile))
     elif credential is None or not all(map(sources[0].get, ("organization_id", "base_url"))):
         sources.append(_cli_file(None))
-    authorization = _authorization(credential, sources, strict=True)
+    authorization, incomplete = _authorization(credential, sources)
+    if incomplete is not None:
+        raise ConfigurationError(f"the credential is incomplete: {incomplete}")
     if authorization is None and credential is None:
         raise ConfigurationError(
             "no credential: neither as the argument credential (an empty dict is none on purpose)"
@@ -220,18 +222,45 @@ def typed_settings(
 
 
 def _settings(sources: list[_Source], authorization: str | None, organization_id: str) -> Settings:
-    base_url = _base_url(*(_first(sources, "base_url") or (DEFAULT_BASE_URL, "base_url")))
     return Settings(
-        base_url=base_url,
+        base_url=_base_url(*(_first(sources, "base_url") or (DEFAULT_BASE_URL, "base_url"))),
         authorization=authorization,
         timeout=_timeout(*(_first(sources, "timeout") or (DEFAULT_TIMEOUT, "timeout"))),
         max_retry_count=_max_retry_count(
             *(_first(sources, "max_retry_count") or (DEFAULT_MAX_RETRY_COUNT, "max_retry_count"))
         ),
         organization_id=organization_id,
-        proxy=_proxy(httpx.URL(base_url)),
-        ca_bundle=next((os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)), None),
     )
+
+
+def ca_bundle() -> str | None:
+    """Return the file or the folder of CA certificates that the environment names."""
+    return next((os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)), None)
+
+
+def proxy_for(base_url: str) -> str | None:
+    """Return the URL of the proxy that the environment names for a base URL.
+
+    Raises:
+        ConfigurationError: It cannot be used. It is not shown: it may hold a password.
+    """
+    url = httpx.URL(base_url)
+    proxies = urllib.request.getproxies()
+    proxy: str | None = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or urllib.request.proxy_bypass(url.netloc.decode("ascii")):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        found = httpx.Proxy(proxy).url
+        usable = bool(found.host) and (found.port or 0) <= 65535
+    except (ValueError, httpx.InvalidURL):
+        usable = False
+    if not usable or (proxy.startswith("socks") and not find_spec("socksio")):
+        raise ConfigurationError(
+            f"the proxy that the environment names for {base_url} cannot be used: it must be an"
+            " http or https URL, or with the package httpx[socks] a socks5 one"
+        )
+    return proxy
 
 
 # -- sources --------------------------------------------------------------------------------------
@@ -252,27 +281,30 @@ def _environment() -> list[_Source]:
 
 
 def _cli_file(profile: str | None) -> _Source:
+    if profile == "":
+        raise ConfigurationError("profile must be the name of a configuration, not empty")
     try:
         text = (Path.home() / ".abeja" / "config").read_bytes()
-    except (FileNotFoundError, RuntimeError):  # the latter where there is no home
+    # No file, no home, or somebody else's home, as in many a container.
+    except (FileNotFoundError, RuntimeError, PermissionError):
         if profile is not None:
             raise ConfigurationError(
-                f"profile {profile!r} cannot be used: there is no {_CLI_FILE}"
+                f"profile {profile!r} cannot be used: there is no {_CLI_FILE} that can be read"
             ) from None
         return {}
     except OSError as error:
         raise ConfigurationError(f"{_CLI_FILE} cannot be read: {error.strerror}") from None
     try:
-        entry = json.loads(text)
-    except ValueError:  # it holds the file's text, secrets and all: raised from outside
+        entry = from_json(text)
+    except ValueError:
         entry = None
     if not isinstance(entry, dict):
         raise ConfigurationError(f"{_CLI_FILE} is no JSON object")
-    wanted = profile if profile is not None else entry.get("active-configuration-name")
+    wanted = profile or entry.get("active-configuration-name")
     if wanted:
         entry = _named(entry.get("configurations"), wanted)
     of = f" of {wanted!r}" if wanted else ""
-    return _found(entry, _CLI_KEYS, place=f"{{}}{of} in {_CLI_FILE}")
+    return _found(entry, _CLI_KEYS, after=f"{of} in {_CLI_FILE}")
 
 
 def _named(configurations: Any, wanted: Any) -> Mapping[str, Any]:
@@ -286,20 +318,26 @@ def _named(configurations: Any, wanted: Any) -> Mapping[str, Any]:
     raise ConfigurationError(f"{_CLI_FILE} has no configuration {wanted!r}, but these: {names}")
 
 
-def _found(values: Mapping[str, Any], names: Mapping[str, str], place: str = "{}") -> _Source:
+def _found(
+    values: Mapping[str, Any], names: Mapping[str, str], before: str = "", after: str = ""
+) -> _Source:
     return {
-        setting: (values[name], place.format(name))
+        setting: (values[name], f"{before}{name}{after}")
         for setting, name in names.items()
         if values.get(name)
     }
 
 
 def _authorization(
-    credential: Credential | None, sources: list[_Source], *, strict: bool
-) -> str | None:
-    """Return the Authorization header of the credential found first, or None."""
+    credential: Credential | None, sources: list[_Source]
+) -> tuple[str | None, str | None]:
+    """Return the Authorization header of the credential found first, or None.
+
+    With it, what is incomplete in the sources that were searched until then.
+    """
     if isinstance(credential, BearerToken | UserCredential | DatasourceCredential):
-        return credential._authorization
+        return credential._authorization, None
+    incomplete = None
     if credential is not None:
         if not isinstance(credential, Mapping):
             raise ConfigurationError(
@@ -307,49 +345,31 @@ def _authorization(
                 f" or a dict, not a {type(credential).__name__}"
             )
         keys = {key: key for keys in _KINDS.values() for key in keys}
-        sources = [_found(credential, keys, place="credential[{!r}]")]
+        sources = [_found(credential, keys, before="credential['", after="']")]
         if credential and not sources[0]:
-            _incomplete(f"credential has a value for none of {', '.join(keys)}", strict=strict)
+            incomplete = f"credential has a value for none of {', '.join(keys)}"
     for source in sources:
         for kind, parts in _KINDS.items():
             if all(part in source for part in parts):
                 found = kind(*(_header_text(*source[part]) for part in parts))
-                return found._authorization
+                return found._authorization, incomplete
         for parts in _KINDS.values():
             for part in parts:
                 if part in source:
                     others = " and ".join(other for other in parts if other != part)
-                    _incomplete(f"{source[part][1]} is there without its {others}", strict=strict)
-    return None
-
-
-def _incomplete(what: str, *, strict: bool) -> None:
-    if strict:
-        raise ConfigurationError(f"the credential is incomplete: {what}")
-    # From here over _authorization, raw_settings and the client's __init__ to its caller.
-    warnings.warn(f"no credential is sent, as it is incomplete: {what}", stacklevel=5)
-
-
-def _proxy(base_url: httpx.URL) -> str | None:
-    proxies = urllib.request.getproxies()
-    proxy: str | None = proxies.get(base_url.scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(base_url.netloc.decode("ascii")):
-        return None
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
-    try:
-        scheme = httpx.Proxy(proxy).url.scheme
-    except (ValueError, httpx.InvalidURL):
-        scheme = ""
-    if not scheme or (scheme.startswith("socks") and not find_spec("socksio")):
-        # Not shown: it may hold a password.
-        raise ConfigurationError(
-            "the proxy that the environment names for the base URL cannot be used: it must be"
-            " an http or https URL, or with the package httpx[socks] a socks5 one"
-        )
-    return proxy
+                    incomplete = incomplete or f"{source[part][1]} is there without its {others}"
+    return None, incomplete
 
 
 # -- checks: a value and its place in, the value as it is used out --------------------------------
+
+
+def _shown(value: object) -> str:
+    """Return a value as an error shows it: bounded, and whatever it is."""
+    try:
+        return repr(value)[:100]
+    except ValueError:  # a number of over 4,300 digits
+        return f"one of type {type(value).__name__} that is too long to show"
 
 
 def _header_text(value: Any, place: str) -> str:
@@ -361,6 +381,12 @@ def _header_text(value: Any, place: str) -> str:
             f"{place} must be of printable ASCII characters, without a space at either end"
         )
     return value
+
+
+def _user_text(value: Any, place: str) -> str:
+    if ":" in _header_text(value, place):
+        raise ConfigurationError(f"{place} must hold no colon: the secret begins after one")
+    return str(value)
 
 
 def _basic(prefix: str, user: str, secret: str) -> str:
@@ -379,16 +405,20 @@ def _organization_id(value: Any, place: str) -> str:
 def _base_url(value: Any, place: str) -> str:
     try:
         url = httpx.URL(value)
-    except (TypeError, httpx.InvalidURL):
+    except (TypeError, ValueError, httpx.InvalidURL):
         url = httpx.URL()
-    if url.userinfo:
+    text = str(value)
+    if url.userinfo or "@" in text:  # not shown: it may be a password
         raise ConfigurationError(
             f"{place} must hold no user name or password: pass them as credential"
         )
-    if "?" in str(value) or "#" in str(value):
+    if "?" in text or "#" in text:
         raise ConfigurationError(f"{place} must hold no query and no fragment")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError(f"{place} must be an http or https URL with a host, not {value!r}")
+    usable = url.scheme in ("http", "https") and url.host and (url.port or 0) <= 65535
+    if not usable or any(character.isspace() for character in text):
+        raise ConfigurationError(
+            f"{place} must be an http or https URL with a host, not {_shown(value)}"
+        )
     return str(url).rstrip("/")
 
 
@@ -399,14 +429,16 @@ def _timeout(value: Any, place: str) -> float:
         seconds = math.nan
     if not 0 < seconds <= LONGEST_TIMEOUT:
         raise ConfigurationError(
-            f"{place} must be seconds, above 0 and at most {LONGEST_TIMEOUT}, not {value!r}"
+            f"{place} must be seconds, above 0 and at most {LONGEST_TIMEOUT}, not {_shown(value)}"
         )
     return seconds
 
 
 def _max_retry_count(value: Any, place: str) -> int:
-    text = str(value)
-    whole = isinstance(value, int | str) and text.isascii() and text.isdigit()
-    if not whole:
-        raise ConfigurationError(f"{place} must be a whole number from 0, not {value!r}")
-    return int(text)
+    try:
+        count = -1 if isinstance(value, bool | float) else int(value)
+    except (TypeError, ValueError):
+        count = -1
+    if count < 0:
+        raise ConfigurationError(f"{place} must be a whole number from 0, not {_shown(value)}")
+    return count

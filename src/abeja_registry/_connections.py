@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import httpx
 
 from ._answers import Answer, Failure, Outcome
-from ._config import Settings
+from ._config import Settings, ca_bundle, proxy_for
 from ._wire import Request, aread, failure, read
 from .exceptions import ConfigurationError
 
@@ -36,7 +36,9 @@ class _Own(Generic[T]):
     _transport: type[T]
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._https = settings.base_url.startswith("https:")
+        self._proxy = proxy_for(settings.base_url)
+        self._ca_bundle = ca_bundle()
         # Last in, first out: what was used last is the least likely to have been closed.
         self._idle: list[T] = []
         self.closed = False
@@ -44,9 +46,9 @@ class _Own(Generic[T]):
     @cached_property
     def _ssl_context(self) -> ssl.SSLContext:
         # Loading certificates takes tens of milliseconds: once, and only where TLS is spoken.
-        if not self._settings.base_url.startswith("https:"):
+        if not self._https:
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        bundle = self._settings.ca_bundle
+        bundle = self._ca_bundle
         if bundle is None:
             return httpx.create_ssl_context(trust_env=False)
         try:
@@ -69,7 +71,7 @@ class _Own(Generic[T]):
             verify=self._ssl_context,
             trust_env=False,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-            proxy=self._settings.proxy,
+            proxy=self._proxy,
         )
 
 

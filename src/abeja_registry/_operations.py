@@ -87,7 +87,8 @@ def segment(name: str, value: object) -> str:
     """
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise TypeError(f"{name} must be a string, not {value!r}")
-    text = str(value)
+    # Not str(value): of a string that is a member of an Enum that is more than its text.
+    text = str.__str__(value) if isinstance(value, str) else format(value, "d")
     # quote() leaves dots alone, and the HTTP library collapses a segment of them.
     if text in ("", ".", "..") or not text.isprintable():
         raise ValueError(f"{name} must be an id of printable characters, not {text!r}")

@@ -1,0 +1,942 @@
+"""Settings: every source and their order; a bad value is named, a secret never shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import httpx
+import pytest
+
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    AsyncClient,
+    BearerToken,
+    Client,
+    ConfigurationError,
+    DatasourceCredential,
+    UserCredential,
+)
+from abeja_registry._config import Settings, ca_bundle, proxy_for, raw_settings
+
+# What no error, no repr and no traceback may show.
+SECRET = "s3cr3t-0f-th3-t3st"
+NO_HEADER = "of printable ASCII characters, without a space at either end"
+DEFAULT_URL = "https://api.abeja.io"
+
+Write = Callable[[object], None]
+SetEnvironment = Callable[[Mapping[str, str]], None]
+
+TOKEN = {"PLATFORM_AUTH_TOKEN": "t"}
+USER = {"ABEJA_PLATFORM_USER_ID": "1", "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN": "p"}
+DATASOURCE = {"ABEJA_PLATFORM_DATASOURCE_ID": "2", "ABEJA_PLATFORM_DATASOURCE_SECRET": "s"}
+CLI = {"ABEJA_CLI_USER": "3", "ABEJA_CLI_TOKEN": "c", "ABEJA_CLI_ORGANIZATION": "30"}
+# The same credentials as dicts of existing code, by their names in the environment.
+KEYS = {
+    "PLATFORM_AUTH_TOKEN": "auth_token",
+    "ABEJA_PLATFORM_USER_ID": "user_id",
+    "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN": "personal_access_token",
+    "ABEJA_PLATFORM_DATASOURCE_ID": "datasource_id",
+    "ABEJA_PLATFORM_DATASOURCE_SECRET": "datasource_secret",
+}
+FILE = {
+    "abeja-platform-user": "4",
+    "personal-access-token": "f",
+    "organization-name": "40",
+    "abeja-api-url": "https://file.example.com",
+}
+NAMED = {"configurations": [{"configuration-name": "other"} | FILE]}
+
+
+@pytest.fixture
+def cli_file() -> Write:
+    """Write the file of the platform's command line: these bytes, or the JSON of this value."""
+
+    def write(content: object) -> None:
+        folder = Path(os.environ["HOME"]) / ".abeja"
+        folder.mkdir(parents=True)
+        folder.joinpath("config").write_bytes(
+            content if isinstance(content, bytes) else json.dumps(content).encode()
+        )
+
+    return write
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
+    """Set variables of the environment."""
+
+    def set_variables(variables: Mapping[str, str]) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_variables
+
+
+def sent_by(kind: type[APIClient | Client], *arguments: Any, **options: Any) -> httpx.Request:
+    """Return the request that a client built like this sends."""
+    requests: list[httpx.Request] = []
+
+    def record(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, json={})
+
+    transport = httpx.MockTransport(record)
+    with (
+        httpx.Client(transport=transport, trust_env=False) as http_client,
+        kind(*arguments, http_client=http_client, **options) as client,
+    ):
+        if isinstance(client, Client):
+            client.raw.get_repositories(client.organization_id)
+        else:
+            client.get_repositories("0")
+    return requests[0]
+
+
+def authorization(request: httpx.Request) -> str | None:
+    """Return the Authorization header of a request, with its Base64 undone."""
+    header: str | None = request.headers.get("authorization")
+    kind, _, encoded = (header or "").partition(" ")
+    return f"Basic {base64.b64decode(encoded).decode()}" if kind == "Basic" else header
+
+
+def refused(build: Callable[..., object], *arguments: Any, **options: Any) -> str:
+    """Return what the ConfigurationError says, when nothing about it shows the secret."""
+    with pytest.raises(ConfigurationError) as caught:
+        build(*arguments, **options)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    for error in _chain(caught.value):
+        assert SECRET not in f"{error} {error!r} {error.args} {vars(error)}"
+    return str(caught.value)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def settings(**arguments: Any) -> Settings:
+    """Return a raw client's settings, without a credential: what no request shows of them."""
+    return raw_settings(credential={}, **arguments)
+
+
+# -- credentials ----------------------------------------------------------------------------------
+
+COMPLETE: dict[str, tuple[dict[str, str], str]] = {
+    "token": (TOKEN, "Bearer t"),
+    "user": (USER, "Basic user-1:p"),
+    "user with its prefix": (USER | {"ABEJA_PLATFORM_USER_ID": "user-1"}, "Basic user-1:p"),
+    "datasource": (DATASOURCE, "Basic datasource-2:s"),
+    "datasource with its prefix": (
+        DATASOURCE | {"ABEJA_PLATFORM_DATASOURCE_ID": "datasource-2"},
+        "Basic datasource-2:s",
+    ),
+    "a token before all": (DATASOURCE | USER | TOKEN, "Bearer t"),
+    "a user before a datasource": (DATASOURCE | USER, "Basic user-1:p"),
+    "a token before half a user": (TOKEN | {"ABEJA_PLATFORM_USER_ID": "1"}, "Bearer t"),
+    "half a user before a datasource": (
+        DATASOURCE | {"ABEJA_PLATFORM_USER_ID": "1"},
+        "Basic datasource-2:s",
+    ),
+    "an empty token before a user": (USER | {"PLATFORM_AUTH_TOKEN": ""}, "Basic user-1:p"),
+}
+KINDS: dict[str, tuple[Any, str]] = {
+    "token": (BearerToken("t"), "Bearer t"),
+    "user": (UserCredential("1", "p"), "Basic user-1:p"),
+    "user with its prefix": (UserCredential("user-1", "p"), "Basic user-1:p"),
+    "datasource": (DatasourceCredential("2", "s"), "Basic datasource-2:s"),
+    "datasource with its prefix": (
+        DatasourceCredential("datasource-2", "s"),
+        "Basic datasource-2:s",
+    ),
+    "read-only mapping": (MappingProxyType({"auth_token": "t"}), "Bearer t"),
+}
+both_layers = pytest.mark.parametrize(
+    ("kind", "arguments"), [(APIClient, ()), (Client, ("10",))], ids=["raw", "typed"]
+)
+
+
+@both_layers
+@pytest.mark.parametrize(("variables", "header"), COMPLETE.values(), ids=COMPLETE)
+def test_a_credential_of_the_environment(
+    environment: SetEnvironment,
+    kind: type[APIClient | Client],
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    header: str,
+) -> None:
+    """What the environment holds goes out as a header, with its prefix once."""
+    environment(variables)
+    assert authorization(sent_by(kind, *arguments)) == header
+
+
+@both_layers
+@pytest.mark.parametrize(("variables", "header"), COMPLETE.values(), ids=COMPLETE)
+def test_a_credential_as_a_dict(
+    environment: SetEnvironment,
+    kind: type[APIClient | Client],
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    header: str,
+) -> None:
+    """The same as a dict goes before the environment, and the dict stays as it is."""
+    environment({"PLATFORM_AUTH_TOKEN": "of the environment"})
+    credential = {KEYS[name]: value for name, value in variables.items()}
+    before = dict(credential)
+    assert authorization(sent_by(kind, *arguments, credential=credential)) == header
+    assert credential == before
+
+
+@both_layers
+@pytest.mark.parametrize(("credential", "header"), KINDS.values(), ids=KINDS)
+def test_a_credential_as_a_value(
+    kind: type[APIClient | Client], arguments: tuple[str, ...], credential: Any, header: str
+) -> None:
+    """Each kind of credential goes out as its header."""
+    assert authorization(sent_by(kind, *arguments, credential=credential)) == header
+
+
+@both_layers
+def test_the_command_line_s_variables_count_together(
+    environment: SetEnvironment, kind: type[APIClient | Client], arguments: tuple[str, ...]
+) -> None:
+    """All three of ABEJA_CLI_* are a user; the platform's own variables go before them."""
+    environment(CLI)
+    assert authorization(sent_by(kind, *arguments)) == "Basic user-3:c"
+    environment(TOKEN)
+    assert authorization(sent_by(kind, *arguments)) == "Bearer t"
+
+
+@pytest.mark.parametrize("missing", CLI)
+def test_the_command_line_s_variables_do_not_count_apart(
+    environment: SetEnvironment, missing: str
+) -> None:
+    """Two of the three are nothing, not even half a credential, and no organization."""
+    environment({name: value for name, value in CLI.items() if name != missing})
+    assert authorization(sent_by(APIClient)) is None
+    assert refused(Client, "10").startswith("no credential: ")
+    assert refused(Client, credential={}).startswith("no organization: ")
+
+
+@both_layers
+def test_an_empty_dict_is_anonymous(
+    environment: SetEnvironment, kind: type[APIClient | Client], arguments: tuple[str, ...]
+) -> None:
+    """An empty credential sends none, whatever the environment holds."""
+    environment(TOKEN)
+    assert authorization(sent_by(kind, *arguments, credential={})) is None
+
+
+def test_the_raw_client_needs_no_credential() -> None:
+    """Without a credential anywhere, the raw client sends none."""
+    assert authorization(sent_by(APIClient)) is None
+
+
+INCOMPLETE: dict[str, tuple[dict[str, str], str]] = {
+    "user": ({"ABEJA_PLATFORM_USER_ID": "1"}, "personal_access_token"),
+    "access token": ({"ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN": SECRET}, "user_id"),
+    "datasource": ({"ABEJA_PLATFORM_DATASOURCE_ID": "2"}, "datasource_secret"),
+    "secret": ({"ABEJA_PLATFORM_DATASOURCE_SECRET": SECRET}, "datasource_id"),
+    "without its secret": (
+        {"ABEJA_PLATFORM_USER_ID": "1", "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN": ""},
+        "personal_access_token",
+    ),
+}
+
+
+@pytest.mark.parametrize("by", ["argument", "environment"])
+@pytest.mark.parametrize(("variables", "other"), INCOMPLETE.values(), ids=INCOMPLETE)
+def test_half_a_credential(
+    environment: SetEnvironment, variables: dict[str, str], other: str, by: str
+) -> None:
+    """The raw client says what is missing and sends none; the typed one refuses it."""
+    place = next(iter(variables))
+    options: dict[str, Any] = {}
+    if by == "environment":
+        environment(variables)
+    else:
+        options["credential"] = {KEYS[name]: value for name, value in variables.items()}
+        place = f"credential['{KEYS[place]}']"
+    what = f"{place} is there without its {other}"
+    with pytest.warns(UserWarning, match="no credential is sent") as caught:
+        request = sent_by(APIClient, **options)
+    assert authorization(request) is None
+    assert [str(each.message) for each in caught] == [
+        f"no credential is sent, as it is incomplete: {what}"
+    ]
+    assert refused(Client, "10", **options) == f"the credential is incomplete: {what}"
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [{"auth_token": ""}, {"auth_token": None}, {"token": SECRET}],
+    ids=["empty", "none", "another name"],
+)
+def test_a_credential_that_holds_nothing(credential: Any) -> None:
+    """A dict with something in it but none of the names is incomplete, not anonymous."""
+    what = (
+        "credential has a value for none of auth_token, user_id, personal_access_token,"
+        " datasource_id, datasource_secret"
+    )
+    with pytest.warns(UserWarning, match=what):
+        assert authorization(sent_by(APIClient, credential)) is None
+    assert refused(Client, "10", credential) == f"the credential is incomplete: {what}"
+
+
+@pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient])
+def test_the_warning_points_at_the_caller(kind: Callable[..., object]) -> None:
+    """The warning names the line that built the client."""
+    with pytest.warns(UserWarning, match="incomplete") as caught:
+        kind({"user_id": "1"})
+    assert caught[0].filename == __file__
+
+
+def test_what_the_next_source_has_is_sent_without_a_warning(environment: SetEnvironment) -> None:
+    """Where one source's credential is incomplete, the raw client sends the next one's."""
+    environment(CLI | {"ABEJA_PLATFORM_USER_ID": "1"})
+    assert authorization(sent_by(APIClient)) == "Basic user-3:c"
+
+
+@pytest.mark.parametrize(
+    ("credential", "name"),
+    [(SECRET, "str"), (("auth_token", SECRET), "tuple"), (SECRET.encode(), "bytes"), (0, "int")],
+    ids=lambda value: value if value in ("str", "tuple", "bytes", "int") else "",
+)
+@pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient, Client, AsyncClient])
+def test_a_credential_of_another_type(
+    kind: Callable[..., object], credential: Any, name: str
+) -> None:
+    """What is neither a credential nor a dict is refused, by its class alone."""
+    assert refused(kind, credential=credential) == (
+        "credential must be a BearerToken, a UserCredential, a DatasourceCredential or a dict,"
+        f" not a {name}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("credential", "shown"),
+    [
+        (BearerToken(SECRET), "BearerToken()"),
+        (UserCredential("1", SECRET), "UserCredential(user_id='1')"),
+        (DatasourceCredential("2", SECRET), "DatasourceCredential(datasource_id='2')"),
+    ],
+    ids=["token", "user", "datasource"],
+)
+def test_no_repr_shows_a_secret(environment: SetEnvironment, credential: Any, shown: str) -> None:
+    """Neither a credential, nor the settings or a client with it, show it."""
+    environment({"HTTPS_PROXY": f"http://u:{SECRET}@proxy.example.com"})
+    assert repr(credential) == str(credential) == shown
+    everything = raw_settings(credential=credential)
+    with APIClient(credential) as raw, Client("10", credential) as typed:
+        text = f"{everything!r} {raw!r} {typed!r} {typed.raw!r}"
+    assert SECRET not in text
+    assert str(everything.authorization) not in text
+
+
+# -- what no header can hold ----------------------------------------------------------------------
+
+UNSENDABLE = {
+    "newline": SECRET + "\n",
+    "header": f"{SECRET}\r\nX-Other: 1",
+    "tab": f"{SECRET}\t{SECRET}",
+    "space before": f" {SECRET}",
+    "space behind": f"{SECRET} ",
+    "no ASCII": f"{SECRET}é",
+}
+
+
+ARGUMENTS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "token": (BearerToken, "auth_token"),
+    "user": (lambda value: UserCredential(value, "p"), "user_id"),
+    "access token": (lambda value: UserCredential("1", value), "personal_access_token"),
+    "datasource": (lambda value: DatasourceCredential(value, "s"), "datasource_id"),
+    "secret": (lambda value: DatasourceCredential("2", value), "datasource_secret"),
+    "raw": (lambda value: APIClient({"auth_token": value}), "credential['auth_token']"),
+    "typed": (lambda value: Client("10", {"auth_token": value}), "credential['auth_token']"),
+}
+unsendable = pytest.mark.parametrize("value", UNSENDABLE.values(), ids=UNSENDABLE)
+
+
+@unsendable
+@pytest.mark.parametrize(("build", "place"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_an_argument_that_no_header_can_hold(
+    value: str, build: Callable[[Any], object], place: str
+) -> None:
+    """A part of a credential that cannot be sent is refused by name and not shown."""
+    assert refused(build, value) == f"{place} must be {NO_HEADER}"
+
+
+@unsendable
+def test_a_found_credential_that_no_header_can_hold(
+    environment: SetEnvironment, cli_file: Write, value: str
+) -> None:
+    """The error names the file's key or the variable, and shows nothing."""
+    cli_file(FILE | {"personal-access-token": value})
+    place = "personal-access-token in ~/.abeja/config"
+    assert refused(Client) == f"{place} must be {NO_HEADER}"
+    environment({"PLATFORM_AUTH_TOKEN": value})
+    for kind in (APIClient, Client):
+        assert refused(kind) == f"PLATFORM_AUTH_TOKEN must be {NO_HEADER}"
+
+
+@pytest.mark.parametrize(
+    ("build", "place"),
+    [
+        (lambda: BearerToken(""), "auth_token"),
+        (lambda: BearerToken(SECRET.encode()), "auth_token"),  # type: ignore[arg-type]
+        (lambda: UserCredential(1, SECRET), "user_id"),  # type: ignore[arg-type]
+        (lambda: DatasourceCredential("2", ""), "datasource_secret"),
+        (lambda: APIClient({"auth_token": [SECRET]}), "credential['auth_token']"),  # type: ignore[dict-item]
+        (
+            lambda: Client("10", {"user_id": 1, "personal_access_token": SECRET}),  # type: ignore[dict-item]
+            "credential['user_id']",
+        ),
+    ],
+    ids=["empty", "bytes", "number", "empty secret", "list", "number in a dict"],
+)
+def test_a_credential_that_is_no_text(build: Callable[[], object], place: str) -> None:
+    """A part that is no string, or an empty one, is refused by name and not shown."""
+    assert refused(build) == f"{place} must be a string that is not empty"
+
+
+# -- the order of the sources ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", range(4), ids=["argument", "variable", "CLI", "file"])
+def test_the_first_organization_found_wins(
+    environment: SetEnvironment, cli_file: Write, first: int
+) -> None:
+    """The argument, then ABEJA_ORGANIZATION_ID, then ABEJA_CLI_*, then the file."""
+    cli_file(FILE)
+    environment(CLI if first <= 2 else {})
+    environment({"ABEJA_ORGANIZATION_ID": "20"} if first <= 1 else {})
+    arguments = ("10",) if first == 0 else ()
+    with Client(*arguments) as client:
+        assert client.organization_id == ("10", "20", "30", "40")[first]
+
+
+@pytest.mark.parametrize("first", range(4), ids=["argument", "variable", "CLI", "file"])
+def test_the_first_credential_found_wins(
+    environment: SetEnvironment, cli_file: Write, first: int
+) -> None:
+    """The argument, then the platform's variables, then ABEJA_CLI_*, then the file."""
+    cli_file(FILE)
+    environment(CLI if first <= 2 else {})
+    environment(USER if first <= 1 else {})
+    options = {"credential": BearerToken("a")} if first == 0 else {}
+    expected = ("Bearer a", "Basic user-1:p", "Basic user-3:c", "Basic user-4:f")[first]
+    assert authorization(sent_by(Client, **options)) == expected
+
+
+@pytest.mark.parametrize("first", range(4), ids=["argument", "variable", "file", "default"])
+def test_the_first_base_url_found_wins(
+    environment: SetEnvironment, cli_file: Write, first: int
+) -> None:
+    """The argument, then ABEJA_API_URL, then the file, then the platform's."""
+    cli_file(FILE if first <= 2 else {})
+    environment({"ABEJA_API_URL": "https://variable.example.com"} if first <= 1 else {})
+    options = {"base_url": "https://argument.example.com"} if first == 0 else {}
+    host = ("argument.example.com", "variable.example.com", "file.example.com", "api.abeja.io")
+    assert sent_by(Client, "10", {}, **options).url.host == host[first]
+
+
+@both_layers
+@pytest.mark.parametrize("first", range(3), ids=["argument", "variable", "default"])
+def test_the_first_number_found_wins(
+    environment: SetEnvironment,
+    kind: type[APIClient | Client],
+    arguments: tuple[str, ...],
+    first: int,
+) -> None:
+    """The arguments, then their variables, then 30 seconds and 5 replays."""
+    variables = {"ABEJA_SDK_CONNECTION_TIMEOUT": "7.5", "ABEJA_SDK_MAX_RETRY_COUNT": "0"}
+    environment(variables if first <= 1 else dict.fromkeys(variables, ""))
+    options = {"timeout": 3, "max_retry_count": 2} if first == 0 else {}
+    request = sent_by(kind, *arguments, credential={}, **options)
+    assert set(request.extensions["timeout"].values()) == {(3, 7.5, 30)[first]}
+    assert settings(**options).max_retry_count == (2, 0, 5)[first]
+
+
+def test_an_empty_variable_is_not_set(environment: SetEnvironment) -> None:
+    """Of a variable that is there and empty, nothing is read."""
+    environment(dict.fromkeys([*TOKEN, *USER, *DATASOURCE, *CLI, "ABEJA_API_URL"], ""))
+    request = sent_by(APIClient)
+    assert authorization(request) is None
+    assert str(request.url).startswith(f"{DEFAULT_URL}/organizations/0/")
+
+
+@pytest.mark.parametrize("content", [b"broken", FILE], ids=["broken", "whole"])
+def test_the_raw_client_does_not_look_at_the_file(cli_file: Write, content: object) -> None:
+    """The file changes nothing for the raw client, even where it is broken."""
+    cli_file(content)
+    request = sent_by(APIClient)
+    assert authorization(request) is None
+    assert str(request.url).startswith(DEFAULT_URL)
+
+
+def test_a_client_with_every_argument_does_not_look_at_the_file(cli_file: Write) -> None:
+    """The file is read only for what the arguments leave open."""
+    cli_file(b"broken")
+    with Client("10", {}, base_url=DEFAULT_URL) as client:
+        assert client.organization_id == "10"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_client_with_nothing_says_where_it_looked(kind: Callable[..., object]) -> None:
+    """Without a credential or an organization anywhere, the error names every place."""
+    message = refused(kind)
+    assert message.startswith("no credential: neither as the argument credential ")
+    for name in (*KEYS, *CLI, "abeja-platform-user", "personal-access-token", "~/.abeja/config"):
+        assert name in message
+    message = refused(kind, credential={})
+    assert message.startswith("no organization: neither as the argument organization_id ")
+    for name in ("ABEJA_ORGANIZATION_ID", *CLI, "organization-name", "~/.abeja/config"):
+        assert name in message
+
+
+# -- the file of the platform's command line ------------------------------------------------------
+
+FORMS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "unnamed": (FILE, None),
+    "unnamed beside named": (
+        FILE | {"configurations": [{"configuration-name": "other"}]},
+        None,
+    ),
+    "unnamed, as the active name is empty": (
+        FILE | {"configurations": [], "active-configuration-name": ""},
+        None,
+    ),
+    "active": (NAMED | {"active-configuration-name": "other"}, None),
+    "active beside unnamed": (
+        {"organization-name": "unnamed"} | NAMED | {"active-configuration-name": "other"},
+        None,
+    ),
+    "profile": (NAMED, "other"),
+    "profile before active": (
+        {
+            "configurations": [{"configuration-name": "active"}, "?", *NAMED["configurations"]],
+            "active-configuration-name": "active",
+        },
+        "other",
+    ),
+    "profile with braces": (
+        {"configurations": [{"configuration-name": "a{b}"} | FILE]},
+        "a{b}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "profile"), FORMS.values(), ids=FORMS)
+def test_a_form_of_the_file(cli_file: Write, content: dict[str, Any], profile: str | None) -> None:
+    """Unnamed, active or picked by name, a configuration gives all that it holds."""
+    cli_file(content)
+    request = sent_by(Client, profile=profile)
+    assert authorization(request) == "Basic user-4:f"
+    assert str(request.url).startswith("https://file.example.com/organizations/40/")
+
+
+def test_a_profile_goes_before_the_environment(
+    environment: SetEnvironment, cli_file: Write
+) -> None:
+    """What a profile holds wins over the environment, what it lacks is looked for there."""
+    environment(TOKEN | {"ABEJA_ORGANIZATION_ID": "20", "ABEJA_API_URL": "https://v.example.com"})
+    cli_file(
+        {
+            "configurations": [
+                {"configuration-name": "half", "organization-name": "50"},
+                *NAMED["configurations"],
+            ]
+        }
+    )
+    request = sent_by(Client, profile="other")
+    assert authorization(request) == "Basic user-4:f"
+    assert str(request.url).startswith("https://file.example.com/organizations/40/")
+    request = sent_by(Client, profile="half")
+    assert authorization(request) == "Bearer t"
+    assert str(request.url).startswith("https://v.example.com/organizations/50/")
+
+
+def test_arguments_go_before_a_profile(cli_file: Write) -> None:
+    """What is given as an argument wins over the profile's."""
+    cli_file(NAMED)
+    request = sent_by(Client, "10", {"auth_token": "a"}, base_url=DEFAULT_URL, profile="other")
+    assert authorization(request) == "Bearer a"
+    assert str(request.url).startswith(f"{DEFAULT_URL}/organizations/10/")
+
+
+def test_a_file_of_somebody_else_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that may not be read, as in a container with another user's home, is none."""
+
+    def forbidden(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    assert str(sent_by(Client, "10", {}).url).startswith(DEFAULT_URL)
+    assert refused(Client, "10", {}, profile="other").startswith("profile 'other' cannot be used")
+
+
+def test_a_profile_has_a_name() -> None:
+    """An empty profile is refused, and not taken for the one without a name."""
+    assert refused(Client, "10", {}, profile="") == (
+        "profile must be the name of a configuration, not empty"
+    )
+
+
+@pytest.mark.parametrize("kind", [UserCredential, DatasourceCredential])
+def test_a_colon_would_end_the_user(kind: Callable[[str, str], object]) -> None:
+    """An id with a colon is refused: its end would be taken for the beginning of the secret."""
+    assert "must hold no colon" in refused(kind, "1:2", SECRET)
+
+
+@pytest.mark.parametrize("url", ["https://host ", "https://h:99999", "https:// host"])
+def test_a_base_url_that_cannot_work(url: str) -> None:
+    """A base URL with a space in it, or with a port that there is not, is refused."""
+    assert refused(APIClient, base_url=url) == (
+        f"base_url must be an http or https URL with a host, not {url!r}"
+    )
+
+
+@pytest.mark.parametrize("home", [True, False], ids=["no file", "no home"])
+def test_there_may_be_no_file(monkeypatch: pytest.MonkeyPatch, home: bool) -> None:
+    """Without a file only a profile that was asked for is missed."""
+    if not home:
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # nobody, in no list of users
+    assert str(sent_by(Client, "10", {}).url).startswith(DEFAULT_URL)
+    assert refused(Client, "10", {}, profile="other") == (
+        "profile 'other' cannot be used: there is no ~/.abeja/config that can be read"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'{{"personal-access-token": "{SECRET}"'.encode(),
+        f'{{"personal-access-token": "{SECRET}\udcff"}}'.encode(errors="surrogateescape"),
+        f'["{SECRET}"]'.encode(),
+        f'"{SECRET}"'.encode(),
+        b"",
+        b"[" * 100_000,
+    ],
+    ids=["cut short", "no UTF-8", "list", "string", "empty", "too deep"],
+)
+@pytest.mark.parametrize("profile", [None, "other"])
+def test_a_broken_file(cli_file: Write, content: bytes, profile: str | None) -> None:
+    """A file that is no JSON object is an error that shows nothing of it."""
+    cli_file(content)
+    assert refused(Client, profile=profile) == "~/.abeja/config is no JSON object"
+
+
+def test_a_file_that_cannot_be_read() -> None:
+    """An error of the operating system is said in its words."""
+    (Path(os.environ["HOME"]) / ".abeja" / "config").mkdir(parents=True)
+    assert refused(Client) == "~/.abeja/config cannot be read: Is a directory"
+
+
+@pytest.mark.parametrize(
+    ("configurations", "names"),
+    [
+        ([{"configuration-name": "a", "personal-access-token": SECRET}, SECRET], ["a"]),
+        ([{"configuration-name": "a"}, {"configuration-name": "b"}], ["a", "b"]),
+        ({"configuration-name": "x"}, []),
+        (None, []),
+    ],
+    ids=["one", "two", "no list", "none"],
+)
+@pytest.mark.parametrize("by", ["argument", "file"])
+def test_a_configuration_that_is_not_there(
+    cli_file: Write, configurations: Any, names: list[str], by: str
+) -> None:
+    """A name that the file does not have is refused with those that it has."""
+    active = {"active-configuration-name": "x"} if by == "file" else {}
+    cli_file(FILE | {"configurations": configurations} | active)
+    options = {"profile": "x"} if by == "argument" else {}
+    assert refused(Client, **options) == (
+        f"~/.abeja/config has no configuration 'x', but these: {names}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"personal-access-token": 5},
+            "personal-access-token{} must be a string that is not empty",
+        ),
+        (
+            {"personal-access-token": SECRET + "\n"},
+            f"personal-access-token{{}} must be {NO_HEADER}",
+        ),
+        (
+            {"abeja-platform-user": "", "personal-access-token": SECRET},
+            "the credential is incomplete: personal-access-token{} is there without its user_id",
+        ),
+        (
+            {"organization-name": ".."},
+            "organization-name{} must be an id of printable characters, not '..'",
+        ),
+        (
+            {"abeja-api-url": f"https://u:{SECRET}@h"},
+            "abeja-api-url{} must hold no user name or password: pass them as credential",
+        ),
+    ],
+    ids=["token", "newline", "incomplete", "organization", "base URL"],
+)
+@pytest.mark.parametrize("profile", [None, "x"], ids=["unnamed", "named"])
+def test_a_bad_value_of_the_file(
+    cli_file: Write, change: dict[str, Any], message: str, profile: str | None
+) -> None:
+    """The error names the key, the configuration and the file."""
+    entry = FILE | change
+    cli_file({"configurations": [{"configuration-name": "x"} | entry]} if profile else entry)
+    place = " of 'x' in ~/.abeja/config" if profile else " in ~/.abeja/config"
+    assert refused(Client, profile=profile) == message.format(place)
+
+
+# -- organization, base URL, numbers --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "1\n", True, 1.5, b"1"], ids=repr)
+def test_a_bad_organization(environment: SetEnvironment, value: Any) -> None:
+    """An organization that is no segment of a path is refused by name, at construction."""
+    assert refused(Client, value, {}).startswith("organization_id must be ")
+    with Client("10", {}) as client:
+        assert refused(client.with_options, organization_id=value).endswith(f", not {value!r}")
+    if isinstance(value, str) and value:
+        environment({"ABEJA_ORGANIZATION_ID": value})
+        assert refused(Client, credential={}).startswith("ABEJA_ORGANIZATION_ID must be ")
+
+
+def test_an_organization_may_be_a_number() -> None:
+    """An id given as an integer is the string of it."""
+    with Client(1410000000000, {}) as client:  # type: ignore[arg-type]
+        assert client.organization_id == "1410000000000"
+
+
+@pytest.mark.parametrize(
+    ("value", "start"),
+    [
+        ("https://h", "https://h/organizations"),
+        ("https://h/", "https://h/organizations"),
+        ("http://h:8080/a/b//", "http://h:8080/a/b/organizations"),
+        ("HTTPS://H.example.com:443/A", "https://h.example.com/A/organizations"),
+        ("http://[::1]:8080", "http://[::1]:8080/organizations"),
+        ("https://bücher.example.com/ä", "https://xn--bcher-kva.example.com/%C3%A4/organizations"),
+    ],
+)
+def test_a_base_url(environment: SetEnvironment, value: str, start: str) -> None:
+    """A path is kept and a slash at the end is not doubled, from each source."""
+    assert str(sent_by(APIClient, {}, base_url=value).url).startswith(f"{start}/0/")
+    environment({"ABEJA_API_URL": value})
+    assert str(sent_by(APIClient, {}).url).startswith(f"{start}/0/")
+
+
+USERINFO = "must hold no user name or password: pass them as credential"
+QUERY = "must hold no query and no fragment"
+NO_URL = "must be an http or https URL with a host"
+BAD_URLS: dict[str, tuple[Any, str]] = {
+    "user and password": (f"https://u:{SECRET}@h", USERINFO),
+    "user": (f"https://{SECRET}@h", USERINFO),
+    "password": (f"https://:{SECRET}@h", USERINFO),
+    "password of another scheme": (f"ftp://u:{SECRET}@h", USERINFO),
+    "query": (f"https://h/?token={SECRET}", QUERY),
+    "empty query": ("https://h?", QUERY),
+    "fragment": (f"https://h/#{SECRET}", QUERY),
+    "empty fragment": ("https://h/#", QUERY),
+    "scheme": ("ftp://h", NO_URL),
+    "no scheme": ("h.example.com", NO_URL),
+    "half a scheme": ("//h", NO_URL),
+    "no host": ("https://", NO_URL),
+    "no host but a path": ("https:///a", NO_URL),
+    "control character": ("https://h/\n", NO_URL),
+    "port": ("https://h:port", NO_URL),
+    "bytes": (b"https://h", NO_URL),
+    "number": (5, NO_URL),
+    "empty": ("", NO_URL),
+    "no UTF-8": ("https://h/\udcff", NO_URL),
+    "password, and no scheme": (f"u:{SECRET}@h", ""),
+    "password, and a bad port": (f"https://u:{SECRET}@h:port", ""),
+}
+
+
+@pytest.mark.parametrize(("value", "message"), BAD_URLS.values(), ids=BAD_URLS)
+def test_a_bad_base_url(environment: SetEnvironment, value: Any, message: str) -> None:
+    """It is refused by the name of its source, without the password or the query in it."""
+    assert refused(APIClient, {}, base_url=value).startswith(f"base_url {message}")
+    assert refused(Client, "10", {}, base_url=value).startswith(f"base_url {message}")
+    if isinstance(value, str) and value:
+        environment({"ABEJA_API_URL": value})
+        assert refused(APIClient, {}).startswith(f"ABEJA_API_URL {message}")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, -1, "0", "-0.5", "nan", "inf", "soon", "", True, None, [1], 1_000_001, 10**5000],
+    ids=lambda value: repr(value)[:12] if value != 10**5000 else "5,001 digits",
+)
+def test_a_bad_timeout(environment: SetEnvironment, value: Any) -> None:
+    """What are no seconds above 0 is refused by name: by an argument, an option, a variable."""
+    says = "must be seconds, above 0 and at most 1000000, not "
+    if value is not None:
+        for build in (APIClient, Client("10", {}).with_options):
+            assert refused(build, timeout=value).startswith(f"timeout {says}")
+    if isinstance(value, str) and value:
+        environment({"ABEJA_SDK_CONNECTION_TIMEOUT": value})
+        assert refused(APIClient) == f"ABEJA_SDK_CONNECTION_TIMEOUT {says}{value!r}"
+
+
+@pytest.mark.parametrize(("value", "seconds"), [(0.001, 0.001), ("5", 5), (1_000_000, 1e6)])
+def test_a_timeout(environment: SetEnvironment, value: Any, seconds: float) -> None:
+    """Seconds are taken as numbers or as their text."""
+    assert settings(timeout=value).timeout == seconds
+    environment({"ABEJA_SDK_CONNECTION_TIMEOUT": str(value)})
+    assert settings().timeout == seconds
+    assert settings().but(organization_id=None, timeout=value).timeout == seconds
+
+
+def test_options_change_only_what_is_given() -> None:
+    """An option that is not given keeps its value."""
+    before = settings()
+    after = before.but(organization_id="11", timeout=None)
+    assert after == replace(before, organization_id="11") != before
+    assert after.but(organization_id=None, timeout=2) == replace(after, timeout=2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [-1, "-1", "1.5", 1.5, "nan", "inf", "many", "²", "", True, [1], "9" * 5000],
+    ids=lambda value: repr(value)[:12],
+)
+def test_a_bad_max_retry_count(environment: SetEnvironment, value: Any) -> None:
+    """What is no whole number from 0 is refused by name: by an argument, by a variable."""
+    says = "must be a whole number from 0, not "
+    assert refused(APIClient, None, None, value).startswith(f"max_retry_count {says}")
+    assert refused(Client, "10", {}, max_retry_count=value).startswith(f"max_retry_count {says}")
+    if isinstance(value, str) and value:
+        environment({"ABEJA_SDK_MAX_RETRY_COUNT": value})
+        assert refused(APIClient).startswith(f"ABEJA_SDK_MAX_RETRY_COUNT {says}")
+
+
+# -- proxies and certificates ---------------------------------------------------------------------
+
+PROXIES: dict[str, tuple[dict[str, str], str, str | None]] = {
+    "none": ({}, "https://h.example.com", None),
+    "https": ({"HTTPS_PROXY": "http://p:1"}, "https://h.example.com", "http://p:1"),
+    "https, small": ({"https_proxy": "https://p:1"}, "https://h.example.com", "https://p:1"),
+    "http": ({"http_proxy": "http://p:1"}, "http://h.example.com", "http://p:1"),
+    "of the other scheme": ({"https_proxy": "http://p:1"}, "http://h.example.com", None),
+    "all": ({"ALL_PROXY": "http://p:1"}, "https://h.example.com", "http://p:1"),
+    "its own before all": (
+        {"https_proxy": "http://p:1", "all_proxy": "http://p:2"},
+        "https://h.example.com",
+        "http://p:1",
+    ),
+    "without a scheme": ({"https_proxy": "p:1"}, "https://h.example.com", "http://p:1"),
+    "empty": ({"https_proxy": ""}, "https://h.example.com", None),
+    "not for the host": (
+        {"https_proxy": "http://p:1", "no_proxy": "x,h.example.com"},
+        "https://h.example.com/path",
+        None,
+    ),
+    "not for the domain": (
+        {"https_proxy": "http://p:1", "NO_PROXY": ".example.com"},
+        "https://h.example.com",
+        None,
+    ),
+    "not for the port": (
+        {"http_proxy": "http://p:1", "no_proxy": "h.example.com:8080"},
+        "http://h.example.com:8080",
+        None,
+    ),
+    "not for another": (
+        {"https_proxy": "http://p:1", "no_proxy": "example.org"},
+        "https://h.example.com",
+        "http://p:1",
+    ),
+    "for none": ({"https_proxy": "http://p:1", "no_proxy": "*"}, "https://h.example.com", None),
+}
+
+
+@pytest.mark.parametrize(("variables", "base_url", "proxy"), PROXIES.values(), ids=PROXIES)
+def test_a_proxy_of_the_environment(
+    environment: SetEnvironment, variables: dict[str, str], base_url: str, proxy: str | None
+) -> None:
+    """The variable of the base URL's scheme, or that of all, unless no_proxy names the host."""
+    environment(variables)
+    assert proxy_for(base_url or DEFAULT_URL) == proxy
+
+
+@pytest.fixture
+def no_socks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without httpx[socks]."""
+    monkeypatch.setitem(sys.modules, "socksio", None)
+
+
+BAD_PROXIES = {
+    "port": f"http://u:{SECRET}@p:port",
+    "scheme": f"ftp://u:{SECRET}@p",
+    "control character": f"http://u:{SECRET}@p\n",
+    "socks": f"socks5://u:{SECRET}@p",
+}
+
+
+@pytest.mark.usefixtures("no_socks")
+@pytest.mark.parametrize("proxy", BAD_PROXIES.values(), ids=BAD_PROXIES)
+@pytest.mark.parametrize("kind", [APIClient, AsyncClient])
+def test_a_bad_proxy(environment: SetEnvironment, kind: Callable[..., object], proxy: str) -> None:
+    """A proxy that cannot be used is said at once, without its password."""
+    environment({"https_proxy": proxy, "ABEJA_ORGANIZATION_ID": "20"})
+    assert refused(kind, credential={}) == (
+        "the proxy that the environment names for https://api.abeja.io cannot be used: it must be"
+        " an http or https URL, or with the package httpx[socks] a socks5 one"
+    )
+
+
+def test_a_socks_proxy_where_it_can_be_used(
+    environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the package that httpx needs for it, a socks5 proxy is taken."""
+    (tmp_path / "socksio.py").touch()
+    monkeypatch.delitem(sys.modules, "socksio", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    environment({"all_proxy": "socks5://p:1"})
+    assert proxy_for(DEFAULT_URL) == "socks5://p:1"
+
+
+@pytest.mark.usefixtures("no_socks")
+def test_a_client_handed_in_has_proxies_of_its_own(environment: SetEnvironment) -> None:
+    """A proxy of the environment that we could not use is nothing to a client handed in."""
+    environment({"all_proxy": "socks5://p:1"})
+    assert sent_by(APIClient, {}).method == "GET"
+
+
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@pytest.mark.parametrize("first", range(4), ids=CA_VARIABLES)
+def test_the_first_ca_bundle_found_wins(
+    environment: SetEnvironment, tmp_path: Path, first: int
+) -> None:
+    """The variables of requests go before those of OpenSSL; an empty one is not set."""
+    for number, name in enumerate(CA_VARIABLES):
+        environment({name: str(tmp_path / name) if number >= first else ""})
+    bundle = str(tmp_path / CA_VARIABLES[first])
+    with APIClient({}, base_url="https://127.0.0.1:1") as client:
+        assert refused(client.get_repositories, "1").startswith(
+            f"the CA bundle {bundle!r} that the environment names cannot be loaded: "
+        )
+
+
+def test_there_may_be_no_ca_bundle() -> None:
+    """Where the environment names none, there is none."""
+    assert ca_bundle() is None

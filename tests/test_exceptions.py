@@ -1,0 +1,197 @@
+"""The hierarchy, what an exception says, and that it survives copying and pickling."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import abeja_registry
+from abeja_registry import (
+    Attempt,
+    BadRequest,
+    Error,
+    HttpError,
+    InternalServerError,
+    InvalidResponse,
+    NotFound,
+    TransportError,
+    exceptions,
+)
+
+URL = "https://api.example.com/organizations/1/registry/repositories?limit=1"
+
+EXPORTED: dict[str, type[Error]] = {
+    name: value
+    for name, value in vars(abeja_registry).items()
+    if name in abeja_registry.__all__ and isinstance(value, type) and issubclass(value, Error)
+}
+
+
+def example(kind: type[Error]) -> Error:
+    """Return an exception of a class, with every attribute that it takes filled in."""
+    if issubclass(kind, HttpError):
+        return kind(
+            "e",
+            "d",
+            {"field": ["name"]},
+            418,
+            URL,
+            method="POST",
+            headers={"x-request-id": "r"},
+            request_id="r",
+            outcome_unknown=True,
+        )
+    if issubclass(kind, TransportError):
+        history = (Attempt("ReadError: reset"), Attempt("503"))
+        return kind("m", method="POST", url=URL, history=history, outcome_unknown=True)
+    if issubclass(kind, InvalidResponse):
+        return kind("m", body={"id": [1]}, outcome_unknown=True)
+    return kind("m")
+
+
+def drawn() -> dict[str, str]:
+    """Return each class of the docstring's drawing with the class that it hangs under."""
+    parents: dict[str, str] = {}
+    above = {0: "Error"}
+    for line in (exceptions.__doc__ or "").splitlines():
+        if found := re.match(r"    ([ |]+)\+-- (\w+)", line):
+            depth = len(found[1]) // 5 + 1
+            above[depth] = found[2]
+            parents[found[2]] = above[depth - 1]
+    return parents
+
+
+def test_the_drawing_is_the_hierarchy() -> None:
+    """Each class stands in the drawing under its own base, and all are at the package's top."""
+    assert drawn() == {
+        name: kind.__bases__[0].__name__ for name, kind in EXPORTED.items() if kind is not Error
+    }
+
+
+def test_the_hierarchy_is_what_existing_code_catches() -> None:
+    """The classes of a status are direct children of HttpError, and none of each other."""
+    names = (
+        "BadRequest Unauthorized Forbidden NotFound MethodNotAllowed Conflict TooManyRequests"
+        " InternalServerError"
+    )
+    assert {kind.__name__ for kind in HttpError.__subclasses__()} == set(names.split())
+    assert {kind.__bases__ for kind in HttpError.__subclasses__()} == {(HttpError,)}
+
+
+def test_a_configuration_error_is_a_value_error() -> None:
+    """A bad setting can be caught as what Python calls a bad value."""
+    with pytest.raises(ValueError, match="timeout"):
+        abeja_registry.APIClient(timeout=0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFound("e", "d", ["x"], 404, URL),
+        NotFound(error="e", error_description="d", error_detail=["x"], status_code=404, url=URL),
+    ],
+    ids=["positional", "by name"],
+)
+def test_an_http_error_is_made_either_way(error: HttpError) -> None:
+    """The five arguments that existing code passes are taken by place and by name."""
+    assert (error.error, error.error_description, error.error_detail) == ("e", "d", ["x"])
+    assert (error.status_code, error.url) == (404, URL)
+    assert (error.method, error.headers, error.request_id) == (None, {}, None)
+    assert error.outcome_unknown is False
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (BadRequest("e", "d"), '<BadRequest "e": d>'),
+        (BadRequest("e", "d", None, 400), '<BadRequest "e": d>'),
+        (BadRequest("e", "d", None, None, "u"), '<BadRequest "e": d>'),
+        (BadRequest("e", "d", None, 400, "u"), '<BadRequest "e": d (400 from u)>'),
+        (BadRequest("e", "d", "x"), '<BadRequest "e": d, x>'),
+        (BadRequest("e", "d", {}), '<BadRequest "e": d>'),
+        (BadRequest("e", "d", [], 400, "u"), '<BadRequest "e": d (400 from u)>'),
+        (BadRequest("e", "d", "x", 400, "u"), '<BadRequest "e": d (400 from u), x>'),
+        (BadRequest("e", "d", {"a": 1}, 400, "u"), "<BadRequest \"e\": d (400 from u), {'a': 1}>"),
+        (HttpError("e", "d", None, 418, "u"), '<HttpError "e": d (418 from u)>'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_http_error_says_what_is_there(error: HttpError, text: str) -> None:
+    """The text and the repr are one line, without what is not there."""
+    assert str(error) == repr(error) == text
+
+
+def test_an_http_error_says_what_its_attributes_say_now() -> None:
+    """The text and the dict are made from the attributes when asked, not when it was made."""
+    error = InternalServerError("e", "d", None, 500, "u")
+    error.error, error.error_description, error.error_detail = "E", "D", "X"
+    error.status_code, error.url = 503, "U"
+    assert str(error) == '<InternalServerError "E": D (503 from U), X>'
+    assert error._asdict() == {
+        "error": "E",
+        "error_description": "D",
+        "error_detail": "X",
+        "status_code": 503,
+        "url": "U",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "left_out"),
+    [
+        (HttpError("e", "d"), {"error_detail", "status_code", "url"}),
+        (HttpError("", "", {}, 404, "u"), {"error_detail"}),
+        (HttpError("e", "d", "x", None, "u"), {"status_code"}),
+        (HttpError("e", "d", "x", 404, ""), {"url"}),
+        (HttpError("e", "d", "x", 404, "u"), set()),
+    ],
+    ids=["all", "detail", "status", "url", "none"],
+)
+def test_an_http_error_as_a_dict(error: HttpError, left_out: set[str]) -> None:
+    """`_asdict()` has error and description always, and leaves out what is empty of the rest."""
+    names = ["error", "error_description", "error_detail", "status_code", "url"]
+    assert error._asdict() == {name: getattr(error, name) for name in names if name not in left_out}
+
+
+def test_an_http_error_keeps_headers_of_its_own() -> None:
+    """What the caller does to the headers afterwards does not reach the exception."""
+    headers = {"x": "1"}
+    error = HttpError("e", "d", headers=headers)
+    headers.clear()
+    assert error.headers == {"x": "1"}
+
+
+@pytest.mark.parametrize("kind", EXPORTED.values(), ids=EXPORTED)
+@pytest.mark.parametrize(
+    "copied",
+    [
+        copy.copy,
+        copy.deepcopy,
+        *(
+            lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+        ),
+    ],
+    ids=["copy", "deepcopy", *(f"pickle {n}" for n in range(pickle.HIGHEST_PROTOCOL + 1))],
+)
+def test_an_exception_survives(kind: type[Error], copied: Callable[[Any], Any]) -> None:
+    """A copy or a pickle has the class, the text and every attribute, changed ones included."""
+    error = example(kind)
+    error.added = "later"  # type: ignore[attr-defined]
+    again = copied(error)
+    assert type(again) is kind
+    assert again is not error
+    assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
+    assert again.outcome_unknown is error.outcome_unknown
+
+
+@pytest.mark.parametrize("kind", EXPORTED.values(), ids=EXPORTED)
+def test_an_exception_says_whether_the_outcome_is_unknown(kind: type[Error]) -> None:
+    """Every exception says it, and unless told otherwise the outcome is known."""
+    words = ("e", "d") if issubclass(kind, HttpError) else ("m",)
+    assert kind(*words).outcome_unknown is False
