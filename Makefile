@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Every CPython from 3.11 up that is found, for `make test-pythons`.
 PYTHONS ?= $(shell for version in 3.11 3.12 3.13 3.14; do \
-	command -v python$$version || ls -d $(HOME)/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -n 1; done)
+	for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
+		$$python -c '' 2>/dev/null && echo $$python && break; done; done)
 
 .PHONY: demo test check lint types layers test-pythons test-system clean
 

@@ -252,7 +252,7 @@ def proxy_for(base_url: str) -> str | None:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     try:
         found = httpx.Proxy(proxy).url
-        usable = bool(found.host) and (found.port or 0) <= 65535
+        usable = _is_host(found.host) and (found.port or 0) <= 65535
     except (ValueError, httpx.InvalidURL):
         usable = False
     if not usable or (proxy.startswith("socks") and not find_spec("socksio")):
@@ -402,6 +402,14 @@ def _organization_id(value: Any, place: str) -> str:
     return str(value)
 
 
+def _is_host(host: str) -> bool:
+    try:
+        # What the socket does with a name; it fails on parts of none and of over 63 characters.
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
+
+
 def _base_url(value: Any, place: str) -> str:
     try:
         url = httpx.URL(value)
@@ -414,7 +422,7 @@ def _base_url(value: Any, place: str) -> str:
         )
     if "?" in text or "#" in text:
         raise ConfigurationError(f"{place} must hold no query and no fragment")
-    usable = url.scheme in ("http", "https") and url.host and (url.port or 0) <= 65535
+    usable = url.scheme in ("http", "https") and _is_host(url.host) and (url.port or 0) <= 65535
     if not usable or any(character.isspace() for character in text):
         raise ConfigurationError(
             f"{place} must be an http or https URL with a host, not {_shown(value)}"

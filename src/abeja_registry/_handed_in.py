@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ._answers import Outcome
+from ._answers import Answer, Outcome
 from ._wire import Request, aread, failure, families, read
 from .exceptions import ConfigurationError
 
 # What its owner set up for other calls (auth, following redirects) is not for ours.
 _SEND: Mapping[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
+
+
+def _raised(error: Any) -> Outcome:
+    """Return what a client's exception says; what a hook of its owner's raised is raised again."""
+    for family in families():
+        # From a hook that calls raise_for_status(): the body is closed unread by then.
+        if isinstance(error, family.HTTPStatusError):
+            response = error.response
+            return Answer(response.status_code, dict(response.headers), b"")
+    return failure(error)
 
 
 class HttpClient(Protocol):
@@ -70,7 +80,7 @@ class HandedInClient(_HandedIn):
         try:
             return read(self._client.send(self._built(request), **_SEND))
         except Exception as error:
-            return failure(error)
+            return _raised(error)
 
     def close(self) -> None:
         """Use the client no more; closing it is its owner's."""
@@ -87,7 +97,7 @@ class HandedInAsyncClient(_HandedIn):
         try:
             return await aread(await self._client.send(self._built(request), **_SEND))
         except Exception as error:
-            return failure(error)
+            return _raised(error)
 
     async def aclose(self) -> None:
         """As `HandedInClient.close`."""

@@ -24,6 +24,7 @@ _EXCEPTIONS = (
     ("UnsupportedProtocol", False, False),
     ("InvalidURL", False, False),
     ("HTTPError", True, False),
+    ("StreamError", True, False),
 )
 
 

@@ -1,0 +1,207 @@
+"""The typed clients: one organization's registry, and others like it over the same connections."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import respx
+from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi
+
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    AsyncClient,
+    AsyncRepositories,
+    AsyncTags,
+    BearerToken,
+    Client,
+    ConfigurationError,
+    Repositories,
+    Tags,
+)
+
+pytestmark = pytest.mark.anyio
+
+WORLDS = pytest.mark.parametrize("kind", [Client, AsyncClient], ids=["sync", "async"])
+
+
+async def done(value: Any) -> Any:
+    """Return what a call of either world returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+@pytest.fixture(params=["sync", "async"])
+def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Any:
+    """A typed client of the scripted API, in either world."""
+    return api.client() if request.param == "sync" else api.async_client()
+
+
+def test_a_clients_collections_are_of_its_world() -> None:
+    """Sync clients have sync collections, async ones async, and each a raw client beside them."""
+    client = Client("1", {}, base_url=BASE_URL)
+    assert type(client.repositories) is Repositories
+    assert type(client.tags) is Tags
+    assert type(client.raw) is APIClient
+    async_client = AsyncClient("1", {}, base_url=BASE_URL)
+    assert type(async_client.repositories) is AsyncRepositories
+    assert type(async_client.tags) is AsyncTags
+    assert type(async_client.raw) is AsyncAPIClient
+
+
+async def test_its_collections_work_in_its_organization(
+    api: ScriptedApi, typed: Any, answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """Repositories and tags are asked for in the client's organization, with its credential."""
+    assert typed.organization_id == ORGANIZATION_ID
+    api.answers(answer("get_repository"))
+    await done(typed.repositories.get("5"))
+    api.answers(answer("get_repository_tags"))
+    await done(typed.tags.list("5"))
+    root = f"{BASE_URL}/organizations/{ORGANIZATION_ID}/registry/repositories/5"
+    assert [sent.url for sent in api.requests] == [root, f"{root}/tags"]
+    assert {sent.headers["authorization"] for sent in api.requests} == {"Bearer t"}
+
+
+async def test_its_raw_client_is_the_same_api_in_dicts(
+    api: ScriptedApi, typed: Any, answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """`.raw` sends the same requests, for any organization, and returns answers untouched."""
+    api.answers(answer("get_repository"))
+    body = await done(typed.raw.get_repository(ORGANIZATION_ID, "5"))
+    assert body == answer("get_repository")
+    await done(typed.repositories.get("5"))
+    by_raw, by_typed = api.requests
+    assert by_raw == by_typed
+
+
+@WORLDS
+async def test_it_is_set_up_by_the_environment_and_the_clis_file(
+    kind: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What no argument says is looked for; a profile that is named goes before the environment."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ABEJA_ORGANIZATION_ID", "10")
+    monkeypatch.setenv("ABEJA_API_URL", f"{BASE_URL}/path/")
+    monkeypatch.setenv("PLATFORM_AUTH_TOKEN", "environment")
+    profile = {
+        "configuration-name": "other",
+        "abeja-platform-user": "user-1",
+        "personal-access-token": "p",
+        "organization-name": "20",
+    }
+    (tmp_path / ".abeja").mkdir()
+    (tmp_path / ".abeja" / "config").write_text(json.dumps({"configurations": [profile]}))
+    with respx.mock() as router:
+        route = router.route().respond(404, json={})
+        for options in ({}, {"profile": "other"}):
+            await done(kind(**options).repositories.delete("5", missing_ok=True))
+    urls, authorizations = zip(
+        *((str(call.request.url), call.request.headers["authorization"]) for call in route.calls),
+        strict=True,
+    )
+    assert urls == tuple(
+        f"{BASE_URL}/path/organizations/{organization}/registry/repositories/5"
+        for organization in ("10", "20")
+    )
+    assert authorizations == ("Bearer environment", "Basic dXNlci0xOnA=")
+
+
+@WORLDS
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "no organization"),
+        ({"organization_id": ".."}, "organization_id"),
+        ({"organization_id": "1", "credential": None}, "no credential"),
+        ({"organization_id": "1", "credential": {"user_id": "u"}}, "incomplete"),
+        ({"organization_id": "1", "base_url": "ftp://a"}, "base_url"),
+        ({"organization_id": "1", "timeout": 0}, "timeout"),
+        ({"organization_id": "1", "max_retry_count": -1}, "max_retry_count"),
+        ({"organization_id": "1", "profile": "p"}, "profile 'p'"),
+    ],
+    ids=lambda value: "" if isinstance(value, dict) else value,
+)
+def test_a_bad_setting_is_refused_at_once(kind: Any, options: Any, message: str) -> None:
+    """What cannot be meant is a ConfigurationError when the client is made, naming the setting."""
+    with pytest.raises(ConfigurationError, match=message):
+        kind(**{"credential": {}, **options})
+
+
+async def test_with_options_changes_the_organization(
+    api: ScriptedApi, typed: Any, answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """The derived client works in another organization, the one it came from in its own."""
+    derived = typed.with_options(organization_id="2")
+    assert (derived.organization_id, typed.organization_id) == ("2", ORGANIZATION_ID)
+    api.answers(answer("get_repository"))
+    repository = await done(derived.repositories.get("5"))
+    api.answers(answer("get_repository_tags"))
+    await done(derived.tags.list("5"))
+    await done(repository.list_tags())
+    await done(typed.tags.list("5"))
+    organizations = [re.findall(r"organizations/(\d+)/", sent.url)[0] for sent in api.requests]
+    assert organizations == ["2", "2", "2", ORGANIZATION_ID]
+
+
+@WORLDS
+async def test_with_options_changes_the_timeout(kind: Any) -> None:
+    """Each client's calls have its own timeout; what is not given stays."""
+    client = kind("1", {}, base_url=BASE_URL, timeout=7)
+    derived = client.with_options(timeout=0.5)
+    clients = [
+        client,
+        derived,
+        derived.with_options(organization_id="2"),
+        client.with_options(),
+    ]
+    with respx.mock() as router:
+        route = router.route().respond(404, json={})
+        for each in clients:
+            await done(each.repositories.delete("5", missing_ok=True))
+    timeouts = [call.request.extensions["timeout"] for call in route.calls]
+    assert timeouts == [
+        dict.fromkeys(("connect", "read", "write", "pool"), seconds) for seconds in (7, 0.5, 0.5, 7)
+    ]
+
+
+@WORLDS
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"organization_id": ""},
+        {"organization_id": "."},
+        {"timeout": 0},
+        {"timeout": -1},
+        {"timeout": float("nan")},
+        {"timeout": "soon"},
+    ],
+    ids=str,
+)
+def test_with_options_refuses_a_bad_value(kind: Any, options: dict[str, Any]) -> None:
+    """A value that cannot be meant is a ConfigurationError that names the argument."""
+    client = kind("1", {}, base_url=BASE_URL)
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        client.with_options(**options)
+
+
+@WORLDS
+def test_with_options_keeps_the_class(kind: Any) -> None:
+    """What is derived from a subclass has the subclass's methods."""
+    ours: Any = type("Ours", (kind,), {"greeting": lambda self: f"hello {self.organization_id}"})
+    derived = ours("1", {}, base_url=BASE_URL).with_options(organization_id="2")
+    assert type(derived) is ours
+    assert derived.greeting() == "hello 2"
+
+
+@WORLDS
+def test_its_repr_shows_what_it_is_of_and_no_secret(kind: Any) -> None:
+    """The organization and the base URL, and nothing of the credential."""
+    client = kind("1", BearerToken("secret"), base_url=BASE_URL)
+    assert repr(client) == f"<{kind.__name__} of '1' at {BASE_URL}>"
+    assert "secret" not in repr(client.raw)

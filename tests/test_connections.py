@@ -1,0 +1,498 @@
+"""Our own connections: how many there are, what they keep, when they close, whom they trust."""
+
+from __future__ import annotations
+
+import re
+import socketserver
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    AsyncClient,
+    Client,
+    ConfigurationError,
+    Error,
+    Timeout,
+    TransportError,
+)
+
+TLS = Path(__file__).parent / "tls"
+# What OpenSSL calls ca.pem in a folder of certificates: `openssl x509 -hash -in ca.pem`.
+CA_HASH = "8ba87bcd.0"
+# Far more than any of this takes; a test that waits so long has failed.
+PATIENCE = 30
+
+# -- a server that is watched, and callers of both worlds -----------------------------------------
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        while head := self._head():
+            self.server.asked.put((self.client_address[1], head))
+            if not self.server.answer(self.wfile.write, head):
+                break
+        self.server.gone.put(self.client_address[1])
+
+    def _head(self) -> str:
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and (line := self.rfile.readline()):
+            head += line
+        return head.decode()
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A server that answers as told, and says which connection asked what and which is gone.
+
+    Attributes:
+        answer: Given what sends bytes and a request's head, sends an answer; says whether the
+            connection stays open.
+        connections: The client's port of each connection, oldest first.
+        asked: The port and the head of each request as it comes.
+        gone: The port of each connection as it closes.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self._tls = tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_address[1]}"
+        self.answer: Callable[[Callable[[bytes], object], str], bool] = answer
+        self.connections: list[int] = []
+        self.asked: SimpleQueue[tuple[int, str]] = SimpleQueue()
+        self.gone: SimpleQueue[int] = SimpleQueue()
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; one whose handshake fails is dropped (an OSError is)."""
+        connection, address = super().get_request()
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_side=True)
+        self.connections.append(address[1])
+        return connection, address
+
+
+def answer(send: Callable[[bytes], object], _: str) -> bool:
+    """Answer with an empty object."""
+    send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    return True
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """Serve in a thread."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that is watched."""
+    with serving(Server()) as server:
+        yield server
+
+
+@pytest.fixture
+def held(server: Server) -> Iterator[Callable[[str], threading.Event]]:
+    """Let the server hold its answer to a repository's request until the event that is returned."""
+    events: dict[str, threading.Event] = {}
+
+    def hold(repository_id: str) -> threading.Event:
+        return events.setdefault(repository_id, threading.Event())
+
+    def answer_when_told(send: Callable[[bytes], object], head: str) -> bool:
+        path = head.split()[1]
+        if event := events.get(path.rpartition("/")[2]):
+            event.wait(PATIENCE)
+        return answer(send, head)
+
+    server.answer = answer_when_told
+    yield hold
+    for event in events.values():
+        event.set()
+
+
+class World:
+    """Starts calls as threads do, or as the tasks of an event loop: one test is for both."""
+
+    def __init__(self, portal: BlockingPortal | None, threads: ThreadPoolExecutor) -> None:
+        self._portal = portal
+        self._threads = threads
+
+    @property
+    def is_async(self) -> bool:
+        """Whether calls are tasks."""
+        return self._portal is not None
+
+    def start(self, call: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Start a call beside those that are under way."""
+        if self._portal is None:
+            return self._threads.submit(call, *arguments)
+        return self._portal.start_task_soon(call, *arguments)
+
+    def client(self, url: str, **options: Any) -> Any:
+        """Return a raw client."""
+        return (AsyncAPIClient if self.is_async else APIClient)({}, base_url=url, **options)
+
+    def typed(self, url: str, **options: Any) -> Any:
+        """Return a typed client."""
+        return (AsyncClient if self.is_async else Client)("1", {}, base_url=url, **options)
+
+    def get(self, client: Any, repository_id: str = "free") -> Future[Any]:
+        """Start asking for a repository."""
+        return self.start(client.get_repository, "1", repository_id)
+
+    def close(self, client: Any) -> None:
+        """Close a client."""
+        self.start(client.aclose if self.is_async else client.close).result(PATIENCE)
+
+
+@pytest.fixture(params=["sync", "async"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Threads, or tasks."""
+    with ThreadPoolExecutor() as threads:
+        if request.param == "sync":
+            yield World(None, threads)
+        else:
+            with start_blocking_portal() as portal:
+                yield World(portal, threads)
+
+
+@pytest.fixture
+def client(world: World, server: Server) -> Iterator[Any]:
+    """A raw client of the server."""
+    client = world.client(server.url, timeout=PATIENCE)
+    yield client
+    world.close(client)
+
+
+# -- how many, and which --------------------------------------------------------------------------
+
+
+def test_a_connection_is_kept_and_used_again(world: World, server: Server, client: Any) -> None:
+    """Calls one after the other go over one connection, open until the client closes."""
+    for _ in range(5):
+        world.get(client).result(PATIENCE)
+    assert len(server.connections) == 1
+    assert server.gone.empty()
+    world.close(client)
+    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+
+
+def test_nothing_is_opened_before_it_is_needed(world: World, server: Server, client: Any) -> None:
+    """A client that is made and closed asks nobody anything."""
+    world.close(client)
+    assert not server.connections
+
+
+def test_clients_that_share_use_the_same_connections(world: World, server: Server) -> None:
+    """A typed client, its raw one and those derived from it go over one connection."""
+    client = world.typed(server.url)
+    for each in (client, client.with_options(timeout=5), client.with_options(organization_id="2")):
+        world.get(each.raw).result(PATIENCE)
+        world.start(lambda delete=each.repositories.delete: delete("3")).result(PATIENCE)
+    world.close(client)
+    assert len(server.connections) == 1
+
+
+def test_there_are_no_more_connections_than_calls_at_the_same_time(
+    world: World, server: Server, client: Any
+) -> None:
+    """Three calls side by side open three connections, and three more rounds no further one."""
+    together = threading.Barrier(3)
+
+    def answer_together(send: Callable[[bytes], object], head: str) -> bool:
+        together.wait(PATIENCE)
+        return answer(send, head)
+
+    server.answer = answer_together
+    for _ in range(4):
+        for call in [world.get(client) for _ in range(3)]:
+            call.result(PATIENCE)
+    assert len(server.connections) == 3
+
+
+@pytest.mark.parametrize("last", ["a", "b"])
+def test_the_connection_used_last_is_the_first_to_be_used_again(
+    world: World, server: Server, client: Any, held: Callable[[str], threading.Event], last: str
+) -> None:
+    """What was used last is the least likely to have been closed by the server meanwhile."""
+    calls, ports = {}, {}
+    for name in ("a", "b"):
+        held(name)
+        calls[name] = world.get(client, name)
+        ports[name] = server.asked.get(timeout=PATIENCE)[0]
+    for name in sorted(calls, key=lambda name: name == last):
+        held(name).set()
+        calls[name].result(PATIENCE)
+    for _ in range(2):
+        world.get(client).result(PATIENCE)
+        assert server.asked.get(timeout=PATIENCE)[0] == ports[last]
+
+
+def test_cookies_are_not_kept(world: World, server: Server, client: Any) -> None:
+    """What one answer sets is not sent with the next call."""
+
+    def answer_with_a_cookie(send: Callable[[bytes], object], _: str) -> bool:
+        send(b"HTTP/1.1 200 OK\r\nSet-Cookie: tied=1\r\nContent-Length: 2\r\n\r\n{}")
+        return True
+
+    server.answer = answer_with_a_cookie
+    for _ in range(2):
+        world.get(client).result(PATIENCE)
+        assert "cookie" not in server.asked.get(timeout=PATIENCE)[1].lower()
+
+
+# -- calls that fail, and closing -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "part", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"], ids=["no answer", "a part"]
+)
+def test_a_call_that_fails_leaves_no_connection(
+    world: World, server: Server, client: Any, part: bytes
+) -> None:
+    """After an answer that was lost, the next call works, over a new connection."""
+
+    def answer_in_part(send: Callable[[bytes], object], _: str) -> bool:
+        send(part)
+        return False
+
+    server.answer = answer_in_part
+    with pytest.raises(TransportError):
+        world.get(client).result(PATIENCE)
+    server.answer = answer
+    assert world.get(client).result(PATIENCE) == {}
+    assert len(set(server.connections)) == 2
+
+
+def test_a_call_that_took_too_long_closes_its_connection(
+    world: World, server: Server, held: Callable[[str], threading.Event]
+) -> None:
+    """An answer that comes late goes nowhere: the next call has a connection of its own."""
+    typed = world.typed(server.url, timeout=PATIENCE)
+    held("late")
+    with pytest.raises(Timeout, match="ReadTimeout"):
+        world.get(typed.with_options(timeout=0.05).raw, "late").result(PATIENCE)
+    held("late").set()
+    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+    assert world.get(typed.raw).result(PATIENCE) == {}
+    assert len(server.connections) == 2
+    world.close(typed)
+
+
+def test_a_cancelled_call_closes_its_connection(
+    server: Server, held: Callable[[str], threading.Event]
+) -> None:
+    """A task that is cancelled gives back its place, and its connection is closed."""
+    with ThreadPoolExecutor() as threads, start_blocking_portal() as portal:
+        world = World(portal, threads)
+        client = world.client(server.url, timeout=PATIENCE)
+        held("cancelled")
+        call = world.get(client, "cancelled")
+        server.asked.get(timeout=PATIENCE)
+        call.cancel()
+        with pytest.raises(CancelledError):
+            call.result(PATIENCE)
+        held("cancelled").set()
+        assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+        assert world.get(client).result(PATIENCE) == {}
+        assert len(server.connections) == 2
+        world.close(client)
+
+
+def test_a_call_waits_for_a_connection_no_longer_than_its_timeout(
+    world: World,
+    server: Server,
+    held: Callable[[str], threading.Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With every connection in use, Timeout says that none came free; nothing was sent."""
+    monkeypatch.setattr("abeja_registry._connections.MAX_CONNECTIONS", 1)
+    typed = world.typed(server.url, timeout=PATIENCE)
+    held("slow")
+    slow = world.get(typed.raw, "slow")
+    server.asked.get(timeout=PATIENCE)
+    hurried = typed.with_options(timeout=0.05).raw
+    with pytest.raises(Timeout, match="came free") as caught:
+        world.start(hurried.create_repository, "1", "sample").result(PATIENCE)
+    assert not caught.value.outcome_unknown
+    patient = world.get(typed.raw)
+    assert server.asked.empty()
+    held("slow").set()
+    assert slow.result(PATIENCE) == patient.result(PATIENCE) == {}
+    assert len(server.connections) == 1
+    world.close(typed)
+
+
+def test_a_call_that_is_cancelled_while_it_waits_takes_no_connection(
+    server: Server, held: Callable[[str], threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task cancelled before its turn leaves the place to the next one, and was never sent."""
+    monkeypatch.setattr("abeja_registry._connections.MAX_CONNECTIONS", 1)
+    with ThreadPoolExecutor() as threads, start_blocking_portal() as portal:
+        world = World(portal, threads)
+        client = world.client(server.url, timeout=PATIENCE)
+        held("slow")
+        slow = world.get(client, "slow")
+        server.asked.get(timeout=PATIENCE)
+        waiting = [world.get(client, "waiting") for _ in range(3)]
+        for call in waiting:
+            call.cancel()
+        held("slow").set()
+        assert slow.result(PATIENCE) == {}
+        assert world.get(client).result(PATIENCE) == {}
+        assert "/free " in server.asked.get(timeout=PATIENCE)[1]
+        world.close(client)
+
+
+def test_closing_lets_the_call_under_way_finish(
+    world: World, server: Server, client: Any, held: Callable[[str], threading.Event]
+) -> None:
+    """A call under way is answered, then its connection closes; no call comes after it."""
+    held("slow")
+    slow = world.get(client, "slow")
+    server.asked.get(timeout=PATIENCE)
+    world.close(client)
+    with pytest.raises(Error, match="closed"):
+        world.get(client).result(PATIENCE)
+    held("slow").set()
+    assert slow.result(PATIENCE) == {}
+    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+
+
+def test_a_host_that_no_name_server_could_be_asked_for_is_an_error_of_ours(world: World) -> None:
+    """A name with a part of over 63 characters is refused, or no connection: never UnicodeError."""
+    with pytest.raises(Error):
+        world.get(world.client(f"http://{'a' * 64}.invalid")).result(PATIENCE)
+
+
+# -- TLS ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tls_server() -> Iterator[Server]:
+    """A server that is watched, over TLS, with a certificate by a CA that nobody knows."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(TLS / "server.pem")
+    with serving(Server(tls)) as server:
+        yield server
+
+
+@pytest.fixture
+def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The CA's certificate in a file, or in a folder as OpenSSL wants it."""
+    if request.param == "file":
+        return TLS / "ca.pem"
+    (tmp_path / CA_HASH).write_bytes((TLS / "ca.pem").read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("variable", "bundle"),
+    [
+        ("REQUESTS_CA_BUNDLE", "file"),
+        ("REQUESTS_CA_BUNDLE", "folder"),
+        ("CURL_CA_BUNDLE", "file"),
+        ("SSL_CERT_FILE", "file"),
+        ("SSL_CERT_DIR", "folder"),
+    ],
+    indirect=["bundle"],
+)
+def test_a_ca_that_the_environment_names_is_trusted(
+    world: World,
+    tls_server: Server,
+    variable: str,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The variables that deployments of requests set count, and those of OpenSSL."""
+    monkeypatch.setenv(variable, str(bundle))
+    client = world.client(tls_server.url)
+    assert world.get(client).result(PATIENCE) == {}
+    world.close(client)
+
+
+def test_a_ca_that_nobody_knows_is_not_trusted(world: World, tls_server: Server) -> None:
+    """A certificate that cannot be verified is a TransportError that says so; nothing is sent."""
+    client = world.client(tls_server.url)
+    with pytest.raises(TransportError, match="certificate verify failed") as caught:
+        world.start(client.create_repository, "1", "sample").result(PATIENCE)
+    assert not caught.value.outcome_unknown
+    assert not tls_server.connections
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "no certificate"])
+def test_a_ca_bundle_that_cannot_be_loaded_is_named(
+    world: World, content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle that is not there, or holds no certificate, is a ConfigurationError naming it."""
+    path = tmp_path / "bundle.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    with pytest.raises(ConfigurationError, match=re.escape(repr(str(path)))):
+        world.get(world.client("https://127.0.0.1:1")).result(PATIENCE)
+
+
+# -- proxies --------------------------------------------------------------------------------------
+
+
+def test_the_environments_proxy_is_used(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy is asked for the whole URL, and the base URL's host is not looked up."""
+    monkeypatch.setenv("http_proxy", server.url)
+    client = world.client("http://api.example.com/v1")
+    assert world.get(client).result(PATIENCE) == {}
+    head = server.asked.get(timeout=PATIENCE)[1]
+    path = "/v1/organizations/1/registry/repositories/free"
+    assert head.startswith(f"GET http://api.example.com{path} HTTP/1.1\r\n")
+    world.close(client)
+
+
+def test_a_proxy_that_refuses_has_sent_nothing_on(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tunnel that the proxy does not open is a TransportError whose outcome is certain."""
+
+    def refuse(send: Callable[[bytes], object], _: str) -> bool:
+        send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        return True
+
+    server.answer = refuse
+    monkeypatch.setenv("https_proxy", server.url)
+    client = world.client("https://api.example.com")
+    with pytest.raises(TransportError, match="403") as caught:
+        world.start(client.create_repository, "1", "sample").result(PATIENCE)
+    assert not caught.value.outcome_unknown
+    assert server.asked.get(timeout=PATIENCE)[1].startswith("CONNECT api.example.com:443 ")
+
+
+def test_a_host_that_no_proxy_names_is_reached_directly(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no_proxy names is asked without the proxy."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    client = world.client(server.url)
+    assert world.get(client).result(PATIENCE) == {}
+    world.close(client)

@@ -1,0 +1,257 @@
+"""A client handed in: what stays its owner's, and what of its owner's is not for our calls."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from tests.conftest import BASE_URL
+
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    AsyncClient,
+    BadRequest,
+    Client,
+    ConfigurationError,
+    Error,
+    HttpError,
+)
+from abeja_registry.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+GET = ("get_repository", "1", "2")
+OURS = {"auth_token": "ours"}
+
+
+@dataclass
+class Owner:
+    """Somebody with a client of one of the libraries, of one of the worlds.
+
+    Attributes:
+        library: httpx or httpx2.
+        is_async: Which world.
+        requests: What came through a client with a scripted transport.
+        status: The status of the scripted answers.
+        headers: The headers of the scripted answers.
+    """
+
+    library: ModuleType
+    is_async: bool
+    requests: list[Any] = field(default_factory=list)
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def scripted(self, **options: Any) -> Any:
+        """Return a client of theirs that never reaches the network."""
+        return self.real(transport=self.library.MockTransport(self._answer), **options)
+
+    def real(self, **options: Any) -> Any:
+        """Return a client of theirs."""
+        kind = self.library.AsyncClient if self.is_async else self.library.Client
+        return kind(**options)
+
+    def hook(self, hook: Callable[[Any], None]) -> dict[str, list[Any]]:
+        """Return event hooks with one for responses."""
+
+        async def awaited(response: Any) -> None:
+            hook(response)
+
+        return {"response": [awaited if self.is_async else hook]}
+
+    def raw(self, http_client: Any, base_url: str = BASE_URL) -> Any:
+        """Return a raw client over theirs."""
+        kind: Any = AsyncAPIClient if self.is_async else APIClient
+        return kind(OURS, base_url=base_url, http_client=http_client)
+
+    async def call(self, http_client: Any, operation: str, *arguments: str) -> dict[str, Any]:
+        """Call an operation through a client of theirs."""
+        body: dict[str, Any] = await done(getattr(self.raw(http_client), operation)(*arguments))
+        return body
+
+    def _answer(self, request: Any) -> Any:
+        self.requests.append(request)
+        return self.library.Response(self.status, json={}, headers=self.headers)
+
+
+async def done(value: Any) -> Any:
+    """Return what a call of either world returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def close(client: Any) -> None:
+    """Close a client of either world."""
+    await done(client.aclose() if hasattr(client, "aclose") else client.close())
+
+
+@asynccontextmanager
+async def closing(client: Any) -> AsyncIterator[Any]:
+    """Close a client of either world in the end."""
+    try:
+        yield client
+    finally:
+        await close(client)
+
+
+@pytest.fixture(
+    params=[(httpx, False), (httpx, True), (httpx2, False), (httpx2, True)],
+    ids=["httpx-sync", "httpx-async", "httpx2-sync", "httpx2-async"],
+)
+def owner(request: pytest.FixtureRequest) -> Owner:
+    """Somebody with a client of each library in each world."""
+    return Owner(*request.param)
+
+
+async def test_it_stays_open(owner: Owner) -> None:
+    """Closing our client closes ours alone; its owner's goes on working, for others of ours too."""
+    theirs = owner.scripted()
+    ours = owner.raw(theirs)
+    await close(ours)
+    assert not theirs.is_closed
+    with pytest.raises(Error, match="closed"):
+        await done(ours.get_repository("1", "2"))
+    assert await owner.call(theirs, *GET) == {}
+
+
+async def test_one_that_its_owner_closed_is_said_to_be(owner: Owner) -> None:
+    """A call through a client that its owner closed is an Error that says so."""
+    theirs = owner.scripted()
+    ours = owner.raw(theirs)
+    await close(theirs)
+    with pytest.raises(Error, match=r"get_repository cannot be called: the client was closed"):
+        await done(ours.get_repository("1", "2"))
+
+
+@pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient, Client, AsyncClient])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        httpx.Client,
+        httpx2.Client,
+        httpx.AsyncClient,
+        httpx2.AsyncClient,
+        httpx.HTTPTransport,
+        object,
+        dict,
+        APIClient,
+    ],
+    ids=lambda wrong: f"{wrong.__module__}.{wrong.__name__}",
+)
+def test_one_of_the_wrong_kind_is_refused(kind: Any, wrong: type[Any]) -> None:
+    """Sync for async, async for sync or anything else: refused when made, by what it is."""
+    right = (
+        (httpx.AsyncClient, httpx2.AsyncClient)
+        if kind in (AsyncAPIClient, AsyncClient)
+        else (httpx.Client, httpx2.Client)
+    )
+    organization = {"organization_id": "1"} if kind in (Client, AsyncClient) else {}
+    options = {"credential": {}, "base_url": BASE_URL, "http_client": wrong(), **organization}
+    if wrong in right:
+        assert kind(**options)
+        return
+    name = re.escape(f"{wrong.__module__}.{wrong.__qualname__}")
+    with pytest.raises(ConfigurationError, match=f"http_client must be .*, not a {name}$"):
+        kind(**options)
+
+
+async def test_its_auth_is_not_for_our_calls(owner: Owner) -> None:
+    """What we send is our credential, whatever the owner set up as theirs."""
+    await owner.call(owner.scripted(auth=("their", "secret")), *GET)
+    assert owner.requests[0].headers["authorization"] == "Bearer ours"
+
+
+async def test_its_redirects_are_not_for_our_calls(owner: Owner) -> None:
+    """A redirect is an answer that is no success, though the owner's client follows them."""
+    owner.status, owner.headers = 307, {"location": "/elsewhere"}
+    with pytest.raises(HttpError) as caught:
+        await owner.call(owner.scripted(follow_redirects=True), *GET)
+    assert caught.value.status_code == 307
+    assert len(owner.requests) == 1
+
+
+async def test_its_time_outs_are_not_for_our_calls(owner: Owner) -> None:
+    """Each call has our timeout, whatever the owner's is."""
+    theirs = owner.scripted(timeout=1)
+    kind: Any = AsyncAPIClient if owner.is_async else APIClient
+    await done(kind({}, 7, base_url=BASE_URL, http_client=theirs).get_repository("1", "2"))
+    timeouts = dict.fromkeys(("connect", "read", "write", "pool"), 7.0)
+    assert owner.requests[0].extensions["timeout"] == timeouts
+
+
+async def test_its_headers_and_cookies_are_its_owners(owner: Owner) -> None:
+    """Ours go before its headers of the same name; what else it sends and keeps, it does."""
+    owner.headers = {"set-cookie": "kept=1"}
+    theirs = owner.scripted(headers={"user-agent": "theirs", "x-team": "theirs"})
+    for _ in range(2):
+        await owner.call(theirs, *GET)
+    headers = owner.requests[1].headers
+    assert headers["user-agent"].startswith("abeja-registry/")
+    assert headers["x-team"] == "theirs"
+    assert headers["cookie"] == "kept=1"
+
+
+async def test_a_hook_may_read_the_body(owner: Owner, sandbox: Sandbox) -> None:
+    """An answer whose body the owner's hook has read is returned like any other."""
+    [repository_id] = sandbox.seed(repositories=1, tags=0)
+    seen: list[Any] = []
+
+    def read(response: Any) -> None:
+        seen.append(response.read())
+
+    async def aread(response: Any) -> None:
+        seen.append(await response.aread())
+
+    hooks = {"response": [aread if owner.is_async else read]}
+    async with closing(owner.real(event_hooks=hooks)) as theirs:
+        ours = owner.raw(theirs, sandbox.url)
+        body = await done(ours.get_repository(sandbox.organization_id, repository_id))
+    assert body["id"] == repository_id
+    assert repository_id.encode() in seen[0]
+
+
+async def test_what_a_hook_raises_comes_out_as_it_is(owner: Owner) -> None:
+    """An exception of the owner's own is not taken for the network's."""
+    mine = LookupError("mine")
+
+    def fail(_: Any) -> None:
+        raise mine
+
+    with pytest.raises(LookupError) as caught:
+        await owner.call(owner.scripted(event_hooks=owner.hook(fail)), *GET)
+    assert caught.value is mine
+
+
+async def test_a_hook_that_raises_for_a_status_does_not_hide_it(owner: Owner) -> None:
+    """An owner's `raise_for_status()` makes no lost answer of a status that came."""
+    owner.status = 400
+    hooks = owner.hook(lambda response: response.raise_for_status())
+    with pytest.raises(BadRequest):
+        await owner.call(owner.scripted(event_hooks=hooks), "create_repository", "1", "sample")
+
+
+async def test_a_hook_that_reads_half_the_body_is_an_error_of_ours(
+    owner: Owner, sandbox: Sandbox
+) -> None:
+    """An answer that the owner's hook left unusable is an Error, none of the library's own."""
+    [repository_id] = sandbox.seed(repositories=1, tags=0)
+
+    def read(response: Any) -> None:
+        next(response.iter_raw())
+
+    async def aread(response: Any) -> None:
+        await anext(response.aiter_raw())
+
+    hooks = {"response": [aread if owner.is_async else read]}
+    async with closing(owner.real(event_hooks=hooks)) as theirs:
+        ours = owner.raw(theirs, sandbox.url)
+        with pytest.raises(Error):
+            await done(ours.get_repository(sandbox.organization_id, repository_id))

@@ -1,0 +1,106 @@
+"""The package as a whole: one public face, and nothing imported that is not needed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+import abeja_registry
+from abeja_registry import exceptions
+
+MODULES = [
+    module.name
+    for module in pkgutil.iter_modules(abeja_registry.__path__)
+    if not module.name.startswith("_") and not module.ispkg
+]
+EXPORTED = {name: getattr(abeja_registry, name) for name in abeja_registry.__all__}
+CLASSES = {name: value for name, value in EXPORTED.items() if inspect.isclass(value)}
+
+
+def public_classes(module: str) -> dict[str, type[Any]]:
+    """Return the classes that a module defines under a public name."""
+    room = importlib.import_module(f"abeja_registry.{module}")
+    return {
+        name: value
+        for name, value in vars(room).items()
+        if inspect.isclass(value) and value.__module__ == room.__name__ and name == value.__name__
+        # pydantic leaves its parametrized classes, such as Page[Tag], in the module.
+        if name.isidentifier() and not name.startswith("_")
+    }
+
+
+def test_all_is_what_is_there() -> None:
+    """`__all__` names each public name of the package once, and no module."""
+    there = {
+        name
+        for name, value in vars(abeja_registry).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert sorted(abeja_registry.__all__) == sorted(there | {"__version__"})
+
+
+def test_everything_is_imported_by_a_star() -> None:
+    """`from abeja_registry import *` brings each of them."""
+    namespace: dict[str, Any] = {}
+    exec("from abeja_registry import *", namespace)
+    assert {name: namespace[name] for name in EXPORTED} == EXPORTED
+
+
+def test_every_exception_is_at_the_top() -> None:
+    """What can be caught can be imported from the package, by the name that it prints."""
+    assert public_classes("exceptions").items() <= CLASSES.items()
+    kinds = [kind for kind in CLASSES.values() if issubclass(kind, exceptions.Error)]
+    assert all(kind.__name__ in (exceptions.__doc__ or "") for kind in kinds)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_public_module_holds_no_class_that_is_not_exported(module: str) -> None:
+    """A class under a public name is at the top too, or is a base of some that are."""
+    for name, kind in public_classes(module).items():
+        heirs = [each for each in CLASSES.values() if issubclass(each, kind)]
+        assert EXPORTED.get(name) is kind or len(heirs) > 1, name
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_exported_class_is_documented(name: str) -> None:
+    """Each has a docstring of its own, not one that it inherits."""
+    assert vars(CLASSES[name]).get("__doc__")
+
+
+def test_what_is_exported_and_no_class() -> None:
+    """All but the version and the union of the credentials is a class."""
+    assert EXPORTED.keys() - CLASSES.keys() == {"Credential", "__version__"}
+
+
+def test_the_version_is_the_distributions() -> None:
+    """`__version__` is what is installed under the package's name."""
+    assert abeja_registry.__version__ == version("abeja-registry")
+
+
+def test_importing_it_loads_no_extra() -> None:
+    """Neither the sandbox nor anything that only an extra brings is loaded beside the core."""
+    # What httpx itself loads where it finds it (rich, say) is not ours.
+    program = (
+        "import sys, httpx, pydantic; before = set(sys.modules);"
+        "import abeja_registry; print(*set(sys.modules) - before)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
+    loaded = set(ran.stdout.split())
+    assert "abeja_registry.client" in loaded
+    extras = {"fastapi", "starlette", "uvicorn", "sqlite3", "httpx2", "typer", "rich", "pyarrow"}
+    assert not loaded & {*extras, "abeja_registry.sandbox", "respx", "pytest"}
+
+
+def test_it_says_that_it_is_typed() -> None:
+    """Checkers read the package's own annotations: the marker is beside the modules."""
+    data = pkgutil.get_data("abeja_registry", "py.typed")
+    assert data is not None

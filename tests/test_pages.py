@@ -1,0 +1,389 @@
+"""A page as a sequence that knows the next one, and a list as something to walk through."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import json
+import math
+import pickle
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID, ScriptedApi
+
+from abeja_registry import (
+    AsyncClient,
+    AsyncListing,
+    AsyncPage,
+    Client,
+    Error,
+    InternalServerError,
+    Listing,
+    Page,
+    PaginationError,
+    Tag,
+    Timeout,
+)
+from abeja_registry.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+Answers = Callable[[str], dict[str, Any]]
+TagPages = Callable[..., dict[str, Any]]
+
+ID = "1700000000000"
+
+
+async def done(value: Any) -> Any:
+    """Return what a call of either world returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def walked(walk: Any) -> list[Any]:
+    """Return all that a walk of either world comes by."""
+    return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)
+
+
+async def step(walk: Any) -> Any:
+    """Return what an iterator of either world comes by next; None at its end."""
+    return await anext(walk, None) if hasattr(walk, "__anext__") else next(walk, None)
+
+
+def started(listing: Any) -> Any:
+    """Return an iterator of either world."""
+    return aiter(listing) if hasattr(listing, "__aiter__") else iter(listing)
+
+
+def windows(api: ScriptedApi) -> list[str]:
+    """Return the queries that the scripted API was asked."""
+    return [sent.url.partition("?")[2] for sent in api.requests]
+
+
+@pytest.fixture(params=["sync", "async"])
+def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Any:
+    """A typed client of the scripted API, in either world."""
+    return api.client() if request.param == "sync" else api.async_client()
+
+
+@pytest.fixture
+def tag_page(answer: Answers) -> TagPages:
+    """Make the answer that is a page of tags of these names."""
+
+    def make(*names: str, **beside: Any) -> dict[str, Any]:
+        body = answer("get_repository_tags")
+        [tag] = body["tags"]
+        return body | {"tags": [tag | {"name": name} for name in names]} | beside
+
+    return make
+
+
+@pytest.fixture
+async def page(api: ScriptedApi, typed: Any, tag_page: TagPages) -> Any:
+    """A page of the tags a to d, in either world, the fifth to eighth of more."""
+    api.answers(tag_page(*"abcd", offset=4, limit=4, has_next=True))
+    page = await done(typed.tags.list(ID, limit=50, offset=4))
+    api.requests.clear()
+    return page
+
+
+# -- a page ---------------------------------------------------------------------------------------
+
+
+async def test_a_page_is_a_sequence_of_its_items(page: Any) -> None:
+    """It has a length, indices, slices, containment and order, as its tuple `items` has."""
+    assert issubclass(type(page), Sequence)
+    assert type(page.items) is tuple
+    a, b, c, d = page.items
+    assert [tag.name for tag in page] == ["a", "b", "c", "d"]
+    assert len(page) == 4
+    assert (page[0], page[-1], page[1:3], page[::-2]) == (a, d, (b, c), (d, b))
+    assert list(reversed(page)) == [d, c, b, a]
+    assert c in page
+    assert c.model_copy(update={"name": "e"}) not in page
+    assert (page.index(c), page.count(c)) == (2, 1)
+    with pytest.raises(IndexError):
+        page[4]
+
+
+async def test_a_page_has_what_the_api_says_beside_the_items(page: Any) -> None:
+    """Offset, limit and whether more follow, and the organization's fields."""
+    assert (page.offset, page.limit, page.has_next) == (4, 4, True)
+    assert (page.organization_id, page.organization_name) == (ORGANIZATION_ID, "test-org")
+    assert page.registry_repository_id == ID
+    assert page.created_at < page.updated_at
+
+
+async def test_an_empty_page_is_falsy(api: ScriptedApi, typed: Any, tag_page: TagPages) -> None:
+    """A page without items is like an empty tuple, and the last."""
+    api.answers(tag_page())
+    page = await done(typed.tags.list(ID))
+    assert not page
+    assert await done(page.next_page()) is None
+
+
+@pytest.mark.parametrize("key", ["registry_repositories", "tags", "entries"])
+async def test_the_items_are_under_whichever_key_the_api_uses(
+    api: ScriptedApi, typed: Any, tag_page: TagPages, key: str
+) -> None:
+    """Each of the API's names for a list's items is read as `items`."""
+    body = tag_page("a")
+    api.answers({key: body.pop("tags"), **body})
+    assert [tag.name for tag in await done(typed.tags.list(ID))] == ["a"]
+
+
+async def test_the_next_page_starts_where_this_one_ends(
+    api: ScriptedApi, page: Any, tag_page: TagPages
+) -> None:
+    """It is asked for by what came and the limit the API applied; after the last there is none."""
+    api.answers(tag_page("e", offset=8, limit=4))
+    next_page = await done(page.next_page())
+    assert type(next_page) is type(page)
+    assert [tag.name for tag in next_page] == ["e"]
+    assert await done(next_page.next_page()) is None
+    assert windows(api) == ["limit=4&offset=8"]
+
+
+async def test_the_next_page_of_repositories(api: ScriptedApi, typed: Any, answer: Answers) -> None:
+    """A page of repositories knows its next one too, and the repositories in it are bound."""
+    api.answers(answer("get_repositories") | {"has_next": True})
+    page = await done(typed.repositories.list())
+    api.answers(answer("get_repositories") | {"offset": 1})
+    next_page = await done(page.next_page())
+    assert windows(api) == ["", "limit=10&offset=1"]
+    api.answers(answer("get_repository"))
+    assert (await done(next_page[0].refresh())).tags == ()
+
+
+async def test_an_empty_page_that_says_more_follow(
+    api: ScriptedApi, typed: Any, tag_page: TagPages
+) -> None:
+    """Going on from it would ask the same for ever: a PaginationError that says where."""
+    api.answers(tag_page(offset=4, has_next=True))
+    page = await done(typed.tags.list(ID))
+    with pytest.raises(PaginationError, match="the page at offset 4 is empty"):
+        await done(page.next_page())
+    with pytest.raises(PaginationError, match="the page at offset 0 is empty"):
+        await walked(typed.tags.iter(ID))
+    assert len(api.requests) == 2
+
+
+async def test_a_copied_page_is_the_same_and_knows_its_client(
+    api: ScriptedApi, page: Any, tag_page: TagPages
+) -> None:
+    """A shallow copy is equal, hashes alike and fetches the next page."""
+    copied = copy.copy(page)
+    assert copied == page
+    assert hash(copied) == hash(page)
+    api.answers(tag_page("e", offset=8, limit=4))
+    assert len(await done(copied.next_page())) == 1
+
+
+@pytest.mark.parametrize(
+    "unbind",
+    [
+        lambda page: pickle.loads(pickle.dumps(page)),
+        copy.deepcopy,
+        lambda page: type(page)(**vars(page)),
+        lambda page: type(page).model_validate(page.model_dump(), context=object()),
+    ],
+    ids=["unpickled", "deep copy", "built by hand", "validated"],
+)
+async def test_a_page_without_a_client_says_what_to_do_instead(page: Any, unbind: Any) -> None:
+    """It is the same value, and `next_page()` is an Error."""
+    unbound = unbind(page)
+    assert unbound == page
+    assert type(unbound) is type(page)
+    with pytest.raises(Error, match=r"Page\[Tag\] is not bound .* ask for the page again"):
+        await done(unbound.next_page())
+
+
+def test_a_page_is_unpickled_in_a_process_that_has_made_none(answer: Answers) -> None:
+    """A pickle finds its class in a process of its own, as a pool's worker is."""
+    page = Page[Tag].model_validate(answer("get_repository_tags"))
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer)[0].name)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(page), capture_output=True, check=True
+    )
+    assert ran.stdout.decode().strip() == "0.0.4"
+
+
+# -- a walk ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clamping() -> Iterator[Sandbox]:
+    """A sandbox with a repository of 20 tags, whose pages have 7 rows at the most."""
+    with Sandbox(limit_max=7) as sandbox:
+        sandbox.seed(repositories=1, tags=20)
+        yield sandbox
+
+
+@pytest.fixture(params=[Client, AsyncClient], ids=["sync", "async"])
+async def listing(request: pytest.FixtureRequest, clamping: Sandbox) -> AsyncIterator[Any]:
+    """The tags of the clamping sandbox's repository."""
+    client = request.param(**clamping.connection)
+    [repository] = await walked(client.repositories)
+    clamping.clear_requests()
+    yield repository.iter_tags()
+    await done(client.aclose() if hasattr(client, "aclose") else client.close())
+
+
+NAMES = [f"0.0.{number}" for number in range(1, 21)]
+CLAMPED = ["limit=100&offset=0", "limit=100&offset=7", "limit=100&offset=14"]
+
+
+async def test_a_walk_moves_by_what_came(clamping: Sandbox, listing: Any) -> None:
+    """A server that gives less than was asked for loses nothing and repeats nothing."""
+    assert [tag.name for tag in await walked(listing)] == NAMES
+    assert [request.query for request in clamping.requests] == CLAMPED
+
+
+async def test_a_listing_can_be_walked_again_and_again(clamping: Sandbox, listing: Any) -> None:
+    """It is a value: each walk asks anew, and walks side by side do not disturb each other."""
+    assert isinstance(listing, Listing | AsyncListing)
+    assert not clamping.requests
+    first, second = started(listing), started(listing)
+    steps = [(await step(first)).name, (await step(second)).name, (await step(first)).name]
+    assert steps == ["0.0.1", "0.0.1", "0.0.2"]
+    assert [tag.name for tag in await walked(listing)] == NAMES
+    assert [tag.name for tag in await walked(first)] == NAMES[2:]
+    assert [tag.name for tag in await walked(second)] == NAMES[1:]
+    assert sorted(request.query for request in clamping.requests) == sorted(CLAMPED * 3)
+
+
+async def test_a_listing_can_be_walked_a_page_at_a_time(clamping: Sandbox, listing: Any) -> None:
+    """`pages()` gives each page whole, with the same requests; each knows its next one."""
+    pages = await walked(listing.pages())
+    assert {type(page) for page in pages} <= {Page[Tag], AsyncPage[Tag]}
+    assert [len(page) for page in pages] == [7, 7, 6]
+    assert [page.has_next for page in pages] == [True, True, False]
+    assert [request.query for request in clamping.requests] == CLAMPED
+    assert await done(pages[0].next_page()) == pages[1]
+
+
+async def test_a_walk_asks_no_further_than_it_goes(clamping: Sandbox, listing: Any) -> None:
+    """The next page is asked for when its first item is wanted, not before."""
+    walk = started(listing)
+    for _ in range(7):
+        await step(walk)
+    assert len(clamping.requests) == 1
+    assert (await step(walk)).name == "0.0.8"
+    assert len(clamping.requests) == 2
+
+
+async def test_a_walk_that_ended_stays_ended(clamping: Sandbox, listing: Any) -> None:
+    """After the last item there is none, however often one asks, and no request."""
+    walk = started(listing)
+    await walked(walk)
+    assert [await step(walk), await step(walk)] == [None, None]
+    assert len(clamping.requests) == 3
+
+
+async def test_an_empty_list(api: ScriptedApi, typed: Any, tag_page: TagPages) -> None:
+    """A list of nothing is one empty page, no items, one request."""
+    api.answers(tag_page())
+    assert await walked(typed.tags.iter(ID)) == []
+    assert [len(page) for page in await walked(typed.tags.iter(ID).pages())] == [0]
+    assert len(api.requests) == 2
+
+
+@pytest.mark.parametrize("pages", [False, True], ids=["items", "pages"])
+async def test_a_walk_goes_on_after_an_error(
+    api: ScriptedApi, typed: Any, tag_page: TagPages, pages: bool
+) -> None:
+    """The same iterator asks for the same page again, as often as it takes, and loses no item."""
+    listing = typed.tags.iter(ID, page_size=2)
+    walk = started(listing.pages() if pages else listing)
+    names: list[str] = []
+
+    async def take() -> None:
+        item = await step(walk)
+        names.extend(tag.name for tag in (item if pages else [item]))
+
+    api.fails("ReadTimeout")
+    with pytest.raises(Timeout):
+        await take()
+    api.answers(tag_page("a", "b", has_next=True))
+    for _ in range(1 if pages else 2):
+        await take()
+    api.answers({}, status=500)
+    with pytest.raises(InternalServerError):
+        await take()
+    api.answers(tag_page(offset=2, has_next=True))
+    with pytest.raises(PaginationError):
+        await take()
+    api.answers(tag_page("c", offset=2))
+    await take()
+    assert names == ["a", "b", "c"]
+    assert await step(walk) is None
+    assert windows(api) == [*["limit=2&offset=0"] * 2, *["limit=2&offset=2"] * 3]
+
+
+def server_of(tags: int, limit_max: int, template: dict[str, Any]) -> httpx.MockTransport:
+    """Return an API whose one list has so many tags, and that clamps at a limit."""
+    [tag] = template["tags"]
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        limit = min(int(request.url.params["limit"]), limit_max)
+        offset = int(request.url.params["offset"])
+        ids = range(tags)[offset : offset + limit]
+        page = {
+            "offset": offset,
+            "limit": limit,
+            "has_next": offset + limit < tags,
+            "tags": [tag | {"id": each} for each in ids],
+        }
+        return httpx.Response(200, json=template | page)
+
+    return httpx.MockTransport(serve)
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    """The reference's page of tags, read once for all examples."""
+    body: dict[str, Any] = json.loads((ANSWERS / "get_repository_tags.json").read_bytes())
+    return body
+
+
+@settings(deadline=None)
+@given(
+    tags=st.integers(0, 60),
+    limit_max=st.integers(1, 70),
+    page_size=st.one_of(st.none(), st.integers(1, 70)),
+)
+def test_a_walk_comes_by_every_item_once_in_order(
+    template: dict[str, Any], tags: int, limit_max: int, page_size: int | None
+) -> None:
+    """Whatever the list's length, the page size and the server's largest page, sync and async."""
+    transport = server_of(tags, limit_max, template)
+    expected = [str(number) for number in range(tags)]
+    requests = max(1, math.ceil(tags / min(limit_max, page_size or 100)))
+    options: dict[str, Any] = {"organization_id": "1", "credential": {}, "base_url": BASE_URL}
+
+    with httpx.Client(transport=transport) as http_client:
+        listing = Client(**options, http_client=http_client).tags.iter(ID, page_size=page_size)
+        assert [tag.id for tag in listing] == expected
+        pages = list(listing.pages())
+        assert [tag.id for page in pages for tag in page] == expected
+        assert len(pages) == requests
+        page: Page[Tag] | None = pages[0]
+        chain = []
+        while page is not None:
+            chain += [tag.id for tag in page]
+            page = page.next_page()
+        assert chain == expected
+
+    async def walk() -> list[str]:
+        async with httpx.AsyncClient(transport=transport) as http_client:
+            client = AsyncClient(**options, http_client=http_client)
+            return [tag.id async for tag in client.tags.iter(ID, page_size=page_size)]
+
+    assert asyncio.run(walk()) == expected

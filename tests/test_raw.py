@@ -1,0 +1,253 @@
+"""Raw dicts: the five operations as abeja-sdk has them, in and out of plain values."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import respx
+from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi
+
+from abeja_registry import APIClient, AsyncAPIClient, ConfigurationError
+from abeja_registry.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+REPOSITORIES = f"/organizations/{ORGANIZATION_ID}/registry/repositories"
+REPOSITORY = f"{REPOSITORIES}/1234567890123"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call, and the request that it is."""
+
+    operation: str
+    arguments: tuple[Any, ...]
+    method: str
+    target: str
+    body: dict[str, Any] | None = None
+
+
+CASES = {
+    "create": Case(
+        "create_repository",
+        (ORGANIZATION_ID, "sample_repository"),
+        "POST",
+        REPOSITORIES,
+        {"name": "sample_repository"},
+    ),
+    "create with a description": Case(
+        "create_repository",
+        (ORGANIZATION_ID, "sample_repository", "this is sample repository"),
+        "POST",
+        REPOSITORIES,
+        {"name": "sample_repository", "description": "this is sample repository"},
+    ),
+    "create with an empty description": Case(
+        "create_repository",
+        (ORGANIZATION_ID, "sämple", ""),
+        "POST",
+        REPOSITORIES,
+        {"name": "sämple", "description": ""},
+    ),
+    "delete": Case("delete_repository", (ORGANIZATION_ID, "1234567890123"), "DELETE", REPOSITORY),
+    "list": Case("get_repositories", (ORGANIZATION_ID,), "GET", REPOSITORIES),
+    "list with a limit": Case(
+        "get_repositories", (ORGANIZATION_ID, 5), "GET", f"{REPOSITORIES}?limit=5"
+    ),
+    "list with an offset": Case(
+        "get_repositories", (ORGANIZATION_ID, None, 0), "GET", f"{REPOSITORIES}?offset=0"
+    ),
+    "list with nonsense": Case(
+        "get_repositories",
+        (ORGANIZATION_ID, -1, "x&y"),
+        "GET",
+        f"{REPOSITORIES}?limit=-1&offset=x%26y",
+    ),
+    "get": Case("get_repository", (ORGANIZATION_ID, "1234567890123"), "GET", REPOSITORY),
+    "get by numbers": Case(
+        "get_repository", (int(ORGANIZATION_ID), 1234567890123), "GET", REPOSITORY
+    ),
+    "tags": Case(
+        "get_repository_tags", (ORGANIZATION_ID, "1234567890123"), "GET", f"{REPOSITORY}/tags"
+    ),
+    "tags with limit and offset": Case(
+        "get_repository_tags",
+        (ORGANIZATION_ID, "1234567890123", 0, 10),
+        "GET",
+        f"{REPOSITORY}/tags?limit=0&offset=10",
+    ),
+}
+# The arguments' names, which existing code uses too.
+NAMES = {
+    "create_repository": ("organization_id", "name", "description"),
+    "delete_repository": ("organization_id", "repository_id"),
+    "get_repositories": ("organization_id", "limit", "offset"),
+    "get_repository": ("organization_id", "repository_id"),
+    "get_repository_tags": ("organization_id", "repository_id", "limit", "offset"),
+}
+
+
+async def done(value: Any) -> Any:
+    """Return what a call of either world returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+@pytest.fixture(params=["sync", "async"])
+def raw(request: pytest.FixtureRequest, api: ScriptedApi) -> Any:
+    """A raw client of the scripted API, in either world."""
+    return api.raw() if request.param == "sync" else api.async_raw()
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+async def test_a_call_is_the_references_request(
+    api: ScriptedApi, raw: Any, answer: Callable[[str], dict[str, Any]], case: Case
+) -> None:
+    """Method, URL and body are the reference's, and what it answers comes back as it is."""
+    expected = answer(case.operation)
+    api.answers(expected)
+    names = NAMES[case.operation]
+    by_name = dict(zip(names, case.arguments, strict=False))
+    for body in (
+        await done(getattr(raw, case.operation)(*case.arguments)),
+        await done(getattr(raw, case.operation)(**by_name)),
+    ):
+        assert type(body) is dict
+        assert body == expected
+        # The order of keys, at every depth, is the server's.
+        assert json.dumps(body) == json.dumps(expected)
+    for sent in api.requests:
+        assert (sent.method, sent.url) == (case.method, BASE_URL + case.target)
+        assert (json.loads(sent.body) if sent.body else None) == case.body
+
+
+@pytest.mark.parametrize("operation", NAMES)
+async def test_an_answer_is_not_touched(
+    api: ScriptedApi, raw: Any, answer: Callable[[str], dict[str, Any]], operation: str
+) -> None:
+    """Unknown fields, malformed times, wrong types and missing fields are the API's word."""
+    odd = {
+        "zz": {"nested": [1, 2.5, None]},
+        **answer(operation),
+        "created_at": "yesterday",
+        "id": 12345678901234567890,
+        "name": None,
+        "tags": "none",
+    }
+    del odd["updated_at"]
+    api.answers(odd)
+    arguments = [ORGANIZATION_ID, "1234567890123"][: 1 + (operation != "get_repositories")]
+    body = await done(getattr(raw, operation)(*arguments))
+    assert json.dumps(body) == json.dumps(odd)
+
+
+async def test_a_delete_answered_with_nothing_is_an_empty_dict(api: ScriptedApi, raw: Any) -> None:
+    """A server that deletes and says no more has done what was asked."""
+    api.answers(status=204, content=b"")
+    assert await done(raw.delete_repository(ORGANIZATION_ID, "1")) == {}
+
+
+@pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient], ids=["sync", "async"])
+async def test_the_first_three_arguments_go_by_position(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`APIClient(None, 7, 3)` is the environment's credential, 7 seconds, 3 retries."""
+    monkeypatch.setenv("PLATFORM_AUTH_TOKEN", "environment")
+    monkeypatch.setenv("ABEJA_API_URL", "https://api.example.com/path/")
+    with respx.mock() as router:
+        route = router.get(f"https://api.example.com/path{REPOSITORY}").respond(json={})
+        await done(kind(None, 7, 3).get_repository(ORGANIZATION_ID, "1234567890123"))
+    request = route.calls.last.request
+    assert request.headers["authorization"] == "Bearer environment"
+    assert request.extensions["timeout"] == dict.fromkeys(("connect", "read", "write", "pool"), 7)
+    with pytest.raises(ConfigurationError, match=r"max_retry_count .* not -3"):
+        kind(None, 7, -3)
+    with pytest.raises(ConfigurationError, match=r"timeout .* not 0"):
+        kind(None, 0, 3)
+
+
+def test_a_subclass_may_pass_its_keywords_on() -> None:
+    """A class of existing code that calls `super().__init__(**kwargs)` works as it did."""
+
+    class Ours(APIClient):
+        def __init__(self, team: str, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.team = team
+
+        def names(self) -> list[str]:
+            page = self.get_repositories(ORGANIZATION_ID)
+            return [row["name"] for row in page["registry_repositories"]]
+
+    with Sandbox() as sandbox:
+        sandbox.seed(repositories=2, tags=0)
+        with Ours("a", credential={"auth_token": "t"}, timeout=30, base_url=sandbox.url) as client:
+            assert client.names() == ["sample-0001", "sample-0002"]
+            assert client.team == "a"
+            assert repr(client) == f"<Ours of {sandbox.url}>"
+
+
+@pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient], ids=["sync", "async"])
+def test_its_repr_shows_where_it_goes_and_no_secret(kind: Any) -> None:
+    """The base URL, and nothing of the credential."""
+    client = kind({"auth_token": "secret"}, base_url=BASE_URL)
+    assert re.fullmatch(rf"<(Async)?APIClient of {re.escape(BASE_URL)}>", repr(client))
+
+
+def test_threads_may_share_one(sandbox: Sandbox) -> None:
+    """Of 32 threads, each gets the answer to its own question, over and over."""
+    ids = sandbox.seed(repositories=32, tags=0)
+    with (
+        APIClient({"auth_token": "t"}, base_url=sandbox.url) as client,
+        ThreadPoolExecutor(max_workers=len(ids)) as threads,
+    ):
+
+        def ask(repository_id: str) -> list[str]:
+            bodies = [client.get_repository(ORGANIZATION_ID, repository_id) for _ in range(5)]
+            return [body["id"] for body in bodies]
+
+        assert list(threads.map(ask, ids)) == [[each] * 5 for each in ids]
+
+
+async def test_tasks_may_share_one(sandbox: Sandbox) -> None:
+    """Of 32 tasks, each gets the answer to its own question, over and over."""
+    ids = sandbox.seed(repositories=32, tags=0)
+    async with AsyncAPIClient({"auth_token": "t"}, base_url=sandbox.url) as client:
+
+        async def ask(repository_id: str) -> list[str]:
+            return [
+                (await client.get_repository(ORGANIZATION_ID, repository_id))["id"]
+                for _ in range(5)
+            ]
+
+        assert await asyncio.gather(*map(ask, ids)) == [[each] * 5 for each in ids]
+
+
+@pytest.fixture(params=[APIClient, AsyncAPIClient], ids=["sync", "async"])
+async def of_sandbox(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncIterator[Any]:
+    """A raw client of the sandbox, in either world."""
+    client = request.param({"auth_token": "t"}, base_url=sandbox.url)
+    yield client
+    await done(client.aclose() if hasattr(client, "aclose") else client.close())
+
+
+async def test_the_life_of_a_repository(sandbox: Sandbox, of_sandbox: Any) -> None:
+    """What is created over a real socket can be read, listed and deleted."""
+    created = await done(of_sandbox.create_repository(ORGANIZATION_ID, "sample", "söme ☃"))
+    tag = sandbox.push(created["id"], "0.0.1")
+    got = await done(of_sandbox.get_repository(ORGANIZATION_ID, created["id"]))
+    assert got == created | {"tags": [tag]}
+    assert (got["name"], got["description"]) == ("sample", "söme ☃")
+    page = await done(of_sandbox.get_repositories(ORGANIZATION_ID, limit=1))
+    assert [row["id"] for row in page["registry_repositories"]] == [created["id"]]
+    tags = await done(of_sandbox.get_repository_tags(ORGANIZATION_ID, created["id"]))
+    assert tags["tags"] == [tag]
+    assert await done(of_sandbox.delete_repository(ORGANIZATION_ID, created["id"])) == got
+    page = await done(of_sandbox.get_repositories(ORGANIZATION_ID))
+    assert page["registry_repositories"] == []

@@ -1,0 +1,193 @@
+"""The way through: what each call sends besides its operation, what it logs, and closing."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from typing import Any
+
+import pytest
+from tests.conftest import ScriptedApi
+
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    Error,
+    HttpError,
+    InvalidResponse,
+    NotFound,
+    Timeout,
+    __version__,
+)
+from abeja_registry.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+
+async def done(value: Any) -> Any:
+    """Return what a call of either world returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def close(client: Any) -> None:
+    """Close a client of either world."""
+    await done(client.aclose() if hasattr(client, "aclose") else client.close())
+
+
+@pytest.fixture(params=["sync", "async"])
+def world(request: pytest.FixtureRequest) -> str:
+    """Which world a test's clients are of."""
+    world: str = request.param
+    return world
+
+
+@pytest.fixture
+def raw(api: ScriptedApi, world: str) -> Any:
+    """A raw client of the scripted API, in either world."""
+    return api.raw() if world == "sync" else api.async_raw()
+
+
+@pytest.fixture
+def typed(api: ScriptedApi, world: str) -> Any:
+    """A typed client of the scripted API, in either world."""
+    return api.client() if world == "sync" else api.async_client()
+
+
+async def test_every_request_says_who_asks_and_what_for(api: ScriptedApi, raw: Any) -> None:
+    """The headers are the credential, our name and version, and what we can read."""
+    await done(raw.get_repository("1", "2"))
+    [sent] = api.requests
+    headers = ("authorization", "user-agent", "accept", "accept-encoding")
+    assert [sent.headers[name] for name in headers] == [
+        "Bearer t",
+        f"abeja-registry/{__version__}",
+        "application/json",
+        "gzip",
+    ]
+    assert not {"cookie", "content-type", "content-length"} & set(sent.headers)
+
+
+async def test_a_body_is_said_to_be_json(api: ScriptedApi, raw: Any) -> None:
+    """The content type is sent where there is content, and its length with it."""
+    await done(raw.create_repository("1", "sample"))
+    [sent] = api.requests
+    assert sent.headers["content-type"] == "application/json"
+    assert sent.headers["content-length"] == str(len(sent.body))
+
+
+@pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient], ids=["sync", "async"])
+async def test_without_a_credential_none_is_sent(sandbox: Sandbox, kind: Any) -> None:
+    """An anonymous call has no Authorization header, not an empty one."""
+    client: Any = kind({}, base_url=sandbox.url)
+    with pytest.raises(HttpError):
+        await done(client.get_repositories(sandbox.organization_id))
+    assert "authorization" not in sandbox.requests[0].headers
+    await close(client)
+
+
+# -- the log --------------------------------------------------------------------------------------
+
+LINE = r"get_repository: {} in \d+\.\d ms, request id {}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "outcome", "request_id"),
+    [
+        ({"body": {}, "headers": {"X-Request-Id": "r-1"}}, None, "200", "r-1"),
+        ({"body": {}}, None, "200", "None"),
+        ({"status": 404, "headers": {"x-request-id": "r-2"}}, NotFound, "404", "r-2"),
+        ({"content": b"<html>"}, InvalidResponse, "200", "None"),
+        ("ReadTimeout", Timeout, "ReadTimeout: scripted", "None"),
+    ],
+    ids=["success", "no request id", "status", "no JSON", "no answer"],
+)
+async def test_a_call_logs_one_line(
+    api: ScriptedApi,
+    raw: Any,
+    caplog: pytest.LogCaptureFixture,
+    answer: dict[str, Any] | str,
+    error: type[Error] | None,
+    outcome: str,
+    request_id: str,
+) -> None:
+    """Operation, outcome, milliseconds and request id, at DEBUG, whatever the call comes to."""
+    if isinstance(answer, str):
+        api.fails(answer)
+    else:
+        api.answers(**answer)
+    caplog.set_level(logging.DEBUG, "abeja_registry")
+    if error is None:
+        await done(raw.get_repository("1", "2"))
+    else:
+        with pytest.raises(error):
+            await done(raw.get_repository("1", "2"))
+    [line] = [record for record in caplog.records if record.name == "abeja_registry"]
+    assert line.levelno == logging.DEBUG
+    assert re.fullmatch(LINE.format(outcome, request_id), line.getMessage())
+
+
+async def test_nothing_is_logged_unless_it_is_asked_for(
+    raw: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Above DEBUG the package says nothing."""
+    caplog.set_level(logging.INFO, "abeja_registry")
+    await done(raw.get_repository("1", "2"))
+    assert "abeja_registry" not in {record.name for record in caplog.records}
+
+
+# -- closing --------------------------------------------------------------------------------------
+
+
+async def test_a_closed_client_says_so(api: ScriptedApi, raw: Any) -> None:
+    """A call after closing is an Error that names the call; closing twice does nothing more."""
+    await close(raw)
+    await close(raw)
+    with pytest.raises(Error, match="get_repository cannot be called: the client was closed"):
+        await done(raw.get_repository("1", "2"))
+    assert not api.requests
+
+
+async def test_what_shares_connections_does_not_close_them(api: ScriptedApi, typed: Any) -> None:
+    """Closing `.raw` or a derived client ends nobody's calls, not even its own."""
+    shared = [typed.raw, typed.with_options(timeout=5), typed.with_options(timeout=5).raw]
+    for each in shared:
+        await close(each)
+    api.answers(status=204, content=b"")
+    for raw in [typed.raw, *(getattr(each, "raw", each) for each in shared)]:
+        assert await done(raw.delete_repository("1", "2")) == {}
+    assert len(api.requests) == 4
+
+
+async def test_what_shares_connections_says_when_their_owner_was_closed(
+    api: ScriptedApi, typed: Any
+) -> None:
+    """After the owner's closing, each one that shares its connections is an Error to use."""
+    derived = typed.with_options(timeout=5).with_options(organization_id="2")
+    await close(typed)
+    for call in (typed.raw.get_repositories, derived.raw.get_repositories):
+        with pytest.raises(Error, match="closed, or the one that it shares its connections with"):
+            await done(call("1"))
+    with pytest.raises(Error, match="was closed"):
+        await done(derived.repositories.get("1"))
+    assert not api.requests
+
+
+@pytest.mark.parametrize("name", ["raw", "client"])
+def test_a_client_closes_as_a_context_manager(api: ScriptedApi, name: str) -> None:
+    """`with` gives the client itself, and closes it."""
+    client: Any = getattr(api, name)()
+    with client as entered:
+        assert entered is client
+    with pytest.raises(Error, match="closed"):
+        getattr(client, "raw", client).get_repositories("1")
+
+
+@pytest.mark.parametrize("name", ["async_raw", "async_client"])
+async def test_an_async_client_closes_as_a_context_manager(api: ScriptedApi, name: str) -> None:
+    """`async with` gives the client itself, and closes it."""
+    client: Any = getattr(api, name)()
+    async with client as entered:
+        assert entered is client
+    with pytest.raises(Error, match="closed"):
+        await getattr(client, "raw", client).get_repositories("1")

@@ -1,0 +1,151 @@
+"""Each sync class and its async twin: the same names, parameters and types, one documentation."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import abeja_registry
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    AsyncClient,
+    AsyncHttpClient,
+    AsyncListing,
+    AsyncPage,
+    AsyncRepositories,
+    AsyncRepository,
+    AsyncTags,
+    Client,
+    HttpClient,
+    Listing,
+    Page,
+    Repositories,
+    Repository,
+    Tags,
+)
+
+TWINS: list[tuple[type[Any], type[Any]]] = [
+    (APIClient, AsyncAPIClient),
+    (Client, AsyncClient),
+    (HttpClient, AsyncHttpClient),
+    (Listing, AsyncListing),
+    (Page, AsyncPage),
+    (Repositories, AsyncRepositories),
+    (Repository, AsyncRepository),
+    (Tags, AsyncTags),
+]
+# A page's items are there already: it is a sequence in both worlds, by the base that they share.
+RENAMED = {
+    "close": "aclose",
+    "__enter__": "__aenter__",
+    "__exit__": "__aexit__",
+    "__iter__": "__aiter__",
+}
+each_pair = pytest.mark.parametrize("pair", TWINS, ids=lambda pair: pair[0].__name__)
+
+
+def members(cls: type[Any]) -> dict[str, Callable[..., Any]]:
+    """Return the public methods and properties that a class defines, as functions, by name."""
+    found: dict[str, Callable[..., Any]] = {}
+    for name, value in vars(cls).items():
+        if name.startswith("_") and name not in {*RENAMED, *RENAMED.values(), "__init__"}:
+            continue
+        function = value.fget if isinstance(value, property) else value
+        if inspect.isfunction(function):
+            found[name] = function
+    return found
+
+
+def pairs_of_members() -> list[Any]:
+    """Return each sync method with its async one, named for the report."""
+    return [
+        pytest.param(function, members(twin)[RENAMED.get(name, name)], id=f"{cls.__name__}.{name}")
+        for cls, twin in TWINS
+        for name, function in members(cls).items()
+        # A protocol of somebody else's class, and what typing makes of it.
+        if cls is not HttpClient or name != "__init__"
+    ]
+
+
+each_method = pytest.mark.parametrize(("method", "twin"), pairs_of_members())
+
+
+def in_sync(annotation: str) -> str:
+    """Return an annotation of the async world as the sync world writes it."""
+    awaited = re.sub(r"Awaitable\[(\w+\[\w+\])\]", r"\1", annotation)
+    return awaited.replace("Async", "")
+
+
+def test_every_async_class_has_its_twin() -> None:
+    """The pairs above are all there are, and are named alike."""
+    names = {name for name in abeja_registry.__all__ if name.startswith("Async")}
+    assert names == {twin.__name__ for _, twin in TWINS}
+    assert names == {f"Async{cls.__name__}" for cls, _ in TWINS}
+
+
+@each_pair
+def test_twins_have_the_same_public_names(pair: tuple[type[Any], type[Any]]) -> None:
+    """The names are equal but for closing, entering and iterating, which say that they await."""
+    cls, twin = pair
+    assert [RENAMED.get(name, name) for name in members(cls)] == list(members(twin))
+    attributes = {name: in_sync(kind) for name, kind in inspect.get_annotations(twin).items()}
+    assert attributes == inspect.get_annotations(cls)
+
+
+@each_method
+def test_twins_have_the_same_parameters(
+    method: Callable[..., Any], twin: Callable[..., Any]
+) -> None:
+    """Names, order, kinds, defaults and annotations are equal, as is what comes back."""
+    signature, other = inspect.signature(method), inspect.signature(twin)
+    assert signature.parameters.keys() == other.parameters.keys()
+    for name, parameter in signature.parameters.items():
+        in_twin = other.parameters[name]
+        assert parameter == in_twin.replace(annotation=in_sync_or_none(in_twin.annotation))
+    assert signature.return_annotation == in_sync(other.return_annotation)
+
+
+def in_sync_or_none(annotation: Any) -> Any:
+    """Return a parameter's annotation in the sync world; `self` has none."""
+    return in_sync(annotation) if isinstance(annotation, str) else annotation
+
+
+@each_method
+def test_the_twin_is_awaited_where_it_asks_the_api(
+    method: Callable[..., Any], twin: Callable[..., Any]
+) -> None:
+    """What asks nothing is a plain function in both worlds; all else is a coroutine in one."""
+    plain = {
+        "__init__", "__iter__", "iter", "iter_tags", "pages",
+        "organization_id", "with_options", "model_post_init", "build_request", "is_closed",
+    }  # fmt: skip
+    assert not inspect.iscoroutinefunction(method)
+    assert inspect.iscoroutinefunction(twin) is (method.__name__ not in plain)
+
+
+@each_method
+def test_the_sync_one_is_documented_and_the_async_one_says_how_it_differs(
+    method: Callable[..., Any], twin: Callable[..., Any]
+) -> None:
+    """One full docstring, and beside it a pointer to it."""
+    if method.__name__.startswith("__") or method.__qualname__.startswith("HttpClient."):
+        assert twin.__doc__ is None
+        return
+    assert method.__doc__ is not None
+    assert not method.__doc__.startswith("As ")
+    assert (twin.__doc__ or "").startswith(f"As `{method.__qualname__}`")
+
+
+@each_pair
+def test_an_async_class_says_of_what_it_is_the_twin(pair: tuple[type[Any], type[Any]]) -> None:
+    """Its docstring names the sync class, or is a sentence of the same shape."""
+    cls, twin = pair
+    if cls is HttpClient:
+        assert str(twin.__doc__).startswith("What an async client takes as `http_client`")
+    else:
+        assert f"`{cls.__name__}`" in str(twin.__doc__).splitlines()[0]

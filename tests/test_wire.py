@@ -1,0 +1,320 @@
+"""What went wrong on the wire, as the documented exception, through each door to the network."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import socketserver
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+import respx
+from tests.conftest import BASE_URL, ScriptedApi
+
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    Attempt,
+    Error,
+    InternalServerError,
+    InvalidResponse,
+    NotFound,
+    OutcomeUnknown,
+    Timeout,
+    TransportError,
+)
+
+pytestmark = pytest.mark.anyio
+
+GET = ("get_repository", "1", "2")
+CREATE = ("create_repository", "1", "sample")
+DELETE = ("delete_repository", "1", "2")
+
+# The HTTP library's exceptions: may the API have seen the request, did time run out.
+EXCEPTIONS = {
+    "ConnectTimeout": (False, True),
+    "PoolTimeout": (False, True),
+    "ConnectError": (False, False),
+    "ProxyError": (False, False),
+    "UnsupportedProtocol": (False, False),
+    "InvalidURL": (False, False),
+    "ReadTimeout": (True, True),
+    "WriteTimeout": (True, True),
+    "ReadError": (True, False),
+    "WriteError": (True, False),
+    "CloseError": (True, False),
+    "LocalProtocolError": (True, False),
+    "RemoteProtocolError": (True, False),
+    "DecodingError": (True, False),
+    "TooManyRedirects": (True, False),
+}
+
+Call = Callable[..., Awaitable[dict[str, Any]]]
+
+
+def calling(client: Any) -> Call:
+    """Return what calls an operation of a client of either world."""
+
+    async def call(operation: str, *arguments: str) -> dict[str, Any]:
+        answer = getattr(client, operation)(*arguments)
+        body: dict[str, Any] = await answer if isinstance(client, AsyncAPIClient) else answer
+        return body
+
+    return call
+
+
+@pytest.fixture(params=["sync", "async"])
+def call(request: pytest.FixtureRequest, api: ScriptedApi) -> Call:
+    """Call an operation of the scripted API."""
+    return calling(api.raw() if request.param == "sync" else api.async_raw())
+
+
+async def failed(call: Call, *arguments: str) -> Error:
+    """Return the error that a call comes to, which hangs on no other exception."""
+    with pytest.raises(Error) as caught:
+        await call(*arguments)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+@pytest.mark.parametrize(("name", "sent", "late"), [(n, *v) for n, v in EXCEPTIONS.items()])
+async def test_an_exception_of_the_library_becomes_the_documented_one(
+    api: ScriptedApi, call: Call, name: str, sent: bool, late: bool
+) -> None:
+    """The class says whether time ran out; of what changes something, whether it was sent."""
+    api.fails(name)
+    usual = Timeout if late else TransportError
+    for arguments, kind, unknown in [
+        (GET, usual, False),
+        (DELETE, usual, sent),
+        (CREATE, OutcomeUnknown if sent else usual, sent),
+    ]:
+        error = await failed(call, *arguments)
+        assert type(error) is kind
+        assert isinstance(error, TransportError)
+        assert error.history == (Attempt(f"{name}: scripted"),)
+        assert error.outcome_unknown is unknown
+        assert (error.method, error.url) == (api.requests[-1].method, api.requests[-1].url)
+        assert name in str(error)
+        assert b"Bearer" not in pickle.dumps(error)
+
+
+@pytest.mark.parametrize(
+    "content", [b"<html>", b"", b"[1]", b'{"a": \xff}', b"[" * 300], ids=lambda content: content[:9]
+)
+async def test_what_is_no_json_object_is_an_invalid_response(
+    api: ScriptedApi, call: Call, content: bytes
+) -> None:
+    """A success that is no JSON object is told from no answer; what the parser said is dropped."""
+    api.answers(content=content)
+    assert type(await failed(call, *GET)) is InvalidResponse
+
+
+@pytest.mark.parametrize("header", ["gzip", "GZIP", "x-gzip"])
+async def test_a_packed_answer_is_unpacked(api: ScriptedApi, call: Call, header: str) -> None:
+    """An answer may come packed, as our requests allow it to; one through a mock comes so too."""
+    spelled = header if api.door != "httpx2" else "gzip"  # httpx2 unpacks a mock's by that name
+    api.answers(content=gzip.compress(b'{"a": 1}'), headers={"content-encoding": spelled})
+    assert await call(*GET) == {"a": 1}
+
+
+@pytest.mark.parametrize("client", [APIClient, AsyncAPIClient], ids=["sync", "async"])
+async def test_an_exception_that_is_not_the_librarys_comes_out_as_it_is(client: Any) -> None:
+    """A fault of somebody else's, such as a test double's, is not taken for the network's."""
+    mine = LookupError("mine")
+    call = calling(client({}, base_url=BASE_URL))
+    with respx.mock() as router:
+        router.route().mock(side_effect=mine)
+        with pytest.raises(LookupError) as caught:
+            await call(*GET)
+    assert caught.value is mine
+
+
+# -- over a real socket ---------------------------------------------------------------------------
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        length = 0
+        while (line := self.rfile.readline()) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            length = int(value) if name.lower() == b"content-length" else length
+        self.rfile.read(length)
+        self.wfile.write(self.server.answer)
+        self.wfile.flush()
+        if self.server.stalls:
+            self.server.over.wait()
+
+
+@dataclass
+class Server(socketserver.ThreadingTCPServer):
+    """A server that sends the same bytes to everybody, then closes the connection or stalls."""
+
+    answer: bytes = b""
+    stalls: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server whose answers the test writes byte by byte."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def seconds() -> float:
+    """How long to wait for the server, unless a test says otherwise."""
+    return 30
+
+
+@pytest.fixture(
+    params=[
+        (APIClient, None),
+        (APIClient, httpx.Client),
+        (APIClient, httpx2.Client),
+        (AsyncAPIClient, None),
+        (AsyncAPIClient, httpx.AsyncClient),
+        (AsyncAPIClient, httpx2.AsyncClient),
+    ],
+    ids=["sync-own", "sync-httpx", "sync-httpx2", "async-own", "async-httpx", "async-httpx2"],
+)
+async def call_server(
+    request: pytest.FixtureRequest, server: Server, seconds: float
+) -> AsyncIterator[Call]:
+    """Call an operation of the server through each door."""
+    kind, handed_in = request.param
+    async with AsyncExitStack() as stack:
+
+        async def entered(client: Any) -> Any:
+            if hasattr(client, "__aenter__"):
+                return await stack.enter_async_context(client)
+            return stack.enter_context(client)
+
+        http_client = handed_in and await entered(handed_in(verify=False))
+        options = {"base_url": server.url, "timeout": seconds, "http_client": http_client}
+        yield calling(await entered(kind({}, **options)))
+
+
+async def test_a_whole_answer_is_returned(server: Server, call_server: Call) -> None:
+    """A body that comes in chunks and packed is the same as any other."""
+    packed = gzip.compress(b'{"a": 1}')
+    server.answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n"
+    ) % (packed[:5], len(packed) - 5, packed[5:])
+    assert await call_server(*GET) == {"a": 1}
+
+
+LOST = {
+    "closed without an answer": b"",
+    "closed within the head": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "closed within the body": b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a": 1}',
+    "closed within a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{",
+    "a packed body without its end": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+    + gzip.compress(b'{"a": 1}')[:-8],
+    "a packed body that is not": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n{}",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.9\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", LOST.values(), ids=LOST.keys())
+async def test_an_answer_that_is_not_whole_is_none(
+    server: Server, call_server: Call, answer: bytes
+) -> None:
+    """A success that was cut short is a TransportError; of a create, an OutcomeUnknown."""
+    server.answer = answer
+    assert type(await failed(call_server, *GET)) is TransportError
+    assert (await failed(call_server, *DELETE)).outcome_unknown
+    assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
+
+
+@pytest.mark.parametrize("seconds", [0.1], ids=["soon"])
+@pytest.mark.parametrize(
+    "answer", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a": 1}'], ids=["head", "body"]
+)
+async def test_an_answer_that_does_not_come_is_a_timeout(
+    server: Server, call_server: Call, answer: bytes
+) -> None:
+    """A server that stalls is given up in time, at its answer's head or in its body."""
+    server.answer, server.stalls = answer, True
+    assert type(await failed(call_server, *GET)) is Timeout
+    assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
+
+
+CUT_ERRORS = {
+    "cut": (
+        b'HTTP/1.1 500 X\r\nContent-Length: 100\r\n\r\n{"error": "e"',
+        InternalServerError,
+        '{"error": "e"',
+    ),
+    "packed and cut": (
+        b"HTTP/1.1 404 X\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b'{"error": "e"')[:-8],
+        NotFound,
+        '{"error": "e"',
+    ),
+    "packed and broken": (
+        b"HTTP/1.1 404 X\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+        NotFound,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "description"), CUT_ERRORS.values(), ids=CUT_ERRORS.keys()
+)
+async def test_an_errors_broken_body_does_not_hide_its_status(
+    server: Server, call_server: Call, answer: bytes, kind: type[Error], description: str
+) -> None:
+    """An error status is believed though its body is cut short; what came of it is quoted."""
+    server.answer = answer
+    error = await failed(call_server, *CREATE)
+    assert type(error) is kind
+    assert error.args[1] == description
+
+
+async def test_a_redirect_is_not_followed(server: Server, call_server: Call) -> None:
+    """A redirect is an HttpError of its status, and the API is asked once."""
+    server.answer = b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    assert "(302 from http://127.0.0.1" in str(await failed(call_server, *GET))
+
+
+async def test_a_refused_connection_sends_nothing(server: Server, call_server: Call) -> None:
+    """Where nobody listens, not even a create's outcome is in doubt."""
+    server.shutdown()
+    server.server_close()
+    error = await failed(call_server, *CREATE)
+    assert type(error) is TransportError
+    assert not error.outcome_unknown
+    assert "ConnectError" in str(error)
+
+
+async def test_a_url_that_the_library_cannot_send_is_never_sent(call_server: Call) -> None:
+    """An id too long for a URL is a TransportError, whose outcome is certain."""
+    error = await failed(call_server, "delete_repository", "1", "x" * 70_000)
+    assert type(error) is TransportError
+    assert not error.outcome_unknown
+    assert "InvalidURL" in str(error)
