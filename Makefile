@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Every CPython from 3.11 up that is found, for `make test-pythons`.
 PYTHONS ?= $(shell for version in 3.11 3.12 3.13 3.14; do \
 	for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
-		$$python -c '' 2>/dev/null && echo $$python && break; done; done)
+		$$python -c '' 2>/dev/null && echo $$python && break; done; done; true)
 
 .PHONY: demo test check lint types layers test-pythons test-system clean
 

@@ -13,9 +13,14 @@ import httpx
 import httpx2
 import pytest
 import respx
+from hypothesis import settings
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
 from abeja_registry.sandbox import Sandbox
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 T = TypeVar("T")
 

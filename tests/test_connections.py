@@ -8,11 +8,12 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -40,10 +41,12 @@ class _Handler(socketserver.StreamRequestHandler):
     server: Server
 
     def handle(self) -> None:
-        while head := self._head():
-            self.server.asked.put((self.client_address[1], head))
-            if not self.server.answer(self.wfile.write, head):
-                break
+        # To answer a client that has closed is an error, now or at the next read.
+        with suppress(ConnectionError):
+            while head := self._head():
+                self.server.asked.put((self.client_address[1], head))
+                if not self.server.answer(self.wfile.write, head):
+                    break
         self.server.gone.put(self.client_address[1])
 
     def _head(self) -> str:
@@ -184,6 +187,25 @@ def client(world: World, server: Server) -> Iterator[Any]:
     world.close(client)
 
 
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The transports, each of one connection, that were closed by now."""
+    closed: list[object] = []
+    close, aclose = httpx.HTTPTransport.close, httpx.AsyncHTTPTransport.aclose
+
+    def noted(transport: httpx.HTTPTransport) -> None:
+        closed.append(transport)
+        close(transport)
+
+    async def anoted(transport: httpx.AsyncHTTPTransport) -> None:
+        closed.append(transport)
+        await aclose(transport)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "close", noted)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "aclose", anoted)
+    return closed
+
+
 # -- how many, and which --------------------------------------------------------------------------
 
 
@@ -268,7 +290,7 @@ def test_cookies_are_not_kept(world: World, server: Server, client: Any) -> None
     "part", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"], ids=["no answer", "a part"]
 )
 def test_a_call_that_fails_leaves_no_connection(
-    world: World, server: Server, client: Any, part: bytes
+    world: World, server: Server, client: Any, part: bytes, closed: list[object]
 ) -> None:
     """After an answer that was lost, the next call works, over a new connection."""
 
@@ -279,19 +301,24 @@ def test_a_call_that_fails_leaves_no_connection(
     server.answer = answer_in_part
     with pytest.raises(TransportError):
         world.get(client).result(PATIENCE)
+    assert len(closed) == 1
     server.answer = answer
     assert world.get(client).result(PATIENCE) == {}
     assert len(set(server.connections)) == 2
 
 
 def test_a_call_that_took_too_long_closes_its_connection(
-    world: World, server: Server, held: Callable[[str], threading.Event]
+    world: World,
+    server: Server,
+    held: Callable[[str], threading.Event],
+    closed: list[object],
 ) -> None:
     """An answer that comes late goes nowhere: the next call has a connection of its own."""
     typed = world.typed(server.url, timeout=PATIENCE)
     held("late")
     with pytest.raises(Timeout, match="ReadTimeout"):
         world.get(typed.with_options(timeout=0.05).raw, "late").result(PATIENCE)
+    assert len(closed) == 1
     held("late").set()
     assert server.gone.get(timeout=PATIENCE) == server.connections[0]
     assert world.get(typed.raw).result(PATIENCE) == {}
@@ -300,7 +327,7 @@ def test_a_call_that_took_too_long_closes_its_connection(
 
 
 def test_a_cancelled_call_closes_its_connection(
-    server: Server, held: Callable[[str], threading.Event]
+    server: Server, held: Callable[[str], threading.Event], closed: list[object]
 ) -> None:
     """A task that is cancelled gives back its place, and its connection is closed."""
     with ThreadPoolExecutor() as threads, start_blocking_portal() as portal:
@@ -317,6 +344,8 @@ def test_a_cancelled_call_closes_its_connection(
         assert world.get(client).result(PATIENCE) == {}
         assert len(server.connections) == 2
         world.close(client)
+        # The cancelled call's, and only then the one that the client closed.
+        assert len(closed) == 2
 
 
 def test_a_call_waits_for_a_connection_no_longer_than_its_timeout(

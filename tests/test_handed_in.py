@@ -24,6 +24,8 @@ from abeja_registry import (
     ConfigurationError,
     Error,
     HttpError,
+    NotFound,
+    TransportError,
 )
 from abeja_registry.sandbox import Sandbox
 
@@ -187,6 +189,15 @@ async def test_its_time_outs_are_not_for_our_calls(owner: Owner) -> None:
     assert owner.requests[0].extensions["timeout"] == timeouts
 
 
+async def test_the_environments_proxy_is_its_owners_to_read(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that our own connections could not use is no matter to a client handed in."""
+    theirs = owner.scripted()
+    monkeypatch.setenv("https_proxy", "nonsense://a")
+    assert await owner.call(theirs, *GET) == {}
+
+
 async def test_its_headers_and_cookies_are_its_owners(owner: Owner) -> None:
     """Ours go before its headers of the same name; what else it sends and keeps, it does."""
     owner.headers = {"set-cookie": "kept=1"}
@@ -236,6 +247,39 @@ async def test_a_hook_that_raises_for_a_status_does_not_hide_it(owner: Owner) ->
     hooks = owner.hook(lambda response: response.raise_for_status())
     with pytest.raises(BadRequest):
         await owner.call(owner.scripted(event_hooks=hooks), "create_repository", "1", "sample")
+
+
+async def test_a_hook_that_reads_and_raises_for_a_status_keeps_what_the_api_said(
+    owner: Owner, sandbox: Sandbox
+) -> None:
+    """Where the owner's hook has read an error's body, the error says what the API said."""
+
+    def read(response: Any) -> None:
+        response.read()
+        response.raise_for_status()
+
+    async def aread(response: Any) -> None:
+        await response.aread()
+        response.raise_for_status()
+
+    hooks = {"response": [aread if owner.is_async else read]}
+    async with closing(owner.real(event_hooks=hooks)) as theirs:
+        ours = owner.raw(theirs, sandbox.url)
+        with pytest.raises(NotFound) as caught:
+            await done(ours.get_repository(sandbox.organization_id, "404"))
+    assert caught.value.error == "not_found"
+
+
+async def test_the_status_of_another_call_is_not_taken_for_the_apis(owner: Owner) -> None:
+    """A hook's own call to somebody else, say for a token, says nothing of our answer."""
+
+    def ask_elsewhere(response: Any) -> None:
+        request = owner.library.Request("GET", "https://tokens.example.com/")
+        owner.library.Response(404, request=request).raise_for_status()
+
+    hooks = owner.hook(ask_elsewhere)
+    with pytest.raises(TransportError, match=r"HTTPStatusError.*tokens\.example\.com"):
+        await owner.call(owner.scripted(event_hooks=hooks), *GET)
 
 
 async def test_a_hook_that_reads_half_the_body_is_an_error_of_ours(

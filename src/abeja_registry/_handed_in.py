@@ -13,13 +13,19 @@ from .exceptions import ConfigurationError
 _SEND: Mapping[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
 
 
-def _raised(error: Any) -> Outcome:
-    """Return what a client's exception says; what a hook of its owner's raised is raised again."""
+def _raised(error: Any, request: object) -> Outcome:
+    """Return what a client's exception says; what a hook of its owner's raised is raised again.
+
+    A hook may well call `raise_for_status()`: of the answer to our request that is its status.
+    """
     for family in families():
-        # From a hook that calls raise_for_status(): the body is closed unread by then.
-        if isinstance(error, family.HTTPStatusError):
+        if isinstance(error, family.HTTPStatusError) and error.request is request:
             response = error.response
-            return Answer(response.status_code, dict(response.headers), b"")
+            try:
+                body = response.content
+            except family.StreamError:  # it was closed unread
+                body = b""
+            return Answer(response.status_code, dict(response.headers), body)
     return failure(error)
 
 
@@ -77,10 +83,12 @@ class HandedInClient(_HandedIn):
 
     def send(self, request: Request) -> Outcome:
         """Send a request through the client, and return what came."""
+        built = None
         try:
-            return read(self._client.send(self._built(request), **_SEND))
+            built = self._built(request)
+            return read(self._client.send(built, **_SEND))
         except Exception as error:
-            return _raised(error)
+            return _raised(error, built)
 
     def close(self) -> None:
         """Use the client no more; closing it is its owner's."""
@@ -94,10 +102,12 @@ class HandedInAsyncClient(_HandedIn):
 
     async def send(self, request: Request) -> Outcome:
         """As `HandedInClient.send`, awaited."""
+        built = None
         try:
-            return await aread(await self._client.send(self._built(request), **_SEND))
+            built = self._built(request)
+            return await aread(await self._client.send(built, **_SEND))
         except Exception as error:
-            return _raised(error)
+            return _raised(error, built)
 
     async def aclose(self) -> None:
         """As `HandedInClient.close`."""
