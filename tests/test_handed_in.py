@@ -270,6 +270,15 @@ async def test_a_hook_that_reads_and_raises_for_a_status_keeps_what_the_api_said
     assert caught.value.error == "not_found"
 
 
+async def test_a_hook_that_raises_unread_leaves_the_status(owner: Owner, sandbox: Sandbox) -> None:
+    """Where the owner's hook raises before the body is read, the status is all that is known."""
+    hooks = owner.hook(lambda response: response.raise_for_status())
+    async with closing(owner.real(event_hooks=hooks)) as theirs:
+        with pytest.raises(NotFound) as caught:
+            await done(owner.raw(theirs, sandbox.url).get_repository(sandbox.organization_id, "1"))
+    assert (caught.value.error, caught.value.error_description) == ("Not Found", "")
+
+
 async def test_the_status_of_another_call_is_not_taken_for_the_apis(owner: Owner) -> None:
     """A hook's own call to somebody else, say for a token, says nothing of our answer."""
 
