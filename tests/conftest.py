@@ -187,8 +187,10 @@ class ScriptedApi:
 
 
 @pytest.fixture(params=["own", "httpx", "httpx2"])
-def api(request: pytest.FixtureRequest) -> Iterator[ScriptedApi]:
+def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedApi]:
     """A scripted API behind each door in turn; respx plays it where respx can see the door."""
+    # One certificate is loaded for each client, and not the whole bundle.
+    monkeypatch.setenv("SSL_CERT_FILE", str(Path(__file__).parent / "tls" / "ca.pem"))
     scripted = ScriptedApi(request.param)
     with respx.mock(assert_all_called=False) as router:
         router.route().mock(side_effect=scripted._httpx)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -114,8 +115,10 @@ class Connections(_Own[httpx.HTTPTransport]):
     def close(self) -> None:
         """Close what is idle now, and what is in use as soon as its call is done."""
         self.closed = True
-        while self._idle:
-            self._idle.pop().close()
+        # Several threads may be at it.
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
 
 class AsyncConnections(_Own[httpx.AsyncHTTPTransport]):
