@@ -23,7 +23,8 @@ class Client:
         credential: One of the credential kinds, or a dict of theirs; an empty dict sends none.
         base_url: Where the API is; `ABEJA_API_URL` or https://api.abeja.io if not given.
         timeout: Seconds for each connect, read and write, above 0; 30 if not given.
-        max_retry_count: Replays of a call at the most, from 0; 5 if not given.
+        max_retry_count: Replays of a call at the most, from 0; 5 if not given. It is checked and
+            kept: no call is made again yet.
         http_client: An `httpx.Client` or `httpx2.Client` to send through, which stays open.
         profile: The name of a configuration in the file of the platform's command line; it goes
             before the environment.

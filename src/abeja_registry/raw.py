@@ -21,7 +21,8 @@ class APIClient:
         credential: One of the credential kinds, or a dict of theirs; the environment's if not
             given. An empty or incomplete one sends none, the latter with a warning.
         timeout: Seconds for each connect, read and write, above 0; 30 if not given.
-        max_retry_count: Replays of a call at the most, from 0; 5 if not given.
+        max_retry_count: Replays of a call at the most, from 0; 5 if not given. It is checked and
+            kept: no call is made again yet.
         base_url: Where the API is; `ABEJA_API_URL` or https://api.abeja.io if not given.
         http_client: An `httpx.Client` or `httpx2.Client` to send through, which stays open.
 
