@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ import respx
 from hypothesis import settings
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
+from abeja_registry._transport import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 # How long an example takes depends on what else the machine does.
@@ -44,6 +46,18 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits between two attempts of a call."""
+
+    async def no_time(_: float) -> None:
+        """Let no time pass, and other tasks have their turn, as any wait does."""
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(Transport, "_sleep", staticmethod(lambda _: None))
+    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(no_time))
 
 
 @pytest.fixture

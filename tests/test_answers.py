@@ -6,6 +6,8 @@ import gzip
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +31,15 @@ from abeja_registry import (
     TransportError,
     Unauthorized,
 )
-from abeja_registry._answers import QUOTED_CHARACTERS, Answer, Failure, Outcome, judge, receive
+from abeja_registry._answers import (
+    QUOTED_CHARACTERS,
+    Answer,
+    Failure,
+    Outcome,
+    judge,
+    outcome_unknown,
+    receive,
+)
 from abeja_registry._operations import (
     create_repository,
     delete_repository,
@@ -65,6 +75,21 @@ STATUSES: dict[int, type[HttpError]] = {
     999: HttpError,
 }
 GZIP = {"content-encoding": "gzip"}
+HISTORY = (Attempt("ReadError: reset", 0.1), Attempt("503"))
+# More than any body here has, where the limit does not matter.
+LIMIT = 2**20
+
+
+def received(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    cut: Failure | None = None,
+    *,
+    limit: int = LIMIT,
+) -> Outcome:
+    """Return what a status, its headers and the bytes of its body come to."""
+    return receive(status, headers, body, limit=limit, cut=cut)
 
 
 def judged(
@@ -95,12 +120,13 @@ def test_a_status_has_its_class(api: ScriptedApi, status: int, kind: type[HttpEr
         headers={"X-Request-Id": "r-1", "X-Other": "Other"},
     )
     with pytest.raises(HttpError) as caught:
-        api.raw().get_repositories("1", 5, 10)
+        api.raw(max_retry_count=0).get_repositories("1", 5, 10)
     error = caught.value
     url = "https://api.example.com/organizations/1/registry/repositories?limit=5&offset=10"
     assert type(error) is kind
     assert (error.error, error.error_description) == ("e", "d")
     assert error.error_detail == [{"name": "n"}]
+    assert error.history == (Attempt(str(status)),)
     assert (error.status_code, error.url, error.method) == (status, url, "GET")
     assert (error.request_id, error.headers["x-other"]) == ("r-1", "Other")
     assert not {name for name in error.headers if name != name.lower()}
@@ -174,7 +200,7 @@ def test_any_error_body_is_an_http_error(
 ) -> None:
     """Whatever the bytes, packed or not, the exception is the status's class and has its text."""
     with pytest.raises(HttpError) as caught:
-        judge(GET, URL, receive(status, headers, content))
+        judge(GET, URL, received(status, headers, content))
     assert type(caught.value) is STATUSES.get(status, HttpError)
     assert caught.value.status_code == status
     assert f"({status} from {URL})" in str(caught.value)
@@ -204,6 +230,143 @@ def test_an_error_says_whether_it_may_have_happened(operation: Any, status: int)
     """A 408 or a 5xx leaves a create and a delete in doubt; no other answer, and no GET's."""
     unknown = operation is not GET and (status == 408 or status >= 500)
     assert http_error(status, of=operation).outcome_unknown is unknown
+
+
+OUTCOMES: dict[str, tuple[Outcome, bool]] = {
+    **{str(status): (Answer(status, {}, b""), False) for status in (200, 302, 404, 429, 499)},
+    **{str(status): (Answer(status, {}, b""), True) for status in (408, 500, 503, 599, 999)},
+    "not sent": (Failure("ConnectError: refused", sent=False), False),
+    "sent": (Failure("ReadError: reset", sent=True), True),
+    "sent, and out of time": (Failure("ReadTimeout: ", sent=True, timeout=True), True),
+}
+
+
+@pytest.mark.parametrize(("outcome", "doubtful"), OUTCOMES.values(), ids=OUTCOMES)
+@pytest.mark.parametrize("operation", [GET, CREATE, DELETE], ids=lambda value: value.name)
+def test_which_attempt_may_have_changed_something(
+    operation: Any, outcome: Outcome, doubtful: bool
+) -> None:
+    """What was sent, or answered by what a proxy may have made, is in doubt; a GET never is."""
+    assert outcome_unknown(operation, outcome) is (doubtful and operation is not GET)
+
+
+AFTER: dict[str, tuple[Outcome, bool]] = {
+    "404": (Answer(404, {}, b""), False),
+    "403": (Answer(403, {}, b""), True),
+    "503": (Answer(503, {}, b""), True),
+    "no JSON": (Answer(200, {}, b"<html>"), True),
+    "not sent": (Failure("ConnectError: refused", sent=False), True),
+    "sent": (Failure("ReadError: reset", sent=True), True),
+}
+
+
+@pytest.mark.parametrize(("outcome", "unknown"), AFTER.values(), ids=AFTER)
+def test_a_delete_after_an_attempt_of_unknown_outcome(outcome: Outcome, unknown: bool) -> None:
+    """The doubt about an earlier attempt stays, unless the repository is known to be gone."""
+    with pytest.raises(Error) as caught:
+        judge(DELETE, URL, outcome, history=HISTORY, after_unknown_outcome=True)
+    assert caught.value.outcome_unknown is unknown
+    assert caught.value.history == HISTORY
+    if isinstance(caught.value, HttpError):
+        assert caught.value.after_unknown_outcome is True
+
+
+def test_an_error_without_a_doubt_before_it() -> None:
+    """A delete's 404 at the first attempt is not its own doing."""
+    assert http_error(404, of=DELETE).after_unknown_outcome is False
+
+
+POINTING = "redirects are not followed; this one points to "
+REDIRECTS: dict[str, tuple[int, dict[str, str], bytes, str]] = {
+    "to another host": (
+        302,
+        {"location": "https://elsewhere.example.com/?a=b"},
+        b"<html>",
+        POINTING + "'https://elsewhere.example.com/?a=b'",
+    ),
+    "to a path": (307, {"location": "/path"}, b"", POINTING + "'/path'"),
+    "to what is no URL": (301, {"location": "http://[\n"}, b"", POINTING + "'http://[\\n'"),
+    "to nothing": (308, {"location": ""}, b"", POINTING + "''"),
+    "far": (
+        302,
+        {"location": "x" * 100_000},
+        b"",
+        POINTING + repr("x" * QUOTED_CHARACTERS),
+    ),
+    "without a target": (302, {}, b"<html>", "<html>"),
+    "not modified": (304, {}, b"", ""),
+    "in the API's words": (302, {"location": "/"}, b'{"error_description":"d"}', "d"),
+    "no redirect": (404, {"location": "/path"}, b"text", "text"),
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "content", "description"), REDIRECTS.values(), ids=REDIRECTS
+)
+def test_a_redirect_says_where_it_points(
+    status: int, headers: dict[str, str], content: bytes, description: str
+) -> None:
+    """A redirect is an HttpError that quotes its target, whatever that is."""
+    assert http_error(status, content, headers).error_description == description
+
+
+# -- how long to wait -----------------------------------------------------------------------------
+
+NOW = "Wed, 21 Oct 2015 07:28:00 GMT"
+RETRY_AFTER: dict[str, tuple[dict[str, str], float | None]] = {
+    "nothing": ({}, None),
+    "empty": ({"retry-after": ""}, None),
+    "none": ({"retry-after": "0"}, 0),
+    "seconds": ({"retry-after": "120"}, 120),
+    "seconds with spaces": ({"retry-after": " 7\t"}, 7),
+    "huge": ({"retry-after": "9" * 300}, float("9" * 300)),
+    "beyond all floats": ({"retry-after": "9" * 5000}, float("inf")),
+    "below none": ({"retry-after": "-1"}, None),
+    "a fraction": ({"retry-after": "1.5"}, None),
+    "a word": ({"retry-after": "soon"}, None),
+    "digits of another script": ({"retry-after": "\u0661"}, None),
+    "a power": ({"retry-after": "\u00b2"}, None),
+    "a date": ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": NOW}, 30),
+    "a date of another zone": ({"retry-after": "Wed, 21 Oct 2015 09:28:30 +0200", "date": NOW}, 30),
+    "a date without a zone": ({"retry-after": "Wed, 21 Oct 2015 07:28:30 -0000", "date": NOW}, 30),
+    "a date of RFC 850": ({"retry-after": "Wednesday, 21-Oct-15 07:29:00 GMT", "date": NOW}, 60),
+    "the same date": ({"retry-after": NOW, "date": NOW}, 0),
+    "a past date": ({"retry-after": "Wed, 21 Oct 2015 07:27:00 GMT", "date": NOW}, 0),
+    "a past date by our clock": ({"retry-after": NOW}, 0),
+    "a past date beside nonsense": ({"retry-after": NOW, "date": "now"}, 0),
+    "a date that is none": ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT", "date": NOW}, None),
+    "a year that is none": ({"retry-after": "Wed, 21 Oct 99999 07:28:00 GMT", "date": NOW}, None),
+    "a zone that is none": ({"retry-after": "Wed, 21 Oct 2015 07:28:00 +9999", "date": NOW}, None),
+    "half a date": ({"retry-after": "Wed, 21", "date": NOW}, None),
+}
+
+
+@pytest.mark.parametrize(("headers", "seconds"), RETRY_AFTER.values(), ids=RETRY_AFTER)
+def test_how_long_an_answer_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    """Seconds are themselves, a date is seconds by the API's clock, nonsense is nothing."""
+    assert Answer(503, headers, b"").retry_after == seconds
+    assert http_error(503, headers=headers).retry_after == seconds
+
+
+def test_a_date_is_by_our_clock_where_the_api_does_not_tell_the_time() -> None:
+    """A date a minute ahead asks for that minute."""
+    ahead = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    assert 55 < (Answer(429, {"retry-after": ahead}, b"").retry_after or 0) <= 60
+
+
+@given(
+    *[
+        st.text()
+        | st.lists(
+            st.sampled_from(["Wed,", "21", "Oct", "9999", "1", "07:28:61", "+2359", "-", ":", "70"])
+        ).map(" ".join)
+    ]
+    * 2
+)
+def test_whatever_an_answer_asks_for_is_seconds_or_nothing(asked: str, date: str) -> None:
+    """No header makes the reading of it fail."""
+    seconds = Answer(503, {"retry-after": asked, "date": date}, b"").retry_after
+    assert seconds is None or seconds >= 0
 
 
 # -- successes ------------------------------------------------------------------------------------
@@ -237,16 +400,23 @@ def test_a_delete_may_be_answered_with_nothing(status: int) -> None:
 @pytest.mark.parametrize(
     ("status", "content", "kind", "body"),
     [
-        (204, b"", "no JSON", ""),
-        (200, b"", "no JSON", ""),
-        (200, b"<html>", "no JSON", "<html>"),
-        (200, b'{"id":1', "no JSON", '{"id":1'),
-        (200, b"\xef\xbb\xbf{}", "no JSON", "\ufeff{}"),
-        (200, b"[" * 100_000, "no JSON", "[" * QUOTED_CHARACTERS),
-        (200, b"1" * 5000, "no JSON", "1" * QUOTED_CHARACTERS),
-        (200, b"null", "JSON, but a NoneType", None),
-        (200, b"[1]", "JSON, but a list", [1]),
-        (200, b'"text"', "JSON, but a str", "text"),
+        (204, b"", "a body of 0 bytes that is no JSON", ""),
+        (200, b"", "a body of 0 bytes that is no JSON", ""),
+        (200, b"<html>", "a body of 6 bytes that is no JSON", "<html>"),
+        (200, b'{"id":1', "a body of 7 bytes that is no JSON", '{"id":1'),
+        (200, b"\xef\xbb\xbf{}", "a body of 5 bytes that is no JSON", "\ufeff{}"),
+        (200, b'"\\ud800"', "a body of 8 bytes that is no JSON", '"\\ud800"'),
+        (200, b'{"a":"\xff"}', "a body of 9 bytes that is no JSON", '{"a":"\ufffd"}'),
+        (
+            200,
+            b"[" * 100_000,
+            "a body of 100000 bytes that is no JSON",
+            "[" * QUOTED_CHARACTERS,
+        ),
+        (200, b"1" * 5000, "a body of 5000 bytes that is no JSON", "1" * QUOTED_CHARACTERS),
+        (200, b"null", "a JSON body that is no object but a NoneType", None),
+        (200, b"[1]", "a JSON body that is no object but a list", [1]),
+        (200, b'"text"', "a JSON body that is no object but a str", "text"),
     ],
     ids=[
         "204",
@@ -254,6 +424,8 @@ def test_a_delete_may_be_answered_with_nothing(status: int) -> None:
         "html",
         "cut short",
         "BOM",
+        "lone surrogate",
+        "no UTF-8",
         "too deep",
         "too many digits",
         "null",
@@ -269,8 +441,8 @@ def test_a_success_that_is_no_object(
     with pytest.raises(InvalidResponse) as caught:
         judged(operation, status, content, {"content-type": "text/html"})
     assert str(caught.value) == (
-        f"{operation.name} was answered with {status} from {URL} and a body that is no JSON object"
-        f" ({kind}, {len(content)} bytes, content type 'text/html')"
+        f"{operation.name} was answered with {status} from {URL} and {kind}"
+        " (content type 'text/html')"
     )
     assert caught.value.body == body
     assert caught.value.outcome_unknown is operation.changes
@@ -308,7 +480,7 @@ def test_any_success_is_a_dict_or_an_invalid_response(content: bytes) -> None:
 def test_no_answer(operation: Any, sent: bool, timeout: bool) -> None:
     """A create that was sent is OutcomeUnknown; else it is a Timeout or a TransportError."""
     with pytest.raises(TransportError) as caught:
-        judge(operation, URL, Failure("ReadError: reset", sent, timeout))
+        judge(operation, URL, Failure("ReadError: reset", sent, timeout), history=HISTORY)
     error = caught.value
     in_doubt = sent and operation.changes
     if in_doubt and operation is CREATE:
@@ -319,7 +491,7 @@ def test_no_answer(operation: Any, sent: bool, timeout: bool) -> None:
         assert type(error) is (Timeout if timeout else TransportError)
         assert str(error) == f"{operation.name}: ReadError: reset ({operation.method} {URL})"
     assert (error.method, error.url) == (operation.method, URL)
-    assert error.history == (Attempt("ReadError: reset"),)
+    assert error.history == HISTORY
     assert error.outcome_unknown is in_doubt
 
 
@@ -340,7 +512,7 @@ def test_an_outcome_has_a_word_for_the_log(outcome: Outcome, text: str) -> None:
 @given(payloads=st.lists(st.binary(), min_size=1, max_size=4))
 def test_gzip_is_unpacked(encoding: str, payloads: list[bytes]) -> None:
     """Any payload comes out as it went in, in however many members, under each of its names."""
-    outcome = receive(
+    outcome = received(
         200, {"content-encoding": encoding}, b"".join(gzip.compress(part) for part in payloads)
     )
     assert isinstance(outcome, Answer)
@@ -356,7 +528,7 @@ def test_gzip_cut_short_is_no_answer(first: bytes, last: bytes, data: st.DataObj
         with pytest.raises(
             TransportError, match="get_repository: the gzip body is broken"
         ) as caught:
-            judge(GET, URL, receive(200, GZIP, body))
+            judge(GET, URL, received(200, GZIP, body))
         assert type(caught.value) is TransportError
 
 
@@ -373,23 +545,25 @@ def test_gzip_cut_short_is_no_answer(first: bytes, last: bytes, data: st.DataObj
 def test_broken_gzip_of_a_success(operation: Any, kind: type[Error], body: bytes) -> None:
     """A create may have happened all the same, and so may a delete."""
     with pytest.raises(TransportError) as caught:
-        judge(operation, URL, receive(200, GZIP, body))
+        judge(operation, URL, received(200, GZIP, body))
     assert type(caught.value) is kind
     assert caught.value.outcome_unknown is operation.changes
-    assert caught.value.history == (Attempt("the gzip body is broken or was cut short"),)
+    assert "the gzip body is broken or was cut short" in str(caught.value)
 
 
 def test_a_status_that_has_no_body_needs_none() -> None:
     """A delete that is answered with 204 is done, whatever the headers say of packing."""
-    assert judge(DELETE, URL, receive(204, GZIP, b"")) == {}
+    assert judge(DELETE, URL, received(204, GZIP, b"")) == {}
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"ends"), gzip.compress(b"ends")[:-1]])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b"ends"), gzip.compress(b"ends")[:-1]], ids=["whole", "cut"]
+)
 def test_what_ended_a_body_is_what_failed(body: bytes) -> None:
     """Where the connection was lost within a body, that is the cause, whatever is packed in it."""
     cut = Failure("ReadTimeout: ", sent=True, timeout=True)
-    assert receive(200, GZIP, body, cut) is cut
-    assert receive(200, {}, body, cut) is cut
+    assert received(200, GZIP, body, cut) is cut
+    assert received(200, {}, body, cut) is cut
 
 
 @pytest.mark.parametrize("headers", [{}, GZIP], ids=["plain", "gzip"])
@@ -397,7 +571,7 @@ def test_a_broken_body_does_not_hide_an_error(headers: dict[str, str]) -> None:
     """An error whose body was cut short is the status's class, with what came of the body."""
     text = b"<p>a page of which the end is missing"
     body = gzip.compress(text)[:-1] if headers else text
-    outcome = receive(404, headers, body, Failure("ReadError: reset", sent=True))
+    outcome = received(404, headers, body, Failure("ReadError: reset", sent=True))
     with pytest.raises(NotFound) as caught:
         judge(GET, URL, outcome)
     assert caught.value.error_description == text.decode()
@@ -406,7 +580,7 @@ def test_a_broken_body_does_not_hide_an_error(headers: dict[str, str]) -> None:
 def test_other_codings_are_left_alone() -> None:
     """What was not asked for is not unpacked, and so is no JSON."""
     with pytest.raises(InvalidResponse):
-        judge(GET, URL, receive(200, {"content-encoding": "br"}, gzip.compress(b"{}")))
+        judge(GET, URL, received(200, {"content-encoding": "br"}, gzip.compress(b"{}")))
 
 
 def test_gzip_through_every_door(api: ScriptedApi, answer: Callable[[str], dict[str, Any]]) -> None:
@@ -417,3 +591,79 @@ def test_gzip_through_every_door(api: ScriptedApi, answer: Callable[[str], dict[
     )
     assert api.raw().get_repository("1", "2") == body
     assert api.requests[0].headers["accept-encoding"] == "gzip"
+
+
+# -- bodies that are too large --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 100])
+@pytest.mark.parametrize("headers", [{}, GZIP], ids=["plain", "gzip"])
+def test_a_body_within_the_limit(size: int, headers: dict[str, str]) -> None:
+    """A body of as many bytes as are allowed is whole, packed or not."""
+    body = b"x" * size
+    outcome = received(200, headers, gzip.compress(body) if headers else body, limit=100)
+    assert outcome == Answer(200, headers, body)
+
+
+LARGE: dict[str, tuple[dict[str, str], bytes]] = {
+    "plain": ({}, b"x" * 5000),
+    "by one byte": ({}, b"x" * 1501),
+    "gzip": (GZIP, gzip.compress(b"x" * 5000)),
+    "gzip by one byte": (GZIP, gzip.compress(b"x" * 1501)),
+    "gzip of two members": (GZIP, gzip.compress(b"x" * 1500) + gzip.compress(b"x")),
+    "gzip cut short after the limit": (GZIP, gzip.compress(b"x" * 5000)[:-1]),
+    # What a door has read when it sees that this is more than it takes.
+    "gzip that is large packed alone": (GZIP, gzip.compress(b"x" * 1490, 0)[:1501]),
+}
+
+
+@pytest.mark.parametrize(("headers", "body"), LARGE.values(), ids=LARGE)
+@pytest.mark.parametrize("operation", [GET, CREATE, DELETE], ids=lambda value: value.name)
+def test_a_success_that_is_too_large(operation: Any, headers: dict[str, str], body: bytes) -> None:
+    """It is an InvalidResponse that says so, names the setting and quotes the beginning."""
+    outcome = received(201, headers, body, limit=1500)
+    assert isinstance(outcome, Answer)
+    assert (outcome.too_large, len(outcome.content)) == (True, QUOTED_CHARACTERS)
+    with pytest.raises(InvalidResponse) as caught:
+        judge(operation, URL, outcome, history=HISTORY)
+    assert str(caught.value) == (
+        f"{operation.name} was answered with 201 from {URL}"
+        " and a body larger than max_response_bytes (content type None)"
+    )
+    assert caught.value.body == outcome.content.decode(errors="replace")
+    assert caught.value.outcome_unknown is operation.changes
+    assert caught.value.history == HISTORY
+
+
+@pytest.mark.parametrize("cut", [None, Failure("ReadError: reset", sent=True)])
+def test_an_error_that_is_too_large(cut: Failure | None) -> None:
+    """A large page does not hide the status, and only its beginning is kept."""
+    outcome = received(403, GZIP, gzip.compress(b"<p>" * 10_000), cut, limit=1500)
+    with pytest.raises(Forbidden) as caught:
+        judge(GET, URL, outcome)
+    assert caught.value.error_description == ("<p>" * 1000)[:QUOTED_CHARACTERS]
+
+
+def test_a_body_beyond_the_limit_is_not_unpacked() -> None:
+    """A gigabyte in a megabyte of gzip costs what the limit allows, and the time of that."""
+    packed = gzip.compress(bytes(2**20)) * 1000
+    outcome = received(200, GZIP, packed, limit=2**20)
+    assert isinstance(outcome, Answer)
+    assert outcome.too_large
+
+
+def test_a_body_of_many_members_costs_no_more_than_its_size() -> None:
+    """A hundred thousand empty members within the limit do not hold the call for seconds."""
+    packed = gzip.compress(b"") * 100_000 + gzip.compress(b"{}")
+    assert received(200, GZIP, packed, limit=2**22) == Answer(200, GZIP, b"{}")
+
+
+def test_the_limit_holds_through_every_door(api: ScriptedApi) -> None:
+    """`max_response_bytes` is the largest body that a client takes."""
+    api.answers({"id": "x" * 100})
+    client = api.raw(max_response_bytes=110)
+    assert client.get_repository("1", "2") == {"id": "x" * 100}
+    client = api.raw(max_response_bytes=109)
+    with pytest.raises(InvalidResponse, match="larger than max_response_bytes"):
+        client.get_repository("1", "2")
+    assert len(api.requests) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,12 @@ from abeja_registry import (
     BearerToken,
     Client,
     ConfigurationError,
+    InternalServerError,
     Repositories,
+    Retry,
+    RetryPolicy,
     Tags,
+    TooManyRequests,
 )
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +101,9 @@ async def test_it_is_set_up_by_the_environment_and_the_clis_file(
         "organization-name": "20",
     }
     (tmp_path / ".abeja").mkdir()
-    (tmp_path / ".abeja" / "config").write_text(json.dumps({"configurations": [profile]}))
+    file = tmp_path / ".abeja" / "config"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps({"configurations": [profile]}))
     with respx.mock() as router:
         route = router.route().respond(404, json={})
         for options in ({}, {"profile": "other"}):
@@ -123,6 +130,11 @@ async def test_it_is_set_up_by_the_environment_and_the_clis_file(
         ({"organization_id": "1", "base_url": "ftp://a"}, "base_url"),
         ({"organization_id": "1", "timeout": 0}, "timeout"),
         ({"organization_id": "1", "max_retry_count": -1}, "max_retry_count"),
+        ({"organization_id": "1", "deadline": 0}, "deadline"),
+        ({"organization_id": "1", "retry": 5}, "retry must be a RetryPolicy, not 5"),
+        ({"organization_id": "1", "on_retry": "log"}, "on_retry must be callable, not 'log'"),
+        ({"organization_id": "1", "max_response_bytes": -1}, "max_response_bytes"),
+        ({"organization_id": "1", "invalid_rows": "drop"}, "invalid_rows .* not 'drop'"),
         ({"organization_id": "1", "profile": "p"}, "profile 'p'"),
     ],
     ids=lambda value: "" if isinstance(value, dict) else value,
@@ -170,6 +182,24 @@ async def test_with_options_changes_the_timeout(kind: Any) -> None:
     ]
 
 
+async def test_with_options_changes_the_policy_and_the_deadline(
+    api: ScriptedApi, typed: Any
+) -> None:
+    """Each client's calls have its own policy and deadline; what is not given stays."""
+    api.answers({}, status=429, headers={"retry-after": "50"})
+    patient = typed.with_options(retry=RetryPolicy(max_retries=2))
+    hasty = patient.with_options(deadline=50)
+    attempts = []
+    for client in (typed, patient, hasty, hasty.with_options(deadline=51), patient.with_options()):
+        api.requests.clear()
+        with pytest.raises(TooManyRequests) as caught:
+            await done(client.repositories.create("sample"))
+        assert len(caught.value.history) == len(api.requests)
+        attempts.append(len(api.requests))
+    # No time passes: a wait of 50 seconds fits into 120 and into 51, however often, not into 50.
+    assert attempts == [6, 3, 1, 3, 3]
+
+
 @WORLDS
 @pytest.mark.parametrize(
     "options",
@@ -180,6 +210,9 @@ async def test_with_options_changes_the_timeout(kind: Any) -> None:
         {"timeout": -1},
         {"timeout": float("nan")},
         {"timeout": "soon"},
+        {"deadline": 0},
+        {"deadline": "soon"},
+        {"retry": 3},
     ],
     ids=str,
 )
@@ -205,3 +238,38 @@ def test_its_repr_shows_what_it_is_of_and_no_secret(kind: Any) -> None:
     client = kind("1", BearerToken("secret"), base_url=BASE_URL)
     assert repr(client) == f"<{kind.__name__} of '1' at {BASE_URL}>"
     assert "secret" not in repr(client.raw)
+
+
+async def test_each_replay_is_told(api: ScriptedApi) -> None:
+    """`on_retry` is called before each wait, and `max_retry_count` goes before the policy's."""
+    api.answers({}, status=500)
+    policy = RetryPolicy(max_retries=5, base=0)
+    for make in (api.client, api.async_client):
+        told: list[Retry] = []
+        client: Any = make(retry=policy, max_retry_count=2, on_retry=told.append)
+        with pytest.raises(InternalServerError):
+            await done(client.repositories.get("5"))
+        assert told == [Retry("get_repository", attempt, "500", 0) for attempt in (1, 2)]
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_a_pickled_client_has_its_settings(api: ScriptedApi, typed: Any) -> None:
+    """What is unpickled asks the same, of the same organization, with the same options."""
+    api.answers({}, status=500)
+    derived = typed.with_options(organization_id="2", retry=RetryPolicy(max_retries=1, base=0))
+    for client in (derived, pickle.loads(pickle.dumps(derived))):
+        assert type(client) is type(typed)
+        assert client.organization_id == "2"
+        with pytest.raises(InternalServerError):
+            await done(client.repositories.get("5"))
+    first, second, *others = api.requests
+    assert others == [first, second]
+    assert first == second
+
+
+@pytest.mark.parametrize("api", ["httpx", "httpx2"], indirect=True)
+def test_a_client_of_one_handed_in_is_not_pickled(typed: Any) -> None:
+    """What was handed in cannot go along: a TypeError says so, not what it would hold."""
+    for client in (typed, typed.with_options(timeout=5), typed.raw):
+        with pytest.raises(TypeError, match="http_client of its own cannot be pickled"):
+            pickle.dumps(client)

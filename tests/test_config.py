@@ -7,8 +7,10 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +26,9 @@ from abeja_registry import (
     Client,
     ConfigurationError,
     DatasourceCredential,
+    InsecureTransportWarning,
+    Retry,
+    RetryPolicy,
     UserCredential,
 )
 from abeja_registry._config import Settings, ca_bundle, proxy_for, raw_settings
@@ -67,6 +72,7 @@ def cli_file() -> Write:
         folder.joinpath("config").write_bytes(
             content if isinstance(content, bytes) else json.dumps(content).encode()
         )
+        folder.joinpath("config").chmod(0o600)
 
     return write
 
@@ -464,7 +470,7 @@ def test_the_first_number_found_wins(
     options = {"timeout": 3, "max_retry_count": 2} if first == 0 else {}
     request = sent_by(kind, *arguments, credential={}, **options)
     assert set(request.extensions["timeout"].values()) == {(3, 7.5, 30)[first]}
-    assert settings(**options).max_retry_count == (2, 0, 5)[first]
+    assert settings(**options).retry == RetryPolicy(max_retries=(2, 0, 5)[first])
 
 
 def test_an_empty_variable_is_not_set(environment: SetEnvironment) -> None:
@@ -711,7 +717,8 @@ def test_a_bad_organization(environment: SetEnvironment, value: Any) -> None:
     """An organization that is no segment of a path is refused by name, at construction."""
     assert refused(Client, value, {}).startswith("organization_id must be ")
     with Client("10", {}) as client:
-        assert refused(client.with_options, organization_id=value).endswith(f", not {value!r}")
+        said = "a value of type bytes" if value == b"1" else repr(value)
+        assert refused(client.with_options, organization_id=value).endswith(f", not {said}")
     if isinstance(value, str) and value:
         environment({"ABEJA_ORGANIZATION_ID": value})
         assert refused(Client, credential={}).startswith("ABEJA_ORGANIZATION_ID must be ")
@@ -764,6 +771,8 @@ BAD_URLS: dict[str, tuple[Any, str]] = {
     "number": (5, NO_URL),
     "empty": ("", NO_URL),
     "no UTF-8": ("https://h/\udcff", NO_URL),
+    "a part of 64 characters": (f"https://{'h' * 64}.example.com", NO_URL),
+    "a part of none": ("https://h..example.com", NO_URL),
     "password, and no scheme": (f"u:{SECRET}@h", ""),
     "password, and a bad port": (f"https://u:{SECRET}@h:port", ""),
 }
@@ -827,6 +836,210 @@ def test_a_bad_max_retry_count(environment: SetEnvironment, value: Any) -> None:
         assert refused(APIClient).startswith(f"ABEJA_SDK_MAX_RETRY_COUNT {says}")
 
 
+# -- replays, deadline, bounds --------------------------------------------------------------------
+
+ALL_FOUR = (APIClient, AsyncAPIClient, Client, AsyncClient)
+
+
+def anonymous(kind: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what builds a client that lacks nothing and sends no credential."""
+    of = {"organization_id": "10"} if kind in (Client, AsyncClient) else {}
+    return partial(kind, credential={}, **of)
+
+
+def test_what_is_not_given() -> None:
+    """A call has 120 seconds and 5 replays, an answer 64 MiB, a bad row raises, no hook is told."""
+    without = settings()
+    assert (without.deadline, without.retry) == (120, RetryPolicy(max_retries=5))
+    assert (without.max_response_bytes, without.invalid_rows) == (64 * 1024 * 1024, "raise")
+    assert without.on_retry is None
+
+
+POLICY = RetryPolicy(max_retries=3, base=1)
+COUNTS: dict[str, tuple[dict[str, Any], str, RetryPolicy]] = {
+    "nothing": ({}, "", RetryPolicy()),
+    "a variable": ({}, "7", RetryPolicy(max_retries=7)),
+    "none": ({"max_retry_count": 0}, "7", RetryPolicy(max_retries=0)),
+    "an argument before a variable": ({"max_retry_count": 2}, "7", RetryPolicy(max_retries=2)),
+    "a policy before a variable": ({"retry": POLICY}, "7", POLICY),
+    "an argument before a policy": (
+        {"retry": POLICY, "max_retry_count": 0},
+        "7",
+        RetryPolicy(max_retries=0, base=1),
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "variable", "policy"), COUNTS.values(), ids=COUNTS)
+def test_how_often_a_call_is_made_again(
+    environment: SetEnvironment, options: dict[str, Any], variable: str, policy: RetryPolicy
+) -> None:
+    """The count is the argument, the policy's, the variable's, 5; the rest is the policy's."""
+    environment({"ABEJA_SDK_MAX_RETRY_COUNT": variable})
+    assert settings(**options).retry == policy
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, -1, "0", "nan", "inf", "soon", "", True, [1], 1_000_001, 10**5000],
+    ids=lambda value: repr(value)[:12] if value != 10**5000 else "5,001 digits",
+)
+def test_a_bad_deadline(value: Any) -> None:
+    """What are no seconds above 0 is refused by name: by each client, by an option."""
+    says = "deadline must be seconds, above 0 and at most 1000000, not "
+    with Client("10", {}) as client:
+        for build in (*map(anonymous, ALL_FOUR), client.with_options):
+            assert refused(build, deadline=value).startswith(says)
+
+
+BAD: dict[str, tuple[str, Any, str]] = {
+    "retry is a count": ("retry", 3, "retry must be a RetryPolicy, not 3"),
+    "retry is a class": ("retry", RetryPolicy, "retry must be a RetryPolicy, not a value of type"),
+    "on_retry is a word": ("on_retry", "log", "on_retry must be callable, not 'log'"),
+    **{
+        f"max_response_bytes is {value!r}": (
+            "max_response_bytes",
+            value,
+            f"max_response_bytes must be a whole number from 0, not {value!r}",
+        )
+        for value in (-1, 1.5, "many", True)
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize("kind", ALL_FOUR)
+def test_a_bad_value_is_named(
+    kind: Callable[..., object], name: str, value: Any, message: str
+) -> None:
+    """Each client refuses it at construction, by the argument's name."""
+    assert refused(anonymous(kind), **{name: value}).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("ignore", "'ignore'"), ("", "''"), (1, "1"), (["skip"], "a value of type list")],
+)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_bad_choice_of_what_becomes_of_a_row(
+    kind: Callable[..., object], value: Any, said: str
+) -> None:
+    """There are two ways, and the error names them."""
+    assert refused(kind, "10", {}, invalid_rows=value) == (
+        f"invalid_rows must be 'raise' or 'skip', not {said}"
+    )
+
+
+@pytest.mark.parametrize("kind", ALL_FOUR)
+def test_each_client_takes_them_all(kind: Callable[..., Any]) -> None:
+    """Deadline, policy, hook and bound are taken by every client; the choice by the typed ones."""
+    told: list[Retry] = []
+    options: dict[str, Any] = {
+        "deadline": 1.5,
+        "retry": POLICY,
+        "on_retry": told.append,
+        "max_response_bytes": 7,
+    }
+    if kind in (Client, AsyncClient):
+        options |= {"invalid_rows": "skip"}
+    found = anonymous(kind)(**options)._transport.settings
+    assert {name: getattr(found, name) for name in options} == options
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_options_of_a_call(kind: Callable[..., Any]) -> None:
+    """Deadline and policy can be changed, and a bad policy is refused by name."""
+    client = kind("10", {}, on_retry=print, invalid_rows="skip")
+    before = client._transport.settings
+    after = client.with_options(deadline=2, retry=POLICY)._transport.settings
+    assert after == replace(before, deadline=2.0, retry=POLICY)
+    assert client._transport.settings is before
+    assert refused(client.with_options, retry=0) == "retry must be a RetryPolicy, not 0"
+
+
+# -- what goes over plain http --------------------------------------------------------------------
+
+UNSAFE = (
+    "http://registry.example.com",
+    "http://10.0.0.1:8080",
+    "http://[2001:db8::1]",
+    "http://localhost.example.com",
+    "http://notlocalhost",
+    "http://127.0.0.1.example.com",
+)
+SAFE = (
+    "https://registry.example.com",
+    "HTTPS://10.0.0.1",
+    "http://127.0.0.1:8080",
+    "http://127.1.2.3",
+    "http://localhost:8080",
+    "http://LOCALHOST",
+    "http://registry.localhost",
+    "http://[::1]:8080",
+)
+
+
+@pytest.mark.parametrize("base_url", UNSAFE)
+@pytest.mark.parametrize("kind", ALL_FOUR)
+def test_a_credential_over_plain_http(kind: Callable[..., Any], base_url: str) -> None:
+    """A warning of its own class names the URL and the caller's line, not the credential."""
+    with pytest.warns(InsecureTransportWarning) as caught:
+        anonymous(kind)(credential={"auth_token": SECRET}, base_url=base_url)
+    assert [str(each.message) for each in caught] == [
+        f"the credential is going to be sent unencrypted to {base_url}"
+    ]
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("credential", "base_url"),
+    [*(({"auth_token": "t"}, url) for url in SAFE), *(({}, url) for url in UNSAFE)],
+)
+@pytest.mark.parametrize("kind", ALL_FOUR)
+def test_no_warning_where_nothing_shows(
+    kind: Callable[..., Any], credential: dict[str, str], base_url: str
+) -> None:
+    """Encrypted, on this machine, or without a credential: nothing is said."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        anonymous(kind)(credential=credential, base_url=base_url)
+    assert not [each.message for each in caught]
+
+
+@pytest.mark.parametrize("variable", [{"ABEJA_API_URL": UNSAFE[0]}, {}], ids=["variable", "file"])
+def test_a_credential_and_a_base_url_that_were_found(
+    environment: SetEnvironment, cli_file: Write, variable: dict[str, str]
+) -> None:
+    """Where both come from does not matter."""
+    cli_file(FILE | {"abeja-api-url": UNSAFE[0]})
+    environment(variable)
+    with pytest.warns(InsecureTransportWarning, match=UNSAFE[0]):
+        Client("10")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o777])
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_file_that_others_may_read(
+    cli_file: Write, kind: Callable[..., object], mode: int
+) -> None:
+    """The file is used, and a warning at the caller's line names its mode."""
+    cli_file(FILE)
+    (Path(os.environ["HOME"]) / ".abeja" / "config").chmod(mode)
+    with pytest.warns(UserWarning, match="~/.abeja/config") as caught:
+        client = kind()
+    assert "'40'" in repr(client)
+    assert [each.filename for each in caught] == [__file__]
+    assert f"(mode {mode:o})" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_file_of_one_s_own(cli_file: Write, mode: int) -> None:
+    """A file that only its owner may read is nothing to speak of."""
+    cli_file(FILE)
+    (Path(os.environ["HOME"]) / ".abeja" / "config").chmod(mode)
+    assert authorization(sent_by(Client)) == "Basic user-4:f"
+
+
 # -- proxies and certificates ---------------------------------------------------------------------
 
 PROXIES: dict[str, tuple[dict[str, str], str, str | None]] = {
@@ -887,6 +1100,7 @@ BAD_PROXIES = {
     "scheme": f"ftp://u:{SECRET}@p",
     "control character": f"http://u:{SECRET}@p\n",
     "socks": f"socks5://u:{SECRET}@p",
+    "a part of 64 characters": f"http://u:{SECRET}@{'p' * 64}",
 }
 
 
@@ -931,10 +1145,9 @@ def test_the_first_ca_bundle_found_wins(
     for number, name in enumerate(CA_VARIABLES):
         environment({name: str(tmp_path / name) if number >= first else ""})
     bundle = str(tmp_path / CA_VARIABLES[first])
-    with APIClient({}, base_url="https://127.0.0.1:1") as client:
-        assert refused(client.get_repositories, "1").startswith(
-            f"the CA bundle {bundle!r} that the environment names cannot be loaded: "
-        )
+    assert refused(APIClient, {}, base_url="https://127.0.0.1:1").startswith(
+        f"the CA bundle {bundle!r} that the environment names cannot be loaded: "
+    )
 
 
 def test_there_may_be_no_ca_bundle() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
+import socket
 import socketserver
 import ssl
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -24,9 +29,12 @@ from abeja_registry import (
     Client,
     ConfigurationError,
     Error,
+    OutcomeUnknown,
+    RetryPolicy,
     Timeout,
     TransportError,
 )
+from abeja_registry._operations import create_repository
 
 TLS = Path(__file__).parent / "tls"
 # What OpenSSL calls ca.pem in a folder of certificates: `openssl x509 -hash -in ca.pem`.
@@ -47,13 +55,15 @@ class _Handler(socketserver.StreamRequestHandler):
                 self.server.asked.put((self.client_address[1], head))
                 if not self.server.answer(self.wfile.write, head):
                     break
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
         self.server.gone.put(self.client_address[1])
 
     def _head(self) -> str:
         head = b""
         while not head.endswith(b"\r\n\r\n") and (line := self.rfile.readline()):
             head += line
-        return head.decode()
+        return head.decode(errors="replace")
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -65,7 +75,10 @@ class Server(socketserver.ThreadingTCPServer):
         connections: The client's port of each connection, oldest first.
         asked: The port and the head of each request as it comes.
         gone: The port of each connection as it closes.
+        latest: The socket of the latest connection.
     """
+
+    latest: socket.socket
 
     daemon_threads = True
 
@@ -84,6 +97,7 @@ class Server(socketserver.ThreadingTCPServer):
         if self._tls:
             connection = self._tls.wrap_socket(connection, server_side=True)
         self.connections.append(address[1])
+        self.latest = connection
         return connection, address
 
 
@@ -153,15 +167,21 @@ class World:
 
     def client(self, url: str, **options: Any) -> Any:
         """Return a raw client."""
-        return (AsyncAPIClient if self.is_async else APIClient)({}, base_url=url, **options)
+        kind = AsyncAPIClient if self.is_async else APIClient
+        return kind({}, base_url=url, max_retry_count=0, **options)
 
     def typed(self, url: str, **options: Any) -> Any:
         """Return a typed client."""
-        return (AsyncClient if self.is_async else Client)("1", {}, base_url=url, **options)
+        kind = AsyncClient if self.is_async else Client
+        return kind("1", {}, base_url=url, max_retry_count=0, **options)
 
     def get(self, client: Any, repository_id: str = "free") -> Future[Any]:
         """Start asking for a repository."""
         return self.start(client.get_repository, "1", repository_id)
+
+    def create(self, client: Any) -> Future[Any]:
+        """Start creating a repository."""
+        return self.start(client.create_repository, "1", "sample")
 
     def close(self, client: Any) -> None:
         """Close a client."""
@@ -283,6 +303,105 @@ def test_cookies_are_not_kept(world: World, server: Server, client: Any) -> None
         assert "cookie" not in server.asked.get(timeout=PATIENCE)[1].lower()
 
 
+def test_a_create_does_not_go_out_on_a_connection_that_the_server_has_closed(
+    world: World, server: Server, client: Any
+) -> None:
+    """It goes out once, over a new connection, at its first attempt."""
+
+    def answer_and_close(send: Callable[[bytes], object], head: str) -> bool:
+        answer(send, head)
+        return False
+
+    server.answer = answer_and_close
+    for _ in range(3):
+        for call in (world.get, world.create):
+            assert call(client).result(PATIENCE) == {}
+            assert server.gone.get(timeout=PATIENCE) == server.connections[-1]
+    asked = [server.asked.get_nowait() for _ in range(6)]
+    assert [head.split()[0] for _, head in asked] == ["GET", "POST"] * 3
+    assert [port for port, _ in asked] == server.connections
+    assert server.asked.empty()
+
+
+def test_a_create_does_not_go_out_on_a_connection_that_was_idle_for_long(
+    world: World, server: Server, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that might meet a connection just closed has a new one; the old one is closed."""
+    world.create(client).result(PATIENCE)
+    world.create(client).result(PATIENCE)
+    assert len(server.connections) == 1
+    monkeypatch.setattr("abeja_registry._connections.KEPT_IDLE_FOR_A_CREATE", 0)
+    world.get(client).result(PATIENCE)
+    assert len(server.connections) == 1
+    world.create(client).result(PATIENCE)
+    assert len(server.connections) == 2
+    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+
+
+STRAY = {
+    "an answer": b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"a": 1}\n',
+    "a part": b"HTTP/1.1 200 OK\r\n",
+    "a byte": b" ",
+}
+stray = pytest.mark.parametrize("stray", STRAY.values(), ids=STRAY)
+
+
+@stray
+def test_bytes_behind_an_answer_are_no_answer(
+    world: World, server: Server, client: Any, stray: bytes
+) -> None:
+    """What comes with an answer and is not of it ends the connection; the next call has its own."""
+
+    def answer_and_more(send: Callable[[bytes], object], _: str) -> bool:
+        send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" + stray)
+        return True
+
+    server.answer = answer_and_more
+    for number, call in enumerate((world.get, world.create, world.get)):
+        assert call(client).result(PATIENCE) == {}
+        assert server.gone.get(timeout=PATIENCE) == server.connections[number]
+    assert len(server.connections) == 3
+
+
+@stray
+def test_bytes_that_come_after_an_answer_are_no_answer(
+    world: World, server: Server, client: Any, stray: bytes
+) -> None:
+    """What comes while nothing is asked ends the connection before the next call goes out."""
+    go_on, sent = threading.Event(), threading.Event()
+
+    def answer_and_more(send: Callable[[bytes], object], head: str) -> bool:
+        answer(send, head)
+        go_on.wait(PATIENCE)
+        send(stray)
+        sent.set()
+        return True
+
+    server.answer = answer_and_more
+    assert world.get(client).result(PATIENCE) == {}
+    go_on.set()
+    assert sent.wait(PATIENCE)
+    server.answer = answer
+    assert world.create(client).result(PATIENCE) == {}
+    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+    assert len(server.connections) == 2
+
+
+def test_a_name_with_several_addresses_is_reached_at_the_one_that_listens(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address at which nobody listens is passed over."""
+    port = server.server_address[1]
+    addresses = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+        for address in ("127.0.0.2", "127.0.0.1")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **options: addresses)
+    client = world.client(f"http://api.example.com:{port}")
+    assert world.get(client).result(PATIENCE) == {}
+    world.close(client)
+
+
 # -- calls that fail, and closing -----------------------------------------------------------------
 
 
@@ -326,6 +445,51 @@ def test_a_call_that_took_too_long_closes_its_connection(
     world.close(typed)
 
 
+# What goes out at first, and what then goes out for ever.
+DRIPS = {
+    "head": (b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x"),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n"),
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
+    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "nothing": (b"", b""),
+}
+
+
+@pytest.mark.parametrize(("start", "drop"), DRIPS.values(), ids=DRIPS)
+def test_the_deadline_bounds_an_answer_that_drips(
+    world: World, server: Server, closed: list[object], start: bytes, drop: bytes
+) -> None:
+    """However long each byte is waited for, the call ends and its connection closes."""
+
+    def drip(send: Callable[[bytes], object], _: str) -> bool:
+        send(start)
+        while not over.wait(0.01):
+            send(drop)
+        return False
+
+    # Where reads block, it may be one of them that notices.
+    late = "deadline has passed" if world.is_async else "deadline has passed|ReadTimeout: timed out"
+    over = threading.Event()
+    server.answer = drip
+    typed = world.typed(server.url, timeout=PATIENCE)
+    hurried = typed.with_options(deadline=0.1).raw
+    for number, (call, kind) in enumerate(
+        [(world.get, Timeout), (world.create, OutcomeUnknown)], start=1
+    ):
+        started = time.monotonic()
+        with pytest.raises(kind, match=late) as caught:
+            call(hurried).result(PATIENCE)
+        assert time.monotonic() - started < PATIENCE / 2
+        assert type(caught.value) is kind
+        assert [attempt.wait for attempt in caught.value.history] == [None]
+        assert len(closed) == number
+    over.set()
+    server.answer = answer
+    assert world.get(typed.raw).result(PATIENCE) == {}
+    world.close(typed)
+
+
 def test_a_cancelled_call_closes_its_connection(
     server: Server, held: Callable[[str], threading.Event], closed: list[object]
 ) -> None:
@@ -348,11 +512,13 @@ def test_a_cancelled_call_closes_its_connection(
         assert len(closed) == 2
 
 
+@pytest.mark.parametrize("option", ["timeout", "deadline"])
 def test_a_call_waits_for_a_connection_no_longer_than_its_timeout(
     world: World,
     server: Server,
     held: Callable[[str], threading.Event],
     monkeypatch: pytest.MonkeyPatch,
+    option: str,
 ) -> None:
     """With every connection in use, Timeout says that none came free; nothing was sent."""
     monkeypatch.setattr("abeja_registry._connections.MAX_CONNECTIONS", 1)
@@ -360,9 +526,10 @@ def test_a_call_waits_for_a_connection_no_longer_than_its_timeout(
     held("slow")
     slow = world.get(typed.raw, "slow")
     server.asked.get(timeout=PATIENCE)
-    hurried = typed.with_options(timeout=0.05).raw
+    hurried = typed.with_options(**{option: 0.05}).raw
     with pytest.raises(Timeout, match="came free") as caught:
-        world.start(hurried.create_repository, "1", "sample").result(PATIENCE)
+        world.create(hurried).result(PATIENCE)
+    assert type(caught.value) is Timeout
     assert not caught.value.outcome_unknown
     patient = world.get(typed.raw)
     assert server.asked.empty()
@@ -412,6 +579,168 @@ def test_a_host_that_no_name_server_could_be_asked_for_is_an_error_of_ours(world
     """A name with a part of over 63 characters is refused, or no connection: never UnicodeError."""
     with pytest.raises(Error):
         world.get(world.client(f"http://{'a' * 64}.invalid")).result(PATIENCE)
+
+
+def test_a_host_without_an_address_was_sent_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no name server knows it, a create's outcome is certain."""
+
+    def fail(*_: object, **options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(TransportError, match=r"ConnectError: .*not known") as caught:
+        world.create(world.client("http://api.example.com")).result(PATIENCE)
+    assert type(caught.value) is TransportError
+    assert not caught.value.outcome_unknown
+
+
+def test_a_handshake_that_does_not_end_has_sent_nothing(world: World, server: Server) -> None:
+    """The deadline bounds it, a create's outcome is certain, and no socket is left open."""
+    client = world.client(server.url.replace("http:", "https:"), timeout=PATIENCE, deadline=0.1)
+    with warnings.catch_warnings(record=True) as leaks:
+        warnings.simplefilter("always", ResourceWarning)
+        with pytest.raises(Timeout) as caught:
+            world.create(client).result(PATIENCE)
+        gc.collect()
+    assert type(caught.value) is Timeout
+    assert not caught.value.outcome_unknown
+    assert not leaks
+
+
+# -- whose they are -------------------------------------------------------------------------------
+
+
+def test_a_child_process_leaves_its_parents_connections_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch, closed: list[object]
+) -> None:
+    """In another process the client opens a connection of its own, and closes only that one."""
+    parents: list[Any] = []
+    monkeypatch.setattr("abeja_registry._connections._PARENTS_CONNECTIONS", parents)
+    with APIClient({}, base_url=server.url, max_retry_count=0) as client:
+        client.get_repository("1", "2")
+        monkeypatch.setattr("abeja_registry._connections.os.getpid", lambda: -1)
+        for _ in range(2):
+            client.get_repository("1", "2")
+        assert len(server.connections) == 2
+    assert server.gone.get(timeout=PATIENCE) == server.connections[1]
+    [place] = parents
+    [kept] = place.idle
+    assert kept not in closed
+    kept.close()
+    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+
+
+def test_each_event_loop_has_connections_of_its_own(server: Server) -> None:
+    """A client that is used in two loops answers in both, and each keeps its own connection."""
+    client: Any = AsyncAPIClient({}, base_url=server.url, max_retry_count=0)
+    with ThreadPoolExecutor() as threads, start_blocking_portal() as one:
+        first = World(one, threads)
+        with start_blocking_portal() as other:
+            second = World(other, threads)
+            for world in (first, second, first, second):
+                assert world.get(client).result(PATIENCE) == {}
+            assert len(server.connections) == 2
+            ports = [server.asked.get_nowait()[0] for _ in range(4)]
+            assert ports == server.connections * 2
+            second.close(client)
+            assert server.gone.get(timeout=PATIENCE) == server.connections[1]
+        first.close(client)
+        assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+
+
+def test_a_client_that_was_not_closed_warns(world: World, server: Server) -> None:
+    """One that goes with a connection open says so once, and the connection goes too."""
+
+    def use(close: bool) -> None:
+        client = world.client(server.url)
+        world.get(client).result(PATIENCE)
+        if close:
+            world.close(client)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        use(close=True)
+        use(close=False)
+        gc.collect()
+        told = [str(each.message) for each in caught if "client" in str(each.message)]
+        # A warning holds what it is about, and that its sockets.
+        caught.clear()
+        gc.collect()
+    [line] = told
+    assert line.startswith("a client was not closed: use it in a `with` block")
+    assert [server.gone.get(timeout=PATIENCE) for _ in range(2)] == server.connections
+
+
+def test_what_was_idle_for_long_is_closed(
+    world: World,
+    held: Callable[[str], threading.Event],
+    server: Server,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a burst, connections that nobody needs any more go with the next call."""
+    held("a"), held("b")
+    burst = [world.get(client, name) for name in ("a", "b")]
+    for _ in burst:
+        server.asked.get(timeout=PATIENCE)
+    for name in ("a", "b"):
+        held(name).set()
+    for call in burst:
+        call.result(PATIENCE)
+    monkeypatch.setattr("abeja_registry._connections.KEPT_IDLE", -1)
+    world.get(client).result(PATIENCE)
+    gone = {server.gone.get(timeout=PATIENCE) for _ in burst}
+    assert gone == set(server.connections[:2])
+
+
+def test_looking_up_a_name_is_within_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """The system's look-up cannot be cut short, the call that waits for it can: nothing is sent."""
+    enough = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        enough.wait(PATIENCE)
+        return look_up(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with APIClient({}, base_url=server.url, deadline=0.1) as client:
+        with pytest.raises(Timeout) as caught:
+            client.create_repository("1", "sample")
+        enough.set()
+        assert not caught.value.outcome_unknown
+        assert not server.connections
+
+
+def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a connection that did not come about, in the system's words; nothing is sent."""
+
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with APIClient({}, base_url="http://localhost:1", max_retry_count=0) as client:
+        with pytest.raises(TransportError, match="not known") as caught:
+            client.create_repository("1", "sample")
+        assert not caught.value.outcome_unknown
+
+
+def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -> None:
+    """A create that comes to its deadline before its turn was not carried out, for certain."""
+    client = world.typed(server.url)
+    operation = create_repository("1", "sample")
+
+    def late() -> Any:
+        return client._transport.call(operation, time.monotonic() - 1)
+
+    with pytest.raises(Timeout) as caught:
+        world.start(late).result(PATIENCE)
+    assert not caught.value.outcome_unknown
+    assert server.asked.empty()
+    world.close(client)
 
 
 # -- TLS ------------------------------------------------------------------------------------------
@@ -464,9 +793,67 @@ def test_a_ca_that_nobody_knows_is_not_trusted(world: World, tls_server: Server)
     """A certificate that cannot be verified is a TransportError that says so; nothing is sent."""
     client = world.client(tls_server.url)
     with pytest.raises(TransportError, match="certificate verify failed") as caught:
-        world.start(client.create_repository, "1", "sample").result(PATIENCE)
+        world.create(client).result(PATIENCE)
     assert not caught.value.outcome_unknown
     assert not tls_server.connections
+    world.close(client)
+
+
+def test_a_certificate_that_is_not_trusted_now_is_not_tried_again(
+    world: World, tls_server: Server
+) -> None:
+    """Of all that can be wrong with a connection, this does not pass."""
+    kind = AsyncAPIClient if world.is_async else APIClient
+    client: Any = kind({}, base_url=tls_server.url, retry=RetryPolicy(max_retries=3))
+    with pytest.raises(TransportError) as caught:
+        world.get(client).result(PATIENCE)
+    assert len(caught.value.history) == 1
+    world.close(client)
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CA of the server's certificate is known."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(TLS / "ca.pem"))
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_second_answer_in_the_layer_of_tls_is_nobodys(world: World, tls_server: Server) -> None:
+    """What came behind an answer, decrypted or about to be, is not the next call's answer."""
+
+    def answer_twice(send: Callable[[bytes], object], head: str) -> bool:
+        asked = head.split()[1].rpartition("/")[2]
+        for name in (asked, "nobody-asked"):
+            body = b'{"id": "%s"}' % name.encode()
+            send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        return True
+
+    tls_server.answer = answer_twice
+    client = world.client(tls_server.url)
+    for number in range(30):
+        assert world.get(client, f"r{number}").result(PATIENCE) == {"id": f"r{number}"}
+    world.close(client)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_what_cannot_be_decrypted_is_a_lost_connection(world: World, tls_server: Server) -> None:
+    """A create that was sent and is answered with a broken record is in doubt, a get is not."""
+
+    def answer_garbage(_: Callable[[bytes], object], __: str) -> bool:
+        with socket.socket(fileno=os.dup(tls_server.latest.fileno())) as bare:
+            bare.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+        return False
+
+    tls_server.answer = answer_garbage
+    client = world.client(tls_server.url)
+    with pytest.raises(OutcomeUnknown):
+        world.create(client).result(PATIENCE)
+    with pytest.raises(TransportError) as caught:
+        world.get(client).result(PATIENCE)
+    assert type(caught.value) is TransportError
+    tls_server.answer = answer
+    assert world.get(client).result(PATIENCE) == {}
+    world.close(client)
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "no certificate"])
@@ -498,20 +885,31 @@ def test_the_environments_proxy_is_used(
     world.close(client)
 
 
-def test_a_proxy_that_refuses_has_sent_nothing_on(
-    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "502"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "ConnectError"),
+        (b"", "RemoteProtocolError"),
+    ],
+    ids=["refused", "no way on", "opened and closed", "no answer"],
+)
+def test_a_proxy_that_opens_no_way_has_sent_nothing_on(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, said: bytes, message: str
 ) -> None:
-    """A tunnel that the proxy does not open is a TransportError whose outcome is certain."""
+    """A tunnel that does not come about is a TransportError whose outcome is certain."""
 
     def refuse(send: Callable[[bytes], object], _: str) -> bool:
-        send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-        return True
+        send(said)
+        return False
 
     server.answer = refuse
     monkeypatch.setenv("https_proxy", server.url)
     client = world.client("https://api.example.com")
-    with pytest.raises(TransportError, match="403") as caught:
-        world.start(client.create_repository, "1", "sample").result(PATIENCE)
+    with pytest.raises(TransportError, match=message) as caught:
+        world.create(client).result(PATIENCE)
+    assert type(caught.value) is TransportError
     assert not caught.value.outcome_unknown
     assert server.asked.get(timeout=PATIENCE)[1].startswith("CONNECT api.example.com:443 ")
 

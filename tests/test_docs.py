@@ -44,7 +44,7 @@ def test_each_snippet_of_the_readme_runs(number: int) -> None:
 
 def test_the_readme_has_its_snippets() -> None:
     """The README shows the first lines, sync, async, raw, errors, settings and testing."""
-    assert len(SNIPPETS) == 7
+    assert len(SNIPPETS) == 8
 
 
 EXAMPLES = {

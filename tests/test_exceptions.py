@@ -6,6 +6,7 @@ import copy
 import pickle
 import re
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from abeja_registry import (
     BadRequest,
     Error,
     HttpError,
+    InsecureTransportWarning,
     InternalServerError,
     InvalidResponse,
     NotFound,
@@ -44,13 +46,16 @@ def example(kind: type[Error]) -> Error:
             method="POST",
             headers={"x-request-id": "r"},
             request_id="r",
+            retry_after=1.5,
             outcome_unknown=True,
+            after_unknown_outcome=True,
         )
     if issubclass(kind, TransportError):
-        history = (Attempt("ReadError: reset"), Attempt("503"))
-        return kind("m", method="POST", url=URL, history=history, outcome_unknown=True)
+        return kind("m", method="POST", url=URL, outcome_unknown=True)
     if issubclass(kind, InvalidResponse):
-        return kind("m", body={"id": [1]}, outcome_unknown=True)
+        return kind(
+            "m", body=[{"id": 1}], field="0.id", place=0, row={"id": 1}, outcome_unknown=True
+        )
     return kind("m")
 
 
@@ -102,7 +107,8 @@ def test_an_http_error_is_made_either_way(error: HttpError) -> None:
     assert (error.error, error.error_description, error.error_detail) == ("e", "d", ["x"])
     assert (error.status_code, error.url) == (404, URL)
     assert (error.method, error.headers, error.request_id) == (None, {}, None)
-    assert error.outcome_unknown is False
+    assert (error.retry_after, error.history) == (None, ())
+    assert error.outcome_unknown is error.after_unknown_outcome is False
 
 
 @pytest.mark.parametrize(
@@ -183,15 +189,35 @@ def test_an_exception_survives(kind: type[Error], copied: Callable[[Any], Any]) 
     """A copy or a pickle has the class, the text and every attribute, changed ones included."""
     error = example(kind)
     error.added = "later"  # type: ignore[attr-defined]
+    error.history = (Attempt("ReadError: reset", 0.25), Attempt("503"))
+    error.resume_offset = 200
     again = copied(error)
     assert type(again) is kind
     assert again is not error
     assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
     assert again.outcome_unknown is error.outcome_unknown
+    assert (again.history, again.resume_offset) == (error.history, 200)
 
 
 @pytest.mark.parametrize("kind", EXPORTED.values(), ids=EXPORTED)
 def test_an_exception_says_whether_the_outcome_is_unknown(kind: type[Error]) -> None:
     """Every exception says it, and unless told otherwise the outcome is known."""
     words = ("e", "d") if issubclass(kind, HttpError) else ("m",)
-    assert kind(*words).outcome_unknown is False
+    error = kind(*words)
+    assert error.outcome_unknown is False
+    assert (error.history, error.resume_offset) == ((), None)
+
+
+def test_a_warning_of_ours_is_no_error_of_ours() -> None:
+    """Who catches `Error` does not catch the warning, and who filters user warnings gets it."""
+    assert issubclass(InsecureTransportWarning, UserWarning)
+    assert not issubclass(InsecureTransportWarning, Error)
+    assert "InsecureTransportWarning" in (exceptions.__doc__ or "")
+
+
+def test_an_attempt_is_a_frozen_value() -> None:
+    """What is in a history compares by value and cannot be changed."""
+    attempt = Attempt("503", 0.5)
+    assert attempt == Attempt("503", wait=0.5) != Attempt("503")
+    with pytest.raises(FrozenInstanceError):
+        attempt.wait = None  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +25,11 @@ from abeja_registry import (
     ConfigurationError,
     Error,
     HttpError,
+    InvalidResponse,
     NotFound,
+    OutcomeUnknown,
+    RetryPolicy,
+    Timeout,
     TransportError,
 )
 from abeja_registry.sandbox import Sandbox
@@ -70,10 +75,11 @@ class Owner:
 
         return {"response": [awaited if self.is_async else hook]}
 
-    def raw(self, http_client: Any, base_url: str = BASE_URL) -> Any:
-        """Return a raw client over theirs."""
+    def raw(self, http_client: Any, base_url: str = BASE_URL, **options: Any) -> Any:
+        """Return a raw client over theirs, which calls once unless told."""
         kind: Any = AsyncAPIClient if self.is_async else APIClient
-        return kind(OURS, base_url=base_url, http_client=http_client)
+        options = {"max_retry_count": 0, **options}
+        return kind(OURS, base_url=base_url, http_client=http_client, **options)
 
     async def call(self, http_client: Any, operation: str, *arguments: str) -> dict[str, Any]:
         """Call an operation through a client of theirs."""
@@ -183,10 +189,27 @@ async def test_its_redirects_are_not_for_our_calls(owner: Owner) -> None:
 async def test_its_time_outs_are_not_for_our_calls(owner: Owner) -> None:
     """Each call has our timeout, whatever the owner's is."""
     theirs = owner.scripted(timeout=1)
-    kind: Any = AsyncAPIClient if owner.is_async else APIClient
-    await done(kind({}, 7, base_url=BASE_URL, http_client=theirs).get_repository("1", "2"))
+    await done(owner.raw(theirs, timeout=7).get_repository("1", "2"))
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), 7.0)
     assert owner.requests[0].extensions["timeout"] == timeouts
+
+
+async def test_what_is_left_of_the_deadline_bounds_each_of_its_time_outs(owner: Owner) -> None:
+    """No connect, read or write is allowed more than the call has left."""
+    await done(owner.raw(owner.scripted(), timeout=9, deadline=7).get_repository("1", "2"))
+    timeouts = owner.requests[0].extensions["timeout"]
+    assert timeouts.keys() == {"connect", "read", "write", "pool"}
+    assert all(6 < seconds <= 7 for seconds in timeouts.values())
+
+
+async def test_its_calls_are_made_again_as_others_are(owner: Owner) -> None:
+    """Retries are ours: a client handed in sends each attempt."""
+    owner.status = 503
+    ours = owner.raw(owner.scripted(), max_retry_count=2, retry=RetryPolicy(base=0))
+    with pytest.raises(HttpError) as caught:
+        await done(ours.get_repository("1", "2"))
+    assert [attempt.cause for attempt in caught.value.history] == ["503"] * 3
+    assert len(owner.requests) == 3
 
 
 async def test_the_environments_proxy_is_its_owners_to_read(
@@ -308,3 +331,50 @@ async def test_a_hook_that_reads_half_the_body_is_an_error_of_ours(
         ours = owner.raw(theirs, sandbox.url)
         with pytest.raises(Error):
             await done(ours.get_repository(sandbox.organization_id, repository_id))
+
+
+async def test_a_hook_that_reads_is_no_way_around_the_largest_body(
+    owner: Owner, sandbox: Sandbox
+) -> None:
+    """An answer that the owner's hook has read whole may still be too large for ours."""
+    [repository_id] = sandbox.seed(repositories=1, tags=0)
+
+    def read(response: Any) -> None:
+        response.read()
+
+    async def aread(response: Any) -> None:
+        await response.aread()
+
+    hooks = {"response": [aread if owner.is_async else read]}
+    async with closing(owner.real(event_hooks=hooks)) as theirs:
+        ours = owner.raw(theirs, sandbox.url, max_response_bytes=20)
+        with pytest.raises(InvalidResponse, match="larger than max_response_bytes"):
+            await done(ours.get_repository(sandbox.organization_id, repository_id))
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+async def test_the_deadline_ends_whatever_its_hook_waits_for(library: ModuleType) -> None:
+    """An async client is cancelled in the midst; what was sent by then may have happened."""
+
+    async def wait(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    owner = Owner(library, is_async=True)
+    theirs = owner.scripted(event_hooks={"response": [wait]})
+    ours = owner.raw(theirs, deadline=0.05)
+    with pytest.raises(Timeout, match="the call's deadline has passed"):
+        await ours.get_repository("1", "2")
+    with pytest.raises(OutcomeUnknown, match="the call's deadline has passed"):
+        await ours.create_repository("1", "sample")
+
+
+async def test_a_time_out_of_its_hooks_is_not_the_deadline(owner: Owner) -> None:
+    """A TimeoutError that the owner's hook raises comes out as it is."""
+    mine = TimeoutError("mine")
+
+    def fail(_: Any) -> None:
+        raise mine
+
+    with pytest.raises(TimeoutError) as caught:
+        await owner.call(owner.scripted(event_hooks=owner.hook(fail)), *GET)
+    assert caught.value is mine

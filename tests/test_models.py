@@ -209,26 +209,29 @@ def test_an_id_is_a_string(tag_row: dict[str, Any], identifier: int | str) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "field", "problem"),
     [
-        ({"id": None}, "field 'id': Input should be a valid string (1 in all)"),
-        ({"created_at": "soon"}, "field 'created_at': Input should be a valid datetime"),
-        ({"creator": {}}, "field 'creator.id': Field required (6 in all)"),
-        ({"tags": [{}]}, "field 'tags.0.id': Field required (8 in all)"),
-        ({"tags": "0.0.4"}, "field 'tags': Input should be a valid tuple (1 in all)"),
+        ({"id": None}, "id", "Input should be a valid string (1 in all)"),
+        ({"created_at": "soon"}, "created_at", "Input should be a valid datetime"),
+        ({"creator": {}}, "creator.id", "Field required (6 in all)"),
+        ({"tags": [{}]}, "tags.0.id", "Field required (8 in all)"),
+        ({"tags": "0.0.4"}, "tags", "Input should be a valid tuple (1 in all)"),
     ],
     ids=["id", "time", "creator", "tag", "tags"],
 )
 def test_a_field_at_fault_is_named(
-    api: ScriptedApi, answer: Answers, change: dict[str, object], message: str
+    api: ScriptedApi, answer: Answers, change: dict[str, object], field: str, problem: str
 ) -> None:
     """The InvalidResponse names the first field at fault and carries the body as it came."""
     body = answer("get_repository") | change
     api.answers(body)
     with pytest.raises(InvalidResponse) as caught:
         api.client().repositories.get("1")
-    assert str(caught.value).startswith(f"no Repository can be made from the answer: {message}")
-    assert caught.value.body == body
+    assert str(caught.value).startswith(
+        f"no Repository can be made from the answer: field {field!r}: {problem}"
+    )
+    assert (caught.value.field, caught.value.body) == (field, body)
+    assert (caught.value.place, caught.value.row) == ((0, {}) if "0" in field else (None, None))
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
@@ -242,8 +245,9 @@ def test_a_page_that_cannot_be(
 ) -> None:
     """A page whose place in the list makes no sense is an InvalidResponse."""
     api.answers(answer("get_repository_tags") | change)
-    with pytest.raises(InvalidResponse, match=f"answer: field '{field}': "):
+    with pytest.raises(InvalidResponse, match=f"answer: field '{field}': ") as caught:
         api.client().tags.list("1")
+    assert (caught.value.field, caught.value.place, caught.value.row) == (field, None, None)
 
 
 @pytest.fixture
@@ -263,7 +267,7 @@ def with_digits(digits: int) -> bytes:
 def test_a_number_that_json_does_not_take(api: ScriptedApi) -> None:
     """An id of 5,000 digits is an InvalidResponse."""
     api.answers(content=with_digits(5000))
-    with pytest.raises(InvalidResponse, match="a body that is no JSON object"):
+    with pytest.raises(InvalidResponse, match="a body of 5007 bytes that is no JSON"):
         api.client().repositories.get("1")
 
 
@@ -274,6 +278,7 @@ def test_a_number_that_python_does_not_write(api: ScriptedApi) -> None:
     with pytest.raises(InvalidResponse, match=r"no Repository .* Exceeds the limit") as caught:
         api.client().repositories.get("1")
     assert caught.value.body == {"id": int(b"1" * 600) * 10**100 + int(b"1" * 100)}
+    assert (caught.value.field, caught.value.place) == ("", None)
 
 
 # -- the bond -------------------------------------------------------------------------------------

@@ -26,9 +26,11 @@ from abeja_registry import (
     Client,
     Error,
     InternalServerError,
+    InvalidResponse,
     Listing,
     Page,
     PaginationError,
+    RetryPolicy,
     Tag,
     Timeout,
 )
@@ -80,7 +82,7 @@ def tag_page(answer: Answers) -> TagPages:
     def make(*names: str, **beside: Any) -> dict[str, Any]:
         body = answer("get_repository_tags")
         [tag] = body["tags"]
-        return body | {"tags": [tag | {"name": name} for name in names]} | beside
+        return body | {"tags": [tag | {"id": name, "name": name} for name in names]} | beside
 
     return make
 
@@ -215,6 +217,35 @@ def test_a_page_is_unpickled_in_a_process_that_has_made_none(answer: Answers) ->
     assert ran.stdout.decode().strip() == "0.0.4"
 
 
+async def test_a_page_counts_the_rows_that_were_left_out(
+    api: ScriptedApi, page: Any, tag_page: TagPages
+) -> None:
+    """They are no part of the sequence, and of the list that the next page follows in they are."""
+    assert page.skipped == 0
+    for make in (api.client, api.async_client):
+        client: Any = make(invalid_rows="skip")
+        api.answers(broken(tag_page(*"abcd", offset=4, limit=4, has_next=True), 1, 3))
+        skipped = await done(client.tags.list(ID, limit=4, offset=4))
+        assert [tag.name for tag in skipped] == ["a", "c"]
+        assert (len(skipped), skipped.skipped) == (2, 2)
+        assert copy.copy(skipped).skipped == 2
+        api.requests.clear()
+        api.answers(broken(tag_page("e", offset=8, limit=4), 0))
+        following = await done(skipped.next_page())
+        assert (following.items, following.skipped) == ((), 1)
+        assert windows(api) == ["limit=4&offset=8"]
+        api.answers(tag_page("a") | {"tags": None})
+        with pytest.raises(InvalidResponse) as caught:
+            await done(client.tags.list(ID))
+        assert (caught.value.field, caught.value.place) == ("tags", None)
+
+
+def broken(body: dict[str, Any], *places: int) -> dict[str, Any]:
+    """Return a page's answer in which no tag can be made from the rows at these places."""
+    rows = [row | {"size": "large"} if at in places else row for at, row in enumerate(body["tags"])]
+    return body | {"tags": rows}
+
+
 # -- a walk ---------------------------------------------------------------------------------------
 
 
@@ -237,7 +268,8 @@ async def listing(request: pytest.FixtureRequest, clamping: Sandbox) -> AsyncIte
 
 
 NAMES = [f"0.0.{number}" for number in range(1, 21)]
-CLAMPED = ["limit=100&offset=0", "limit=100&offset=7", "limit=100&offset=14"]
+# Each page is asked for one item early.
+CLAMPED = [f"limit=100&offset={offset}" for offset in (0, 6, 12, 18)]
 
 
 async def test_a_walk_moves_by_what_came(clamping: Sandbox, listing: Any) -> None:
@@ -260,13 +292,15 @@ async def test_a_listing_can_be_walked_again_and_again(clamping: Sandbox, listin
 
 
 async def test_a_listing_can_be_walked_a_page_at_a_time(clamping: Sandbox, listing: Any) -> None:
-    """`pages()` gives each page whole, with the same requests; each knows its next one."""
+    """`pages()` gives what each page has new, with the same requests; each knows its next one."""
     pages = await walked(listing.pages())
     assert {type(page) for page in pages} <= {Page[Tag], AsyncPage[Tag]}
-    assert [len(page) for page in pages] == [7, 7, 6]
-    assert [page.has_next for page in pages] == [True, True, False]
+    assert [len(page) for page in pages] == [7, 6, 6, 1]
+    assert [page.offset for page in pages] == [0, 7, 13, 19]
+    assert [page.has_next for page in pages] == [True, True, True, False]
     assert [request.query for request in clamping.requests] == CLAMPED
-    assert await done(pages[0].next_page()) == pages[1]
+    assert (await done(pages[0].next_page()))[:6] == pages[1].items
+    assert [tag.name for page in pages for tag in page] == NAMES
 
 
 async def test_a_walk_asks_no_further_than_it_goes(clamping: Sandbox, listing: Any) -> None:
@@ -277,6 +311,22 @@ async def test_a_walk_asks_no_further_than_it_goes(clamping: Sandbox, listing: A
     assert len(clamping.requests) == 1
     assert (await step(walk)).name == "0.0.8"
     assert len(clamping.requests) == 2
+    for _ in range(5):
+        await step(walk)
+    assert len(clamping.requests) == 2
+    assert (await step(walk)).name == "0.0.14"
+    assert len(clamping.requests) == 3
+
+
+@pytest.mark.parametrize("start", [0, 5, 6, 19, 20, 50])
+async def test_a_walk_may_start_anywhere(clamping: Sandbox, listing: Any, start: int) -> None:
+    """`start=` passes over so many items, by item and by page; beyond the end there are none."""
+    later = type(listing)(listing._fetch, None, start)
+    assert [tag.name for tag in await walked(later)] == NAMES[start:]
+    assert clamping.requests[0].query == f"limit=100&offset={start}"
+    pages = await walked(later.pages())
+    assert pages[0].offset == start
+    assert [tag.name for page in pages for tag in page] == NAMES[start:]
 
 
 async def test_a_walk_that_ended_stays_ended(clamping: Sandbox, listing: Any) -> None:
@@ -284,7 +334,7 @@ async def test_a_walk_that_ended_stays_ended(clamping: Sandbox, listing: Any) ->
     walk = started(listing)
     await walked(walk)
     assert [await step(walk), await step(walk)] == [None, None]
-    assert len(clamping.requests) == 3
+    assert len(clamping.requests) == 4
 
 
 async def test_an_empty_list(api: ScriptedApi, typed: Any, tag_page: TagPages) -> None:
@@ -300,7 +350,7 @@ async def test_a_walk_goes_on_after_an_error(
     api: ScriptedApi, typed: Any, tag_page: TagPages, pages: bool
 ) -> None:
     """The same iterator asks for the same page again, as often as it takes, and loses no item."""
-    listing = typed.tags.iter(ID, page_size=2)
+    listing = typed.with_options(retry=RetryPolicy(max_retries=0)).tags.iter(ID, page_size=2)
     walk = started(listing.pages() if pages else listing)
     names: list[str] = []
 
@@ -308,23 +358,130 @@ async def test_a_walk_goes_on_after_an_error(
         item = await step(walk)
         names.extend(tag.name for tag in (item if pages else [item]))
 
+    async def fail(error: type[Error], resume_offset: int) -> None:
+        with pytest.raises(error) as caught:
+            await take()
+        assert caught.value.resume_offset == resume_offset
+
     api.fails("ReadTimeout")
-    with pytest.raises(Timeout):
-        await take()
+    await fail(Timeout, 0)
     api.answers(tag_page("a", "b", has_next=True))
     for _ in range(1 if pages else 2):
         await take()
     api.answers({}, status=500)
-    with pytest.raises(InternalServerError):
-        await take()
-    api.answers(tag_page(offset=2, has_next=True))
-    with pytest.raises(PaginationError):
-        await take()
-    api.answers(tag_page("c", offset=2))
+    await fail(InternalServerError, 2)
+    api.answers(tag_page(offset=1, has_next=True))
+    await fail(PaginationError, 2)
+    api.answers(tag_page("b", "c", offset=1))
     await take()
     assert names == ["a", "b", "c"]
     assert await step(walk) is None
-    assert windows(api) == [*["limit=2&offset=0"] * 2, *["limit=2&offset=2"] * 3]
+    assert windows(api) == [*["limit=2&offset=0"] * 2, *["limit=2&offset=1"] * 3]
+
+
+async def test_an_error_outside_a_walk_has_no_place_to_go_on(api: ScriptedApi, typed: Any) -> None:
+    """What a page that was asked for by itself raises is not of a walk."""
+    api.answers({}, status=404)
+    with pytest.raises(Error) as caught:
+        await done(typed.tags.list(ID, offset=5))
+    assert caught.value.resume_offset is None
+
+
+@pytest.mark.parametrize("world", [Client, AsyncClient], ids=["sync", "async"])
+async def test_a_walk_goes_on_elsewhere(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, world: Any
+) -> None:
+    """`start=` of an error's `resume_offset` begins where the walk that failed had come to."""
+    [repository_id] = sandbox.seed(repositories=1, tags=20)
+    client = world(**sandbox.connection, max_retry_count=0)
+    walk = started(client.tags.iter(repository_id, page_size=8))
+    names = [(await step(walk)).name for _ in range(8)]
+    with monkeypatch.context() as broken_off:
+        broken_off.setattr("abeja_registry._transport.judge", refused)
+        with pytest.raises(Error) as caught:
+            await step(walk)
+    at = pickle.loads(pickle.dumps(caught.value)).resume_offset
+    assert at == 8
+    other = world(**sandbox.connection)
+    names += [tag.name for tag in await walked(other.tags.iter(repository_id, start=at))]
+    assert names == NAMES
+    for each in (client, other):
+        await done(each.aclose() if world is AsyncClient else each.close())
+
+
+def refused(*_: object, **options: object) -> None:
+    """Judge everything a failure."""
+    raise Timeout("no answer came")
+
+
+@pytest.mark.parametrize("world", [Client, AsyncClient], ids=["sync", "async"])
+@pytest.mark.parametrize("limit_max", [2, 7, 100])
+async def test_a_loop_that_deletes_what_it_is_shown_empties_the_list(
+    world: Any, limit_max: int
+) -> None:
+    """Though every offset shifts under it, each repository is shown once, and none is left."""
+    with Sandbox(limit_max=limit_max) as sandbox:
+        ids = sandbox.seed(repositories=30, tags=0)
+        client = world(**sandbox.connection)
+        shown = []
+        walk = started(client.repositories)
+        while (repository := await step(walk)) is not None:
+            shown.append(repository.id)
+            await done(repository.delete())
+        assert shown == ids
+        assert not await done(client.repositories.list())
+        await done(client.aclose() if world is AsyncClient else client.close())
+
+
+async def test_items_that_are_added_before_a_walk_are_not_repeated(
+    api: ScriptedApi, typed: Any, tag_page: TagPages
+) -> None:
+    """What shifts back into a page is known: a page of nothing new is passed over, by pages too."""
+    for by_page in (False, True):
+        api.requests.clear()
+        listing = typed.tags.iter(ID, page_size=3)
+        walk = started(listing.pages() if by_page else listing)
+        names: list[str] = []
+        api.answers(tag_page("a", "b", "c", has_next=True))
+        while len(names) < 3:
+            item = await step(walk)
+            names += [tag.name for tag in (item if by_page else [item])]
+        shifting = [
+            tag_page("a", "b", "c", offset=2, has_next=True),
+            tag_page("b", "c", "d", offset=4),
+        ]
+        api.answers(shifting[0])
+        answers = iter(shifting[1:])
+        record = type(api)._record
+
+        def next_one(request: Any, record: Any = record, answers: Any = answers) -> None:
+            record(api, request)
+            if len(api.requests) == 3:
+                api.answers(next(answers))
+
+        api._record = next_one  # type: ignore[method-assign]
+        item = await step(walk)
+        names += [tag.name for tag in (item if by_page else [item])]
+        assert names == ["a", "b", "c", "d"]
+        assert await step(walk) is None
+        assert windows(api) == [f"limit=3&offset={offset}" for offset in (0, 2, 4)]
+        if by_page:
+            assert (item.offset, len(item)) == (6, 1)
+
+
+async def test_a_walk_passes_over_rows_that_cannot_be_read(
+    api: ScriptedApi, tag_page: TagPages
+) -> None:
+    """A page of which every row is left out is no end of the list, and is none to walk through."""
+    for make in (api.client, api.async_client):
+        client: Any = make(invalid_rows="skip")
+        api.answers(broken(tag_page("a", "b", "c"), 1))
+        [page] = await walked(client.tags.iter(ID).pages())
+        assert ([tag.name for tag in page], page.skipped) == (["a", "c"], 1)
+        api.answers(broken(tag_page("a", "b", "c"), 0, 1, 2))
+        [page] = await walked(client.tags.iter(ID).pages())
+        assert (page.items, page.skipped) == ((), 3)
+        assert await walked(client.tags.iter(ID)) == []
 
 
 def server_of(tags: int, limit_max: int, template: dict[str, Any]) -> httpx.MockTransport:
@@ -365,7 +522,9 @@ def test_a_walk_comes_by_every_item_once_in_order(
     """Whatever the list's length, the page size and the server's largest page, sync and async."""
     transport = server_of(tags, limit_max, template)
     expected = [str(number) for number in range(tags)]
-    requests = max(1, math.ceil(tags / min(limit_max, page_size or 100)))
+    largest = min(limit_max, page_size or 100)
+    # All but the first page are asked for one item early, where they hold more than one.
+    requests = 1 + math.ceil(max(0, tags - largest) / max(1, largest - 1))
     options: dict[str, Any] = {"organization_id": "1", "credential": {}, "base_url": BASE_URL}
 
     with httpx.Client(transport=transport) as http_client:

@@ -1,39 +1,569 @@
-"""Where a walk is in a list, and the numbers that are refused."""
+"""Where a walk is in a list that others change, and the numbers that are refused."""
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import asyncio
+import itertools
+import json
+import pickle
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from abeja_registry import PaginationError
-from abeja_registry._paging import Cursor, check_count, check_window
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.conftest import ANSWERS
+
+from abeja_registry import (
+    AsyncListing,
+    AsyncPage,
+    Client,
+    Error,
+    Listing,
+    Page,
+    PaginationError,
+    Tag,
+)
+from abeja_registry._paging import FRUITLESS_PAGES, REMEMBERED, Cursor, check_count, check_window
+from abeja_registry.sandbox import Sandbox
+
+TAG = Tag.model_validate(json.loads((ANSWERS / "get_repository_tags.json").read_bytes())["tags"][0])
+
+
+class Server:
+    """A list that others change between requests, and how it is paged through.
+
+    Args:
+        size: Items at the beginning: the numbers up to it.
+        changes: What happens before the second request, before the third, and so on: a pair each,
+            whether a new item is inserted or one removed, and where.
+        clamps: The largest page, from request to request, over and over.
+        without_id: Every such item has no id, from the first on; 0 for none.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        changes: Sequence[Sequence[tuple[bool, int]]] = (),
+        clamps: Sequence[int] = (10**9,),
+        without_id: int = 0,
+    ) -> None:
+        self.items = list(range(size))
+        self.requests: list[tuple[int, int]] = []
+        self.lasting = set(self.items)
+        self._new = itertools.count(size)
+        self._changes = iter(changes)
+        self._clamps = itertools.cycle(clamps)
+        self._without_id = without_id
+
+    def id_of(self, item: int) -> str | None:
+        """Return the id of an item, where it has one."""
+        return None if self._without_id and item % self._without_id == 0 else str(item)
+
+    def page(self, limit: int, offset: int) -> tuple[list[int], bool]:
+        """Return the items of a page, and whether more follow."""
+        if self.requests:
+            for insert, where in next(self._changes, ()):
+                at = where % (len(self.items) + 1)
+                if insert:
+                    self.items.insert(at, next(self._new))
+                else:
+                    del self.items[at : at + 1]
+        self.lasting &= set(self.items)
+        self.requests.append((limit, offset))
+        assert len(self.requests) < 5000, "the walk does not end"
+        end = offset + min(limit, next(self._clamps))
+        return self.items[offset:end], end < len(self.items)
+
+    def tags(self, limit: int, offset: int) -> Page[Tag]:
+        """Return a page as a typed client does."""
+        page: Page[Tag] = self._page_of(Page[Tag], limit, offset)
+        return page
+
+    async def async_tags(self, limit: int, offset: int) -> AsyncPage[Tag]:
+        """Return a page as an async typed client does."""
+        page: AsyncPage[Tag] = self._page_of(AsyncPage[Tag], limit, offset)
+        return page
+
+    def _page_of(self, kind: Any, limit: int, offset: int) -> Any:
+        items, has_next = self.page(limit, offset)
+        tags = tuple(TAG.model_copy(update={"id": str(item)}) for item in items)
+        return kind.model_construct(items=tags, offset=offset, limit=limit, has_next=has_next)
+
+    def check(self, yielded: Sequence[int]) -> None:
+        """See that what lasted was yielded once and in order, and that nothing was twice."""
+        named = [item for item in yielded if self.id_of(item)]
+        assert len(set(named)) == len(named)
+        lasting = [item for item in self.items if item in self.lasting and self.id_of(item)]
+        assert [item for item in named if item in self.lasting] == lasting
+
+
+def walk(cursor: Cursor, server: Server) -> list[int]:
+    """Walk through a server's list to its end, and return what a walk yields."""
+    yielded = []
+    while not cursor.done:
+        items, has_next = server.page(cursor.limit, cursor.offset)
+        fresh = cursor.record([server.id_of(item) for item in items], has_next)
+        yielded += [items[at] for at in fresh]
+    return yielded
+
+
+def numbers(tags: Sequence[Tag]) -> list[int]:
+    """Return the items that tags stand for."""
+    return [int(tag.id) for tag in tags]
+
+
+async def gathered(listing: AsyncListing[Tag]) -> list[Tag]:
+    """Walk through an async list."""
+    return [tag async for tag in listing]
+
+
+async def gathered_by_page(listing: AsyncListing[Tag]) -> list[Tag]:
+    """Walk through an async list by its pages."""
+    return [tag async for page in listing.pages() for tag in page]
+
+
+CHANGES = st.lists(st.lists(st.tuples(st.booleans(), st.integers(0, 100)), max_size=8), max_size=20)
+DELETES = st.lists(
+    st.lists(st.tuples(st.just(False), st.integers(0, 100)), max_size=30), max_size=20
+)
+CLAMPS = st.lists(st.integers(2, 12), min_size=1, max_size=5)
+LIMITS = st.integers(2, 12)
+SIZES = st.integers(0, 60)
+
+# -- a list that others change --------------------------------------------------------------------
+
+
+@settings(max_examples=400)
+@given(SIZES, LIMITS, CLAMPS, CHANGES)
+def test_whatever_others_do(
+    size: int, limit: int, clamps: list[int], changes: list[list[tuple[bool, int]]]
+) -> None:
+    """What is there from the first request to the last is yielded once, in order; nothing twice."""
+    server = Server(size, changes, clamps)
+    server.check(walk(Cursor(limit), server))
+
+
+@given(SIZES, LIMITS, CLAMPS, CHANGES)
+def test_whatever_others_do_to_a_listing(
+    size: int, limit: int, clamps: list[int], changes: list[list[tuple[bool, int]]]
+) -> None:
+    """The same holds for items and pages, in both worlds, which ask for the same windows."""
+    servers = [Server(size, changes, clamps) for _ in range(4)]
+    one, two, three, four = servers
+    walks = [
+        list(Listing(one.tags, limit)),
+        [tag for page in Listing(two.tags, limit).pages() for tag in page],
+        asyncio.run(gathered(AsyncListing(three.async_tags, limit))),
+        asyncio.run(gathered_by_page(AsyncListing(four.async_tags, limit))),
+    ]
+    for server, tags in zip(servers, walks, strict=True):
+        server.check(numbers(tags))
+        assert tags == walks[0]
+        assert server.requests == one.requests
+
+
+@given(SIZES, LIMITS, CLAMPS, CHANGES, st.integers(1, 4))
+def test_whatever_others_do_where_rows_have_no_id(
+    size: int,
+    limit: int,
+    clamps: list[int],
+    changes: list[list[tuple[bool, int]]],
+    without_id: int,
+) -> None:
+    """Rows without an id, which count by their position, make none with an id come twice."""
+    yielded = walk(Cursor(limit), Server(size, changes, clamps, without_id))
+    with_id = [number for number in yielded if number % without_id]
+    assert len(with_id) == len(set(with_id))
+
+
+@given(SIZES, LIMITS, CLAMPS, DELETES, st.integers(12, 30))
+def test_a_walk_that_remembers_little(
+    size: int,
+    limit: int,
+    clamps: list[int],
+    deletes: list[list[tuple[bool, int]]],
+    remembered: int,
+) -> None:
+    """However much is removed, nothing is yielded twice; at worst the walk says why it ends."""
+    server = Server(size, deletes, clamps)
+    cursor = Cursor(limit, remembered=remembered)
+    yielded: list[int] = []
+    try:
+        while not cursor.done:
+            items, has_next = server.page(cursor.limit, cursor.offset)
+            yielded += [items[at] for at in cursor.record(list(map(str, items)), has_next)]
+    except PaginationError as error:
+        assert f"none of the last {remembered} items seen" in str(error)  # noqa: PT017 - at worst
+        assert len(set(yielded)) == len(yielded)
+    else:
+        server.check(yielded)
+
+
+# -- a list that nobody changes -------------------------------------------------------------------
+
+
+@given(SIZES, LIMITS, CLAMPS, st.integers(0, 3), SIZES)
+def test_a_list_that_stays_as_it_is(
+    size: int, limit: int, clamps: list[int], without_id: int, start: int
+) -> None:
+    """Everything from the start on is yielded once and in order, with an id or without."""
+    server = Server(size, (), clamps, without_id)
+    cursor = Cursor(limit, start)
+    assert walk(cursor, server) == list(range(start, size))
+    assert cursor.resume_offset == max(size, start)
+    assert {limit for limit, _ in server.requests} == {limit}
+
+
+@given(st.integers(0, 20))
+def test_pages_of_one(size: int) -> None:
+    """Where a server gives single items, each costs one request, as long as nothing moves."""
+    server = Server(size, (), [1])
+    assert walk(Cursor(10), server) == list(range(size))
+    assert server.requests == [(10, offset) for offset in range(max(1, size))]
 
 
 def test_a_walk_starts_at_its_offset_and_is_not_done() -> None:
     """A new cursor asks for the first page, from the offset that it was given."""
     first, later = Cursor(10), Cursor(10, 30)
-    assert (first.limit, first.offset, first.done) == (10, 0, False)
-    assert (later.limit, later.offset, later.done) == (10, 30, False)
+    assert (first.limit, first.offset, first.done, first.resume_offset) == (10, 0, False, 0)
+    assert (later.limit, later.offset, later.done, later.resume_offset) == (10, 30, False, 30)
 
 
-@given(st.lists(st.integers(1, 1000)), st.integers(0, 1000), st.integers(1, 100))
-def test_a_walk_moves_by_what_came(full: list[int], last: int, limit: int) -> None:
-    """However the server clamps the limit, the offset is the number of items that came."""
-    cursor = Cursor(limit)
-    for number, count in enumerate(full, start=1):
-        cursor.record(count, has_next=True)
-        assert (cursor.offset, cursor.done) == (sum(full[:number]), False)
-    cursor.record(last, has_next=False)
-    assert (cursor.limit, cursor.offset, cursor.done) == (limit, sum(full) + last, True)
+@given(st.lists(st.integers(2, 50)), st.integers(1, 50), st.integers(0, 1000), st.integers(2, 100))
+def test_a_walk_moves_by_what_came(full: list[int], last: int, start: int, limit: int) -> None:
+    """However the server clamps the limit, the next page begins with the last item that came."""
+    cursor = Cursor(limit, start)
+    here = start
+    for count in full:
+        ids = [str(at) for at in range(cursor.offset, cursor.offset + count)]
+        fresh = cursor.record(ids, has_next=True)
+        assert [cursor.resume_offset - count + at for at in fresh] == list(
+            range(here, cursor.resume_offset)
+        )
+        here = cursor.resume_offset
+        assert (cursor.limit, cursor.offset, cursor.done) == (limit, here - 1, False)
+    ids = [str(at) for at in range(cursor.offset, cursor.offset + last)]
+    cursor.record(ids, has_next=False)
+    assert (cursor.done, cursor.resume_offset) == (True, here + last - bool(full))
+
+
+@pytest.mark.parametrize(("size", "requests"), [(0, 1), (100, 1), (199, 2), (1000, 11)])
+def test_what_an_undisturbed_walk_costs(size: int, requests: int) -> None:
+    """A thousand items in pages of a hundred cost eleven requests."""
+    server = Server(size)
+    assert numbers(list(Listing(server.tags))) == list(range(size))
+    assert len(server.requests) == requests
+
+
+# -- a loop that removes what it is shown ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 1000, 12_000])
+def test_removing_all_that_is_shown_empties_the_list(size: int) -> None:
+    """Of 12,000 items not one is left, and each is shown once."""
+    server = Server(size)
+    shown = []
+    for tag in Listing(server.tags):
+        shown.append(int(tag.id))
+        server.items.remove(int(tag.id))
+    assert shown == list(range(size))
+    assert server.items == []
+
+
+def test_removing_only_the_last_item_shown() -> None:
+    """The overlap is removed each time: nothing is lost, for twice the requests at the most."""
+    server = Server(1000)
+    shown = []
+    for page in Listing(server.tags).pages():
+        shown += numbers(page)
+        server.items.remove(shown[-1])
+    assert shown == list(range(1000))
+    assert len(server.requests) <= 2 * 14
+
+
+@pytest.mark.parametrize("kept", [2, 3, 7])
+def test_removing_most_of_what_is_shown(kept: int) -> None:
+    """What a filter keeps is there at the end, and nothing else."""
+    server = Server(1000)
+    for tag in Listing(server.tags):
+        if int(tag.id) % kept:
+            server.items.remove(int(tag.id))
+    assert server.items == list(range(0, 1000, kept))
+
+
+def test_an_organization_is_emptied(sandbox: Sandbox) -> None:
+    """`for repository in client.repositories: repository.delete()` leaves none."""
+    with Client(**sandbox.connection) as client:
+        for number in range(250):
+            client.repositories.create(f"repository-{number}")
+        for repository in client.repositories:
+            repository.delete()
+        assert list(client.repositories) == []
+
+
+def test_more_is_removed_than_a_walk_remembers() -> None:
+    """It ends where a repeat could follow, says why, and does not go on by itself."""
+    server = Server(400)
+    cursor = Cursor(10, remembered=50)
+    seen = []
+    for _ in range(20):
+        items, has_next = server.page(10, cursor.offset)
+        seen += [items[at] for at in cursor.record(list(map(str, items)), has_next)]
+    assert seen == list(range(181))
+    # All that it remembers, and not what it has seen before that.
+    del server.items[100:181]
+    with pytest.raises(PaginationError, match="none of the last 50 items seen is there"):
+        walk(cursor, server)
+    assert cursor.offset == 0
+    assert server.requests[-1] == (10, 0)
+
+
+def test_as_much_is_removed_as_a_walk_remembers() -> None:
+    """Ten thousand may go between two requests, as long as one that was seen is left."""
+    server = Server(REMEMBERED + 500)
+    tags = iter(Listing(server.tags, 1000))
+    seen = numbers([next(tags) for _ in range(REMEMBERED - 9)])
+    del server.items[1 : REMEMBERED - 9]
+    seen += numbers(list(tags))
+    assert seen == list(range(REMEMBERED + 500))
+
+
+def test_a_start_in_the_middle_that_is_removed() -> None:
+    """What stands before the start was not seen, and cannot be told from what is new."""
+    server = Server(100)
+    tags = iter(Listing(server.tags, 10, 50))
+    assert numbers([next(tags) for _ in range(10)]) == list(range(50, 60))
+    del server.items[50:60]
+    with pytest.raises(PaginationError, match="so much was removed"):
+        next(tags)
+
+
+def test_memory_stays_flat() -> None:
+    """However long the list, and however much of it goes, a walk holds so many ids and no more."""
+    server = Server(2000)
+    cursor = Cursor(20, remembered=40)
+    while not cursor.done:
+        items, has_next = server.page(20, cursor.offset)
+        cursor.record(list(map(str, items)), has_next)
+        del server.items[cursor.offset - 10 : cursor.offset - 5]
+        assert len(pickle.dumps(cursor)) < 3000
+
+
+# -- servers that are broken ----------------------------------------------------------------------
+
+
+def page_of(ids: Sequence[int], has_next: bool = True) -> Page[Tag]:
+    """Return a page that says of itself what a broken server may say."""
+    items = tuple(TAG.model_copy(update={"id": str(number)}) for number in ids)
+    return Page[Tag].model_construct(items=items, offset=0, limit=10, has_next=has_next)
+
+
+def cycling() -> Callable[[int, int], Page[Tag]]:
+    """Return a server of three pages that follow each other for ever."""
+    pages = itertools.cycle([page_of(range(10)), page_of(range(9, 19)), page_of(range(18, 28))])
+    return lambda limit, offset: next(pages)
+
+
+def swapping() -> Callable[[int, int], Page[Tag]]:
+    """Return a server of two pages that have nothing in common and follow each other for ever."""
+    pages = itertools.cycle([page_of(range(10)), page_of(range(10, 20))])
+    return lambda limit, offset: next(pages)
+
+
+def ever_more(limit: int, offset: int) -> Page[Tag]:
+    """Return a page of a list of 50 that says at its end that more follow."""
+    end = min(50, offset + limit)
+    return page_of(range(min(offset, 49), end))
+
+
+NOTHING_NEW = f"{FRUITLESS_PAGES + 1} pages in a row, .* hold nothing new and say that more follow"
+BROKEN: dict[str, tuple[Callable[[int, int], Page[Tag]], int, str]] = {
+    "the same page for ever": (lambda limit, offset: page_of(range(limit)), 10, NOTHING_NEW),
+    "the same item for ever": (lambda limit, offset: page_of([0]), 1, NOTHING_NEW),
+    "the last page for ever": (ever_more, 50, NOTHING_NEW),
+    "pages that cycle": (cycling(), 28, NOTHING_NEW),
+    "pages that swap": (swapping(), 10, NOTHING_NEW),
+    "an empty page": (
+        lambda limit, offset: page_of(()),
+        0,
+        "the page at offset 0 is empty and says that more follow",
+    ),
+    "an empty page at the end": (
+        lambda limit, offset: page_of(range(offset, offset + limit) if offset < 9 else ()),
+        10,
+        "the page at offset 9 is empty and says that more follow",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fetch", "items", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_server_ends(
+    fetch: Callable[[int, int], Page[Tag]], items: int, message: str
+) -> None:
+    """Each item comes once, and then an error that says what was seen, and where to go on."""
+    requests = 0
+
+    def counted(limit: int, offset: int) -> Page[Tag]:
+        nonlocal requests
+        requests += 1
+        assert requests < 1000, "the walk does not end"
+        return fetch(limit, offset)
+
+    shown: list[int] = []
+    with pytest.raises(PaginationError, match=message) as caught:
+        shown.extend(int(tag.id) for tag in Listing(counted, 10))
+    assert shown == list(range(items))
+    assert caught.value.resume_offset is not None
+
+
+@given(st.integers(0, 2**32), st.integers(1, 12))
+def test_a_server_that_answers_anything_ends(seed: int, size: int) -> None:
+    """Of a server that gives rows at random nothing comes twice, and the walk ends."""
+    draw = random.Random(seed)
+    cursor = Cursor(10)
+    seen: list[str] = []
+    for _ in range(100 * FRUITLESS_PAGES):
+        ids = [str(number) for number in draw.sample(range(30), size)]
+        try:
+            seen += [ids[at] for at in cursor.record(ids, has_next=True)]
+        except PaginationError:
+            break
+    else:
+        pytest.fail("the walk does not end")
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_row_twice_in_a_page() -> None:
+    """A page that repeats itself yields an item once."""
+    assert Cursor(10).record(["a", "b", "a"], has_next=False) in ([0, 1], [1, 2])
+
+
+@pytest.mark.parametrize("ids", [[None, None], ["a", "b", None]], ids=str)
+def test_a_broken_server_ends_where_rows_have_no_id(ids: list[str | None]) -> None:
+    """The same page for ever is seen as that, with a row in it that no model is made from."""
+    cursor = Cursor(10)
+    with pytest.raises(PaginationError, match="say that more follow"):
+        deque((cursor.record(ids, has_next=True) for _ in range(100 * FRUITLESS_PAGES)), maxlen=0)
 
 
 def test_an_empty_page_with_more_to_come_is_an_error() -> None:
     """A page that would keep the walk where it is, for ever, names its place and moves nothing."""
     cursor = Cursor(10, 20)
     with pytest.raises(PaginationError, match="offset 20 is empty"):
-        cursor.record(0, has_next=True)
+        cursor.record([], has_next=True)
     assert (cursor.offset, cursor.done) == (20, False)
+
+
+def test_an_empty_list_after_a_walk_has_begun() -> None:
+    """Where all was removed meanwhile, the walk goes back to the start and ends."""
+    server = Server(100)
+    tags = iter(Listing(server.tags, 10))
+    assert numbers([next(tags) for _ in range(10)]) == list(range(10))
+    server.items.clear()
+    assert list(tags) == []
+    assert server.requests[-1] == (10, 0)
+
+
+# -- going on -------------------------------------------------------------------------------------
+
+
+class Failing(Server):
+    """A server that fails a request."""
+
+    fails = -1
+
+    def page(self, limit: int, offset: int) -> tuple[list[int], bool]:
+        """Fail, or return a page."""
+        page = super().page(limit, offset)
+        if len(self.requests) == self.fails:
+            raise Error("the network is gone")
+        return page
+
+
+def until_it_fails(walk: Iterator[Tag]) -> tuple[list[Tag], Error]:
+    """Return what a walk yields before it fails, and how."""
+    tags: list[Tag] = []
+    with pytest.raises(Error) as caught:
+        tags.extend(walk)
+    return tags, caught.value
+
+
+@given(st.integers(1, 60), LIMITS, CLAMPS, st.integers(1, 10), st.integers(0, 30))
+def test_a_walk_that_failed_goes_on(
+    size: int, limit: int, clamps: list[int], fails: int, start: int
+) -> None:
+    """By itself, and in another process from the offset on the exception: with exactly the rest."""
+    server = Failing(size, (), clamps)
+    whole = list(range(start, size))
+    requests = len(asked) if (asked := _windows(size, limit, clamps, start)) else 0
+    server.fails = 1 + fails % requests
+    walk = iter(Listing(server.tags, limit, start))
+    first, error = until_it_fails(walk)
+    assert error.resume_offset is not None
+    assert numbers(first) + numbers(list(walk)) == whole
+    offset: int = pickle.loads(pickle.dumps(error)).resume_offset
+    rest = Listing(Server(size, (), clamps).tags, limit, offset)
+    assert numbers(first) + numbers(list(rest)) == whole
+
+
+def _windows(size: int, limit: int, clamps: list[int], start: int) -> list[tuple[int, int]]:
+    server = Server(size, (), clamps)
+    walk(Cursor(limit, start), server)
+    return server.requests
+
+
+def test_an_async_walk_that_failed_goes_on() -> None:
+    """The same, awaited, and by the page."""
+
+    async def attempt() -> None:
+        server = Failing(100)
+        server.fails = 3
+        pages = AsyncListing(server.async_tags, 10).pages()
+        first = [await anext(pages), await anext(pages)]
+        with pytest.raises(Error) as caught:
+            await anext(pages)
+        assert caught.value.resume_offset == 19
+        shown = numbers([tag for page in first for tag in page])
+        rest = AsyncListing(Server(100).async_tags, 10, caught.value.resume_offset)
+        assert shown + numbers(await gathered(rest)) == list(range(100))
+        assert shown + numbers([tag async for page in pages for tag in page]) == list(range(100))
+
+    asyncio.run(attempt())
+
+
+def test_an_error_outside_a_walk_has_no_offset() -> None:
+    """A page that is asked for alone is asked for again as it was."""
+    server = Failing(10)
+    server.fails = 1
+    with pytest.raises(Error) as caught:
+        server.tags(10, 0)
+    assert caught.value.resume_offset is None
+
+
+def test_a_walk_goes_on_where_it_stepped_back() -> None:
+    """A failure on the way back loses nothing and repeats nothing."""
+    for fails in range(2, 6):
+        server = Failing(100)
+        server.fails = fails
+        tags = iter(Listing(server.tags, 20))
+        seen = numbers([next(tags) for _ in range(20)])
+        del server.items[1:20]
+        more, _ = until_it_fails(tags)
+        assert seen + numbers(more) + numbers(list(tags)) == list(range(100))
+
+
+@pytest.mark.parametrize("start", [-1, True, 1.0, None, "0"], ids=repr)
+@pytest.mark.parametrize("kind", [Listing, AsyncListing])
+def test_a_bad_start_is_refused(kind: Callable[..., object], start: Any) -> None:
+    """It is refused by name before anything is sent."""
+    with pytest.raises((TypeError, ValueError), match=r"^start must be "):
+        kind(Server(1).tags, 10, start)
+
+
+# -- numbers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", [None, 1, 10**6])

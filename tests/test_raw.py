@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import pickle
 import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import pytest
 import respx
 from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi
 
-from abeja_registry import APIClient, AsyncAPIClient, ConfigurationError
+from abeja_registry import APIClient, AsyncAPIClient, ConfigurationError, HttpError
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -167,6 +168,11 @@ async def test_the_first_three_arguments_go_by_position(
     request = route.calls.last.request
     assert request.headers["authorization"] == "Bearer environment"
     assert request.extensions["timeout"] == dict.fromkeys(("connect", "read", "write", "pool"), 7)
+    with respx.mock() as router:
+        route = router.route().respond(503, json={})
+        with pytest.raises(HttpError):
+            await done(kind(None, 7, 3).get_repository(ORGANIZATION_ID, "1234567890123"))
+    assert route.call_count == 4
     with pytest.raises(ConfigurationError, match=r"max_retry_count .* not -3"):
         kind(None, 7, -3)
     with pytest.raises(ConfigurationError, match=r"timeout .* not 0"):
@@ -198,6 +204,18 @@ def test_its_repr_shows_where_it_goes_and_no_secret(kind: Any) -> None:
     """The base URL, and nothing of the credential."""
     client = kind({"auth_token": "secret"}, base_url=BASE_URL)
     assert re.fullmatch(rf"<(Async)?APIClient of {re.escape(BASE_URL)}>", repr(client))
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_a_pickled_one_asks_the_same(api: ScriptedApi, raw: Any) -> None:
+    """What is unpickled has the credential, the base URL and the class."""
+    unpickled = pickle.loads(pickle.dumps(raw))
+    assert type(unpickled) is type(raw)
+    for client in (raw, unpickled):
+        await done(client.get_repository(ORGANIZATION_ID, "1"))
+    first, second = api.requests
+    assert first == second
+    assert first.headers["authorization"] == "Bearer t"
 
 
 def test_threads_may_share_one(sandbox: Sandbox) -> None:

@@ -7,7 +7,9 @@ import inspect
 import json
 import pickle
 import re
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,13 +19,17 @@ from abeja_registry import (
     AsyncClient,
     AsyncPage,
     AsyncRepository,
+    BadRequest,
     Client,
+    Conflict,
     Error,
     Forbidden,
     InvalidResponse,
     NotFound,
+    OutcomeUnknown,
     Page,
     Repository,
+    TooManyRequests,
 )
 from abeja_registry.sandbox import Sandbox
 
@@ -63,6 +69,26 @@ async def repository(api: ScriptedApi, typed: Any, answer: Answers) -> Any:
 def model(typed: Any) -> type[Any]:
     """Return the class of a client's repositories."""
     return Repository if isinstance(typed, Client) else AsyncRepository
+
+
+def in_turn(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch, *outcomes: Any) -> None:
+    """Let the scripted API do one after the other, the last for ever.
+
+    Each is the name of the HTTP library's exception, or what an answer is made of, or what
+    returns that.
+    """
+    coming = list(outcomes)
+    record = type(api)._record
+
+    def next_one(request: Any) -> None:
+        record(api, request)
+        outcome = coming.pop(0) if len(coming) > 1 else coming[0]
+        if isinstance(outcome, str):
+            api.fails(outcome)
+        else:
+            api.answers(**(outcome() if callable(outcome) else outcome))
+
+    monkeypatch.setattr(api, "_record", next_one)
 
 
 # -- the five calls -------------------------------------------------------------------------------
@@ -119,11 +145,13 @@ async def test_list(
         (lambda repositories: repositories, "?limit=100&offset=0"),
         (lambda repositories: repositories.iter(), "?limit=100&offset=0"),
         (lambda repositories: repositories.iter(page_size=7), "?limit=7&offset=0"),
+        (lambda repositories: repositories.iter(start=30), "?limit=100&offset=30"),
+        (lambda repositories: repositories.iter(page_size=7, start=30), "?limit=7&offset=30"),
     ],
-    ids=["itself", "iter", "page size"],
+    ids=["itself", "iter", "page size", "start", "both"],
 )
 async def test_iter(api: ScriptedApi, typed: Any, answer: Answers, walk: Any, query: str) -> None:
-    """Walking, through `iter()` or the collection itself, asks for pages of 100 unless told."""
+    """Walking, by `iter()` or the collection itself, asks for all in pages of 100 unless told."""
     api.answers(answer("get_repositories"))
     walk = walk(typed.repositories)
     assert not api.requests
@@ -151,6 +179,154 @@ async def test_delete_of_what_is_not_there(api: ScriptedApi, typed: Any) -> None
         await done(typed.repositories.delete(ID, missing_ok=True))
 
 
+@pytest.mark.parametrize("bound", [False, True], ids=["by id", "bound"])
+async def test_delete_of_what_the_lost_attempt_has_deleted(
+    api: ScriptedApi,
+    typed: Any,
+    repository: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: bool,
+) -> None:
+    """A replay's NotFound after an attempt without an answer is the delete's own doing: done."""
+    in_turn(api, monkeypatch, "ReadError", {"status": 404}, "ReadError", {"status": 404})
+    assert await done(repository.delete() if bound else typed.repositories.delete(ID)) is None
+    assert [sent.method for sent in api.requests] == ["DELETE"] * 2
+    with pytest.raises(NotFound) as caught:
+        await done(typed.raw.delete_repository(ORGANIZATION_ID, ID))
+    assert caught.value.after_unknown_outcome
+    assert [attempt.cause for attempt in caught.value.history] == ["ReadError: scripted", "404"]
+
+
+async def test_delete_of_what_was_not_there_at_the_replay_either(
+    api: ScriptedApi, typed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the attempt before certainly was not carried out, NotFound is NotFound."""
+    in_turn(api, monkeypatch, "ConnectError", {"status": 429}, {"status": 404})
+    with pytest.raises(NotFound) as caught:
+        await done(typed.repositories.delete(ID))
+    assert not caught.value.after_unknown_outcome
+    assert len(caught.value.history) == 3
+
+
+# -- by name --------------------------------------------------------------------------------------
+
+
+async def test_find(api: ScriptedApi, typed: Any, answer: Answers) -> None:
+    """Finding walks through the pages up to the one of the name; None is after the last."""
+    api.answers(answer("get_repositories"))
+    [row] = answer("get_repositories")["registry_repositories"]
+    found = await done(typed.repositories.find(row["name"]))
+    assert type(found) is model(typed)
+    assert found.id == str(row["id"])
+    assert await done(typed.repositories.find(row["name"].upper())) is None
+    assert [(sent.method, sent.url) for sent in api.requests] == [
+        ("GET", f"{URL}?limit=100&offset=0")
+    ] * 2
+    api.answers(answer("get_repository_tags"))
+    assert len(await done(found.list_tags())) == 1
+
+
+async def test_find_where_a_row_cannot_be_read(api: ScriptedApi, answer: Answers) -> None:
+    """It may be the one that is looked for: an InvalidResponse, though rows may be skipped."""
+    body = answer("get_repositories")
+    body["registry_repositories"].insert(0, {"name": "unreadable"})
+    api.answers(body)
+    for make in (api.client, api.async_client):
+        client: Any = make(invalid_rows="skip")
+        assert (await done(client.repositories.list())).skipped == 1
+        for call in (client.repositories.find, client.repositories.get_or_create):
+            with pytest.raises(InvalidResponse, match=r"registry_repositories\.0"):
+                await done(call("unreadable"))
+    assert {sent.method for sent in api.requests} == {"GET"}
+
+
+async def test_get_or_create_of_one_that_is_there(
+    api: ScriptedApi, typed: Any, answer: Answers
+) -> None:
+    """It is returned as it is, and nothing is created."""
+    api.answers(answer("get_repositories"))
+    [row] = answer("get_repositories")["registry_repositories"]
+    found = await done(typed.repositories.get_or_create(row["name"], "another description"))
+    assert type(found) is model(typed)
+    assert (found.id, found.description) == (str(row["id"]), row["description"])
+    assert [sent.method for sent in api.requests] == ["GET"]
+
+
+async def test_get_or_create_of_one_that_is_not(
+    api: ScriptedApi, typed: Any, answer: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where none has the name, one is created, with the description."""
+    none = answer("get_repositories") | {"registry_repositories": []}
+    in_turn(api, monkeypatch, {"body": none}, {"body": answer("create_repository")})
+    created = await done(typed.repositories.get_or_create("sample", "a sample"))
+    assert (type(created), created.id) == (model(typed), ID)
+    assert [sent.method for sent in api.requests] == ["GET", "POST"]
+    assert json.loads(api.requests[1].body) == {"name": "sample", "description": "a sample"}
+
+
+DOUBTS: dict[str, tuple[Any, type[Error]]] = {
+    "lost": ("ReadError", OutcomeUnknown),
+    "400": ({"status": 400}, BadRequest),
+    "409": ({"status": 409}, Conflict),
+    "no JSON": ({"content": b"<html>"}, InvalidResponse),
+}
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
+@pytest.mark.parametrize(("doubt", "kind"), DOUBTS.values(), ids=DOUBTS)
+async def test_get_or_create_looks_again_where_it_is_in_doubt(
+    api: ScriptedApi,
+    typed: Any,
+    answer: Answers,
+    monkeypatch: pytest.MonkeyPatch,
+    doubt: Any,
+    kind: type[Error],
+    there: bool,
+) -> None:
+    """What is there then is returned; where nothing is, the doubt is raised. It creates once."""
+    page = answer("get_repositories")
+    [row] = page["registry_repositories"]
+    none = {"body": page | {"registry_repositories": []}}
+    in_turn(api, monkeypatch, none, doubt, {"body": page} if there else none)
+    if there:
+        found = await done(typed.repositories.get_or_create(row["name"]))
+        assert found.id == str(row["id"])
+    else:
+        with pytest.raises(kind) as caught:
+            await done(typed.repositories.get_or_create(row["name"]))
+        assert type(caught.value) is kind
+        assert [attempt.wait for attempt in caught.value.history] == [None]
+    assert [sent.method for sent in api.requests] == ["GET", "POST", "GET"]
+
+
+@pytest.mark.parametrize(("seconds", "creates"), [(0, 6), (9, 6), (16, 1)])
+async def test_get_or_create_has_one_deadline_for_all_its_requests(
+    api: ScriptedApi,
+    answer: Answers,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    creates: int,
+) -> None:
+    """What looking has used up, creating does not have: 30 seconds fit into two thirds."""
+    passed = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0])
+    monkeypatch.setattr("abeja_registry._transport.time", clock)
+
+    def none_after_a_while() -> dict[str, Any]:
+        passed[0] += seconds
+        return {"body": answer("get_repositories") | {"registry_repositories": []}}
+
+    for make in (api.client, api.async_client):
+        api.requests.clear()
+        client: Any = make(deadline=60)
+        throttled = {"status": 429, "headers": {"retry-after": "30"}}
+        in_turn(api, monkeypatch, none_after_a_while, throttled)
+        with pytest.raises(TooManyRequests) as caught:
+            await done(client.repositories.get_or_create("sample"))
+        assert len(caught.value.history) == creates
+        assert [sent.method for sent in api.requests] == ["GET", *["POST"] * creates]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -166,6 +342,10 @@ async def test_delete_of_what_is_not_there(api: ScriptedApi, typed: Any) -> None
         (lambda r: r.list(offset=True), TypeError, "offset must .* not True"),
         (lambda r: r.iter(page_size=0), ValueError, "page_size must .* 1, not 0"),
         (lambda r: r.iter(page_size=2.0), TypeError, r"page_size must .* not 2\.0"),
+        (lambda r: r.iter(start=-1), ValueError, "start must .* 0, not -1"),
+        (lambda r: r.iter(start="5"), TypeError, "start must .* not '5'"),
+        (lambda r: r.get_or_create(None), TypeError, "name must .* not None"),
+        (lambda r: r.get_or_create("a", 1), TypeError, "description must .* not 1"),
     ],
     ids=[
         "get nothing",
@@ -180,6 +360,10 @@ async def test_delete_of_what_is_not_there(api: ScriptedApi, typed: Any) -> None
         "offset a bool",
         "page size 0",
         "page size a float",
+        "start -1",
+        "start a string",
+        "get or create None",
+        "get or create by a number",
     ],
 )
 async def test_a_bad_argument_is_refused_before_a_request(
@@ -257,10 +441,15 @@ async def test_an_answer_that_no_model_can_be_made_of(
             lambda c: walked(c.tags.iter(ID, page_size=7)),
             "get_repository_tags",
         ),
+        (
+            lambda r: walked(r.iter_tags(start=30)),
+            lambda c: walked(c.tags.iter(ID, start=30)),
+            "get_repository_tags",
+        ),
         (lambda r: r.refresh(), lambda c: c.repositories.get(ID), "get_repository"),
         (lambda r: r.delete(), lambda c: c.repositories.delete(ID), "delete_repository"),
     ],
-    ids=["list_tags", "iter_tags", "iter_tags by 7", "refresh", "delete"],
+    ids=["list_tags", "iter_tags", "iter_tags by 7", "iter_tags from 30", "refresh", "delete"],
 )
 async def test_a_repositorys_methods_are_its_clients(
     api: ScriptedApi,
@@ -346,6 +535,11 @@ def test_the_life_of_a_repository(sandbox: Sandbox, client: Client) -> None:
     others = sandbox.seed(repositories=3, tags=2)
     assert [each.id for each in client.repositories] == [created.id, *others]
     sandbox.push(created.id, "0.0.1", size=5)
+    # What a list leaves out is not there.
+    assert client.repositories.find("sample") == created.model_copy(update={"tags": None})
+    assert client.repositories.get_or_create("sample").id == created.id
+    assert client.repositories.find("other") is None
+    assert client.repositories.get_or_create("other").name == "other"
     assert created.tags == ()
     assert [(tag.name, tag.size) for tag in created.refresh().tags or ()] == [("0.0.1", 5)]
     created.delete()
@@ -361,6 +555,11 @@ async def test_the_life_of_an_async_repository(sandbox: Sandbox, async_client: A
     others = sandbox.seed(repositories=3, tags=2)
     assert [each.id async for each in async_client.repositories] == [created.id, *others]
     sandbox.push(created.id, "0.0.1", size=5)
+    found = await async_client.repositories.find("sample")
+    assert found == created.model_copy(update={"tags": None})
+    assert (await async_client.repositories.get_or_create("sample")).id == created.id
+    assert await async_client.repositories.find("other") is None
+    assert (await async_client.repositories.get_or_create("other")).name == "other"
     refreshed = await created.refresh()
     assert [(tag.name, tag.size) for tag in refreshed.tags or ()] == [("0.0.1", 5)]
     await created.delete()

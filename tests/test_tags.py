@@ -58,16 +58,26 @@ async def test_list(
     assert tag.created_at == datetime(2019, 5, 23, 5, 13, 13, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("page_size", "limit"), [(None, 100), (7, 7)], ids=["usual", "told"])
+@pytest.mark.parametrize(
+    ("options", "query"),
+    [
+        ({}, "limit=100&offset=0"),
+        ({"page_size": None}, "limit=100&offset=0"),
+        ({"page_size": 7}, "limit=7&offset=0"),
+        ({"start": 30}, "limit=100&offset=30"),
+        ({"page_size": 7, "start": 30}, "limit=7&offset=30"),
+    ],
+    ids=["usual", "None", "page size", "start", "both"],
+)
 async def test_iter(
-    api: ScriptedApi, typed: Any, answer: Answers, page_size: int | None, limit: int
+    api: ScriptedApi, typed: Any, answer: Answers, options: dict[str, Any], query: str
 ) -> None:
-    """Walking asks for pages of 100 unless told, and for nothing before the first step."""
+    """Walking asks for pages of 100 from the start unless told, and for nothing before a step."""
     api.answers(answer("get_repository_tags"))
-    walk = typed.tags.iter(ID, page_size=page_size)
+    walk = typed.tags.iter(ID, **options)
     assert not api.requests
     assert [type(tag) for tag in await walked(walk)] == [Tag]
-    assert [sent.url for sent in api.requests] == [f"{URL}?limit={limit}&offset=0"]
+    assert [sent.url for sent in api.requests] == [f"{URL}?{query}"]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +90,8 @@ async def test_iter(
         (lambda tags: tags.iter("."), ValueError, r"repository_id must .* not '\.'"),
         (lambda tags: tags.iter(ID, page_size=-1), ValueError, "page_size must .* 1, not -1"),
         (lambda tags: tags.iter(ID, page_size=True), TypeError, "page_size must .* not True"),
+        (lambda tags: tags.iter(ID, start=-1), ValueError, "start must .* 0, not -1"),
+        (lambda tags: tags.iter(ID, start=None), TypeError, "start must .* not None"),
     ],
     ids=[
         "list ''",
@@ -89,6 +101,8 @@ async def test_iter(
         "iter .",
         "page size -1",
         "page size bool",
+        "start -1",
+        "start None",
     ],
 )
 async def test_a_bad_argument_is_refused_before_a_request(
@@ -117,6 +131,18 @@ async def test_an_answer_that_no_tag_can_be_made_of(
     assert caught.value.__context__ is None
 
 
+async def test_a_tag_that_cannot_be_made_may_be_skipped(api: ScriptedApi, answer: Answers) -> None:
+    """`invalid_rows="skip"` leaves it out of the page and of the walk, and counts it."""
+    body = answer("get_repository_tags")
+    [tag] = body["tags"]
+    api.answers(body | {"tags": [tag | {"id": "a"}, tag | {"size": "large"}, tag | {"id": "b"}]})
+    for make in (api.client, api.async_client):
+        client: Any = make(invalid_rows="skip")
+        page = await done(client.tags.list(ID))
+        assert ([tag.id for tag in page], page.skipped) == (["a", "b"], 1)
+        assert [tag.id for tag in await walked(client.tags.iter(ID))] == ["a", "b"]
+
+
 async def test_tags_of_no_repository(api: ScriptedApi, typed: Any) -> None:
     """A repository that is not there is NotFound: on listing, and on the first step of a walk."""
     api.answers({}, status=404)
@@ -137,14 +163,14 @@ def many(sandbox: Sandbox) -> str:
 
 
 def check(sandbox: Sandbox, repository_id: str, names: list[str]) -> None:
-    """See that 250 tags came in order, none twice, with 1 + 3 requests."""
+    """See that 250 tags came in order, none twice, with 1 + 3 requests, each page an item early."""
     assert names == [f"0.0.{number}" for number in range(1, 251)]
     path = f"/organizations/{ORGANIZATION_ID}/registry/repositories/{repository_id}"
     assert [(request.path, request.query) for request in sandbox.requests] == [
         (path, ""),
         (f"{path}/tags", "limit=100&offset=0"),
-        (f"{path}/tags", "limit=100&offset=100"),
-        (f"{path}/tags", "limit=100&offset=200"),
+        (f"{path}/tags", "limit=100&offset=99"),
+        (f"{path}/tags", "limit=100&offset=198"),
     ]
 
 

@@ -17,6 +17,8 @@ from abeja_registry import (
     HttpError,
     InvalidResponse,
     NotFound,
+    Retry,
+    RetryPolicy,
     Timeout,
     __version__,
 )
@@ -44,8 +46,8 @@ def world(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def raw(api: ScriptedApi, world: str) -> Any:
-    """A raw client of the scripted API, in either world."""
-    return api.raw() if world == "sync" else api.async_raw()
+    """A raw client of the scripted API, in either world, which makes no call again."""
+    return (api.raw if world == "sync" else api.async_raw)(max_retry_count=0)
 
 
 @pytest.fixture
@@ -134,6 +136,34 @@ async def test_nothing_is_logged_unless_it_is_asked_for(
     caplog.set_level(logging.INFO, "abeja_registry")
     await done(raw.get_repository("1", "2"))
     assert "abeja_registry" not in {record.name for record in caplog.records}
+
+
+async def test_a_replay_logs_a_warning_and_is_told(
+    api: ScriptedApi, world: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Operation, attempt, cause and wait at WARNING, before the wait; then the call's own line."""
+    told: list[tuple[Retry, int]] = []
+
+    def hook(retry: Retry) -> None:
+        told.append((retry, len(caplog.records)))
+        if retry.attempt == 2:
+            api.answers({})
+
+    api.fails("ReadTimeout")
+    make: Any = api.raw if world == "sync" else api.async_raw
+    client = make(retry=RetryPolicy(base=0), on_retry=hook)
+    caplog.set_level(logging.DEBUG, "abeja_registry")
+    assert await done(client.get_repository("1", "2")) == {}
+    cause = "ReadTimeout: scripted"
+    assert told == [(Retry("get_repository", n, cause, 0.0), n) for n in (1, 2)]
+    lines = [(each.levelname, each.getMessage()) for each in caplog.records]
+    assert lines[:2] == [
+        ("WARNING", f"get_repository: attempt {n} came to {cause}; the next in 0.00 s")
+        for n in (1, 2)
+    ]
+    [(level, line)] = lines[2:]
+    assert level == "DEBUG"
+    assert re.fullmatch(LINE.format("200", "None"), line)
 
 
 # -- closing --------------------------------------------------------------------------------------

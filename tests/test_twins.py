@@ -56,7 +56,8 @@ def members(cls: type[Any]) -> dict[str, Callable[..., Any]]:
         if name.startswith("_") and name not in {*RENAMED, *RENAMED.values(), "__init__"}:
             continue
         function = value.fget if isinstance(value, property) else value
-        if inspect.isfunction(function):
+        # pydantic puts functions of its own into its models.
+        if inspect.isfunction(function) and function.__module__.startswith("abeja_registry"):
             found[name] = function
     return found
 

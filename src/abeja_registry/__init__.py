@@ -3,8 +3,16 @@
 `Client` and `AsyncClient` give typed values, `APIClient` and `AsyncAPIClient` plain dicts.
 """
 
-from ._config import BearerToken, Credential, DatasourceCredential, UserCredential
+from ._config import (
+    BearerToken,
+    Credential,
+    DatasourceCredential,
+    InvalidRows,
+    OnRetry,
+    UserCredential,
+)
 from ._handed_in import AsyncHttpClient, HttpClient
+from ._retries import Retry, RetryPolicy
 from ._version import __version__
 from .client import AsyncClient, Client
 from .exceptions import (
@@ -15,6 +23,7 @@ from .exceptions import (
     Error,
     Forbidden,
     HttpError,
+    InsecureTransportWarning,
     InternalServerError,
     InvalidResponse,
     MethodNotAllowed,
@@ -55,16 +64,21 @@ __all__ = [
     "Forbidden",
     "HttpClient",
     "HttpError",
+    "InsecureTransportWarning",
     "InternalServerError",
     "InvalidResponse",
+    "InvalidRows",
     "Listing",
     "MethodNotAllowed",
     "NotFound",
+    "OnRetry",
     "OutcomeUnknown",
     "Page",
     "PaginationError",
     "Repositories",
     "Repository",
+    "Retry",
+    "RetryPolicy",
     "Tag",
     "Tags",
     "Timeout",

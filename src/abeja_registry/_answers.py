@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pydantic_core import from_json
@@ -34,6 +36,10 @@ REQUEST_ID_HEADER = "x-request-id"
 # Characters of a body that an exception quotes.
 QUOTED_CHARACTERS = 1000
 
+# Of gzip: zlib's name for it, and bytes unpacked in one go.
+_GZIP = zlib.MAX_WBITS | 16
+_PIECE = 1024
+
 _BY_STATUS: Mapping[int, type[HttpError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -48,15 +54,40 @@ _BY_STATUS: Mapping[int, type[HttpError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: its status, its headers by lower-case name, its body unpacked."""
+    """An answer: its status, its headers by lower-case name, its body unpacked.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, with lower-case names.
+        content: The body; of one that is too large, and of a broken one of an error, a part.
+        too_large: Whether the body is larger than what the client takes.
+    """
 
     status: int
-    headers: Mapping[str, str]
-    content: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+    too_large: bool = False
+
+    @property
+    def success(self) -> bool:
+        return 200 <= self.status < 300
 
     @property
     def request_id(self) -> str | None:
         return self.headers.get(REQUEST_ID_HEADER)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the API asks to wait before the next request."""
+        said = self.headers.get("retry-after", "").strip()
+        if said.isascii() and said.isdigit():
+            return float(said)
+        until = _time(said)
+        if until is None:
+            return None
+        # By the API's own clock, where it tells the time: ours may be wrong.
+        now = _time(self.headers.get("date", "")) or datetime.now(UTC)
+        return max(0.0, (until - now).total_seconds())
 
     def __str__(self) -> str:
         return str(self.status)
@@ -64,11 +95,19 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer: why, whether the API may have seen the request, whether time ran out."""
+    """No answer.
+
+    Attributes:
+        cause: Why, as a class and a text.
+        sent: Whether the API may have seen any of the request.
+        timeout: Whether time ran out.
+        passing: Whether another attempt may fare better.
+    """
 
     cause: str
     sent: bool
     timeout: bool = False
+    passing: bool = True
 
     def __str__(self) -> str:
         return self.cause
@@ -78,7 +117,12 @@ Outcome = Answer | Failure
 
 
 def receive(
-    status: int, headers: Mapping[str, str], body: bytes, cut: Failure | None = None
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    limit: int,
+    cut: Failure | None = None,
 ) -> Outcome:
     """Return what a status, its headers and the bytes of its body come to.
 
@@ -86,48 +130,77 @@ def receive(
         status: The HTTP status.
         headers: The headers, with lower-case names.
         body: What was read of the body, packed as the headers say.
+        limit: Bytes that a body may have, packed and unpacked.
         cut: What ended the reading of the body, where it did not end by itself.
     """
     packed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip")
     # Where the status says that there is no body, there is none to unpack.
-    if packed and status != 204:
-        body, whole = _gunzip(body)
+    if packed and status != 204 and len(body) <= limit:
+        body, whole = _gunzip(body, limit)
         if not whole and cut is None:
             cut = Failure("the gzip body is broken or was cut short", sent=True)
+    if len(body) > limit:
+        return Answer(status, headers, body[:QUOTED_CHARACTERS], too_large=True)
+    answer = Answer(status, headers, body)
     # A broken body must not hide an error's status; a success without its body is none.
-    if cut is not None and 200 <= status < 300:
-        return cut
-    return Answer(status, headers, body)
+    return cut if cut is not None and answer.success else answer
 
 
-def judge(operation: Operation, url: str, outcome: Outcome) -> dict[str, Any]:
+def judge(
+    operation: Operation,
+    url: str,
+    outcome: Outcome,
+    *,
+    history: tuple[Attempt, ...] = (),
+    after_unknown_outcome: bool = False,
+) -> dict[str, Any]:
     """Return the JSON object that an operation brought, or raise what it came to instead.
+
+    Args:
+        operation: What was called.
+        url: Where.
+        outcome: What came of the last attempt.
+        history: All attempts, oldest first.
+        after_unknown_outcome: Whether an earlier attempt may have been carried out.
 
     Raises:
         HttpError: The status is not a success.
-        InvalidResponse: The body of a success is no JSON object.
+        InvalidResponse: The body of a success is no JSON object, or too large.
         TransportError: No answer came.
     """
+    if isinstance(outcome, Answer) and outcome.success:
+        # Assumption: a DELETE may be answered with nothing (204) by a server that keeps to the
+        # field's habits, though the reference shows a body.
+        if not outcome.content and operation.method == "DELETE":
+            return {}
+        body = None if outcome.too_large else _json(outcome.content)
+        if isinstance(body, dict):
+            return body
+        error: Error = _invalid(operation, url, outcome, body)
+    elif isinstance(outcome, Answer):
+        error = _http_error(operation, url, outcome, after_unknown_outcome)
+    else:
+        error = _no_answer(operation, url, outcome, after_unknown_outcome)
+    error.history = history
+    raise error
+
+
+def outcome_unknown(operation: Operation, outcome: Outcome) -> bool:
+    """Whether an attempt that ended so may have changed what the registry holds."""
+    if not operation.changes:
+        return False
     if isinstance(outcome, Failure):
-        raise _no_answer(operation, url, outcome)
-    if not 200 <= outcome.status < 300:
-        raise _http_error(operation, url, outcome)
-    # Assumption: a DELETE may be answered with nothing (204) by a server that keeps to the
-    # field's habits, though the reference shows a body.
-    if not outcome.content and operation.method == "DELETE":
-        return {}
-    body = _json(outcome.content)
-    if isinstance(body, dict):
-        return body
-    kind = "no JSON" if body is _NOT_JSON else f"JSON, but a {type(body).__name__}"
-    raise InvalidResponse(
-        f"{operation.name} was answered with {outcome.status} from {url}"
-        f" and a body that is no JSON object ({kind},"
-        f" {len(outcome.content)} bytes, content type {outcome.headers.get('content-type')!r})",
-        body=_text(outcome.content) if body is _NOT_JSON else body,
-        # A proxy's page can say 200 too.
-        outcome_unknown=operation.changes,
-    )
+        return outcome.sent
+    # A proxy may make such an answer after the server behind it did the work.
+    return outcome.status == 408 or outcome.status >= 500
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 _NOT_JSON = object()
@@ -144,55 +217,86 @@ def _text(content: bytes) -> str:
     return content.decode(errors="replace")[:QUOTED_CHARACTERS]
 
 
-def _http_error(operation: Operation, url: str, answer: Answer) -> HttpError:
+def _invalid(operation: Operation, url: str, answer: Answer, body: Any) -> InvalidResponse:
+    if answer.too_large:
+        what = "a body larger than max_response_bytes"
+    elif body is _NOT_JSON:
+        what = f"a body of {len(answer.content)} bytes that is no JSON"
+    else:
+        what = f"a JSON body that is no object but a {type(body).__name__}"
+    kind = answer.headers.get("content-type")
+    return InvalidResponse(
+        f"{operation.name} was answered with {answer.status} from {url}"
+        f" and {what} (content type {kind!r})",
+        body=_text(answer.content) if answer.too_large or body is _NOT_JSON else body,
+        # A proxy's page can say 200 too.
+        outcome_unknown=operation.changes,
+    )
+
+
+def _http_error(
+    operation: Operation, url: str, answer: Answer, after_unknown_outcome: bool
+) -> HttpError:
     said = _json(answer.content)
     said = said if isinstance(said, dict) else {}
     error, description = said.get("error"), said.get("error_description")
-    reason = http.client.responses.get(answer.status, "unknown")
+    if isinstance(description, str):
+        description = description[:QUOTED_CHARACTERS]
+    else:
+        description = _text(answer.content)
+        if 300 <= answer.status < 400 and "location" in answer.headers:
+            target = answer.headers["location"][:QUOTED_CHARACTERS]
+            description = f"redirects are not followed; this one points to {target!r}"
+    if not isinstance(error, str):
+        error = http.client.responses.get(answer.status, "unknown")
     return _BY_STATUS.get(answer.status, HttpError)(
-        error if isinstance(error, str) else reason,
-        description if isinstance(description, str) else _text(answer.content),
+        error[:QUOTED_CHARACTERS],
+        description,
         said.get("error_detail"),
         answer.status,
         url,
         method=operation.method,
         headers=answer.headers,
         request_id=answer.request_id,
-        outcome_unknown=operation.changes and (answer.status == 408 or answer.status >= 500),
+        retry_after=answer.retry_after,
+        # What is not found is known to be gone, whoever did it.
+        outcome_unknown=outcome_unknown(operation, answer)
+        or (after_unknown_outcome and answer.status != 404),
+        after_unknown_outcome=after_unknown_outcome,
     )
 
 
-def _no_answer(operation: Operation, url: str, failure: Failure) -> Error:
-    unknown = failure.sent and operation.changes
-    known: dict[str, Any] = {
-        "method": operation.method,
-        "url": url,
-        "history": (Attempt(failure.cause),),
-        "outcome_unknown": unknown,
-    }
+def _no_answer(
+    operation: Operation, url: str, failure: Failure, after_unknown_outcome: bool
+) -> TransportError:
+    unknown = after_unknown_outcome or outcome_unknown(operation, failure)
     if unknown and not operation.replayable:
-        return OutcomeUnknown(
+        kind: type[TransportError] = OutcomeUnknown
+        message = (
             f"{operation.name} of {operation.subject!r} was sent and no answer came"
             f" ({failure.cause}): it may or may not have happened."
-            f" Look for {operation.subject!r} among the repositories before creating it again",
-            **known,
+            f" Look for {operation.subject!r} among the repositories before creating it again"
         )
-    kind = Timeout if failure.timeout else TransportError
-    return kind(f"{operation.name}: {failure.cause} ({operation.method} {url})", **known)
+    else:
+        kind = Timeout if failure.timeout else TransportError
+        message = f"{operation.name}: {failure.cause} ({operation.method} {url})"
+    return kind(message, method=operation.method, url=url, outcome_unknown=unknown)
 
 
-def _gunzip(packed: bytes) -> tuple[bytes, bool]:
-    """Return what a gzip body unpacks to, and whether it is all there."""
-    unpacked = b""
+def _gunzip(packed: bytes, limit: int) -> tuple[bytes, bool]:
+    """Return what a gzip body unpacks to, up to a byte over the limit, and whether it is whole."""
+    unpacked = bytearray()
     # A gzip body is one member, or several one after the other.
-    while True:
-        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    member = zlib.decompressobj(_GZIP)
+    at = 0
+    while at < len(packed) and len(unpacked) <= limit:
+        if member.eof:
+            member = zlib.decompressobj(_GZIP)
+        # In small pieces: what is left of one at each member's end is copied.
+        piece = packed[at : at + _PIECE]
         try:
-            unpacked += member.decompress(packed)
+            unpacked += member.decompress(piece, limit + 1 - len(unpacked))
         except zlib.error:
-            return unpacked, False
-        if not member.eof:
-            return unpacked, False
-        packed = member.unused_data
-        if not packed:
-            return unpacked, True
+            return bytes(unpacked), False
+        at += len(piece) - len(member.unused_data) - len(member.unconsumed_tail)
+    return bytes(unpacked), member.eof or len(unpacked) > limit

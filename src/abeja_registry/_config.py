@@ -7,25 +7,31 @@ the argument, the variable or the file's key at fault. The first source that hol
 from __future__ import annotations
 
 import base64
+import ipaddress
 import math
 import os
 import urllib.request
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from pydantic_core import from_json
 
-from ._operations import segment
-from .exceptions import ConfigurationError
+from ._operations import segment, shown
+from ._retries import Retry, RetryPolicy
+from .exceptions import ConfigurationError, InsecureTransportWarning
+
+OnRetry = Callable[[Retry], object]
+InvalidRows = Literal["raise", "skip"]
 
 DEFAULT_BASE_URL = "https://api.abeja.io"
 DEFAULT_TIMEOUT = 30.0
-DEFAULT_MAX_RETRY_COUNT = 5
+DEFAULT_DEADLINE = 120.0
+DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 # Seconds, some 11 days: a socket's time-out has to fit into 31 bits of milliseconds.
 LONGEST_TIMEOUT = 1_000_000
 
@@ -149,24 +155,30 @@ class Settings:
         base_url: Where the API is, without a slash at its end.
         authorization: The value of the Authorization header; None sends none.
         timeout: Seconds for each connect, read and write.
-        max_retry_count: Replays of a call at the most.
+        deadline: Seconds for a whole call, waits and replays included.
+        retry: Whether and when a call is made again.
+        on_retry: What is told of each replay before its wait.
+        max_response_bytes: Bytes that an answer's body may have, packed and unpacked.
         organization_id: The organization of a typed client; empty for a raw one.
+        invalid_rows: What becomes of a row that no model can be made from, in a typed client.
     """
 
     base_url: str
     authorization: str | None = field(repr=False)
     timeout: float
-    max_retry_count: int
+    deadline: float
+    retry: RetryPolicy
+    on_retry: OnRetry | None
+    max_response_bytes: int
     organization_id: str
+    invalid_rows: InvalidRows
 
-    def but(self, *, organization_id: str | None, timeout: float | None) -> Settings:
-        """Return settings that differ in what is given."""
-        changed: dict[str, Any] = {}
-        if organization_id is not None:
-            changed["organization_id"] = _organization_id(organization_id, "organization_id")
-        if timeout is not None:
-            changed["timeout"] = _timeout(timeout, "timeout")
-        return replace(self, **changed)
+    def but(self, **changes: Any) -> Settings:
+        """Return settings that differ in those of the changes that are not None."""
+        checked = {
+            name: _CHECKS[name](value, name) for name, value in changes.items() if value is not None
+        }
+        return replace(self, **checked)
 
 
 def raw_settings(*, credential: Credential | None, **arguments: Any) -> Settings:
@@ -222,15 +234,42 @@ def typed_settings(
 
 
 def _settings(sources: list[_Source], authorization: str | None, organization_id: str) -> Settings:
+    def found(setting: str, default: Any) -> Any:
+        return _CHECKS[setting](*(_first(sources, setting) or (default, setting)))
+
+    retry = found("retry", RetryPolicy())
+    # A policy that is an argument goes before the environment's count.
+    if "max_retry_count" in sources[0] or "retry" not in sources[0]:
+        retry = replace(retry, max_retries=found("max_retry_count", retry.max_retries))
+    base_url = found("base_url", DEFAULT_BASE_URL)
+    if authorization is not None and not _is_private(httpx.URL(base_url)):
+        # From here over typed_settings or raw_settings and the client's __init__ to its caller.
+        warnings.warn(
+            f"the credential is going to be sent unencrypted to {base_url}",
+            InsecureTransportWarning,
+            stacklevel=4,
+        )
     return Settings(
-        base_url=_base_url(*(_first(sources, "base_url") or (DEFAULT_BASE_URL, "base_url"))),
+        base_url=base_url,
         authorization=authorization,
-        timeout=_timeout(*(_first(sources, "timeout") or (DEFAULT_TIMEOUT, "timeout"))),
-        max_retry_count=_max_retry_count(
-            *(_first(sources, "max_retry_count") or (DEFAULT_MAX_RETRY_COUNT, "max_retry_count"))
-        ),
+        timeout=found("timeout", DEFAULT_TIMEOUT),
+        deadline=found("deadline", DEFAULT_DEADLINE),
+        retry=retry,
+        on_retry=found("on_retry", None),
+        max_response_bytes=found("max_response_bytes", DEFAULT_MAX_RESPONSE_BYTES),
         organization_id=organization_id,
+        invalid_rows=found("invalid_rows", "raise"),
     )
+
+
+def _is_private(url: httpx.URL) -> bool:
+    """Whether what is sent there is encrypted, or stays on this machine."""
+    if url.scheme == "https" or url.host == "localhost" or url.host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(url.host).is_loopback
+    except ValueError:
+        return False
 
 
 def ca_bundle() -> str | None:
@@ -284,7 +323,9 @@ def _cli_file(profile: str | None) -> _Source:
     if profile == "":
         raise ConfigurationError("profile must be the name of a configuration, not empty")
     try:
-        text = (Path.home() / ".abeja" / "config").read_bytes()
+        path = Path.home() / ".abeja" / "config"
+        text = path.read_bytes()
+        mode = path.stat().st_mode & 0o777
     # No file, no home, or somebody else's home, as in many a container.
     except (FileNotFoundError, RuntimeError, PermissionError):
         if profile is not None:
@@ -294,6 +335,12 @@ def _cli_file(profile: str | None) -> _Source:
         return {}
     except OSError as error:
         raise ConfigurationError(f"{_CLI_FILE} cannot be read: {error.strerror}") from None
+    if os.name == "posix" and mode & 0o077:
+        # From here over typed_settings and the client's __init__ to its caller.
+        warnings.warn(
+            f"{_CLI_FILE} holds a secret and others may read it (mode {mode:o}): chmod it to 600",
+            stacklevel=4,
+        )
     try:
         entry = from_json(text)
     except ValueError:
@@ -303,7 +350,7 @@ def _cli_file(profile: str | None) -> _Source:
     wanted = profile or entry.get("active-configuration-name")
     if wanted:
         entry = _named(entry.get("configurations"), wanted)
-    of = f" of {wanted!r}" if wanted else ""
+    of = f" of {shown(wanted)}" if wanted else ""
     return _found(entry, _CLI_KEYS, after=f"{of} in {_CLI_FILE}")
 
 
@@ -311,11 +358,15 @@ def _named(configurations: Any, wanted: Any) -> Mapping[str, Any]:
     entries = configurations if isinstance(configurations, list) else []
     names = []
     for entry in entries:
-        if isinstance(entry, dict):
-            if entry.get("configuration-name") == wanted:
-                return entry
-            names.append(entry.get("configuration-name"))
-    raise ConfigurationError(f"{_CLI_FILE} has no configuration {wanted!r}, but these: {names}")
+        name = entry.get("configuration-name") if isinstance(entry, dict) else None
+        if isinstance(name, str):
+            names.append(name)
+            if name == wanted:
+                found: Mapping[str, Any] = entry
+                return found
+    raise ConfigurationError(
+        f"{_CLI_FILE} has no configuration {shown(wanted)}, but these: {names}"
+    )
 
 
 def _found(
@@ -362,14 +413,6 @@ def _authorization(
 
 
 # -- checks: a value and its place in, the value as it is used out --------------------------------
-
-
-def _shown(value: object) -> str:
-    """Return a value as an error shows it: bounded, and whatever it is."""
-    try:
-        return repr(value)[:100]
-    except ValueError:  # a number of over 4,300 digits
-        return f"one of type {type(value).__name__} that is too long to show"
 
 
 def _header_text(value: Any, place: str) -> str:
@@ -425,28 +468,61 @@ def _base_url(value: Any, place: str) -> str:
     usable = url.scheme in ("http", "https") and _is_host(url.host) and (url.port or 0) <= 65535
     if not usable or any(character.isspace() for character in text):
         raise ConfigurationError(
-            f"{place} must be an http or https URL with a host, not {_shown(value)}"
+            f"{place} must be an http or https URL with a host, not {shown(value)}"
         )
     return str(url).rstrip("/")
 
 
-def _timeout(value: Any, place: str) -> float:
+def _seconds(value: Any, place: str) -> float:
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not 0 < seconds <= LONGEST_TIMEOUT:
         raise ConfigurationError(
-            f"{place} must be seconds, above 0 and at most {LONGEST_TIMEOUT}, not {_shown(value)}"
+            f"{place} must be seconds, above 0 and at most {LONGEST_TIMEOUT}, not {shown(value)}"
         )
     return seconds
 
 
-def _max_retry_count(value: Any, place: str) -> int:
+def _count(value: Any, place: str) -> int:
     try:
         count = -1 if isinstance(value, bool | float) else int(value)
     except (TypeError, ValueError):
         count = -1
     if count < 0:
-        raise ConfigurationError(f"{place} must be a whole number from 0, not {_shown(value)}")
+        raise ConfigurationError(f"{place} must be a whole number from 0, not {shown(value)}")
     return count
+
+
+def _retry(value: Any, place: str) -> RetryPolicy:
+    if not isinstance(value, RetryPolicy):
+        raise ConfigurationError(f"{place} must be a RetryPolicy, not {shown(value)}")
+    return value
+
+
+def _on_retry(value: Any, place: str) -> OnRetry | None:
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{place} must be callable, not {shown(value)}")
+    hook: OnRetry | None = value
+    return hook
+
+
+def _invalid_rows(value: Any, place: str) -> InvalidRows:
+    if value not in ("raise", "skip"):
+        raise ConfigurationError(f"{place} must be 'raise' or 'skip', not {shown(value)}")
+    rows: InvalidRows = value
+    return rows
+
+
+_CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
+    "organization_id": _organization_id,
+    "base_url": _base_url,
+    "timeout": _seconds,
+    "deadline": _seconds,
+    "retry": _retry,
+    "max_retry_count": _count,
+    "on_retry": _on_retry,
+    "max_response_bytes": _count,
+    "invalid_rows": _invalid_rows,
+}

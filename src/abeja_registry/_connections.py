@@ -1,55 +1,90 @@
 """Our own connections to the API: the door to the network unless a client is handed in.
 
-Each is an HTTP transport that holds one connection. The library's own pool is not used for more
-than one: under cancellation, forks and width it is the part that fails.
+Each is an HTTP transport that holds one connection, watched at its socket. The library's own pool
+is not used for more than one: under cancellation, forks and width it is the part that fails.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import threading
+import time
+import warnings
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import httpx
 
 from ._answers import Answer, Failure, Outcome
 from ._config import Settings, ca_bundle, proxy_for
-from ._wire import Request, aread, failure, read
+from ._sockets import DEADLINE_PASSED, AsyncBackend, Backend, Watch
+from ._wire import LATE, Request, aread, failure, read
 from .exceptions import ConfigurationError
 
 # Open at the same time, at the most; further calls wait for one that is done.
 MAX_CONNECTIONS = 100
+# Seconds that a connection is kept without use. Assumption: the API keeps it longer.
+KEPT_IDLE = 15.0
+# Seconds, for a create: one that meets a connection which the API has just closed may be lost
+# without a trace, so it goes out on a connection of late.
+KEPT_IDLE_FOR_A_CREATE = 2.0
 
 _NONE_FREE = Failure(
     f"none of {MAX_CONNECTIONS} connections came free in time", sent=False, timeout=True
 )
 
-T = TypeVar("T", httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+_UNCLOSED = "a client was not closed: use it in a `with` block, or call its close() or aclose()"
+
+
+class _Connection(httpx.HTTPTransport):
+    """A transport of one connection, watched at its socket."""
+
+    def __init__(self, layers: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.watch = Watch()
+        self.used_at = 0.0
+        # The one private name used here: httpx has no argument for httpcore's network backend.
+        self._pool._network_backend = Backend(self.watch, layers)
+
+
+class _AsyncConnection(httpx.AsyncHTTPTransport):
+    """As `_Connection`, for an event loop."""
+
+    def __init__(self, layers: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.watch = Watch()
+        self.used_at = 0.0
+        self._pool._network_backend = AsyncBackend(self.watch, layers)
+
+
+T = TypeVar("T", _Connection, _AsyncConnection)
+F = TypeVar("F", threading.Semaphore, asyncio.Semaphore)
 
 
 class _Own(Generic[T]):
-    """What both kinds share: how a connection is opened, and which are idle."""
+    """What both kinds share: how a connection is opened, which one is used, which is kept."""
 
-    _transport: type[T]
+    _kind: type[T]
+    closed = True
 
     def __init__(self, settings: Settings) -> None:
-        self._https = settings.base_url.startswith("https:")
         self._proxy = proxy_for(settings.base_url)
-        self._ca_bundle = ca_bundle()
-        # Last in, first out: what was used last is the least likely to have been closed.
-        self._idle: list[T] = []
+        # Loading certificates takes tens of milliseconds: once, and only where TLS is spoken.
+        https = settings.base_url.startswith("https:")
+        self._ssl_context = (
+            self._trusting(ca_bundle()) if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
+        # Of TLS, around a request: to the API, and to a proxy.
+        self._layers = https + (self._proxy or "").startswith("https:")
         self.closed = False
 
-    @cached_property
-    def _ssl_context(self) -> ssl.SSLContext:
-        # Loading certificates takes tens of milliseconds: once, and only where TLS is spoken.
-        if not self._https:
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        bundle = self._ca_bundle
+    @staticmethod
+    def _trusting(bundle: str | None) -> ssl.SSLContext:
         if bundle is None:
             return httpx.create_ssl_context(trust_env=False)
         try:
@@ -61,110 +96,54 @@ class _Own(Generic[T]):
                 f"the CA bundle {bundle!r} that the environment names cannot be loaded: {error}"
             ) from None
 
-    def _take(self) -> T:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._open()
-
     def _open(self) -> T:
-        return self._transport(
+        return self._kind(
+            self._layers,
             verify=self._ssl_context,
             trust_env=False,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            limits=httpx.Limits(
+                max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_IDLE
+            ),
             proxy=self._proxy,
         )
 
 
-class Connections(_Own[httpx.HTTPTransport]):
-    """Our own connections, for threads."""
-
-    _transport = httpx.HTTPTransport
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._free = threading.Semaphore(MAX_CONNECTIONS)
-
-    def send(self, request: Request) -> Outcome:
-        """Send a request over a connection that nobody else uses, and return what came."""
-        if not self._free.acquire(timeout=request.timeout):
-            return _NONE_FREE
-        try:
-            connection = self._take()
-            clean = False
-            try:
-                outcome = self._exchange(connection, request)
-                clean = isinstance(outcome, Answer)
-                return outcome
-            finally:
-                if clean:
-                    self._idle.append(connection)
-                else:
-                    connection.close()
-        finally:
-            self._free.release()
-            if self.closed:
-                self.close()
-
-    def _exchange(self, connection: httpx.HTTPTransport, request: Request) -> Outcome:
-        try:
-            return read(connection.handle_request(_built(request)))
-        except Exception as error:
-            return failure(error)
-
-    def close(self) -> None:
-        """Close what is idle now, and what is in use as soon as its call is done."""
-        self.closed = True
-        # Several threads may be at it.
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().close()
+def _too_old(connection: _Connection | _AsyncConnection, request: Request) -> bool:
+    """Whether a create had better not go out on a connection that has been idle this long."""
+    idle = time.monotonic() - connection.used_at
+    return not request.replayable and idle > KEPT_IDLE_FOR_A_CREATE
 
 
-class AsyncConnections(_Own[httpx.AsyncHTTPTransport]):
-    """Our own connections, for the tasks of an event loop."""
+def _expired(idle: list[T]) -> Iterator[T]:
+    """Take out what has been idle for too long to be of use; the oldest stand first."""
+    before = time.monotonic() - KEPT_IDLE
+    with suppress(IndexError):  # several threads may be at it
+        while idle[0].used_at < before:
+            yield idle.pop(0)
 
-    _transport = httpx.AsyncHTTPTransport
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
+def _known(connection: _Connection | _AsyncConnection, outcome: Outcome) -> Outcome:
+    """Return an outcome with what the socket knows better than an exception's class."""
+    written = connection.watch.written
+    if isinstance(outcome, Failure) and written is not None:
+        return replace(outcome, sent=outcome.sent and written)
+    return outcome
 
-    async def send(self, request: Request) -> Outcome:
-        """As `Connections.send`, awaited."""
-        try:
-            async with asyncio.timeout(request.timeout):
-                await self._free.acquire()
-        except TimeoutError:
-            return _NONE_FREE
-        try:
-            connection = self._take()
-            clean = False
-            try:
-                outcome = await self._exchange(connection, request)
-                clean = isinstance(outcome, Answer)
-                return outcome
-            finally:
-                if clean:
-                    self._idle.append(connection)
-                else:
-                    await connection.aclose()
-        finally:
-            self._free.release()
-            if self.closed:
-                await self.aclose()
 
-    async def _exchange(self, connection: httpx.AsyncHTTPTransport, request: Request) -> Outcome:
-        try:
-            return await aread(await connection.handle_async_request(_built(request)))
-        except Exception as error:
-            return failure(error)
-
-    async def aclose(self) -> None:
-        """As `Connections.close`, awaited."""
-        self.closed = True
-        while self._idle:
-            await self._idle.pop().aclose()
+def _clean(connection: _Connection | _AsyncConnection, outcome: Outcome) -> bool:
+    """Whether a connection may be used again: its answer ended, and nothing came after it."""
+    if not isinstance(outcome, Answer):
+        return False
+    connection.used_at = time.monotonic()
+    pool: Any = connection._pool
+    for at in pool.connections:
+        # Through a proxy there are wrappers around it. What came too early is in h11's hands, and
+        # would be taken for the next call's answer.
+        while (inner := getattr(at, "_connection", None)) is not None:
+            at = inner
+        ended = at.is_idle() and at._h11_state.trailing_data == (b"", False)
+        return bool(ended and not connection.watch.holds_back())
+    return False
 
 
 def _built(request: Request) -> httpx.Request:
@@ -175,3 +154,172 @@ def _built(request: Request) -> httpx.Request:
         content=request.body,
         extensions={"timeout": httpx.Timeout(request.timeout).as_dict()},
     )
+
+
+class _Place(Generic[T, F]):
+    """What belongs to one process, or to one event loop: its connections."""
+
+    def __init__(self, free: F) -> None:
+        # Last in, first out: what was used last is the least likely to have been closed.
+        self.idle: list[T] = []
+        self.free: F = free
+
+
+# Kept for good: a child process has nothing to say to what its parent is connected to.
+_PARENTS_CONNECTIONS: list[object] = []
+
+
+class Connections(_Own[_Connection]):
+    """Our own connections, for threads; a child process opens its own."""
+
+    _kind = _Connection
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._places = {os.getpid(): _Place(threading.Semaphore(MAX_CONNECTIONS))}
+
+    def _here(self) -> _Place[_Connection, threading.Semaphore]:
+        process = os.getpid()
+        if process not in self._places:
+            _PARENTS_CONNECTIONS.extend(self._places.values())
+            self._places.setdefault(process, _Place(threading.Semaphore(MAX_CONNECTIONS)))
+        return self._places[process]
+
+    def send(self, request: Request) -> Outcome:
+        """Send a request over a connection that nobody else uses, and return what came."""
+        place = self._here()
+        if not place.free.acquire(timeout=min(request.timeout, request.left)):
+            return _NONE_FREE
+        try:
+            connection = self._take(place.idle, request)
+            clean = False
+            try:
+                outcome = self._exchange(connection, request)
+                clean = _clean(connection, outcome)
+                return outcome
+            finally:
+                if clean:
+                    place.idle.append(connection)
+                else:
+                    connection.close()
+        finally:
+            place.free.release()
+            if self.closed:
+                self.close()
+
+    def _take(self, idle: list[_Connection], request: Request) -> _Connection:
+        for expired in _expired(idle):
+            expired.close()
+        try:
+            connection = idle.pop()
+        except IndexError:
+            return self._open()
+        if not _too_old(connection, request):
+            return connection
+        connection.close()
+        return self._open()
+
+    def _exchange(self, connection: _Connection, request: Request) -> Outcome:
+        connection.watch.begin(request.deadline)
+        try:
+            outcome = read(connection.handle_request(_built(request)), request)
+        except Exception as error:
+            outcome = failure(error)
+        return _known(connection, outcome)
+
+    def close(self) -> None:
+        """Close what is idle now, and what is in use as soon as its call is done."""
+        self.closed = True
+        place = self._here()
+        # Several threads may be at it.
+        with suppress(IndexError):
+            while True:
+                place.idle.pop().close()
+
+    def __del__(self) -> None:
+        if not self.closed and self._here().idle:
+            warnings.warn(_UNCLOSED, ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+
+class AsyncConnections(_Own[_AsyncConnection]):
+    """Our own connections, for tasks; each event loop opens its own."""
+
+    _kind = _AsyncConnection
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._places: dict[
+            tuple[int, asyncio.AbstractEventLoop], _Place[_AsyncConnection, asyncio.Semaphore]
+        ] = {}
+
+    def _here(self) -> _Place[_AsyncConnection, asyncio.Semaphore]:
+        key = os.getpid(), asyncio.get_running_loop()
+        if key not in self._places:
+            # Nothing can be closed through a loop that has ended.
+            for ended in [other for other in list(self._places) if other[1].is_closed()]:
+                self._places.pop(ended, None)
+            self._places[key] = _Place(asyncio.Semaphore(MAX_CONNECTIONS))
+        return self._places[key]
+
+    async def send(self, request: Request) -> Outcome:
+        """As `Connections.send`, awaited."""
+        if not request.left:
+            return Failure(DEADLINE_PASSED, sent=False, timeout=True)
+        place = self._here()
+        try:
+            async with asyncio.timeout(min(request.timeout, request.left)):
+                await place.free.acquire()
+        except TimeoutError:
+            return _NONE_FREE
+        try:
+            connection = await self._take(place.idle, request)
+            clean = False
+            try:
+                outcome = await self._exchange(connection, request)
+                clean = _clean(connection, outcome)
+                return outcome
+            finally:
+                if clean:
+                    place.idle.append(connection)
+                else:
+                    await connection.aclose()
+        finally:
+            place.free.release()
+            if self.closed:
+                await self.aclose()
+
+    async def _take(self, idle: list[_AsyncConnection], request: Request) -> _AsyncConnection:
+        for expired in _expired(idle):
+            await expired.aclose()
+        try:
+            connection = idle.pop()
+        except IndexError:
+            return self._open()
+        if not _too_old(connection, request):
+            return connection
+        await connection.aclose()
+        return self._open()
+
+    async def _exchange(self, connection: _AsyncConnection, request: Request) -> Outcome:
+        connection.watch.begin(request.deadline)
+        try:
+            async with asyncio.timeout(request.left):
+                response = await connection.handle_async_request(_built(request))
+            outcome = await aread(response, request)
+        except TimeoutError:
+            outcome = LATE
+        except Exception as error:
+            outcome = failure(error)
+        return _known(connection, outcome)
+
+    async def aclose(self) -> None:
+        """As `Connections.close`, awaited; another event loop's close with its next call there."""
+        self.closed = True
+        place = self._here()
+        while place.idle:
+            await place.idle.pop().aclose()
+
+    def __del__(self) -> None:
+        if not self.closed and any(place.idle for place in self._places.values()):
+            warnings.warn(_UNCLOSED, ResourceWarning, stacklevel=2, source=self)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ._answers import Answer, Outcome
-from ._wire import Request, aread, failure, families, read
+from ._wire import LATE, Request, aread, failure, families, read
 from .exceptions import ConfigurationError
 
 # What its owner set up for other calls (auth, following redirects) is not for ours.
@@ -72,7 +73,7 @@ class _HandedIn:
             request.url,
             headers=request.headers,
             content=request.body,
-            timeout=request.timeout,
+            timeout=min(request.timeout, request.left),
         )
 
 
@@ -86,7 +87,7 @@ class HandedInClient(_HandedIn):
         built = None
         try:
             built = self._built(request)
-            return read(self._client.send(built, **_SEND))
+            return read(self._client.send(built, **_SEND), request)
         except Exception as error:
             return _raised(error, built)
 
@@ -103,10 +104,15 @@ class HandedInAsyncClient(_HandedIn):
     async def send(self, request: Request) -> Outcome:
         """As `HandedInClient.send`, awaited."""
         built = None
+        deadline = asyncio.timeout(request.left)
         try:
             built = self._built(request)
-            return await aread(await self._client.send(built, **_SEND))
+            async with deadline:
+                response = await self._client.send(built, **_SEND)
+            return await aread(response, request)
         except Exception as error:
+            if isinstance(error, TimeoutError) and deadline.expired():
+                return LATE
             return _raised(error, built)
 
     async def aclose(self) -> None:

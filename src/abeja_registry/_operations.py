@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -78,6 +79,14 @@ def get_repository_tags(
     return Operation("get_repository_tags", "GET", target, subject=str(repository_id))
 
 
+def shown(value: object) -> str:
+    """Return a value as an error shows it: bounded, and of what may hold a secret its type."""
+    if value is None or isinstance(value, str | int | float):
+        with suppress(ValueError):  # of a number of over 4,300 digits
+            return repr(value)[:100]
+    return f"a value of type {type(value).__name__}"
+
+
 def segment(name: str, value: object) -> str:
     """Return an id as one percent-encoded path segment.
 
@@ -86,7 +95,7 @@ def segment(name: str, value: object) -> str:
         ValueError: It is empty, a dot segment, or holds a character that does not print.
     """
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a string, not {value!r}")
+        raise TypeError(f"{name} must be a string, not {shown(value)}")
     # Not str(value): of a string that is a member of an Enum that is more than its text.
     text = str.__str__(value) if isinstance(value, str) else format(value, "d")
     # quote() leaves dots alone, and the HTTP library collapses a segment of them.
@@ -111,5 +120,5 @@ def _window(limit: object, offset: object) -> str:
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {value!r}")
+        raise TypeError(f"{name} must be a string, not {shown(value)}")
     return value

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 import time
+from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar
 
 from ._answers import Answer, Outcome, judge
@@ -11,6 +14,7 @@ from ._config import Settings
 from ._connections import AsyncConnections, Connections
 from ._handed_in import AsyncHttpClient, HandedInAsyncClient, HandedInClient, HttpClient
 from ._operations import Operation
+from ._retries import Attempts, Retry, RetryBudget
 from ._version import __version__
 from ._wire import Request
 from .exceptions import Error
@@ -26,12 +30,16 @@ class _Calls(Generic[Door]):
     Args:
         settings: What every call has in common.
         door: The door to the network.
+        budget: What may be spent on replays through this door.
         owner: Whether closing this closes the door.
     """
 
-    def __init__(self, settings: Settings, door: Door, *, owner: bool) -> None:
+    _random = staticmethod(random.random)
+
+    def __init__(self, settings: Settings, door: Door, budget: RetryBudget, *, owner: bool) -> None:
         self.settings = settings
         self._door: Door = door
+        self._budget = budget
         self._owner = owner
         self._headers = {
             "Accept": "application/json",
@@ -44,9 +52,42 @@ class _Calls(Generic[Door]):
 
     def sharing(self, settings: Settings) -> Self:
         """Return one of other settings over the same door, which it never closes."""
-        return type(self)(settings, self._door, owner=False)
+        return type(self)(settings, self._door, self._budget, owner=False)
 
-    def _request(self, operation: Operation) -> Request:
+    def own_settings(self) -> Settings:
+        """Return the settings from which another process can open a transport like this.
+
+        Raises:
+            TypeError: It sends through a client that was handed in, which cannot go along.
+        """
+        if isinstance(self._door, HandedInClient | HandedInAsyncClient):
+            raise TypeError("a client with an http_client of its own cannot be pickled")
+        return self.settings
+
+    def deadline(self) -> float:
+        """Return when a call that begins now has to be over, by the monotonic clock."""
+        return time.monotonic() + self.settings.deadline
+
+    def share(self, operation: Operation, deadline: float) -> float:
+        """Return when an operation has to be over that is a part of something that has to be.
+
+        A create gets two thirds of the time: the rest is to look what came of it.
+        """
+        if operation.replayable:
+            return deadline
+        now = time.monotonic()
+        return now + (deadline - now) * 2 / 3
+
+    def _attempts(self, operation: Operation, deadline: float | None) -> Attempts:
+        return Attempts(
+            operation,
+            self.settings.retry,
+            self._budget,
+            deadline=self.deadline() if deadline is None else deadline,
+            random=self._random,
+        )
+
+    def _request(self, operation: Operation, attempts: Attempts) -> Request:
         if self._door.closed:
             raise Error(
                 f"{operation.name} cannot be called: the client was closed,"
@@ -57,38 +98,88 @@ class _Calls(Generic[Door]):
             self.settings.base_url + operation.target,
             self._headers if operation.body is None else self._headers_of_a_body,
             operation.body,
+            operation.replayable,
             self.settings.timeout,
+            attempts.deadline,
+            self.settings.max_response_bytes,
         )
 
+    def _tell(self, retry: Retry) -> None:
+        _logger.warning(
+            "%s: attempt %d came to %s; the next in %.2f s",
+            retry.operation,
+            retry.attempt,
+            retry.cause,
+            retry.wait,
+        )
+        if self.settings.on_retry is not None:
+            self.settings.on_retry(retry)
+
+    def _without_credential(self, outcome: Outcome) -> Outcome:
+        secret = self.settings.authorization
+        if not secret or not isinstance(outcome, Answer) or outcome.success:
+            return outcome
+        # A proxy's page for an error may well show the request, headers and all.
+        content = outcome.content.replace(secret.encode(), b"[the credential]")
+        return replace(outcome, content=content)
+
     def _result(
-        self, operation: Operation, request: Request, outcome: Outcome, started: float
+        self,
+        operation: Operation,
+        request: Request,
+        outcome: Outcome,
+        attempts: Attempts,
+        started: float,
     ) -> dict[str, Any]:
+        outcome = self._without_credential(outcome)
         _logger.debug(
             "%s: %s in %.1f ms, request id %s",
             operation.name,
             outcome,
-            (time.perf_counter() - started) * 1000,
+            (time.monotonic() - started) * 1000,
             outcome.request_id if isinstance(outcome, Answer) else None,
         )
-        return judge(operation, request.url, outcome)
+        return judge(
+            operation,
+            request.url,
+            outcome,
+            history=attempts.history,
+            after_unknown_outcome=attempts.outcome_unknown,
+        )
 
 
 class Transport(_Calls[Connections | HandedInClient]):
     """The way through, for threads."""
 
+    _sleep = staticmethod(time.sleep)
+
     @classmethod
     def open(cls, settings: Settings, http_client: HttpClient | None) -> Self:
         """Return a transport over a client handed in, or over connections of its own."""
         if http_client is not None:
-            return cls(settings, HandedInClient(http_client), owner=True)
-        return cls(settings, Connections(settings), owner=True)
+            return cls(settings, HandedInClient(http_client), RetryBudget(), owner=True)
+        return cls(settings, Connections(settings), RetryBudget(), owner=True)
 
-    def call(self, operation: Operation) -> dict[str, Any]:
-        """Carry out an operation and return the JSON object that it brought."""
-        started = time.perf_counter()
-        request = self._request(operation)
+    def call(self, operation: Operation, deadline: float | None = None) -> dict[str, Any]:
+        """Carry out an operation and return the JSON object that it brought.
+
+        Args:
+            operation: What to do.
+            deadline: When it has to be over, where it is a part of something that has to be.
+        """
+        started = time.monotonic()
+        attempts = self._attempts(operation, deadline)
+        request = self._request(operation, attempts)
         outcome = self._door.send(request)
-        return self._result(operation, request, outcome, started)
+        while (retry := attempts.record(outcome, time.monotonic())) is not None:
+            try:
+                self._tell(retry)
+                self._sleep(retry.wait)
+            except BaseException:
+                attempts.give_up()
+                raise
+            outcome = self._door.send(request)
+        return self._result(operation, request, outcome, attempts, started)
 
     def close(self) -> None:
         """Close the connections, unless they are shared and somebody else's."""
@@ -99,19 +190,30 @@ class Transport(_Calls[Connections | HandedInClient]):
 class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
     """The way through, for the tasks of an event loop."""
 
+    _sleep = staticmethod(asyncio.sleep)
+
     @classmethod
     def open(cls, settings: Settings, http_client: AsyncHttpClient | None) -> Self:
         """As `Transport.open`."""
         if http_client is not None:
-            return cls(settings, HandedInAsyncClient(http_client), owner=True)
-        return cls(settings, AsyncConnections(settings), owner=True)
+            return cls(settings, HandedInAsyncClient(http_client), RetryBudget(), owner=True)
+        return cls(settings, AsyncConnections(settings), RetryBudget(), owner=True)
 
-    async def call(self, operation: Operation) -> dict[str, Any]:
+    async def call(self, operation: Operation, deadline: float | None = None) -> dict[str, Any]:
         """As `Transport.call`, awaited."""
-        started = time.perf_counter()
-        request = self._request(operation)
+        started = time.monotonic()
+        attempts = self._attempts(operation, deadline)
+        request = self._request(operation, attempts)
         outcome = await self._door.send(request)
-        return self._result(operation, request, outcome, started)
+        while (retry := attempts.record(outcome, time.monotonic())) is not None:
+            try:
+                self._tell(retry)
+                await self._sleep(retry.wait)
+            except BaseException:
+                attempts.give_up()
+                raise
+            outcome = await self._door.send(request)
+        return self._result(operation, request, outcome, attempts, started)
 
     async def aclose(self) -> None:
         """As `Transport.close`, awaited."""

@@ -6,37 +6,63 @@ the network stands here.
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import sys
+import time
 from collections.abc import AsyncIterable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ._answers import Answer, Failure, Outcome, receive
+from ._answers import QUOTED_CHARACTERS, Answer, Failure, Outcome, receive
+from ._sockets import DEADLINE_PASSED
+
+LATE = Failure(DEADLINE_PASSED, sent=True, timeout=True)
 
 # What each of the library's exceptions says of the request, the most specific first.
 _EXCEPTIONS = (
-    # class, may the API have seen the request, did time run out
-    ("ConnectTimeout", False, True),
-    ("PoolTimeout", False, True),
-    ("TimeoutException", True, True),
-    ("ConnectError", False, False),
-    ("ProxyError", False, False),
-    ("UnsupportedProtocol", False, False),
-    ("InvalidURL", False, False),
-    ("HTTPError", True, False),
-    ("StreamError", True, False),
+    # class, may the API have seen the request, did time run out, may another attempt fare better
+    ("ConnectTimeout", False, True, True),
+    ("PoolTimeout", False, True, True),
+    ("TimeoutException", True, True, True),
+    ("ConnectError", False, False, True),
+    ("ProxyError", False, False, True),
+    ("UnsupportedProtocol", False, False, False),
+    ("LocalProtocolError", True, False, False),
+    ("HTTPError", True, False, True),
+    ("StreamError", True, False, False),
+    ("InvalidURL", False, False, False),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as a door sends it; the timeout is seconds for each connect, read and write."""
+    """One request as a door sends it.
+
+    Attributes:
+        method: The HTTP method.
+        url: The whole URL.
+        headers: The headers, Authorization among them.
+        body: The body, or None.
+        replayable: Whether sending it twice does no more than sending it once.
+        timeout: Seconds for each connect, read and write.
+        deadline: When it has to be over, by the monotonic clock.
+        max_response_bytes: Bytes that the answer's body may have, packed and unpacked.
+    """
 
     method: str
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes | None
+    replayable: bool
     timeout: float
+    deadline: float
+    max_response_bytes: int
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline, from 0."""
+        return max(0.0, self.deadline - time.monotonic())
 
 
 def families() -> list[Any]:
@@ -50,46 +76,68 @@ def families() -> list[Any]:
 
 def failure(error: Exception) -> Failure:
     """Return what an exception of httpx or httpx2 says; anybody else's is raised again."""
+    if isinstance(error, ssl.SSLError):  # the async streams let it out as it is
+        return Failure(f"{type(error).__name__}: {error}", sent=True)
     for family in families():
-        for name, sent, timeout in _EXCEPTIONS:
+        for name, sent, timeout, passing in _EXCEPTIONS:
             if isinstance(error, getattr(family, name)):
-                return Failure(f"{type(error).__name__}: {error}", sent, timeout)
+                # h11's text on a header that it refuses holds the header.
+                text = "" if name == "LocalProtocolError" else f": {error}"[:QUOTED_CHARACTERS]
+                # Of all that can be wrong with TLS, this does not pass.
+                passing = passing and "CERTIFICATE_VERIFY_FAILED" not in text
+                return Failure(f"{type(error).__name__}{text}", sent, timeout, passing)
     raise error
 
 
-def read(response: Any) -> Outcome:
+def read(response: Any, request: Request) -> Outcome:
     """Return the whole of a streamed response, and close it."""
     body = bytearray()
     cut = None
     try:
         if response.is_stream_consumed:
-            return _read_before(response)
+            return _read_before(response, request)
         # Not iter_raw(): a mock's response refuses that.
         for chunk in cast(Iterable[bytes], response.stream):
             body += chunk
+            if len(body) > request.max_response_bytes:
+                break
+            if not request.left:
+                cut = LATE
+                break
     except Exception as error:
         cut = failure(error)
     finally:
         response.close()
-    return receive(response.status_code, dict(response.headers), bytes(body), cut)
+    return _received(response, request, bytes(body), cut)
 
 
-async def aread(response: Any) -> Outcome:
+async def aread(response: Any, request: Request) -> Outcome:
     """As `read`, of an async response."""
     body = bytearray()
     cut = None
+    deadline = asyncio.timeout(request.left)
     try:
         if response.is_stream_consumed:
-            return _read_before(response)
-        async for chunk in cast(AsyncIterable[bytes], response.stream):
-            body += chunk
+            return _read_before(response, request)
+        async with deadline:
+            async for chunk in cast(AsyncIterable[bytes], response.stream):
+                body += chunk
+                if len(body) > request.max_response_bytes:
+                    break
     except Exception as error:
-        cut = failure(error)
+        cut = LATE if isinstance(error, TimeoutError) and deadline.expired() else failure(error)
     finally:
         await response.aclose()
-    return receive(response.status_code, dict(response.headers), bytes(body), cut)
+    return _received(response, request, bytes(body), cut)
 
 
-def _read_before(response: Any) -> Answer:
+def _received(response: Any, request: Request, body: bytes, cut: Failure | None) -> Outcome:
+    limit = request.max_response_bytes
+    return receive(response.status_code, dict(response.headers), body, limit=limit, cut=cut)
+
+
+def _read_before(response: Any, request: Request) -> Answer:
     """Return a response that its owner's hook has read, or that a mock has made: unpacked."""
-    return Answer(response.status_code, dict(response.headers), response.content)
+    body = response.content
+    too_large = len(body) > request.max_response_bytes
+    return Answer(response.status_code, dict(response.headers), body, too_large)

@@ -18,6 +18,7 @@
      |    +-- OutcomeUnknown       ... to a create that was sent: it may have happened
      +-- InvalidResponse           a success that is not what the API promises
      +-- PaginationError           a list's pages contradict each other
+    InsecureTransportWarning       a credential over plain http
 
 An answer with a status not listed is an `HttpError` itself. All of them pickle and copy; none
 holds a credential, nor an exception of the HTTP library.
@@ -30,14 +31,33 @@ from dataclasses import dataclass
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a call, and what became of it.
+
+    Attributes:
+        cause: The answer's status, or the class and the text of what the HTTP library met.
+        wait: Seconds waited before the next attempt; None for the last.
+    """
+
+    cause: str
+    wait: float | None = None
+
+
 class Error(Exception):
     """Everything that this package raises about the API, the network or its settings.
 
     Attributes:
         outcome_unknown: True where a create or a delete may or may not have been carried out.
+        history: The attempts of the call that failed, oldest first.
+        resume_offset: Where a walk through a list can go on, `iter(start=…)`, also in another
+            process; None for an error outside a walk. A position: what was removed before it
+            since then moved the rest.
     """
 
     outcome_unknown: bool = False
+    history: tuple[Attempt, ...] = ()
+    resume_offset: int | None = None
 
 
 class ConfigurationError(Error, ValueError):
@@ -56,7 +76,10 @@ class HttpError(Error):
         method: The HTTP method of the request.
         headers: The answer's headers, with lower-case names.
         request_id: The API's id of the request, to quote to its support.
+        retry_after: Seconds that the API asks to wait before the next request.
         outcome_unknown: Whether the request may have been carried out all the same.
+        after_unknown_outcome: Whether an earlier attempt of the same call may have been carried
+            out: a delete's 404 is its own doing then.
     """
 
     def __init__(
@@ -70,7 +93,9 @@ class HttpError(Error):
         method: str | None = None,
         headers: Mapping[str, str] | None = None,
         request_id: str | None = None,
+        retry_after: float | None = None,
         outcome_unknown: bool = False,
+        after_unknown_outcome: bool = False,
     ) -> None:
         # BaseException.args is what unpickling and copying construct from.
         super().__init__(error, error_description, error_detail, status_code, url)
@@ -82,7 +107,9 @@ class HttpError(Error):
         self.method = method
         self.headers: dict[str, str] = dict(headers or {})
         self.request_id = request_id
+        self.retry_after = retry_after
         self.outcome_unknown = outcome_unknown
+        self.after_unknown_outcome = after_unknown_outcome
 
     def __str__(self) -> str:
         """Return the one-line form that code and log searches written for abeja-sdk know."""
@@ -138,17 +165,6 @@ class InternalServerError(HttpError):
     """500: the API failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt of a call that did not bring a usable answer.
-
-    Attributes:
-        cause: The class and the text of what the HTTP library met, or a status.
-    """
-
-    cause: str
-
-
 class TransportError(Error):
     """No usable answer came: no connection, a connection lost, a body cut short.
 
@@ -156,7 +172,6 @@ class TransportError(Error):
         message: What was asked and what went wrong.
         method: The HTTP method of the request.
         url: The whole URL that was asked, with its query.
-        history: The attempts made, oldest first.
         outcome_unknown: Whether the request may have been carried out all the same.
     """
 
@@ -166,13 +181,11 @@ class TransportError(Error):
         *,
         method: str | None = None,
         url: str | None = None,
-        history: tuple[Attempt, ...] = (),
         outcome_unknown: bool = False,
     ) -> None:
         super().__init__(message)
         self.method = method
         self.url = url
-        self.history = history
         self.outcome_unknown = outcome_unknown
 
 
@@ -190,14 +203,33 @@ class InvalidResponse(Error):
     Args:
         message: What was promised and what came, naming the field where there is one.
         body: The answer: its JSON value, or the beginning of its text where it is no JSON.
+        field: The path of the field at fault, where a model cannot be made.
+        place: The place of the row at fault in its page, from 0.
+        row: That row, as it came.
         outcome_unknown: Whether the request may have been carried out all the same.
     """
 
-    def __init__(self, message: str, *, body: object = None, outcome_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        body: object = None,
+        field: str | None = None,
+        place: int | None = None,
+        row: object = None,
+        outcome_unknown: bool = False,
+    ) -> None:
         super().__init__(message)
         self.body = body
+        self.field = field
+        self.place = place
+        self.row = row
         self.outcome_unknown = outcome_unknown
 
 
 class PaginationError(Error):
     """A list's pages contradict each other, so that walking on could skip or repeat."""
+
+
+class InsecureTransportWarning(UserWarning):
+    """A credential is going to be sent unencrypted to a host that is not this machine."""

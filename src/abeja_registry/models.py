@@ -7,13 +7,18 @@ takes ids as strings though the API sends some of them as numbers.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from functools import reduce
+from operator import getitem
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from .exceptions import Error, InvalidResponse
 
 M = TypeVar("M", bound=BaseModel)
+
+# No list is longer; a number of thousands of digits could not even be sent back.
+_LARGEST = 2**63
 
 
 def _in_utc_unless_told(time: datetime) -> datetime:
@@ -142,8 +147,8 @@ class PageFields(Bound):
         updated_at: When the organization was last changed.
     """
 
-    offset: Annotated[int, Field(ge=0)]
-    limit: Annotated[int, Field(ge=1)]
+    offset: Annotated[int, Field(ge=0, lt=_LARGEST)]
+    limit: Annotated[int, Field(ge=1, lt=_LARGEST)]
     has_next: bool
     organization_id: Id | None = None
     organization_name: str | None = None
@@ -152,8 +157,16 @@ class PageFields(Bound):
     updated_at: Time | None = None
 
 
-def parse(model: type[M], body: dict[str, Any], context: object = None) -> M:
+def parse(
+    model: type[M], body: dict[str, Any], context: object = None, *, created: bool = False
+) -> M:
     """Return a model made from an answer's body.
+
+    Args:
+        model: The model's class.
+        body: The answer's JSON object.
+        context: What the model is bound to.
+        created: Whether the answer is a create's: what it is no proof of may have happened.
 
     Raises:
         InvalidResponse: It cannot be made; names the first field at fault, carries the body.
@@ -162,8 +175,17 @@ def parse(model: type[M], body: dict[str, Any], context: object = None) -> M:
         return model.model_validate(body, context=context)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        message = f"field {field!r}: {first['msg']} ({error.error_count()} in all)"
+        path, problem = first["loc"], f"{first['msg']} ({error.error_count()} in all)"
     except ValueError as error:  # pydantic lets a number of over 4,300 digits out as this
-        message = str(error)
-    raise InvalidResponse(f"no {model.__name__} can be made from the answer: {message}", body=body)
+        path, problem = (), str(error)
+    field = ".".join(map(str, path))
+    # The first number in a path is a row's place.
+    depth = next((depth for depth, part in enumerate(path) if isinstance(part, int)), None)
+    raise InvalidResponse(
+        f"no {model.__name__} can be made from the answer: field {field!r}: {problem}",
+        body=body,
+        field=field,
+        place=None if depth is None else int(path[depth]),
+        outcome_unknown=created,
+        row=None if depth is None else reduce(getitem, path[: depth + 1], cast(Any, body)),
+    )

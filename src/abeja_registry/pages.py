@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -11,23 +12,53 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, get_args, overload
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, PrivateAttr
 
+from ._config import InvalidRows
 from ._paging import PAGE_SIZE, Cursor, check_count
+from .exceptions import Error, InvalidResponse, PaginationError
 from .models import PageFields, parse
 
 T_co = TypeVar("T_co", covariant=True)
 P = TypeVar("P", bound="PageOf[Any]")
 
+_logger = logging.getLogger("abeja_registry")
+
+# Assumption: a page's rows stand under one of these; the reference shows the first two.
+_ROWS = ("items", "registry_repositories", "tags", "entries")
+
 
 class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
     """The items of one page, as a sequence."""
 
-    items: tuple[T_co, ...] = Field(
-        validation_alias=AliasChoices("items", "registry_repositories", "tags", "entries")
-    )
+    items: tuple[T_co, ...] = Field(validation_alias=AliasChoices(*_ROWS))
+    # The items with None for each row that was left out, where there may be any.
+    _rows: tuple[T_co | None, ...] | None = PrivateAttr(default=None)
+    _row_ids: tuple[str | None, ...] | None = PrivateAttr(default=None)
+
+    @property
+    def skipped(self) -> int:
+        """How many rows of the page were left out, as no model can be made from them."""
+        return self._all_rows().count(None)
+
+    def _all_rows(self) -> tuple[T_co | None, ...]:
+        return self.items if self._rows is None else self._rows
+
+    def _ids(self) -> Sequence[str | None]:
+        return self._row_ids or [getattr(item, "id", None) for item in self.items]
+
+    def _only(self, indexes: Sequence[int]) -> Self:
+        """Return this page with some of its rows alone, in order."""
+        rows = self._all_rows()
+        if len(indexes) == len(rows):
+            return self
+        kept = tuple(rows[index] for index in indexes)
+        items = tuple(row for row in kept if row is not None)
+        page = self.model_copy(update={"items": items, "offset": self.offset + indexes[0]})
+        page._rows = kept
+        return page
 
     def __len__(self) -> int:
         return len(self.items)
@@ -45,9 +76,14 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
 
     def _next_window(self) -> tuple[int, int] | None:
         """Return the limit and the offset of the page after this one, or None after the last."""
-        cursor = Cursor(self.limit, self.offset)
-        cursor.record(len(self), self.has_next)
-        return None if cursor.done else (cursor.limit, cursor.offset)
+        if not self.has_next:
+            return None
+        rows = self._all_rows()
+        if not rows:
+            raise PaginationError(
+                f"the page at offset {self.offset} is empty and says that more follow"
+            )
+        return self.limit, self.offset + len(rows)
 
 
 class Page(PageOf[T_co], Generic[T_co]):
@@ -81,49 +117,114 @@ class AsyncPage(PageOf[T_co], Generic[T_co]):
         return None if window is None else await fetch(*window)
 
 
-def read_page(model: type[P], body: dict[str, Any], fetch: object, context: object = None) -> P:
-    """Return a page made from an answer's body, bound to what fetches its neighbours."""
+def read_page(
+    model: type[P],
+    body: dict[str, Any],
+    fetch: object,
+    *,
+    context: object = None,
+    invalid_rows: InvalidRows,
+) -> P:
+    """Return a page made from an answer's body, bound to what fetches its neighbours.
+
+    Args:
+        model: The page's class.
+        body: The answer's JSON object.
+        fetch: What fetches another page of the same list.
+        context: What the page's items are bound to.
+        invalid_rows: What becomes of rows that no model can be made from.
+
+    Raises:
+        InvalidResponse: The page cannot be made, or one of its rows where that raises.
+    """
+    rows, sent = None, []
+    if invalid_rows == "skip":
+        key = next((key for key in _ROWS if isinstance(body.get(key), list)), None)
+        if key is not None:
+            sent = body[key]
+            rows = _valid_rows(model, sent, context)
+            body = {**body, key: [row for row in rows if row is not None]}
     page = parse(model, body, context)
     page._bind(fetch)
+    if rows is not None and None in rows:
+        # What was left out keeps its place: it is a part of the list that is walked through.
+        items = iter(page.items)
+        page._rows = tuple(None if row is None else next(items) for row in rows)
+        page._row_ids = tuple(map(_id_of, sent))
     return page
+
+
+def _id_of(row: Any) -> str | None:
+    found = row.get("id") if isinstance(row, dict) else None
+    return str(found) if type(found) in (int, str) else None
+
+
+def _valid_rows(model: type[PageOf[Any]], rows: Sequence[Any], context: object) -> list[Any]:
+    """Return rows, with None for each that the page's items cannot be made from."""
+    row_model = get_args(model.model_fields["items"].annotation)[0]
+    valid = []
+    for place, row in enumerate(rows):
+        try:
+            parse(row_model, row, context)
+        except InvalidResponse as error:
+            _logger.warning("row %d of a page is skipped: %s", place, error)
+            row = None
+        valid.append(row)
+    return valid
 
 
 class Listing(Iterable[T_co], Generic[T_co]):
     """Every item of a list, fetched page by page while it is walked through.
 
-    A value that can be walked again and again; each walk asks the API anew. A walk that raised
-    can go on: `next()` on the same iterator asks for the same page again.
+    A value that can be walked again and again; each walk asks the API anew.
+
+    Others may push and delete meanwhile, and so may the loop itself: where the list's order is
+    stable and its pages hold two items or more, an item that is there from the first request to
+    the last comes exactly once, in order, and none comes twice. To notice that, each page is asked
+    for one item early.
+
+    An error that a walk raises says where it can go on (`resume_offset`): `next()` on the same
+    iterator asks for the same page again, and `iter(start=…)` begins there, in any process. It is
+    a position: go back as far as items before it may have been removed since.
     """
 
     def __init__(
-        self, fetch: Callable[[int, int], Page[T_co]], page_size: int | None = None
+        self,
+        fetch: Callable[[int, int], Page[T_co]],
+        page_size: int | None = None,
+        start: int = 0,
     ) -> None:
         self._fetch = fetch
         self._page_size = _page_size(page_size)
+        self._start = check_count("start", start, least=0)
 
     def __iter__(self) -> Iterator[T_co]:
         return _Items(self.pages())
 
     def pages(self) -> Iterator[Page[T_co]]:
-        """Return a walk through the same list, a page at a time."""
-        return _Pages(self._fetch, Cursor(self._page_size))
+        """Return a walk through the same list, a page at a time; each holds new items alone."""
+        return _Pages(self._fetch, Cursor(self._page_size, self._start))
 
 
 class AsyncListing(AsyncIterable[T_co], Generic[T_co]):
     """A `Listing` to walk through with `async for`."""
 
     def __init__(
-        self, fetch: Callable[[int, int], Awaitable[AsyncPage[T_co]]], page_size: int | None = None
+        self,
+        fetch: Callable[[int, int], Awaitable[AsyncPage[T_co]]],
+        page_size: int | None = None,
+        start: int = 0,
     ) -> None:
         self._fetch = fetch
         self._page_size = _page_size(page_size)
+        self._start = check_count("start", start, least=0)
 
     def __aiter__(self) -> AsyncIterator[T_co]:
         return _AsyncItems(self.pages())
 
     def pages(self) -> AsyncIterator[AsyncPage[T_co]]:
         """As `Listing.pages`, for `async for`."""
-        return _AsyncPages(self._fetch, Cursor(self._page_size))
+        return _AsyncPages(self._fetch, Cursor(self._page_size, self._start))
 
 
 def _page_size(given: int | None) -> int:
@@ -138,13 +239,21 @@ class _Pages(Iterator[Page[T_co]]):
     def __init__(self, fetch: Callable[[int, int], Page[T_co]], cursor: Cursor) -> None:
         self._fetch = fetch
         self._cursor = cursor
+        self._begun = False
 
     def __next__(self) -> Page[T_co]:
-        if self._cursor.done:
-            raise StopIteration
-        page = self._fetch(self._cursor.limit, self._cursor.offset)
-        self._cursor.record(len(page), page.has_next)
-        return page
+        cursor = self._cursor
+        try:
+            while not cursor.done:
+                page = self._fetch(cursor.limit, cursor.offset)
+                fresh = cursor.record(page._ids(), page.has_next)
+                first, self._begun = not self._begun, True
+                if fresh or first:
+                    return page._only(fresh)
+        except Error as error:
+            error.resume_offset = cursor.resume_offset
+            raise
+        raise StopIteration
 
 
 class _AsyncPages(AsyncIterator[AsyncPage[T_co]]):
@@ -153,13 +262,21 @@ class _AsyncPages(AsyncIterator[AsyncPage[T_co]]):
     ) -> None:
         self._fetch = fetch
         self._cursor = cursor
+        self._begun = False
 
     async def __anext__(self) -> AsyncPage[T_co]:
-        if self._cursor.done:
-            raise StopAsyncIteration
-        page = await self._fetch(self._cursor.limit, self._cursor.offset)
-        self._cursor.record(len(page), page.has_next)
-        return page
+        cursor = self._cursor
+        try:
+            while not cursor.done:
+                page = await self._fetch(cursor.limit, cursor.offset)
+                fresh = cursor.record(page._ids(), page.has_next)
+                first, self._begun = not self._begun, True
+                if fresh or first:
+                    return page._only(fresh)
+        except Error as error:
+            error.resume_offset = cursor.resume_offset
+            raise
+        raise StopAsyncIteration
 
 
 class _Items(Iterator[T_co]):

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, Self
 
 from . import _operations
-from ._config import Credential, raw_settings
+from ._config import Credential, OnRetry, Settings, raw_settings
 from ._handed_in import AsyncHttpClient, HttpClient
+from ._retries import RetryPolicy
 from ._transport import AsyncTransport, Transport
 
 
@@ -21,10 +22,13 @@ class APIClient:
         credential: One of the credential kinds, or a dict of theirs; the environment's if not
             given. An empty or incomplete one sends none, the latter with a warning.
         timeout: Seconds for each connect, read and write, above 0; 30 if not given.
-        max_retry_count: Replays of a call at the most, from 0; 5 if not given. It is checked and
-            kept: no call is made again yet.
+        max_retry_count: Replays of a call at the most, from 0; the count of `retry` if not given.
         base_url: Where the API is; `ABEJA_API_URL` or https://api.abeja.io if not given.
         http_client: An `httpx.Client` or `httpx2.Client` to send through, which stays open.
+        deadline: Seconds for each call, its waits and replays included, above 0; 120 if not given.
+        retry: Whether and when a call is made again.
+        on_retry: A function that is told of each replay, before its wait.
+        max_response_bytes: Bytes that an answer's body may have; 64 MiB if not given.
 
     Raises:
         ConfigurationError: An argument or a variable of the environment has a bad value.
@@ -43,14 +47,28 @@ class APIClient:
         *,
         base_url: str | None = None,
         http_client: HttpClient | None = None,
+        deadline: float | None = None,
+        retry: RetryPolicy | None = None,
+        on_retry: OnRetry | None = None,
+        max_response_bytes: int | None = None,
     ) -> None:
         settings = raw_settings(
             credential=credential,
             timeout=timeout,
             max_retry_count=max_retry_count,
+            deadline=deadline,
+            retry=retry,
+            on_retry=on_retry,
+            max_response_bytes=max_response_bytes,
             base_url=base_url,
         )
         self._transport = Transport.open(settings, http_client)
+
+    def __getstate__(self) -> Settings:
+        return self._transport.own_settings()
+
+    def __setstate__(self, settings: Settings) -> None:
+        self._transport = Transport.open(settings, None)
 
     @classmethod
     def _over(cls, transport: Transport) -> Self:
@@ -188,14 +206,28 @@ class AsyncAPIClient:
         *,
         base_url: str | None = None,
         http_client: AsyncHttpClient | None = None,
+        deadline: float | None = None,
+        retry: RetryPolicy | None = None,
+        on_retry: OnRetry | None = None,
+        max_response_bytes: int | None = None,
     ) -> None:
         settings = raw_settings(
             credential=credential,
             timeout=timeout,
             max_retry_count=max_retry_count,
+            deadline=deadline,
+            retry=retry,
+            on_retry=on_retry,
+            max_response_bytes=max_response_bytes,
             base_url=base_url,
         )
         self._transport = AsyncTransport.open(settings, http_client)
+
+    def __getstate__(self) -> Settings:
+        return self._transport.own_settings()
+
+    def __setstate__(self, settings: Settings) -> None:
+        self._transport = AsyncTransport.open(settings, None)
 
     @classmethod
     def _over(cls, transport: AsyncTransport) -> Self:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeVar
 
-from . import _operations
+from . import _flows, _operations
+from ._config import InvalidRows
+from ._flows import Flow
 from ._paging import check_window
 from ._transport import AsyncTransport, Transport
 from .exceptions import NotFound
 from .models import RepositoryFields, Tag, parse
 from .pages import AsyncListing, AsyncPage, Listing, Page, read_page
 from .tags import AsyncTags, Tags
+
+T = TypeVar("T")
 
 _INSTEAD = "get it from client.repositories, or pass its id to client.repositories or client.tags"
 
@@ -26,7 +31,7 @@ class Repository(RepositoryFields):
         """Fetch one page of this repository's tags: `client.tags.list(repository.id, …)`."""
         return self._repositories._tags.list(self.id, limit, offset)
 
-    def iter_tags(self, *, page_size: int | None = None) -> Listing[Tag]:
+    def iter_tags(self, *, page_size: int | None = None, start: int = 0) -> Listing[Tag]:
         """Return every tag, to walk through: `client.tags.iter(repository.id, …)`.
 
         Example:
@@ -36,7 +41,7 @@ class Repository(RepositoryFields):
             0.0.2
             0.0.3
         """
-        return self._repositories._tags.iter(self.id, page_size=page_size)
+        return self._repositories._tags.iter(self.id, page_size=page_size, start=start)
 
     def refresh(self) -> Repository:
         """Fetch this repository anew: `client.repositories.get(repository.id)`.
@@ -69,9 +74,9 @@ class AsyncRepository(RepositoryFields):
         """As `Repository.list_tags`, awaited."""
         return await self._repositories._tags.list(self.id, limit, offset)
 
-    def iter_tags(self, *, page_size: int | None = None) -> AsyncListing[Tag]:
+    def iter_tags(self, *, page_size: int | None = None, start: int = 0) -> AsyncListing[Tag]:
         """As `Repository.iter_tags`, to walk through with `async for`."""
-        return self._repositories._tags.iter(self.id, page_size=page_size)
+        return self._repositories._tags.iter(self.id, page_size=page_size, start=start)
 
     async def refresh(self) -> AsyncRepository:
         """As `Repository.refresh`, awaited."""
@@ -120,7 +125,67 @@ class Repositories:
             'trainer'
         """
         operation = _operations.create_repository(self._organization_id, name, description)
-        return parse(Repository, self._transport.call(operation), context=self)
+        return self._created(self._transport.call(operation))
+
+    def _created(self, body: dict[str, Any]) -> Repository:
+        return parse(Repository, body, context=self, created=True)
+
+    def find(self, name: str) -> Repository | None:
+        """Look for the repository of a name, in all of the organization's.
+
+        Calls GET /organizations/{organization_id}/registry/repositories, once a page.
+
+        Args:
+            name: The repository's name.
+
+        Returns:
+            The repository, or None if there is none of that name.
+
+        Raises:
+            InvalidResponse: A row cannot be read, also where a walk would skip it: it may be the
+                one that is looked for.
+
+        Example:
+            >>> client.repositories.find("nobody-made-this") is None
+            True
+        """
+        return self._run(_flows.find(self._organization_id, name, self._whole_page))
+
+    def get_or_create(self, name: str, description: str | None = None) -> Repository:
+        """Return the repository of a name; create it if there is none.
+
+        Calls GET /organizations/{organization_id}/registry/repositories, once a page, and POST
+        there where none of that name is found. Where it stays in doubt whether that has created
+        one, it looks again before it raises: at most one comes of it. All of it has one deadline.
+
+        Args:
+            name: The repository's name, by Docker's rules for a path component.
+            description: What a new repository is for.
+
+        Returns:
+            The repository; one that was there keeps the description that it has.
+
+        Raises:
+            BadRequest: The API refused the name or the description.
+            OutcomeUnknown: No answer came, and no repository of that name is there so far.
+
+        Example:
+            >>> client.repositories.get_or_create(repository.name) == repository
+            False
+            >>> client.repositories.get_or_create(repository.name).id == repository.id
+            True
+        """
+        return self._run(
+            _flows.get_or_create(
+                self._organization_id, name, description, self._whole_page, self._created
+            )
+        )
+
+    def _run(self, flow: Flow[T]) -> T:
+        transport, deadline = self._transport, self._transport.deadline()
+        return _flows.run(
+            flow, lambda operation: transport.call(operation, transport.share(operation, deadline))
+        )
 
     def get(self, repository_id: str) -> Repository:
         """Fetch one repository.
@@ -165,15 +230,26 @@ class Repositories:
         """
         check_window(limit, offset)
         operation = _operations.get_repositories(self._organization_id, limit, offset)
-        return read_page(RepositoryPage, self._transport.call(operation), self.list, context=self)
+        return self._page(self._transport.call(operation))
 
-    def iter(self, *, page_size: int | None = None) -> Listing[Repository]:
+    def _page(
+        self, body: dict[str, Any], invalid_rows: InvalidRows | None = None
+    ) -> Page[Repository]:
+        rows = invalid_rows or self._transport.settings.invalid_rows
+        return read_page(RepositoryPage, body, self.list, context=self, invalid_rows=rows)
+
+    def _whole_page(self, body: dict[str, Any]) -> Page[Repository]:
+        # A row that cannot be read may be the one that is looked for.
+        return self._page(body, "raise")
+
+    def iter(self, *, page_size: int | None = None, start: int = 0) -> Listing[Repository]:
         """Return every repository, to walk through; asks nothing until then.
 
         Calls GET /organizations/{organization_id}/registry/repositories, once a page.
 
         Args:
             page_size: Repositories that each request asks for, from 1; 100 if not given.
+            start: Repositories to pass over, from 0: an error's `resume_offset`.
 
         Returns:
             A `Listing`, to be walked through as often as wanted.
@@ -185,7 +261,7 @@ class Repositories:
             >>> repository.name in [each.name for each in client.repositories.iter()]
             True
         """
-        return Listing(self.list, page_size)
+        return Listing(self.list, page_size, start)
 
     def __iter__(self) -> Iterator[Repository]:
         return iter(self.iter())
@@ -210,8 +286,9 @@ class Repositories:
             self._transport.call(
                 _operations.delete_repository(self._organization_id, repository_id)
             )
-        except NotFound:
-            if not missing_ok:
+        except NotFound as error:
+            # Gone after an attempt that got no answer: that attempt has done it.
+            if not (missing_ok or error.after_unknown_outcome):
                 raise
 
 
@@ -226,7 +303,28 @@ class AsyncRepositories:
     async def create(self, name: str, description: str | None = None) -> AsyncRepository:
         """As `Repositories.create`, awaited."""
         operation = _operations.create_repository(self._organization_id, name, description)
-        return parse(AsyncRepository, await self._transport.call(operation), context=self)
+        return self._created(await self._transport.call(operation))
+
+    def _created(self, body: dict[str, Any]) -> AsyncRepository:
+        return parse(AsyncRepository, body, context=self, created=True)
+
+    async def find(self, name: str) -> AsyncRepository | None:
+        """As `Repositories.find`, awaited."""
+        return await self._run(_flows.find(self._organization_id, name, self._whole_page))
+
+    async def get_or_create(self, name: str, description: str | None = None) -> AsyncRepository:
+        """As `Repositories.get_or_create`, awaited."""
+        return await self._run(
+            _flows.get_or_create(
+                self._organization_id, name, description, self._whole_page, self._created
+            )
+        )
+
+    async def _run(self, flow: Flow[T]) -> T:
+        transport, deadline = self._transport, self._transport.deadline()
+        return await _flows.arun(
+            flow, lambda operation: transport.call(operation, transport.share(operation, deadline))
+        )
 
     async def get(self, repository_id: str) -> AsyncRepository:
         """As `Repositories.get`, awaited."""
@@ -239,12 +337,22 @@ class AsyncRepositories:
         """As `Repositories.list`, awaited."""
         check_window(limit, offset)
         operation = _operations.get_repositories(self._organization_id, limit, offset)
-        body = await self._transport.call(operation)
-        return read_page(AsyncRepositoryPage, body, self.list, context=self)
+        return self._page(await self._transport.call(operation))
 
-    def iter(self, *, page_size: int | None = None) -> AsyncListing[AsyncRepository]:
+    def _page(
+        self, body: dict[str, Any], invalid_rows: InvalidRows | None = None
+    ) -> AsyncPage[AsyncRepository]:
+        rows = invalid_rows or self._transport.settings.invalid_rows
+        return read_page(AsyncRepositoryPage, body, self.list, context=self, invalid_rows=rows)
+
+    def _whole_page(self, body: dict[str, Any]) -> AsyncPage[AsyncRepository]:
+        return self._page(body, "raise")
+
+    def iter(
+        self, *, page_size: int | None = None, start: int = 0
+    ) -> AsyncListing[AsyncRepository]:
         """As `Repositories.iter`, to walk through with `async for`."""
-        return AsyncListing(self.list, page_size)
+        return AsyncListing(self.list, page_size, start)
 
     def __aiter__(self) -> AsyncIterator[AsyncRepository]:
         return aiter(self.iter())
@@ -254,8 +362,9 @@ class AsyncRepositories:
         operation = _operations.delete_repository(self._organization_id, repository_id)
         try:
             await self._transport.call(operation)
-        except NotFound:
-            if not missing_ok:
+        except NotFound as error:
+            # Gone after an attempt that got no answer: that attempt has done it.
+            if not (missing_ok or error.after_unknown_outcome):
                 raise
 
 

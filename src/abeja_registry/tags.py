@@ -49,9 +49,16 @@ class Tags:
         body = self._transport.call(
             _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
         )
-        return read_page(TagPage, body, partial(self.list, repository_id))
+        return read_page(
+            TagPage,
+            body,
+            partial(self.list, repository_id),
+            invalid_rows=self._transport.settings.invalid_rows,
+        )
 
-    def iter(self, repository_id: str, *, page_size: int | None = None) -> Listing[Tag]:
+    def iter(
+        self, repository_id: str, *, page_size: int | None = None, start: int = 0
+    ) -> Listing[Tag]:
         """Return every tag of a repository, to walk through; asks nothing until then.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
@@ -60,6 +67,7 @@ class Tags:
         Args:
             repository_id: The repository's id.
             page_size: Tags that each request asks for, from 1; 100 if not given.
+            start: Tags to pass over, from 0: an error's `resume_offset`.
 
         Returns:
             A `Listing`, to be walked through as often as wanted.
@@ -72,7 +80,7 @@ class Tags:
             True
         """
         _operations.segment("repository_id", repository_id)
-        return Listing(partial(self.list, repository_id), page_size)
+        return Listing(partial(self.list, repository_id), page_size, start)
 
 
 class AsyncTags:
@@ -90,9 +98,16 @@ class AsyncTags:
         body = await self._transport.call(
             _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
         )
-        return read_page(AsyncTagPage, body, partial(self.list, repository_id))
+        return read_page(
+            AsyncTagPage,
+            body,
+            partial(self.list, repository_id),
+            invalid_rows=self._transport.settings.invalid_rows,
+        )
 
-    def iter(self, repository_id: str, *, page_size: int | None = None) -> AsyncListing[Tag]:
+    def iter(
+        self, repository_id: str, *, page_size: int | None = None, start: int = 0
+    ) -> AsyncListing[Tag]:
         """As `Tags.iter`, to walk through with `async for`."""
         _operations.segment("repository_id", repository_id)
-        return AsyncListing(partial(self.list, repository_id), page_size)
+        return AsyncListing(partial(self.list, repository_id), page_size, start)

@@ -1,0 +1,215 @@
+"""Whether a call is made again, and when: a policy, a budget, one call's attempts.
+
+Nothing here sends, sleeps or asks for the time. `Attempts` is told what became of an attempt, and
+says how long to wait before the next, or that there is none.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ._answers import Answer, Failure, Outcome, outcome_unknown
+from ._operations import Operation, shown
+from .exceptions import Attempt, ConfigurationError
+
+# Statuses that another attempt may not get.
+_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+# Assumption: what the API refuses with this, it has not carried out.
+_THROTTLED = 429
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Whether a call is made again, and how long to wait before.
+
+    A GET and a DELETE are made again after no connection, a lost one, a time-out, a body cut
+    short, and the statuses 408, 429, 500, 502, 503 and 504. A create is made again only where it
+    certainly was not processed: not a byte of it was sent, or it was answered with 429.
+
+    The wait before the n-th replay is drawn between 0 and `base` doubled n - 1 times.
+
+    Args:
+        max_retries: Replays of a call at the most, from 0.
+        base: Seconds, from 0.
+        throttled_base: Seconds, from 0, in place of `base` after a 429.
+        longest_wait: Seconds, from 0, that no drawn wait goes beyond.
+        longest_retry_after: Seconds, from 0; an answer that asks for more is not waited for.
+
+    Raises:
+        ConfigurationError: A value is out of its bounds.
+
+    Example:
+        >>> RetryPolicy(max_retries=2)
+        RetryPolicy(max_retries=2, base=0.25, throttled_base=1.0, longest_wait=20.0, \
+longest_retry_after=60.0)
+    """
+
+    max_retries: int = 5
+    base: float = 0.25
+    throttled_base: float = 1.0
+    longest_wait: float = 20.0
+    longest_retry_after: float = 60.0
+
+    def __post_init__(self) -> None:
+        if type(self.max_retries) is not int or self.max_retries < 0:
+            raise ConfigurationError(
+                f"max_retries must be a whole number from 0, not {shown(self.max_retries)}"
+            )
+        for name in ("base", "throttled_base", "longest_wait", "longest_retry_after"):
+            value = getattr(self, name)
+            try:
+                usable = type(value) in (int, float) and 0 <= float(value) < math.inf
+            except OverflowError:
+                usable = False
+            if not usable:
+                raise ConfigurationError(f"{name} must be seconds from 0, not {shown(value)}")
+
+    def _allows(self, operation: Operation, outcome: Outcome, replays: int) -> bool:
+        if replays >= self.max_retries:
+            return False
+        if isinstance(outcome, Failure):
+            return outcome.passing and (operation.replayable or not outcome.sent)
+        return outcome.status in (_PASSING if operation.replayable else (_THROTTLED,))
+
+    def _wait(self, outcome: Outcome, replays: int, random: Callable[[], float]) -> float:
+        base = self.throttled_base if _throttled(outcome) else self.base
+        # The exponent is bounded, so that no number of replays overflows.
+        return random() * min(self.longest_wait, base * 2.0 ** min(replays, 64))
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A call that is about to be made again, as `on_retry` is told of it.
+
+    Attributes:
+        operation: The raw client's name of it, such as `get_repository`.
+        attempt: Which attempt has failed, from 1.
+        cause: What became of it.
+        wait: Seconds until the next attempt.
+    """
+
+    operation: str
+    attempt: int
+    cause: str
+    wait: float
+
+
+class RetryBudget:
+    """What a client may spend on replays, shared by its threads and tasks.
+
+    So that an outage does not make a fleet send several times its load: when the budget is empty,
+    calls end with what they met.
+    """
+
+    SIZE = 500
+    COST = 14
+    COST_THROTTLED = 5
+
+    def __init__(self) -> None:
+        self._tokens = self.SIZE
+        self._renew()
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    def _held(self) -> threading.Lock:
+        # In a child process nobody lets go of what another thread of the parent's held.
+        if self._process != os.getpid():
+            self._renew()
+        return self._lock
+
+    def spend(self, cost: int) -> bool:
+        """Take what a replay costs, if it is there."""
+        with self._held():
+            if self._tokens < cost:
+                return False
+            self._tokens -= cost
+            return True
+
+    def earn(self, tokens: int = 1) -> None:
+        """Give back what a success at the first attempt is worth, or a replay that was not sent."""
+        with self._held():
+            self._tokens = min(self.SIZE, self._tokens + tokens)
+
+
+class Attempts:
+    """The attempts of one call.
+
+    Args:
+        operation: What is called.
+        policy: Whether it is called again, and when.
+        budget: What its client may spend on that.
+        deadline: When it has to be over, by the clock of `record`.
+        random: Gives a number from 0 to 1.
+
+    Attributes:
+        deadline: When the call has to be over.
+        history: What became of its attempts, oldest first.
+        outcome_unknown: Whether one that was followed by another may have been carried out.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        policy: RetryPolicy,
+        budget: RetryBudget,
+        *,
+        deadline: float,
+        random: Callable[[], float],
+    ) -> None:
+        self.deadline = deadline
+        self.history: tuple[Attempt, ...] = ()
+        self.outcome_unknown = False
+        self._operation = operation
+        self._policy = policy
+        self._budget = budget
+        self._random = random
+        self._spent = 0
+
+    def give_up(self) -> None:
+        """Give back what the next attempt costs: it is not going to be made."""
+        self._budget.earn(self._spent)
+
+    def record(self, outcome: Outcome, now: float) -> Retry | None:
+        """Take note of what became of an attempt.
+
+        Args:
+            outcome: What it brought.
+            now: The time by the clock.
+
+        Returns:
+            The next attempt, with the seconds to wait before it; None where this was the last.
+        """
+        if isinstance(outcome, Answer) and outcome.success and not self.history:
+            self._budget.earn()
+        wait = self._next_wait(outcome, now)
+        self.history += (Attempt(str(outcome), wait),)
+        if wait is None:
+            return None
+        self.outcome_unknown |= outcome_unknown(self._operation, outcome)
+        return Retry(self._operation.name, len(self.history), str(outcome), wait)
+
+    def _next_wait(self, outcome: Outcome, now: float) -> float | None:
+        replays = len(self.history)
+        if not self._policy._allows(self._operation, outcome, replays):
+            return None
+        wait = self._policy._wait(outcome, replays, self._random)
+        asked = outcome.retry_after if isinstance(outcome, Answer) else None
+        if asked is not None:
+            if asked > self._policy.longest_retry_after:
+                return None
+            wait = max(wait, asked)
+        cost = RetryBudget.COST_THROTTLED if _throttled(outcome) else RetryBudget.COST
+        if now + wait >= self.deadline or not self._budget.spend(cost):
+            return None
+        self._spent = cost
+        return wait
+
+
+def _throttled(outcome: Outcome) -> bool:
+    return isinstance(outcome, Answer) and outcome.status == _THROTTLED

@@ -1,0 +1,483 @@
+"""Work of several requests: find, get_or_create, and a delete whose first answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID
+
+from abeja_registry import (
+    AsyncClient,
+    BadRequest,
+    Client,
+    Conflict,
+    Error,
+    Forbidden,
+    HttpError,
+    InvalidResponse,
+    NotFound,
+    OutcomeUnknown,
+    PaginationError,
+    TransportError,
+)
+from abeja_registry._connections import AsyncConnections, Connections
+from abeja_registry._transport import AsyncTransport, Transport
+
+if TYPE_CHECKING:
+    from tests.conftest import ScriptedApi
+
+    from abeja_registry._wire import Request
+
+pytestmark = pytest.mark.anyio
+
+NAME = "sample"
+REPOSITORY: dict[str, Any] = json.loads((ANSWERS / "get_repository.json").read_bytes())
+
+
+class Registry:
+    """A registry in which faults strike; it takes a name twice unless told otherwise.
+
+    Attributes:
+        names: The names of its repositories, by id.
+        asked: The methods and queries of its requests, oldest first.
+        faults: What strikes a request, by its number from 0: "refused" and "lost" before it is
+            carried out, "unanswered" after; a status before, the negative status after; "{}" and
+            "<html>" are a 200 with that, after.
+    """
+
+    def __init__(self, *names: str, unique: bool = False) -> None:
+        self._ids = itertools.count(1)
+        self.names = {next(self._ids): name for name in names}
+        self.asked: list[str] = []
+        self.faults: dict[int, int | str] = {}
+        self._unique = unique
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        fault = self.faults.get(len(self.asked))
+        self.asked.append(f"{request.method} {request.url.query.decode()}".strip())
+        if fault == "refused":
+            raise httpx.ConnectError("refused")
+        if fault == "lost":
+            raise httpx.ReadError("reset")
+        if isinstance(fault, int) and fault > 0:
+            return httpx.Response(fault, json={})
+        response = self._carried_out(request)
+        if fault == "unanswered":
+            raise httpx.ReadError("reset")
+        if isinstance(fault, int):
+            return httpx.Response(-fault, json={})
+        return httpx.Response(200, text=fault) if fault else response
+
+    async def awaited(self, request: httpx.Request) -> httpx.Response:
+        """As a call."""
+        return self(request)
+
+    def _carried_out(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            name = json.loads(request.content)["name"]
+            if self._unique and name in self.names.values():
+                return httpx.Response(409, json={"error": "conflict"})
+            number = next(self._ids)
+            self.names[number] = name
+            return httpx.Response(201, json=self._row(number))
+        if request.method == "DELETE":
+            found = self.names.pop(int(request.url.path.rpartition("/")[2]), None)
+            return httpx.Response(200 if found else 404, json={})
+        limit, offset = int(request.url.params["limit"]), int(request.url.params["offset"])
+        rows = [self._row(number) for number in self.names][offset : offset + limit]
+        has_next = offset + limit < len(self.names)
+        page = {"registry_repositories": rows, "has_next": has_next}
+        return httpx.Response(200, json={**page, "limit": limit, "offset": offset})
+
+    def _row(self, number: int) -> dict[str, Any]:
+        return REPOSITORY | {"id": str(number), "name": self.names[number]}
+
+    def client(self) -> Client:
+        """Return a typed client of it."""
+        http_client = httpx.Client(transport=httpx.MockTransport(self))
+        return Client(ORGANIZATION_ID, {}, base_url=BASE_URL, http_client=http_client)
+
+    def async_client(self) -> AsyncClient:
+        """Return an async typed client of it."""
+        http_client = httpx.AsyncClient(transport=httpx.MockTransport(self.awaited))
+        return AsyncClient(ORGANIZATION_ID, {}, base_url=BASE_URL, http_client=http_client)
+
+
+async def done(value: Any) -> Any:
+    """Return what a call of either world returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def walked(walk: Any) -> list[Any]:
+    """Return all that a walk of either world comes by."""
+    return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Wait for nothing, and write down for how long."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(Transport, "_sleep", staticmethod(waited.append))
+    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
+    return waited
+
+
+@pytest.fixture(params=["sync", "async"])
+def client_of(request: pytest.FixtureRequest) -> Callable[[Registry], Any]:
+    """Build a typed client of a registry, of either world."""
+    return Registry.client if request.param == "sync" else Registry.async_client
+
+
+ClientOf = Callable[[Registry], Any]
+
+# -- find -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", [0, 99, 100, 198, 199, 249])
+async def test_a_repository_is_found_by_its_name(client_of: ClientOf, at: int) -> None:
+    """Page by page, and no page after the one that holds it."""
+    registry = Registry(*(f"r{number}" for number in range(250)))
+    client = client_of(registry)
+    repository = await done(client.repositories.find(f"r{at}"))
+    assert (repository.id, repository.name) == (str(at + 1), f"r{at}")
+    pages = 1 + (at >= 100) + (at >= 199)
+    assert registry.asked == [f"GET limit=100&offset={99 * page}" for page in range(pages)]
+    assert await done(repository.delete()) is None
+    assert len(registry.names) == 249
+
+
+@pytest.mark.parametrize("names", [(), ("Sample", "sample2", "")], ids=["none", "others"])
+async def test_a_repository_that_is_not_there_is_none(
+    client_of: ClientOf, names: tuple[str, ...]
+) -> None:
+    """A name is found as a whole, in its case, or not at all."""
+    registry = Registry(*names)
+    assert await done(client_of(registry).repositories.find(NAME)) is None
+    assert registry.asked == ["GET limit=100&offset=0"]
+
+
+async def test_a_repository_is_found_on_pages_that_move(
+    client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What moves to an earlier page between two requests is not passed over."""
+    registry = Registry(*(f"r{number}" for number in range(150)))
+    carried_out = registry._carried_out
+
+    def remove_some(request: httpx.Request) -> httpx.Response:
+        response = carried_out(request)
+        if len(registry.asked) == 1:
+            for number in range(1, 61):
+                del registry.names[number]
+        return response
+
+    monkeypatch.setattr(registry, "_carried_out", remove_some)
+    assert (await done(client_of(registry).repositories.find("r110"))).name == "r110"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [(403, Forbidden), ("refused", TransportError), ("{}", InvalidResponse)]
+)
+async def test_what_goes_wrong_while_looking_is_raised(
+    client_of: ClientOf, fault: int | str, kind: type[Error]
+) -> None:
+    """The error of the page is the error of the call, and nothing hangs on it."""
+    registry = Registry(*(f"r{number}" for number in range(150)))
+    registry.faults = dict.fromkeys(range(1, 20), fault)
+    with pytest.raises(kind) as caught:
+        await done(client_of(registry).repositories.find(NAME))
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+async def test_a_broken_list_ends_a_search(client_of: ClientOf) -> None:
+    """Pages that contradict each other are a PaginationError here too."""
+    registry = Registry()
+    empty = {"registry_repositories": [], "has_next": True, "limit": 100, "offset": 0}
+    registry.faults = {0: json.dumps(empty)}
+    with pytest.raises(PaginationError, match="is empty and says that more follow"):
+        await done(client_of(registry).repositories.find(NAME))
+
+
+# -- get_or_create --------------------------------------------------------------------------------
+
+LOOK = "GET limit=100&offset=0"
+
+
+async def test_what_is_there_is_not_created(client_of: ClientOf) -> None:
+    """One request, and the repository that it finds."""
+    registry = Registry("other", NAME)
+    repository = await done(client_of(registry).repositories.get_or_create(NAME, "d"))
+    assert (repository.id, registry.asked) == ("2", [LOOK])
+
+
+async def test_what_is_not_there_is_created(client_of: ClientOf) -> None:
+    """It is looked for first, then created once, and bound to its client."""
+    registry = Registry("other")
+    repository = await done(client_of(registry).repositories.get_or_create(NAME, "d"))
+    assert (repository.id, registry.asked) == ("2", [LOOK, "POST"])
+    await done(repository.delete())
+    assert list(registry.names.values()) == ["other"]
+
+
+@pytest.mark.parametrize("arguments", [(None,), (b"n",), (NAME, 1)], ids=repr)
+async def test_a_bad_argument_sends_nothing(
+    client_of: ClientOf, arguments: tuple[Any, ...]
+) -> None:
+    """A name or a description that is no text is refused before the search."""
+    registry = Registry()
+    with pytest.raises(TypeError, match="must be a string"):
+        await done(client_of(registry).repositories.get_or_create(*arguments))
+    assert registry.asked == []
+
+
+# What strikes a create: before or after the work, and what is raised if none is found then.
+DOUBTFUL: dict[str, tuple[int | str, type[Error]]] = {
+    "unanswered": ("unanswered", OutcomeUnknown),
+    "lost": ("lost", OutcomeUnknown),
+    "no JSON after": ("<html>", InvalidResponse),
+    "no repository after": ("{}", InvalidResponse),
+    **{f"{status} before": (status, HttpError) for status in (408, 500, 502, 503, 504, 599)},
+    **{f"{status} after": (-status, HttpError) for status in (408, 500, 502, 503, 504, 599)},
+    "400 before": (400, BadRequest),
+    "400 after": (-400, BadRequest),
+    "409 before": (409, Conflict),
+    "409 after": (-409, Conflict),
+}
+
+
+def carried_out(fault: int | str) -> bool:
+    """Whether a fault strikes after a create was carried out."""
+    return fault < 0 if isinstance(fault, int) else fault not in ("refused", "lost")
+
+
+@pytest.mark.parametrize(("fault", "kind"), DOUBTFUL.values(), ids=DOUBTFUL)
+async def test_a_doubtful_create_is_looked_for(
+    client_of: ClientOf, fault: int | str, kind: type[Error]
+) -> None:
+    """It is found where it was created all the same; else its own error is raised."""
+    registry = Registry()
+    registry.faults = {1: fault}
+    call = client_of(registry).repositories.get_or_create
+    if carried_out(fault):
+        assert (await done(call(NAME))).id == "1"
+    else:
+        with pytest.raises(kind) as caught:
+            await done(call(NAME))
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert registry.asked == [LOOK, "POST", LOOK]
+    assert list(registry.names.values()) == [NAME] * carried_out(fault)
+
+
+@pytest.mark.parametrize(("fault", "kind"), DOUBTFUL.values(), ids=DOUBTFUL)
+async def test_a_search_that_fails_does_not_hide_the_doubt(
+    client_of: ClientOf, fault: int | str, kind: type[Error]
+) -> None:
+    """Where looking again fails, what is raised is what became of the create."""
+    registry = Registry()
+    registry.faults = {1: fault} | dict.fromkeys(range(2, 20), 403)
+    with pytest.raises(kind) as caught:
+        await done(client_of(registry).repositories.get_or_create(NAME))
+    assert registry.asked == [LOOK, "POST", LOOK]
+    if kind not in (BadRequest, Conflict):
+        assert caught.value.outcome_unknown is True
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "creates"),
+    [(401, HttpError, 1), (403, Forbidden, 1), (404, NotFound, 1), ("refused", TransportError, 6)],
+)
+async def test_a_create_that_certainly_failed_is_not_looked_for(
+    client_of: ClientOf, fault: int | str, kind: type[Error], creates: int
+) -> None:
+    """The error is raised as it came."""
+    registry = Registry()
+    registry.faults = dict.fromkeys(range(1, 20), fault)
+    with pytest.raises(kind) as caught:
+        await done(client_of(registry).repositories.get_or_create(NAME))
+    assert registry.asked == [LOOK] + ["POST"] * creates
+    assert caught.value.outcome_unknown is False
+
+
+async def test_somebody_else_was_faster(
+    client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that was taken between the search and the create is theirs, and is returned."""
+    registry = Registry(unique=True)
+    answer = registry._carried_out
+
+    def create_meanwhile(request: httpx.Request) -> httpx.Response:
+        response = answer(request)
+        if len(registry.asked) == 1:
+            registry.names[77] = NAME
+        return response
+
+    monkeypatch.setattr(registry, "_carried_out", create_meanwhile)
+    assert (await done(client_of(registry).repositories.get_or_create(NAME))).id == "77"
+    assert registry.asked == [LOOK, "POST", LOOK]
+
+
+FAULTS = st.sampled_from(
+    ["refused", "lost", "unanswered", "{}", "<html>"]
+    + [sign * status for sign in (1, -1) for status in (400, 403, 404, 408, 409, 429, 500, 503)]
+)
+
+
+@settings(deadline=None)
+@example({1: "{}"}, False, False)
+@given(st.dictionaries(st.integers(0, 12), FAULTS, max_size=6), st.booleans(), st.booleans())
+def test_whatever_strikes_at_most_one_comes_of_it(
+    faults: dict[int, int | str], unique: bool, there: bool
+) -> None:
+    """No faults make two of a name, both worlds do the same, and an error tells the truth."""
+    # A 429 is taken for one that was made before the work.
+    faults = {at: 429 if fault == -429 else fault for at, fault in faults.items()}
+    registries = [Registry(*[NAME] * there, unique=unique) for _ in range(2)]
+    ends: list[object] = []
+
+    async def awaited(call: Awaitable[Any]) -> Any:
+        return await call
+
+    clients: list[Any] = [registries[0].client(), registries[1].async_client()]
+    for registry, client in zip(registries, clients, strict=True):
+        registry.faults = dict(faults)
+        try:
+            call = client.repositories.get_or_create(NAME)
+            repository = asyncio.run(awaited(call)) if inspect.isawaitable(call) else call
+            ends.append(repository.id)
+            assert list(registry.names.values()) == [NAME]
+        except Error as error:
+            ends.append((type(error), error.outcome_unknown))
+            sent = [at for at, asked in enumerate(registry.asked) if asked == "POST"]
+            assert len(registry.names) <= 1
+            if registry.names and not there and not error.outcome_unknown:
+                # Only an answer that says what is not so leaves one that nobody knows of.
+                assert faults[sent[-1]] in (-400, -403, -404, -409)
+        creates = [at for at, asked in enumerate(registry.asked) if asked == "POST"]
+        assert all(faults[at] in ("refused", 429) for at in creates[:-1])
+    assert ends[0] == ends[1]
+    assert registries[0].asked == registries[1].asked
+
+
+@pytest.fixture
+def deadlines(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Write down the deadline of each request that goes through our own connections."""
+    seen: list[float] = []
+    send, async_send = Connections.send, AsyncConnections.send
+
+    def sent(self: Connections, request: Request) -> Any:
+        seen.append(request.deadline)
+        return send(self, request)
+
+    async def async_sent(self: AsyncConnections, request: Request) -> Any:
+        seen.append(request.deadline)
+        return await async_send(self, request)
+
+    monkeypatch.setattr(Connections, "send", sent)
+    monkeypatch.setattr(AsyncConnections, "send", async_sent)
+    return seen
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+@pytest.mark.parametrize("world", ["sync", "async"])
+async def test_a_flow_has_one_deadline(
+    api: ScriptedApi, deadlines: list[float], world: str, answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """It is that of all its requests but a create, which leaves some; each page has its own."""
+    client: Any = api.client() if world == "sync" else api.async_client()
+    api.answers(status=503)
+    with pytest.raises(HttpError):
+        await done(client.repositories.find(NAME))
+    assert (len(deadlines), len(set(deadlines))) == (6, 1)
+    page = answer("get_repositories")
+    api.answers(page)
+    # The answer is no repository: a create that is in doubt, so that it is looked for again.
+    with pytest.raises(InvalidResponse):
+        await done(client.repositories.get_or_create(NAME))
+    found, created, looked_again = deadlines[6:]
+    assert found == looked_again > deadlines[0]
+    # Two thirds, so that there is time to look again.
+    assert found - created == pytest.approx(client._transport.settings.deadline / 3, abs=1)
+    repositories = page["registry_repositories"]
+    more = {"registry_repositories": [*repositories, repositories[0] | {"id": "2"}]}
+    api.answers(page | more | {"has_next": True})
+    del deadlines[:]
+    with pytest.raises(PaginationError):
+        await walked(client.repositories)
+    assert len(set(deadlines)) == len(deadlines) > 1
+
+
+# -- a delete whose first answer was lost ---------------------------------------------------------
+
+FIRST = {"unanswered": "unanswered", "500": -500, "503": -503, "504": -504, "408": -408}
+
+
+@pytest.mark.parametrize("fault", FIRST.values(), ids=FIRST)
+async def test_a_delete_that_was_done_without_an_answer(
+    client_of: ClientOf, fault: int | str
+) -> None:
+    """The typed one counts it as done; the raw one says that it may have been its own doing."""
+    registry = Registry("a", "b")
+    registry.faults = {0: fault, 2: fault}
+    client = client_of(registry)
+    assert await done(client.repositories.delete("1")) is None
+    with pytest.raises(NotFound) as caught:
+        await done(client.raw.delete_repository(ORGANIZATION_ID, "2"))
+    assert (caught.value.after_unknown_outcome, caught.value.outcome_unknown) == (True, False)
+    assert len(caught.value.history) == 2
+    assert (registry.names, registry.asked) == ({}, ["DELETE"] * 4)
+
+
+@pytest.mark.parametrize("faults", [{}, {0: "refused"}, {0: 429}], ids=["", "refused", "429"])
+async def test_a_delete_of_what_was_not_there(
+    client_of: ClientOf, faults: dict[int, int | str]
+) -> None:
+    """After no attempt, or one that certainly did nothing, a 404 is not the call's own doing."""
+    for missing_ok in (True, False):
+        registry = Registry("a")
+        registry.faults = dict(faults)
+        delete = client_of(registry).repositories.delete
+        if missing_ok:
+            assert await done(delete("9", missing_ok=True)) is None
+        else:
+            with pytest.raises(NotFound) as caught:
+                await done(delete("9"))
+            assert caught.value.after_unknown_outcome is False
+        assert len(registry.names) == 1
+
+
+async def test_a_delete_that_stays_in_doubt(client_of: ClientOf) -> None:
+    """Where no attempt is answered, the error says that it may have happened."""
+    registry = Registry("a")
+    registry.faults = {0: "unanswered", **dict.fromkeys(range(1, 9), "refused")}
+    with pytest.raises(TransportError) as caught:
+        await done(client_of(registry).repositories.delete("1"))
+    assert type(caught.value) is TransportError
+    assert caught.value.outcome_unknown is True
+    assert registry.names == {}
+
+
+# -- a create that nobody can read ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", ["{}", "<html>", "[1]"])
+async def test_a_create_answered_with_no_repository(client_of: ClientOf, body: str) -> None:
+    """Whatever a success holds that is no repository, one may exist now, and the error says so."""
+    registry = Registry()
+    registry.faults = {0: body}
+    with pytest.raises(InvalidResponse) as caught:
+        await done(client_of(registry).repositories.create(NAME))
+    assert caught.value.outcome_unknown is True
+    assert list(registry.names.values()) == [NAME]

@@ -1,0 +1,320 @@
+"""A row that no model can be made from: it ends its page, or it is left out and counted."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+import pickle
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from abeja_registry import InvalidResponse
+
+if TYPE_CHECKING:
+    from tests.conftest import ScriptedApi
+
+pytestmark = pytest.mark.anyio
+
+Pages = Callable[..., dict[str, Any]]
+
+
+async def done(value: Any) -> Any:
+    """Return what a call of either world returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def walked(walk: Any) -> list[Any]:
+    """Return all that a walk of either world comes by."""
+    return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)
+
+
+@pytest.fixture(params=["sync", "async"])
+def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Callable[..., Any]:
+    """Build a typed client of either world."""
+    return api.client if request.param == "sync" else api.async_client
+
+
+# A change of a row, and the field that it puts at fault.
+BAD: dict[str, tuple[Any, str]] = {
+    "no id": ({"id": None}, "id"),
+    "no time": ({"created_at": "soon"}, "created_at"),
+    "no creator": ({"creator": {"id": "1"}}, "creator.email"),
+    "no object": ("text", ""),
+    "null": (None, ""),
+    "a number": (5, ""),
+    "a list": ([1], ""),
+}
+bad = pytest.mark.parametrize(("change", "field"), BAD.values(), ids=BAD)
+
+# The operation whose answer a page is, the key of its rows, how a typed client asks for it.
+LISTS: dict[str, tuple[str, str, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "repositories": (
+        "get_repositories",
+        "registry_repositories",
+        lambda client: client.repositories.list(limit=10),
+        lambda client: client.repositories.iter(page_size=10),
+    ),
+    "tags": (
+        "get_repository_tags",
+        "tags",
+        lambda client: client.tags.list("1", limit=10),
+        lambda client: client.tags.iter("1", page_size=10),
+    ),
+    "entries": (
+        "get_repository_tags",
+        "entries",
+        lambda client: client.tags.list("1", limit=10),
+        lambda client: client.tags.iter("1", page_size=10),
+    ),
+}
+
+
+@pytest.fixture(params=LISTS.values(), ids=list(LISTS))
+def listed(request: pytest.FixtureRequest, answer: Callable[[str], dict[str, Any]]) -> Any:
+    """Each list of the API: how to make its page of rows, how to ask for it, how to walk."""
+    operation, key, ask, walk = request.param
+
+    def page(*changes: Any, **beside: Any) -> dict[str, Any]:
+        body = answer(operation)
+        row = body.pop("tags", None) or body.pop("registry_repositories")
+        rows = [
+            row[0] | {"id": str(place)} | change if isinstance(change, dict) else change
+            for place, change in enumerate(changes)
+        ]
+        return {**body, key: rows, **beside}
+
+    return page, ask, walk
+
+
+@bad
+async def test_a_row_at_fault_ends_its_page(
+    api: ScriptedApi, typed: Callable[..., Any], listed: Any, change: Any, field: str
+) -> None:
+    """The error has the row's place, the field's path and the row as it came, also in a pickle."""
+    page, ask, _ = listed
+    body = page({}, {}, change, {})
+    api.answers(body)
+    for options in ({}, {"invalid_rows": "raise"}):
+        with pytest.raises(InvalidResponse, match="can be made from the answer") as caught:
+            await done(ask(typed(**options)))
+        for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+            rows = next(rows for rows in body.values() if isinstance(rows, list))
+            assert (error.place, error.row, error.body) == (2, rows[2], body)
+            assert (error.field or "").endswith(f"2.{field}".rstrip("."))
+        assert caught.value.outcome_unknown is False
+
+
+@bad
+async def test_a_row_at_fault_is_left_out(
+    api: ScriptedApi,
+    typed: Callable[..., Any],
+    listed: Any,
+    change: Any,
+    field: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The page has the others in order, counts those left out, and the log has a line of each."""
+    page, ask, _ = listed
+    api.answers(page(change, {}, change, change, {}))
+    with caplog.at_level(logging.WARNING, "abeja_registry"):
+        got = await done(ask(typed(invalid_rows="skip")))
+    assert [item.id for item in got] == [item.id for item in got.items] == ["1", "4"]
+    assert (len(got), got.skipped) == (2, 3)
+    assert [(record.name, record.levelname) for record in caplog.records] == [
+        ("abeja_registry", "WARNING")
+    ] * 3
+    for place, record in zip((0, 2, 3), caplog.records, strict=True):
+        assert f"row {place} " in record.getMessage()
+        assert f"field {field!r}" in record.getMessage()
+
+
+async def test_a_page_without_a_row_at_fault(
+    api: ScriptedApi,
+    typed: Callable[..., Any],
+    listed: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is the same page either way, nothing is counted and nothing logged."""
+    page, ask, _ = listed
+    api.answers(page({}, {}))
+    pages = [await done(ask(typed(invalid_rows=rows))) for rows in ("raise", "skip")]
+    assert pages[0] == pages[1]
+    assert [got.skipped for got in pages] == [0, 0]
+    assert caplog.records == []
+
+
+async def test_a_page_of_nothing_else(
+    api: ScriptedApi, typed: Callable[..., Any], listed: Any
+) -> None:
+    """A page whose rows are all at fault is empty, and is no error."""
+    page, ask, walk = listed
+    api.answers(page(None, None))
+    got = await done(ask(typed(invalid_rows="skip")))
+    assert (list(got), got.skipped) == ([], 2)
+    assert await walked(walk(typed(invalid_rows="skip"))) == []
+
+
+@pytest.mark.parametrize(
+    ("beside", "field"),
+    [({"has_next": "?"}, "has_next"), ({"offset": -1}, "offset")],
+    ids=["has_next", "offset"],
+)
+async def test_a_page_at_fault_is_not_left_out(
+    api: ScriptedApi, typed: Callable[..., Any], listed: Any, beside: dict[str, Any], field: str
+) -> None:
+    """What stands beside the rows has to be right."""
+    page, ask, _ = listed
+    api.answers(page({}, None, **beside))
+    with pytest.raises(InvalidResponse, match=f"field '{field}'"):
+        await done(ask(typed(invalid_rows="skip")))
+
+
+@pytest.mark.parametrize("rows", [None, "text", {"0": {}}], ids=["null", "string", "object"])
+async def test_rows_that_are_no_list(
+    api: ScriptedApi,
+    typed: Callable[..., Any],
+    answer: Callable[[str], dict[str, Any]],
+    rows: object,
+) -> None:
+    """There is no row to leave out, and the error names the field."""
+    body = answer("get_repository_tags") | {"tags": rows}
+    api.answers(body)
+    with pytest.raises(InvalidResponse, match="field 'tags'") as caught:
+        await done(typed(invalid_rows="skip").tags.list("1"))
+    assert (caught.value.place, caught.value.row, caught.value.body) == (None, None, body)
+
+
+async def test_a_page_of_no_rows_at_all(
+    api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """A page that lacks its list is an error either way."""
+    body = answer("get_repository_tags")
+    del body["tags"]
+    api.answers(body)
+    for rows in ("raise", "skip"):
+        with pytest.raises(InvalidResponse, match="field 'items': Field required"):
+            await done(typed(invalid_rows=rows).tags.list("1"))
+
+
+@pytest.fixture
+def paged(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the scripted API page through these rows, which a function makes a page of."""
+    record = api._record
+
+    def play(page: Pages, *changes: Any) -> None:
+        def answer_window(request: Any) -> None:
+            record(request)
+            limit, offset = (int(request.url.params[name]) for name in ("limit", "offset"))
+            body = page(*changes)
+            key = next(key for key, rows in body.items() if isinstance(rows, list))
+            rows = body[key][offset : offset + limit]
+            has_next = offset + limit < len(changes)
+            api.answers({**body, key: rows, "has_next": has_next, "offset": offset, "limit": limit})
+
+        monkeypatch.setattr(api, "_record", answer_window)
+
+    return play
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3, 9, 10, 30])
+async def test_a_walk_is_complete(
+    api: ScriptedApi, typed: Callable[..., Any], listed: Any, paged: Callable[..., None], kept: int
+) -> None:
+    """Wherever the rows at fault stand, all others are yielded once and in order."""
+    page, _, walk = listed
+    changes = [{} if place % kept == 0 else {"creator": None} for place in range(45)]
+    paged(page, *changes)
+    listing = walk(typed(invalid_rows="skip"))
+    assert [item.id for item in await walked(listing)] == [str(at) for at in range(0, 45, kept)]
+    assert len(api.requests) == 5
+    pages = await walked(listing.pages())
+    assert [item.id for got in pages for item in got] == [str(at) for at in range(0, 45, kept)]
+    assert sum(got.skipped for got in pages) == changes.count({"creator": None})
+
+
+async def test_a_walk_that_raises_says_where_it_was(
+    typed: Callable[..., Any], listed: Any, paged: Callable[..., None]
+) -> None:
+    """The error has the row's place in its page, and the offset at which the walk can go on."""
+    page, _, walk = listed
+    paged(page, *[{}] * 23, None, *[{}] * 10)
+    with pytest.raises(InvalidResponse) as caught:
+        await walked(walk(typed()))
+    # The third page begins with the last item of the second: 9 + 10 - 1.
+    assert (caught.value.place, caught.value.resume_offset) == (23 - 18, 19)
+
+
+async def test_a_walk_of_rows_without_ids_is_complete(
+    typed: Callable[..., Any], listed: Any, paged: Callable[..., None]
+) -> None:
+    """A row without an id counts as a position, also where a page ends with it."""
+    page, _, walk = listed
+    paged(page, *[{"id": None} if at % 9 in (0, 1) else {} for at in range(40)])
+    items = await walked(walk(typed(invalid_rows="skip")))
+    assert [item.id for item in items] == [str(at) for at in range(40) if at % 9 not in (0, 1)]
+
+
+async def test_the_page_after_one_with_rows_left_out(
+    api: ScriptedApi, typed: Callable[..., Any], listed: Any
+) -> None:
+    """It begins behind all rows of this one, those left out among them."""
+    page, ask, _ = listed
+    api.answers(page({}, None, {}, has_next=True, limit=3))
+    got = await done(ask(typed(invalid_rows="skip")))
+    await done(got.next_page())
+    assert api.requests[-1].url.endswith("?limit=3&offset=3")
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+@pytest.mark.parametrize("listed", [LISTS["tags"]], ids=["tags"], indirect=True)
+@pytest.mark.parametrize(
+    "copied", [copy.copy, lambda page: page.model_copy()], ids=["copy", "model_copy"]
+)
+async def test_a_copy_of_a_page_with_rows_left_out(
+    api: ScriptedApi, typed: Callable[..., Any], listed: Any, copied: Callable[[Any], Any]
+) -> None:
+    """A copy counts what was left out, and knows the same next page."""
+    page, ask, _ = listed
+    api.answers(page({}, None, {}, has_next=True, limit=3))
+    got = copied(await done(ask(typed(invalid_rows="skip"))))
+    assert got.skipped == 1
+    await done(got.next_page())
+    assert api.requests[-1].url.endswith("?limit=3&offset=3")
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+@pytest.mark.parametrize("listed", [LISTS["tags"]], ids=["tags"], indirect=True)
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda page: pickle.loads(pickle.dumps(page))], ids=["deep", "pickle"]
+)
+async def test_a_deep_copy_counts_what_was_left_out(
+    api: ScriptedApi, typed: Callable[..., Any], listed: Any, copied: Callable[[Any], Any]
+) -> None:
+    """What a page says of itself is the same in a deep copy and in a pickle."""
+    page, ask, _ = listed
+    api.answers(page({}, None, {}))
+    got = copied(await done(ask(typed(invalid_rows="skip"))))
+    assert ([item.id for item in got], got.skipped) == (["0", "2"], 1)
+
+
+async def test_the_options_and_the_repositories_of_a_client_skip_too(
+    api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """The setting goes along over `with_options` and to a repository's own tags; not to a search.
+
+    The row that cannot be read may be the one that is looked for.
+    """
+    client = typed(invalid_rows="skip").with_options(timeout=5)
+    api.answers(answer("get_repository"))
+    repository = await done(client.repositories.get("1"))
+    tags = answer("get_repository_tags")
+    api.answers(tags | {"tags": [None, *tags["tags"]]})
+    assert (await done(repository.list_tags())).skipped == 1
+    listed = answer("get_repositories")
+    rows = listed["registry_repositories"]
+    api.answers(listed | {"registry_repositories": [None, *rows]})
+    with pytest.raises(InvalidResponse, match=r"registry_repositories\.0"):
+        await done(client.repositories.find(rows[0]["name"]))

@@ -1,0 +1,779 @@
+"""Which calls are made again and when: the policy, the budget, one call's attempts, the clients."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+import pickle
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abeja_registry import (
+    Attempt,
+    ConfigurationError,
+    Error,
+    HttpError,
+    InternalServerError,
+    InvalidResponse,
+    NotFound,
+    OutcomeUnknown,
+    Retry,
+    RetryPolicy,
+    Timeout,
+    TooManyRequests,
+    TransportError,
+)
+from abeja_registry._answers import Answer, Failure, Outcome, outcome_unknown
+from abeja_registry._operations import (
+    Operation,
+    create_repository,
+    delete_repository,
+    get_repositories,
+    get_repository,
+    get_repository_tags,
+)
+from abeja_registry._retries import Attempts, RetryBudget
+from abeja_registry._transport import AsyncTransport, Transport
+
+if TYPE_CHECKING:
+    from tests.conftest import ScriptedApi
+
+CREATE = create_repository("1", "sample")
+DELETE = delete_repository("1", "2")
+GET = get_repository("1", "2")
+REPLAYABLE = (DELETE, GET, get_repositories("1"), get_repository_tags("1", "2"))
+operations = pytest.mark.parametrize(
+    "operation", [CREATE, *REPLAYABLE], ids=lambda operation: operation.name
+)
+
+PASSING = {408, 429, 500, 502, 503, 504}
+LOST = Failure("ReadError: reset", sent=True)
+REFUSED = Failure("ConnectError: refused", sent=False)
+
+
+def answered(status: int, retry_after: object = None) -> Answer:
+    """Return an answer of a status, and of a number of seconds to wait where there is one."""
+    return Answer(status, {} if retry_after is None else {"retry-after": str(retry_after)}, b"{}")
+
+
+def attempts_of(
+    operation: Operation = GET,
+    policy: RetryPolicy | None = None,
+    budget: RetryBudget | None = None,
+    *,
+    deadline: float = 1e9,
+    random: Callable[[], float] = lambda: 1.0,
+) -> Attempts:
+    """Return a call that has not begun, at time 0, with a random that is at its highest."""
+    return Attempts(
+        operation,
+        policy or RetryPolicy(),
+        budget or RetryBudget(),
+        deadline=deadline,
+        random=random,
+    )
+
+
+def waits_of(attempts: Attempts, outcomes: Sequence[Outcome]) -> list[float | None]:
+    """Return the wait after each of these outcomes, all at time 0."""
+    retries = [attempts.record(outcome, 0.0) for outcome in outcomes]
+    return [None if retry is None else retry.wait for retry in retries]
+
+
+def left_in(budget: RetryBudget) -> int:
+    """Return how much a budget holds, which is spent by that."""
+    left = 0
+    while budget.spend(1):
+        left += 1
+    return left
+
+
+# -- the policy -----------------------------------------------------------------------------------
+
+
+def test_the_policy_by_default() -> None:
+    """Five replays, from a quarter of a second or a second up to 20, a minute if it is asked."""
+    assert RetryPolicy() == RetryPolicy(5, 0.25, 1.0, 20.0, 60.0)
+    assert eval(repr(RetryPolicy(max_retries=2))) == RetryPolicy(max_retries=2)
+
+
+def test_a_policy_is_a_frozen_value() -> None:
+    """It compares by value, hashes, pickles, and does not change."""
+    policy = RetryPolicy(max_retries=1, base=2)
+    assert policy == replace(RetryPolicy(), max_retries=1, base=2) != RetryPolicy()
+    assert pickle.loads(pickle.dumps(policy)) == policy
+    assert len({policy, replace(policy), RetryPolicy()}) == 2
+    with pytest.raises(FrozenInstanceError):
+        policy.max_retries = 9  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", [-1, 1.0, True, None, "3"], ids=repr)
+def test_a_policy_s_count_is_a_whole_number(value: Any) -> None:
+    """Anything else is refused by name."""
+    message = f"^max_retries must be a whole number from 0, not {value!r}$"
+    with pytest.raises(ConfigurationError, match=message):
+        RetryPolicy(max_retries=value)
+
+
+@pytest.mark.parametrize("name", ["base", "throttled_base", "longest_wait", "longest_retry_after"])
+@pytest.mark.parametrize("value", [-1, -0.1, math.inf, math.nan, True, None, "1"], ids=repr)
+def test_a_policy_s_seconds_are_numbers(name: str, value: Any) -> None:
+    """Anything below 0, endless or no number is refused by name."""
+    with pytest.raises(ConfigurationError, match=f"^{name} must be seconds from 0, not {value!r}$"):
+        RetryPolicy(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["max_retries", "base", "throttled_base", "longest_wait", "longest_retry_after"]
+)
+@pytest.mark.parametrize("value", [10**400, -(10**5000)], ids=["beyond floats", "5,001 digits"])
+def test_a_policy_of_large_numbers_is_refused_or_works(name: str, value: int) -> None:
+    """A number that no float holds fails at construction, by name, or never."""
+    try:
+        policy = RetryPolicy(**{name: value})
+    except ConfigurationError as error:
+        assert str(error).startswith(f"{name} must be ")  # noqa: PT017 - either is right
+    else:
+        attempts = attempts_of(policy=policy)
+        assert None not in waits_of(attempts, [answered(429), answered(503)])
+
+
+# -- what is made again ---------------------------------------------------------------------------
+
+
+@operations
+@pytest.mark.parametrize("headers", [{}, {"retry-after": "1"}], ids=["", "with Retry-After"])
+def test_which_statuses_are_replayed(operation: Operation, headers: dict[str, str]) -> None:
+    """Of all statuses six pass for what can be sent twice, and 429 alone for a create."""
+    replayed = {
+        status
+        for status in range(100, 1000)
+        if attempts_of(operation).record(Answer(status, headers, b""), 0.0) is not None
+    }
+    assert replayed == ({429} if operation is CREATE else PASSING)
+
+
+@operations
+@pytest.mark.parametrize("timeout", [False, True], ids=["lost", "timeout"])
+@pytest.mark.parametrize("passing", [False, True], ids=["for good", "passing"])
+@pytest.mark.parametrize("sent", [False, True], ids=["not sent", "sent"])
+def test_which_failures_are_replayed(
+    operation: Operation, sent: bool, passing: bool, timeout: bool
+) -> None:
+    """What may pass, unless it is a create of which a byte was sent."""
+    retry = attempts_of(operation).record(Failure("cause", sent, timeout, passing), 0.0)
+    assert (retry is not None) == (passing and not (sent and operation is CREATE))
+
+
+@operations
+@pytest.mark.parametrize("count", [0, 1, 5, 12])
+def test_how_often(operation: Operation, count: int) -> None:
+    """A call that always may be made again is made as often as the policy says, and once more."""
+    attempts = attempts_of(operation, RetryPolicy(max_retries=count))
+    assert [wait is not None for wait in waits_of(attempts, [REFUSED] * (count + 1))] == [
+        *[True] * count,
+        False,
+    ]
+    assert len(attempts.history) == count + 1
+
+
+def test_what_is_said_of_a_replay() -> None:
+    """A `Retry` has the operation, the number of the attempt that failed, its cause, the wait."""
+    attempts = attempts_of()
+    assert attempts.record(answered(503), 0.0) == Retry("get_repository", 1, "503", 0.25)
+    assert attempts.record(LOST, 0.0) == Retry("get_repository", 2, "ReadError: reset", 0.5)
+    assert attempts.record(answered(200), 0.0) is None
+    assert attempts.history == (
+        Attempt("503", 0.25),
+        Attempt("ReadError: reset", 0.5),
+        Attempt("200"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("operation", "outcomes", "doubtful"),
+    [
+        (DELETE, [LOST, answered(404)], True),
+        (DELETE, [answered(503), answered(404)], True),
+        (DELETE, [LOST, REFUSED, answered(429), answered(404)], True),
+        (DELETE, [REFUSED, answered(404)], False),
+        (DELETE, [answered(429), answered(404)], False),
+        (DELETE, [LOST], True),
+        (GET, [LOST, answered(503), answered(404)], False),
+        (CREATE, [answered(429), REFUSED, answered(400)], False),
+    ],
+)
+def test_a_doubt_about_what_came_before(
+    operation: Operation, outcomes: list[Outcome], doubtful: bool
+) -> None:
+    """Once an attempt that another followed may have been carried out, that is not forgotten."""
+    attempts = attempts_of(operation)
+    assert attempts.outcome_unknown is False
+    waits_of(attempts, outcomes)
+    assert attempts.outcome_unknown is doubtful
+
+
+def test_the_last_attempt_is_no_doubt_about_an_earlier_one() -> None:
+    """What no other attempt followed is told by its own error."""
+    attempts = attempts_of(DELETE, RetryPolicy(max_retries=0))
+    assert waits_of(attempts, [LOST]) == [None]
+    assert attempts.outcome_unknown is False
+
+
+# -- when -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "highest"),
+    [
+        (answered(503), [0.25, 0.5, 1, 2, 4, 8, 16, 20, 20]),
+        (LOST, [0.25, 0.5, 1, 2, 4, 8, 16, 20, 20]),
+        (answered(429), [1, 2, 4, 8, 16, 20, 20, 20, 20]),
+    ],
+    ids=["503", "lost", "429"],
+)
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
+def test_a_wait_is_drawn_from_what_doubles(
+    outcome: Outcome, highest: list[float], fraction: float
+) -> None:
+    """Between nothing and the base doubled at each replay, which ends at 20 seconds."""
+    attempts = attempts_of(policy=RetryPolicy(max_retries=9), random=lambda: fraction)
+    assert waits_of(attempts, [outcome] * 10) == [*(fraction * high for high in highest), None]
+
+
+def test_a_wait_s_base_is_of_the_last_outcome() -> None:
+    """A 429 among others has its own base, doubled as often as the call was replayed."""
+    assert waits_of(attempts_of(), [LOST, answered(429), answered(500), answered(429)]) == [
+        0.25,
+        2,
+        1,
+        8,
+    ]
+
+
+def test_a_policy_s_own_numbers() -> None:
+    """Base, throttled base and longest wait are the policy's, and no number of replays is large."""
+    policy = RetryPolicy(max_retries=3000, base=1, throttled_base=3, longest_wait=5)
+    attempts = attempts_of(policy=policy)
+    assert waits_of(attempts, [LOST, answered(429), LOST, LOST]) == [1, 5, 4, 5]
+    attempts = attempts_of(policy=replace(policy, base=1e-30, longest_wait=1e300), budget=Endless())
+    waits = waits_of(attempts, [LOST] * 3000)
+    assert None not in waits
+    assert waits[100:] == [1e-30 * 2.0**64] * 2900
+
+
+class Endless(RetryBudget):
+    """A budget that does not run out."""
+
+    def spend(self, cost: int) -> bool:
+        """Take nothing."""
+        return True
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("asked", "wait"),
+    [(0, None), ("soon", None), (3, 3), (19.5, None), (60, 60), (61, "none"), ("9" * 400, "none")],
+)
+def test_what_an_answer_asks_for_is_a_floor(status: int, asked: object, wait: object) -> None:
+    """A wait is never shorter than that; one of over a minute is not waited for."""
+    drawn = 1.0 if status == 429 else 0.25
+    expected = {None: drawn, "none": None}.get(wait, wait)  # type: ignore[call-overload]
+    assert waits_of(attempts_of(), [answered(status, asked)]) == [expected]
+
+
+def test_the_longest_wait_that_is_waited_for_is_the_policy_s() -> None:
+    """The floor may be above the longest drawn wait, up to a bound of its own."""
+    attempts = attempts_of(policy=RetryPolicy(longest_wait=1, longest_retry_after=5))
+    assert waits_of(attempts, [answered(503, 5), answered(503, 6)]) == [5, None]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "now", "wait"),
+    [
+        (LOST, 9.7, 0.25),
+        (LOST, 9.75, None),
+        (LOST, 10.0, None),
+        (LOST, 11.0, None),
+        (answered(429), 8.9, 1),
+        (answered(429), 9.0, None),
+        (answered(503, 9), 0.9, 9),
+        (answered(503, 9), 1.0, None),
+    ],
+)
+def test_a_wait_ends_before_the_deadline(outcome: Outcome, now: float, wait: float | None) -> None:
+    """What could begin only at the deadline or after it does not begin, and costs nothing."""
+    budget = RetryBudget()
+    retry = attempts_of(budget=budget, deadline=10.0).record(outcome, now)
+    assert (retry and retry.wait) == wait
+    assert (left_in(budget) == RetryBudget.SIZE) == (wait is None)
+
+
+# -- the budget -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "left"),
+    [
+        ([LOST], 486),
+        ([answered(503), LOST, REFUSED], 500 - 3 * 14),
+        ([answered(429)], 495),
+        ([answered(429), LOST, answered(429)], 500 - 2 * 5 - 14),
+        ([answered(404)], 500),
+        ([answered(503, 61)], 500),
+        ([LOST] * 6, 500 - 5 * 14),
+    ],
+)
+def test_what_a_replay_costs(outcomes: list[Outcome], left: int) -> None:
+    """A replay costs 14, after 429 it costs 5; an attempt that no other follows costs nothing."""
+    budget = RetryBudget()
+    waits_of(attempts_of(budget=budget), outcomes)
+    assert left_in(budget) == left
+
+
+def test_what_gives_back() -> None:
+    """A success at the first attempt gives back 1; none after a replay does, and no error."""
+    budget = RetryBudget()
+    waits_of(attempts_of(budget=budget), [LOST, answered(200)])
+    waits_of(attempts_of(budget=budget), [answered(404)])
+    waits_of(attempts_of(CREATE, budget=budget), [LOST])
+    waits_of(attempts_of(CREATE, budget=budget), [answered(201)])
+    assert left_in(budget) == 500 - 14 + 1
+
+
+def test_a_budget_holds_no_more_than_its_size() -> None:
+    """Successes do not save up for an outage."""
+    budget = RetryBudget()
+    for _ in range(1000):
+        waits_of(attempts_of(budget=budget), [answered(200)])
+    assert left_in(budget) == 500
+
+
+def test_an_empty_budget_replays_nothing() -> None:
+    """The call ends with what it met, and what is left stays for a cheaper replay."""
+    budget = RetryBudget()
+    assert budget.spend(500 - 13)
+    assert waits_of(attempts_of(budget=budget), [LOST]) == [None]
+    assert waits_of(attempts_of(budget=budget), [answered(429)] * 3) == [1, 2, None]
+
+
+@pytest.mark.parametrize(("outcome", "replays"), [(answered(503), 35), (answered(429), 100)])
+def test_an_outage_does_not_multiply_the_load(outcome: Outcome, replays: int) -> None:
+    """A thousand calls to a server that is down send at most a tenth more, and not five times."""
+    budget = RetryBudget()
+    sent = 0
+    for _ in range(1000):
+        attempts = attempts_of(budget=budget)
+        while attempts.record(outcome, 0.0):
+            pass
+        sent += len(attempts.history)
+    assert sent == 1000 + replays
+
+
+def test_threads_share_a_budget() -> None:
+    """However many spend at once, not one token is spent twice, and none is lost."""
+    budget = RetryBudget()
+    with ThreadPoolExecutor(16) as pool:
+        spent = sum(pool.map(budget.spend, [1] * 2000))
+        assert spent == 500
+        list(pool.map(lambda _: budget.earn(), range(300)))
+    assert left_in(budget) == 300
+
+
+# -- everything at once ---------------------------------------------------------------------------
+
+OUTCOMES = st.builds(
+    answered,
+    st.sampled_from([200, 201, 302, 400, 404, 409, 599]) | st.sampled_from(sorted(PASSING)),
+    st.none() | st.integers(0, 70),
+) | st.builds(Failure, st.just("cause"), st.booleans(), st.booleans(), st.booleans())
+
+
+@given(
+    st.sampled_from([CREATE, DELETE, GET]),
+    st.builds(
+        RetryPolicy,
+        max_retries=st.integers(0, 8),
+        base=st.floats(0, 10),
+        throttled_base=st.floats(0, 10),
+        longest_wait=st.floats(0, 100),
+        longest_retry_after=st.floats(0, 100),
+    ),
+    st.integers(0, 500),
+    st.floats(0.1, 200),
+    st.data(),
+)
+def test_whatever_happens(
+    operation: Operation, policy: RetryPolicy, spent: int, deadline: float, data: st.DataObject
+) -> None:
+    """The count, the deadline, the budget and a create's safety hold for all that can happen."""
+    budget = RetryBudget()
+    assert budget.spend(spent)
+    fraction = st.floats(0, 1, exclude_max=True)
+    attempts = attempts_of(
+        operation, policy, budget, deadline=deadline, random=lambda: data.draw(fraction)
+    )
+    now = waited = 0.0
+    cost = 0
+    in_doubt = False
+    while True:
+        outcome = data.draw(OUTCOMES)
+        now += data.draw(st.floats(0, deadline / 3))
+        retry = attempts.record(outcome, now)
+        if retry is None:
+            break
+        throttled = isinstance(outcome, Answer) and outcome.status == 429
+        cost += 5 if throttled else 14
+        waited += retry.wait
+        now += retry.wait
+        in_doubt = in_doubt or outcome_unknown(operation, outcome)
+        asked = outcome.retry_after if isinstance(outcome, Answer) else None
+        assert retry.attempt == len(attempts.history)
+        assert retry.wait >= (asked or 0)
+        assert retry.wait <= max(policy.longest_wait, asked or 0)
+        assert (asked or 0) <= policy.longest_retry_after
+        assert now < deadline
+        if operation is CREATE:
+            assert throttled if isinstance(outcome, Answer) else not outcome.sent
+            assert not in_doubt
+    assert len(attempts.history) <= policy.max_retries + 1
+    assert sum(each.wait or 0 for each in attempts.history) == pytest.approx(waited)
+    assert [each.wait is None for each in attempts.history] == [
+        *[False] * (len(attempts.history) - 1),
+        True,
+    ]
+    assert attempts.outcome_unknown is in_doubt
+    assert cost <= 500 - spent
+    earned = len(attempts.history) == 1 and isinstance(outcome, Answer) and outcome.success
+    assert left_in(budget) == min(500, 500 - spent - cost + earned)
+
+
+# -- through the clients --------------------------------------------------------------------------
+
+pytestmark = pytest.mark.anyio
+
+Script = Callable[..., None]
+
+
+async def done(value: Any) -> Any:
+    """Return what a call of either world returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Wait for nothing, and write down for how long; a random is at its highest."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(Transport, "_sleep", staticmethod(waited.append))
+    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
+    for transport in (Transport, AsyncTransport):
+        monkeypatch.setattr(transport, "_random", staticmethod(lambda: 1.0))
+    return waited
+
+
+@pytest.fixture
+def script(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Let the scripted API answer with these outcomes in turn, the last of them for ever.
+
+    Each is a status, or the name of the HTTP library's exception; keywords are the answers'.
+    """
+    record = api._record
+
+    def play(*outcomes: int | str, **answers: Any) -> None:
+        coming = list(outcomes)
+
+        def next_one(request: Any) -> None:
+            record(request)
+            outcome = coming.pop(0) if len(coming) > 1 else coming[0]
+            if isinstance(outcome, str):
+                api.fails(outcome)
+            else:
+                api.answers({"id": "2"}, **{"status": outcome, **answers})
+
+        monkeypatch.setattr(api, "_record", next_one)
+
+    return play
+
+
+@pytest.fixture(params=["sync", "async"])
+def raw(request: pytest.FixtureRequest, api: ScriptedApi) -> Callable[..., Any]:
+    """Build a raw client of either world."""
+    return api.raw if request.param == "sync" else api.async_raw
+
+
+@pytest.fixture(params=["sync", "async"])
+def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Callable[..., Any]:
+    """Build a typed client of either world."""
+    return api.client if request.param == "sync" else api.async_client
+
+
+async def test_a_call_is_made_again_and_told_of(
+    api: ScriptedApi,
+    raw: Callable[..., Any],
+    script: Script,
+    waits: list[float],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What passes costs a wait each; the hook and a line in the log have all there is to know."""
+    script(503, "ReadError", 429, "ConnectTimeout", 200)
+    told: list[Retry] = []
+    with caplog.at_level(logging.WARNING, "abeja_registry"):
+        assert await done(raw(on_retry=told.append).get_repository("1", "2")) == {"id": "2"}
+    assert told == [
+        Retry("get_repository", 1, "503", 0.25),
+        Retry("get_repository", 2, "ReadError: scripted", 0.5),
+        Retry("get_repository", 3, "429", 4.0),
+        Retry("get_repository", 4, "ConnectTimeout: scripted", 2.0),
+    ]
+    assert waits == [retry.wait for retry in told]
+    assert len({(sent.method, sent.url, sent.body) for sent in api.requests}) == 1
+    assert len(api.requests) == 5
+    assert [(each.name, each.levelname) for each in caplog.records] == [
+        ("abeja_registry", "WARNING")
+    ] * 4
+    for record, retry in zip(caplog.records, told, strict=True):
+        line = record.getMessage()
+        for said in (
+            "get_repository",
+            f"attempt {retry.attempt}",
+            retry.cause,
+            f"{retry.wait:.2f}",
+        ):
+            assert said in line
+
+
+async def test_the_hook_is_told_before_the_wait(
+    raw: Callable[..., Any], script: Script, waits: list[float]
+) -> None:
+    """Whoever counts replays has counted one that is cancelled in its wait."""
+    script(503, 200)
+    before: list[int] = []
+    await done(raw(on_retry=lambda _: before.append(len(waits))).get_repository("1", "2"))
+    assert (before, len(waits)) == ([0], 1)
+
+
+CALLS: dict[str, tuple[str, ...]] = {
+    "create_repository": ("1", "sample"),
+    "delete_repository": ("1", "2"),
+    "get_repositories": ("1",),
+    "get_repository": ("1", "2"),
+    "get_repository_tags": ("1", "2"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    ("outcome", "safe"),
+    [(503, False), (408, False), ("ReadError", False), (429, True), ("ConnectError", True)],
+)
+async def test_how_many_requests_a_fault_costs(
+    api: ScriptedApi,
+    raw: Callable[..., Any],
+    script: Script,
+    waits: list[float],
+    name: str,
+    outcome: int | str,
+    safe: bool,
+) -> None:
+    """Six for what can be sent twice; one for a create, unless it was certainly not processed."""
+    script(outcome)
+    with pytest.raises(Error) as caught:
+        await done(getattr(raw(), name)(*CALLS[name]))
+    expected = 6 if safe or name != "create_repository" else 1
+    assert (len(api.requests), len(waits)) == (expected, expected - 1)
+    assert [each.wait for each in caught.value.history] == [*waits, None]
+    changes = name.startswith(("create", "delete"))
+    assert caught.value.outcome_unknown is (changes and not safe)
+
+
+@pytest.mark.parametrize("outcome", [503, 429, "ReadError", "ConnectError"])
+@pytest.mark.parametrize(
+    "options", [{"max_retry_count": 0}, {"retry": RetryPolicy(max_retries=0)}], ids=list
+)
+async def test_replays_can_be_turned_off(
+    api: ScriptedApi,
+    raw: Callable[..., Any],
+    script: Script,
+    waits: list[float],
+    outcome: int | str,
+    options: dict[str, Any],
+) -> None:
+    """A count of 0 sends a call once, whatever becomes of it."""
+    script(outcome)
+    with pytest.raises(Error):
+        await done(raw(**options).get_repository("1", "2"))
+    assert (len(api.requests), waits) == (1, [])
+
+
+HISTORIES: dict[str, tuple[str, tuple[int | str, ...], type[Error], list[str]]] = {
+    "a status": ("get_repository", (503, 404), NotFound, ["503", "404"]),
+    "the last": ("get_repository", (500,), InternalServerError, ["500"] * 6),
+    "lost": ("get_repository", ("ReadError",), TransportError, ["ReadError: scripted"] * 6),
+    "time": (
+        "get_repository",
+        (502, "ReadTimeout"),
+        Timeout,
+        ["502"] + ["ReadTimeout: scripted"] * 5,
+    ),
+    "a create": (
+        "create_repository",
+        (429, "ConnectError", "ReadError"),
+        OutcomeUnknown,
+        ["429", "ConnectError: scripted", "ReadError: scripted"],
+    ),
+    "at once": ("create_repository", (503,), HttpError, ["503"]),
+    "a delete": ("delete_repository", ("ReadError", 404), NotFound, ["ReadError: scripted", "404"]),
+}
+
+
+@pytest.mark.parametrize(("name", "outcomes", "kind", "causes"), HISTORIES.values(), ids=HISTORIES)
+@pytest.mark.usefixtures("waits")
+async def test_an_error_tells_its_history(
+    raw: Callable[..., Any],
+    script: Script,
+    name: str,
+    outcomes: tuple[int | str, ...],
+    kind: type[Error],
+    causes: list[str],
+) -> None:
+    """Each attempt with its cause and its wait, and no wait after the last; also in a pickle."""
+    script(*outcomes)
+    with pytest.raises(kind) as caught:
+        await done(getattr(raw(), name)(*CALLS[name]))
+    error = caught.value
+    assert [each.cause for each in error.history] == causes
+    assert [each.wait is None for each in error.history] == [*[False] * (len(causes) - 1), True]
+    assert pickle.loads(pickle.dumps(error)).history == error.history
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+@pytest.mark.usefixtures("waits")
+async def test_a_success_that_is_none_tells_its_history(
+    raw: Callable[..., Any], script: Script
+) -> None:
+    """An InvalidResponse of no JSON knows what came before it."""
+    script(503, 200, content=b"<html>")
+    with pytest.raises(InvalidResponse) as caught:
+        await done(raw().get_repository("1", "2"))
+    assert caught.value.history == (Attempt("503", 0.25), Attempt("200"))
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_wait_that_is_too_long_is_left_to_the_caller(
+    api: ScriptedApi, raw: Callable[..., Any], script: Script, waits: list[float], name: str
+) -> None:
+    """Over a minute, or past the deadline, the error comes at once and says how long."""
+    script(429, headers={"Retry-After": "61"})
+    with pytest.raises(TooManyRequests) as caught:
+        await done(getattr(raw(), name)(*CALLS[name]))
+    assert caught.value.retry_after == 61
+    script(429, headers={"Retry-After": "30"})
+    with pytest.raises(TooManyRequests) as caught:
+        await done(getattr(raw(deadline=29), name)(*CALLS[name]))
+    assert caught.value.retry_after == 30
+    assert (len(api.requests), waits) == (2, [])
+
+
+async def test_what_an_answer_asks_for_is_waited_for(
+    raw: Callable[..., Any], script: Script, waits: list[float]
+) -> None:
+    """Seconds, and a date by the API's own clock."""
+    script(503, 503, 200, headers={"Retry-After": "7"})
+    await done(raw().get_repository("1", "2"))
+    dates = {
+        "Retry-After": "Wed, 21 Oct 2015 07:28:09 GMT",
+        "Date": "Wed, 21 Oct 2015 07:28:00 GMT",
+    }
+    script(503, 200, headers=dates)
+    await done(raw().get_repository("1", "2"))
+    assert waits == [7, 7, 9]
+
+
+async def test_options_have_a_policy_and_a_deadline_of_their_own(
+    api: ScriptedApi, typed: Callable[..., Any], script: Script, waits: list[float]
+) -> None:
+    """They hold for the client that was asked for, its raw one too, and not for the first."""
+    script(503)
+    client = typed()
+    once = client.with_options(retry=RetryPolicy(max_retries=1, base=3, longest_wait=3))
+    for call in (once.repositories.get, lambda key: once.raw.get_repository("1", key)):
+        with pytest.raises(HttpError):
+            await done(call("2"))
+    assert (len(api.requests), waits) == (4, [3, 3])
+    with pytest.raises(HttpError):
+        await done(client.with_options(deadline=0.2).repositories.get("2"))
+    assert (len(api.requests), waits) == (5, [3, 3])
+    with pytest.raises(HttpError):
+        await done(client.repositories.get("2"))
+    assert (len(api.requests), waits) == (11, [3, 3, 0.25, 0.5, 1, 2, 4])
+
+
+@pytest.mark.parametrize("api", ["httpx2"], indirect=True)
+@pytest.mark.usefixtures("waits")
+async def test_a_thousand_calls_to_a_server_that_is_down(
+    api: ScriptedApi, typed: Callable[..., Any], script: Script
+) -> None:
+    """They send 1,035 requests: one budget for a client, its raw one and all of its options."""
+    script(503)
+    client = typed()
+    others = [client.repositories.get, client.with_options(timeout=1).tags.list]
+    raws = [client.raw, client.with_options(organization_id="9").raw]
+    for turn in range(250):
+        for call in others:
+            with pytest.raises(HttpError):
+                await done(call(str(turn)))
+        for each in raws:
+            with pytest.raises(HttpError):
+                await done(each.delete_repository("1", turn))
+    assert len(api.requests) == 1000 + 35
+
+
+@pytest.mark.parametrize("api", ["httpx2"], indirect=True)
+async def test_what_works_again_is_replayed_again(
+    api: ScriptedApi, raw: Callable[..., Any], script: Script, waits: list[float]
+) -> None:
+    """After an outage, successes fill the budget, a replay for every 14."""
+    client = raw()
+    script(503)
+    for _ in range(20):
+        with pytest.raises(HttpError):
+            await done(client.get_repository("1", "2"))
+    del waits[:]
+    script(200)
+    for _ in range(14):
+        await done(client.get_repository("1", "2"))
+    script(503)
+    for _ in range(3):
+        with pytest.raises(HttpError):
+            await done(client.get_repository("1", "2"))
+    # 500 is 35 times 14 and 10, and 14 came to it.
+    assert waits == [0.25]
+
+
+async def test_a_replay_that_a_hook_forbids_costs_nothing(
+    script: Script, raw: Callable[..., Any]
+) -> None:
+    """What the hook raises ends the call there, and its client's budget is whole."""
+
+    def stop(_: Retry) -> None:
+        raise LookupError("no more of this")
+
+    script(503)
+    client = raw(on_retry=stop)
+    for _ in range(RetryBudget.SIZE):
+        with pytest.raises(LookupError):
+            await done(client.get_repository("1", "2"))
+    assert client._transport._budget.spend(RetryBudget.SIZE)
