@@ -1,0 +1,478 @@
+"""A little Registry on raw sockets that can break any rule of the wire, one at a time.
+
+It knows just enough HTTP/1.1 to be a Registry with a memory: it reads whole requests, keeps
+connections alive, and does what it is asked. A fault that is armed strikes the next requests
+instead; `faults.py` has them. What was asked, and whether the work was done, is written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import json
+import re
+import socket
+import struct
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+T = TypeVar("T")
+
+ANSWERS = Path(__file__).parent.parent / "answers"
+ORGANIZATION_ID = "1410000000000"
+ALWAYS = 1_000_000
+# Seconds that a client has to let go of a connection on which a fault struck.
+PATIENCE = 5.0
+# Seconds between two pieces of a drip, and how many of them come before it dries up.
+DROP, DROPS = 0.005, 100
+
+_ROUTE = re.compile(
+    rf"/organizations/{ORGANIZATION_ID}/registry/repositories(?:/(\w+)(/tags)?)?(?:\?(.*))?"
+)
+
+
+def example(operation: str) -> dict[str, Any]:
+    """Return the reference's example answer of an operation."""
+    body: dict[str, Any] = json.loads((ANSWERS / f"{operation}.json").read_bytes())
+    return body
+
+
+EXAMPLES = {
+    name: example(name)
+    for name in ("create_repository", "get_repositories", "get_repository", "get_repository_tags")
+}
+
+
+def head(status: int, *fields: str) -> bytes:
+    """Return the head of an answer."""
+    return "\r\n".join((f"HTTP/1.1 {status} Said", *fields, "", "")).encode("latin-1")
+
+
+def whole(status: int, body: bytes, *fields: str) -> bytes:
+    """Return an answer that keeps every rule."""
+    told = [] if any(each.startswith("Content-Type:") for each in fields) else [JSON]
+    return head(status, *told, f"Content-Length: {len(body)}", *fields) + body
+
+
+JSON = "Content-Type: application/json"
+
+
+@dataclass
+class Seen:
+    """An attempt as the server saw it; `method` and `path` are empty where it was not read."""
+
+    method: str = ""
+    path: str = ""
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the Registry answers to a request."""
+
+    status: int
+    body: bytes
+
+
+class Registry:
+    """The repositories of one organization. It takes a name twice: what is not known is allowed."""
+
+    def __init__(self) -> None:
+        self.repositories: dict[str, dict[str, Any]] = {}
+        self._ids = itertools.count(1_500_000_000_000)
+
+    def add(self, name: str, description: str | None = None) -> str:
+        """Create a repository and return its id."""
+        key = str(next(self._ids))
+        new = {"id": key, "name": name, "description": description}
+        self.repositories[key] = EXAMPLES["get_repository"] | new
+        return key
+
+    def named(self, name: str) -> list[str]:
+        """Return the ids of all repositories of a name."""
+        return [key for key, row in self.repositories.items() if row["name"] == name]
+
+    def answer(self, method: str, path: str, body: bytes) -> Reply:
+        """Do what a request asks."""
+        route = _ROUTE.fullmatch(path)
+        if route is None:
+            return _refusal(404, "no such path")
+        key, tags, query = route.groups()
+        if key is None and method == "POST":
+            asked = json.loads(body)
+            return _reply(self.repositories[self.add(asked["name"], asked.get("description"))])
+        if key is None:
+            return _reply(self._page(query or ""))
+        if key not in self.repositories:
+            return _refusal(404, f"no repository {key}")
+        if method == "DELETE":
+            return _reply(self.repositories.pop(key))
+        if tags:
+            return _reply(EXAMPLES["get_repository_tags"] | {"registry_repository_id": key})
+        return _reply(self.repositories[key])
+
+    def _page(self, query: str) -> dict[str, Any]:
+        asked = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", query)}
+        offset, limit = asked.get("offset", 0), asked.get("limit", 10)
+        rows = list(self.repositories.values())
+        return EXAMPLES["get_repositories"] | {
+            "offset": offset,
+            "limit": limit,
+            "has_next": offset + limit < len(rows),
+            "registry_repositories": rows[offset : offset + limit],
+        }
+
+
+def _reply(body: dict[str, Any]) -> Reply:
+    return Reply(200, json.dumps(body).encode())
+
+
+def _refusal(status: int, description: str) -> Reply:
+    said = {"error": "refused", "error_description": description, "error_detail": None}
+    return Reply(status, json.dumps(said).encode())
+
+
+class Wire:
+    """One accepted connection."""
+
+    def __init__(self, registry: Registry, sock: socket.socket, seen: Seen) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.open = True
+        self.idle = False
+        self.seen = seen
+        self._registry = registry
+        self._sock = sock
+        # What came behind the request that is being answered.
+        self._ahead = b""
+        self._loop = asyncio.get_running_loop()
+
+    async def begins(self) -> bool:
+        """Wait for the first byte of a request, without taking it; False where none comes."""
+        self.seen = Seen()
+        if self._ahead:
+            return True
+        self.idle = True
+        came = asyncio.Event()
+        self._loop.add_reader(self._sock, came.set)
+        try:
+            await came.wait()
+        finally:
+            self._loop.remove_reader(self._sock)
+        self.idle = False
+        return bool(self._sock.recv(1, socket.MSG_PEEK))
+
+    async def request(self) -> bytes:
+        """Read a whole request, and return its body."""
+        read, self._ahead = self._ahead, b""
+        while b"\r\n\r\n" not in read:
+            read += await self._receive()
+        start, _, body = read.partition(b"\r\n\r\n")
+        self.seen.method, self.seen.path = start.decode().split(" ")[:2]
+        told = re.search(rb"(?i)\r\ncontent-length: *(\d+)", start)
+        length = int(told[1]) if told else 0
+        while len(body) < length:
+            body += await self._receive()
+        self._ahead = body[length:]
+        return body[:length]
+
+    async def work(self) -> Reply:
+        """Read a whole request, and do what it asks."""
+        body = await self.request()
+        reply = self._registry.answer(self.seen.method, self.seen.path, body)
+        self.seen.done = True
+        return reply
+
+    async def send(self, *pieces: bytes) -> None:
+        """Send bytes, all at once."""
+        await self._loop.sock_sendall(self._sock, b"".join(pieces))
+
+    async def drip(self, pieces: Iterable[bytes]) -> None:
+        """Send piece after piece, a little apart, for about half a second; then nothing more."""
+        for piece in itertools.islice(pieces, DROPS):
+            await self.send(piece)
+            await asyncio.sleep(DROP)
+        await self.silence()
+
+    async def silence(self) -> None:
+        """Send nothing, until the client closes the connection."""
+        while self._sock.fileno() >= 0 and await self._loop.sock_recv(self._sock, 65536):
+            pass
+        self.close()
+
+    async def finish(self) -> None:
+        """Close the sending side in order (FIN), and the connection when the client does."""
+        self._sock.shutdown(socket.SHUT_WR)
+        await self.silence()
+
+    async def pause(self) -> None:
+        """Let the client read what was sent before what comes."""
+        await asyncio.sleep(0.01)
+
+    def linger_not(self) -> None:
+        """Let closing break the connection (RST)."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def reset(self) -> None:
+        """Break the connection (RST)."""
+        self.linger_not()
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.open = False
+        self._sock.close()
+
+    async def _receive(self) -> bytes:
+        data = await self._loop.sock_recv(self._sock, 65536)
+        if not data:
+            raise ConnectionError("the client went away within a request")
+        return data
+
+
+Strike = Callable[[Wire], Coroutine[Any, Any, None]]
+Setting = Callable[["FaultServer"], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to go wrong.
+
+    Attributes:
+        name: What goes wrong, in words.
+        wire: What happens on the wire, in a sentence.
+        at: Whether it strikes a request, a connection as it is accepted, those that are idle, or
+            whoever wants to connect.
+        strike: What to do with the request or the connection it strikes.
+        setting: What to do with the server, of a fault that strikes neither.
+        pace: Whether an answer or an end comes "prompt", or "never", or in "drips".
+    """
+
+    name: str
+    wire: str
+    at: Literal["request", "accept", "idle", "connect"]
+    strike: Strike | None
+    setting: Setting | None
+    pace: Literal["prompt", "never", "drips"]
+
+
+@dataclass
+class Armed:
+    """A fault that strikes so many times, from a request on, counted from 0."""
+
+    fault: Fault
+    times: int = 1
+    after: int = 0
+
+
+@dataclass
+class _Script:
+    """What is armed, and how far it has got."""
+
+    armed: Sequence[Armed] = ()
+    begun: int = 0
+    strikes: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def due(self, at: str) -> Fault | None:
+        """Return the fault that strikes now, and count that it does."""
+        for each in self.armed:
+            if each.fault.at == at and each.times and each.after <= self.begun:
+                each.times -= 1
+                return each.fault
+        return None
+
+    @property
+    def wants_new_connections(self) -> bool:
+        return any(each.fault.at in ("accept", "connect") and each.times for each in self.armed)
+
+
+class FaultServer:
+    """The server, in a thread of its own, on loopback.
+
+    Attributes:
+        registry: What it keeps.
+        seen: The attempts it saw since faults were last armed, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.seen: list[Seen] = []
+        self._script = _Script()
+        self._connections: dict[asyncio.Task[None], Wire] = {}
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def renew(self) -> None:
+        """Forget everything: repositories, faults, connections."""
+        self._do(self._renew())
+
+    def arm(self, *armed: Armed) -> None:
+        """Let faults strike, and forget what was seen."""
+        self._do(self._arm(armed))
+
+    def settle(self) -> None:
+        """Wait until every strike is over: most last till the client closes the connection."""
+        self._do(self._settle())
+
+    def disarm(self) -> None:
+        """Let nothing strike any more."""
+        self.settle()
+        self.arm()
+
+    def retried(self) -> None:
+        """Take note that a client is about to try again: a connect that failed is not seen."""
+        self._do(self._retried())
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(2 * PATIENCE)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._port = 0
+        self._listener: socket.socket | None = None
+        self._crowd: list[socket.socket] = []
+        await self._listen()
+        self._ready.set()
+        await self._stop.wait()
+        await self._renew()
+        await self.refuse()
+
+    async def _listen(self) -> None:
+        await self.refuse()
+        self._listener = self._bound(backlog=100)
+        self._accepting = asyncio.create_task(self._accept(self._listener))
+
+    def _bound(self, backlog: int) -> socket.socket:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self._port))
+        listener.listen(backlog)
+        listener.setblocking(False)
+        self._port = listener.getsockname()[1]
+        return listener
+
+    async def refuse(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+            self._listener.close()
+        self._listener = None
+        for sock in self._crowd:
+            sock.close()
+        self._crowd = []
+
+    async def crowd(self) -> None:
+        """Listen, accept nobody, and let others stand in the queue till it is full."""
+        await self.refuse()
+        listener = self._bound(backlog=0)
+        self._crowd = [listener]
+        for _ in range(2):
+            sock = socket.socket()
+            sock.setblocking(False)
+            assert sock.connect_ex(("127.0.0.1", self._port)) in (0, errno.EINPROGRESS)
+            self._crowd.append(sock)
+
+    async def drop(self, *, reset: bool) -> None:
+        """Close every connection that is idle."""
+        dropped = [task for task, wire in self._connections.items() if wire.idle]
+        for task in dropped:
+            if reset:
+                self._connections[task].linger_not()
+            task.cancel()
+        if dropped:
+            await asyncio.wait(dropped)
+
+    async def _accept(self, listener: socket.socket) -> None:
+        while True:
+            sock, _ = await self._loop.sock_accept(listener)
+            wire = Wire(self.registry, sock, Seen())
+            task = asyncio.create_task(self._serve(wire))
+            self._connections[task] = wire
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        del self._connections[task]
+
+    async def _serve(self, wire: Wire) -> None:
+        with contextlib.closing(wire), contextlib.suppress(ConnectionError):
+            if (fault := self._script.due("accept")) is not None:
+                await self._struck(fault, wire)
+            while wire.open and await wire.begins():
+                fault = self._script.due("request")
+                if fault is not None:
+                    await self._struck(fault, wire)
+                else:
+                    await self._plainly(wire)
+
+    async def _struck(self, fault: Fault, wire: Wire) -> None:
+        assert fault.strike is not None
+        await self._begin(wire)
+        strike = asyncio.create_task(fault.strike(wire))
+        self._script.strikes.add(strike)
+        await strike
+
+    async def _plainly(self, wire: Wire) -> None:
+        await self._begin(wire)
+        reply = await wire.work()
+        parting = ["Connection: close"] if self._script.wants_new_connections else []
+        await wire.send(whole(reply.status, reply.body, *parting))
+        if parting:
+            await wire.finish()
+
+    async def _begin(self, wire: Wire) -> None:
+        self._script.begun += 1
+        self.seen.append(wire.seen)
+        await self._set()
+
+    async def _set(self) -> None:
+        """Set the server as a fault wants it that strikes no request, when its turn has come."""
+        for each in self._script.armed:
+            if each.fault.setting is not None and each.after == self._script.begun:
+                await each.fault.setting(self)
+
+    async def _arm(self, armed: Sequence[Armed]) -> None:
+        if self._listener is None:
+            await self._listen()
+        self._script = _Script(armed)
+        self.seen = []
+        await self._set()
+
+    async def _retried(self) -> None:
+        for each in self._script.armed:
+            if self._listener is None and each.fault.at == "connect":
+                each.times -= 1
+                if not each.times:
+                    await self._listen()
+
+    async def _settle(self) -> None:
+        if strikes := self._script.strikes:
+            _, kept = await asyncio.wait(strikes, timeout=PATIENCE)
+            assert not kept, "the client keeps a connection that a fault struck"
+
+    async def _renew(self) -> None:
+        for task in list(self._connections):
+            task.cancel()
+        if self._connections:
+            await asyncio.wait(list(self._connections))
+        self.registry = Registry()
+        await self._arm(())
