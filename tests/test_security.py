@@ -1,0 +1,714 @@
+"""What never happens: a secret that shows, a request that goes where it was not sent."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import pickle
+import pprint
+import socket
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    AsyncClient,
+    BearerToken,
+    Client,
+    ConfigurationError,
+    DatasourceCredential,
+    Error,
+    HttpError,
+    InsecureTransportWarning,
+    RetryPolicy,
+    TransportError,
+    UserCredential,
+)
+
+from .faults.faults import FAULTS
+from .faults.server import ALWAYS, Armed, Fault, FaultServer
+from .peer import REPOSITORY, Heard, Peer, said
+
+ORGANIZATION_ID = "1410000000000"
+MARKER = "Marker-5ecret/that+never=shows"
+PAIRS = [f"{user}:{MARKER}".encode() for user in ("user-4", "datasource-4", "proxy-4")]
+# As it is, as it goes out in a Basic header, and as it stands in a proxy's URL.
+FORMS = (MARKER, quote(MARKER, safe=""), *(base64.b64encode(pair).decode() for pair in PAIRS))
+PROXY = f"http://proxy-4:{quote(MARKER, safe='')}@"
+
+CREDENTIALS: dict[str, Any] = {
+    "token": BearerToken(MARKER),
+    "personal access token": UserCredential("4", MARKER),
+    "datasource secret": DatasourceCredential("4", MARKER),
+}
+# How long a call may take, by what it has to wait for.
+DEADLINES = {"prompt": 0.9, "never": 0.1, "drips": 0.1}
+OPTIONS: dict[str, Any] = {
+    "timeout": 0.1,
+    "deadline": 2.0,
+    "retry": RetryPolicy(max_retries=1, base=0, throttled_base=0),
+    "max_response_bytes": 2 << 20,
+}
+
+credentials = pytest.mark.parametrize("credential", CREDENTIALS.values(), ids=CREDENTIALS)
+all_four = pytest.mark.parametrize("kind", [Client, AsyncClient, APIClient, AsyncAPIClient])
+
+
+@pytest.fixture(autouse=True)
+def one_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One certificate is loaded for each client of httpx, and not the whole bundle."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(Path(__file__).parent / "tls" / "ca.pem"))
+
+
+# -- what is looked through -----------------------------------------------------------------------
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, and all that stand behind it."""
+    while error is not None:
+        yield error
+        yield from chain(error.__context__)
+        error = error.__cause__
+
+
+def told_by(error: BaseException) -> Iterator[str]:
+    """Everything that an exception can be made to say."""
+    yield "".join(traceback.format_exception(error))
+    for each in chain(error):
+        yield from (repr(each), str(each), repr(each.args), repr(getattr(each, "__notes__", ())))
+        yield pprint.pformat(vars(each))
+    yield pickle.dumps(error).decode("latin-1")
+
+
+def told_by_value(value: object) -> Iterator[str]:
+    """Everything that a value can be made to say."""
+    yield from (repr(value), str(value), f"{value}", pprint.pformat(value))
+    if hasattr(value, "__dict__"):
+        yield pprint.pformat(vars(value))
+
+
+class Hearing:
+    """What was said and logged and warned of, to be looked through for the marker."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self._caplog = caplog
+        self._warned: list[warnings.WarningMessage] = []
+        self.told: list[str] = []
+        self.errors: list[Exception] = []
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """Hear everything within."""
+        with warnings.catch_warnings(record=True) as self._warned:
+            warnings.simplefilter("always")
+            yield
+
+    def call(self, call: Callable[[], object]) -> None:
+        """Make a call, and hear what comes of it."""
+        try:
+            value = call()
+        except Exception as error:
+            self.errors.append(error)
+            self.told += told_by(error)
+        else:
+            self.told += told_by_value(value)
+
+    @property
+    def loggers(self) -> set[str]:
+        """The names of the loggers that were heard, up to the first dot."""
+        return {record.name.partition(".")[0] for record in self._caplog.records}
+
+    def check(self) -> None:
+        """The marker is nowhere, in none of its forms."""
+        said = [*self.told, self._caplog.text]
+        for record in self._caplog.records:
+            said += [record.getMessage(), repr(record.args), record.exc_text or ""]
+        said += [f"{each.message!r} {each.message} {each.source!r}" for each in self._warned]
+        for text in said:
+            for form in FORMS:
+                assert form not in text
+
+
+@pytest.fixture
+def hearing(caplog: pytest.LogCaptureFixture) -> Hearing:
+    """Everything that is logged, at DEBUG, and what a test adds to it."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("abeja_registry", "httpx", "httpcore", "asyncio"):
+        caplog.set_level(logging.DEBUG, name)
+    return Hearing(caplog)
+
+
+def calls(client: Any) -> list[Callable[[], Any]]:
+    """One of each kind of call: what is replayed, what is not, and what is several."""
+    return [
+        lambda: client.repositories.get("1"),
+        lambda: client.repositories.create("trainer"),
+        lambda: client.repositories.delete("1"),
+        lambda: client.raw.get_repositories(ORGANIZATION_ID),
+        lambda: client.repositories.get_or_create("trainer"),
+    ]
+
+
+def call_each(hearing: Hearing, credential: Any, base_url: str, **options: Any) -> None:
+    """Make each call, sync and async."""
+    settings: dict[str, Any] = {"base_url": base_url, **OPTIONS, "on_retry": hearing_of(hearing)}
+    with Client(ORGANIZATION_ID, credential, **(settings | options)) as client:
+        for call in calls(client):
+            hearing.call(call)
+    with asyncio.Runner() as runner:
+        async_client = AsyncClient(ORGANIZATION_ID, credential, **(settings | options))
+        for call in calls(async_client):
+            hearing.call(partial(run, runner, call))
+        runner.run(async_client.aclose())
+
+
+def hearing_of(hearing: Hearing) -> Callable[[object], None]:
+    """Return a hook that hears of retries."""
+    return lambda retry: hearing.told.extend(told_by_value(retry))
+
+
+def run(runner: asyncio.Runner, call: Callable[[], Any]) -> Any:
+    """Make a call in an event loop."""
+
+    async def awaited() -> Any:
+        return await call()
+
+    return runner.run(awaited())
+
+
+# -- secrets never show ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[FaultServer]:
+    """One fault server for all tests of the module."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_no_secret_shows_through_any_fault(
+    running: FaultServer, hearing: Hearing, fault: Fault
+) -> None:
+    """Whatever breaks on the wire, nothing that is said, logged or pickled holds the token."""
+    running.renew()
+    running.arm(Armed(fault, ALWAYS))
+    with hearing.on():
+        deadline = DEADLINES[fault.pace]
+        call_each(hearing, CREDENTIALS["personal access token"], running.url, deadline=deadline)
+    running.disarm()
+    hearing.check()
+    assert {"abeja_registry", "httpcore"} <= hearing.loggers
+    assert all(isinstance(error, Error) for error in hearing.errors)
+
+
+@credentials
+def test_a_secret_goes_out_and_does_not_show(hearing: Hearing, credential: Any) -> None:
+    """The very header that arrives is in nothing that a good call, or a failed one, leaves."""
+    for status in (200, 302, 401, 403, 500, 999):
+        with Peer(partial(whatever, status)) as peer, hearing.on():
+            call_each(hearing, credential, peer.url)
+            for owned in ({}, {"auth": ("other", "other"), "follow_redirects": True}):
+                with httpx.Client(**owned) as library:  # type: ignore[arg-type]
+                    given: dict[str, Any] = {"base_url": peer.url, "http_client": library}
+                    client = Client("1", credential, **given, **OPTIONS)
+                    hearing.call(partial(client.repositories.get, "1"))
+        sent = {heard.headers["authorization"] for heard in peer.heard}
+        assert sent == {credential._authorization}
+        assert any(form in credential._authorization for form in FORMS)
+    hearing.check()
+    assert {"abeja_registry", "httpcore", "httpx"} <= hearing.loggers
+
+
+def whatever(status: int, heard: Heard) -> bytes:
+    """Answer with a repository, under a status."""
+    return said(REPOSITORY, status)
+
+
+@credentials
+def test_no_object_shows_a_secret(hearing: Hearing, credential: Any) -> None:
+    """Neither repr, str, format, nor vars of anything public, nor a model's dump."""
+    with Peer() as peer, hearing.on():
+        options: dict[str, Any] = {"base_url": peer.url, **OPTIONS}
+        with Client("1", credential, **options) as client, APIClient(credential, **options) as raw:
+            repository = client.repositories.get("1")
+            walk = client.repositories.iter()
+            peer.answer = lambda heard: said(page_of(repository.id))
+            page = client.repositories.list()
+            for value in (
+                *(client, raw, client.raw, client.repositories, client.tags),
+                *(client.with_options(timeout=1), credential, OPTIONS["retry"]),
+                AsyncClient("1", credential, **options),
+                AsyncAPIClient(credential, **options),
+                *(walk, iter(walk), walk.pages(), client.tags.iter("1")),
+                *(repository, repository.creator, repository.model_dump()),
+                *(page, page.next_page, page.model_dump_json()),
+            ):
+                hearing.told += told_by_value(value)
+            # A repository and a page are values that go along; they carry no client.
+            for carried in (repository, page, OPTIONS["retry"]):
+                hearing.told.append(pickle.dumps(carried).decode("latin-1"))
+    hearing.check()
+
+
+def page_of(*ids: str) -> dict[str, Any]:
+    """Return a page of repositories."""
+    rows = [REPOSITORY | {"id": each} for each in ids]
+    window = {"offset": 0, "limit": 10, "has_next": False}
+    return window | {"registry_repositories": rows}
+
+
+def cli_file(content: object, mode: int = 0o600) -> None:
+    """Write the file of the platform's command line."""
+    path = Path(os.environ["HOME"]) / ".abeja" / "config"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.chmod(mode)
+
+
+FILE = {
+    "abeja-platform-user": "4",
+    "personal-access-token": MARKER,
+    "organization-name": ORGANIZATION_ID,
+}
+FILES: dict[str, object] = {
+    "not JSON": json.dumps(FILE)[:-1],
+    "a list": [FILE],
+    "a token with a line feed": FILE | {"personal-access-token": MARKER + "\n"},
+    "a token that is a list": FILE | {"personal-access-token": [MARKER]},
+    "a token without a user": {"personal-access-token": MARKER},
+    "a user that is a dict": FILE | {"abeja-platform-user": {"token": MARKER}},
+    "an organization that is a dict": FILE | {"organization-name": FILE},
+    "a bad organization": FILE | {"organization-name": ".."},
+    "a bad URL": FILE | {"abeja-api-url": "ftp://host"},
+    "a URL that is a dict": FILE | {"abeja-api-url": FILE},
+    "a URL with userinfo": FILE | {"abeja-api-url": f"https://user-4:{MARKER}@host"},
+    "a configuration that is not there": FILE | {"active-configuration-name": "gone"},
+    "configurations of another": {"active-configuration-name": "gone", "configurations": [FILE]},
+    "configurations that are a dict": {"active-configuration-name": "x", "configurations": FILE},
+}
+
+
+@pytest.mark.parametrize("content", FILES.values(), ids=FILES)
+def test_no_secret_of_a_broken_file_shows(hearing: Hearing, content: object) -> None:
+    """Whatever is wrong with the command line's file, the error does not quote its token."""
+    cli_file(content)
+    with hearing.on():
+        hearing.call(lambda: Client())
+        hearing.call(lambda: AsyncClient(profile="other"))
+    hearing.check()
+    assert [type(error) for error in hearing.errors] == [ConfigurationError] * 2
+
+
+def test_no_secret_of_a_good_file_shows(hearing: Hearing) -> None:
+    """A token that the command line's file holds is used, and shows nowhere."""
+    with Peer(lambda heard: b"") as peer, hearing.on():
+        cli_file(FILE | {"abeja-api-url": peer.url}, 0o644)
+        with Client(**OPTIONS) as client:
+            hearing.told += told_by_value(client)
+            hearing.call(lambda: client.repositories.get("1"))
+    assert peer.heard[0].headers["authorization"].removeprefix("Basic ") in FORMS
+    hearing.check()
+    assert isinstance(hearing.errors[0], TransportError)
+
+
+BAD = (f"{MARKER}\n", f" {MARKER}", f"{MARKER}é", f"\0{MARKER}", [MARKER], {"token": MARKER})
+MISTAKES: dict[str, Callable[[], object]] = {
+    "a string": lambda: Client("1", MARKER),  # type: ignore[arg-type]
+    "a list": lambda: APIClient([MARKER]),  # type: ignore[arg-type]
+    "another key": lambda: Client("1", {"authtoken": MARKER}),
+    "half of a user": lambda: Client("1", {"personal_access_token": MARKER}),
+    "half of a datasource": lambda: APIClient({"datasource_secret": MARKER}),
+    "a colon in the user": lambda: UserCredential(f"4:{MARKER}", "t"),
+    "as the organization": lambda: Client({"auth_token": MARKER}),  # type: ignore[arg-type]
+    "as the async organization": lambda: AsyncClient({"auth_token": MARKER}),  # type: ignore[arg-type]
+    "in the base URL": lambda: Client("1", {}, base_url=f"https://user-4:{MARKER}@host"),
+    "in the query": lambda: APIClient({}, base_url=f"https://host?token={MARKER}"),
+    "in an httpx.URL": lambda: Client("1", {}, base_url=httpx.URL(f"http://u:{MARKER}@h")),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_no_secret_shows_where_it_was_misplaced(
+    hearing: Hearing, monkeypatch: pytest.MonkeyPatch, mistake: Callable[[], object]
+) -> None:
+    """A secret in the place of another argument, or with half missing, is not quoted."""
+    monkeypatch.setenv("PLATFORM_AUTH_TOKEN", "of the environment")
+    with hearing.on():
+        hearing.call(mistake)
+    hearing.check()
+
+
+@pytest.mark.parametrize("value", BAD, ids=ascii)
+def test_no_secret_shows_that_no_header_can_hold(hearing: Hearing, value: Any) -> None:
+    """It is refused at construction, as an argument and as a credential kind, unquoted."""
+    for build in (
+        lambda: BearerToken(value),
+        lambda: UserCredential("4", value),
+        lambda: DatasourceCredential("4", value),
+        lambda: Client("1", {"auth_token": value}),
+        lambda: AsyncAPIClient({"user_id": "4", "personal_access_token": value}),
+        lambda: APIClient({"datasource_id": value, "datasource_secret": MARKER}),
+    ):
+        hearing.call(build)
+    hearing.check()
+    assert [type(error) for error in hearing.errors] == [ConfigurationError] * 6
+
+
+# What a proxy may answer; the last four break the connection or the protocol.
+PROXY_ANSWERS = {
+    "407": said({}, 407, 'Proxy-Authenticate: Basic realm="p"'),
+    "502": said({}, 502),
+    "302": said({}, 302, "Location: http://elsewhere.invalid"),
+    "closed": b"",
+    "no HTTP": b"\0\r\n\r\n",
+    "established": b"HTTP/1.1 200 Established\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", PROXY_ANSWERS.values(), ids=PROXY_ANSWERS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_secret_of_a_proxy_shows(
+    hearing: Hearing, monkeypatch: pytest.MonkeyPatch, scheme: str, answer: bytes
+) -> None:
+    """The password in a proxy's URL reaches the proxy, and shows nowhere."""
+    with Peer(lambda heard: answer) as peer, hearing.on():
+        monkeypatch.setenv(f"{scheme}_proxy", f"{PROXY}127.0.0.1:{peer.port}")
+        call_each(hearing, BearerToken(MARKER), f"{scheme}://registry.invalid")
+    used = {heard.headers["proxy-authorization"] for heard in peer.heard}
+    assert used == {"Basic " + base64.b64encode(PAIRS[2]).decode()}
+    # A proxy that is to pass on TLS is not told what is for the API.
+    assert scheme == "http" or not any("authorization" in heard.headers for heard in peer.heard)
+    hearing.check()
+    assert hearing.errors
+
+
+def test_no_secret_of_a_proxy_that_is_gone_shows(
+    hearing: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy where nobody listens is an error without its password."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    monkeypatch.setenv("all_proxy", f"{PROXY}127.0.0.1:{port}")
+    with hearing.on():
+        call_each(hearing, {}, "https://registry.invalid")
+    hearing.check()
+    assert all(isinstance(error, TransportError) for error in hearing.errors)
+    assert len(hearing.errors) == 2 * len(calls(None))
+
+
+@all_four
+def test_a_pickled_client_carries_its_credential(kind: Callable[..., Any]) -> None:
+    """As the documentation says: who has the pickle has the token; its repr still shows none."""
+    pickled = pickle.dumps(kind(**arguments(kind, "https://registry.invalid")))
+    assert MARKER.encode() in pickled
+    assert MARKER not in "".join(told_by_value(pickle.loads(pickled)))
+
+
+def arguments(kind: Callable[..., Any], base_url: str, **more: Any) -> dict[str, Any]:
+    """Return what a client of any kind needs."""
+    of_typed = {"organization_id": "1"} if kind in (Client, AsyncClient) else {}
+    return of_typed | {"credential": {"auth_token": MARKER}, "base_url": base_url} | more
+
+
+# -- redirects, .netrc, cookies -------------------------------------------------------------------
+
+
+def doors(peer: Peer) -> dict[str, Callable[[], Any]]:
+    """Two calls by every way to a peer; the clients handed in are set up to know better."""
+    owned: dict[str, Any] = {"follow_redirects": True, "auth": ("other", "other")}
+    settings: dict[str, Any] = {"credential": {"auth_token": MARKER}, "base_url": peer.url}
+
+    def sync(**more: Any) -> None:
+        with Client("1", **settings, **more) as client:
+            client.repositories.get("1")
+            client.repositories.get("2")
+
+    async def awaited(**more: Any) -> None:
+        async with AsyncClient("1", **settings, **more) as client:
+            await client.repositories.get("1")
+            await client.repositories.get("2")
+
+    def handed_in() -> None:
+        with httpx.Client(**owned) as library:
+            sync(http_client=library)
+
+    async def async_handed_in() -> None:
+        async with httpx.AsyncClient(**owned) as library:
+            await awaited(http_client=library)
+
+    return {
+        "own": sync,
+        "async own": lambda: asyncio.run(awaited()),
+        "handed in": handed_in,
+        "async handed in": lambda: asyncio.run(async_handed_in()),
+    }
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("form", ["http://127.0.0.1:{port}/x", "//127.0.0.1:{port}", "/same?a=b"])
+def test_no_redirect_is_followed(status: int, form: str) -> None:
+    """The error names where it pointed; nobody is asked there, nor the same server again."""
+    with Peer() as elsewhere, Peer() as peer:
+        target = form.format(port=elsewhere.port)
+        peer.answer = lambda heard: said({}, status, f"Location: {target}")
+        for number, call in enumerate(doors(peer).values(), start=1):
+            with pytest.raises(HttpError, match="redirects are not followed") as caught:
+                call()
+            assert repr(target) in str(caught.value)
+            assert caught.value.status_code == status
+            assert len(peer.heard) == number
+        assert elsewhere.accepted == 0
+
+
+@pytest.mark.parametrize("handed_in", [False, True], ids=["own", "handed in"])
+def test_a_create_is_not_redirected(handed_in: bool) -> None:
+    """Not with 307 and 308 either, which would send it again with its body."""
+    with Peer() as elsewhere, Peer() as peer, httpx.Client(follow_redirects=True) as library:
+        peer.answer = lambda heard: said({}, 307, f"Location: {elsewhere.url}/x")
+        given: dict[str, Any] = {"http_client": library} if handed_in else {}
+        with (
+            APIClient({"auth_token": MARKER}, base_url=peer.url, **given) as client,
+            pytest.raises(HttpError, match="redirects are not followed") as caught,
+        ):
+            client.create_repository("1", "trainer")
+        assert not caught.value.outcome_unknown
+        assert (len(peer.heard), elsewhere.accepted) == (1, 0)
+
+
+@pytest.mark.parametrize("variable", ["HOME", "NETRC"])
+def test_a_netrc_never_replaces_the_credential(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    """What arrives is the client's credential, by every door, or none if it has none."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login other password other\ndefault login o password o\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv(variable, str(tmp_path if variable == "HOME" else netrc))
+    with Peer() as peer:
+        for call in doors(peer).values():
+            call()
+        assert {heard.headers["authorization"] for heard in peer.heard} == {f"Bearer {MARKER}"}
+        peer.heard.clear()
+        with httpx.Client() as library:
+            for given in ({}, {"http_client": library}):
+                with APIClient({}, base_url=peer.url, **given) as client:  # type: ignore[arg-type]
+                    client.get_repository("1", "2")
+        assert [heard.headers.get("authorization") for heard in peer.heard] == [None, None]
+
+
+def test_no_cookie_is_sent_back() -> None:
+    """Our own connections know nothing of cookies; those of a client handed in are its owner's."""
+    with Peer(lambda heard: said(REPOSITORY, 200, "Set-Cookie: a=b; Path=/")) as peer:
+        doors(peer)["own"]()
+        doors(peer)["async own"]()
+        assert len(peer.heard) == 4
+        assert not any("cookie" in heard.headers for heard in peer.heard)
+
+
+# -- what an id can do ----------------------------------------------------------------------------
+
+ODD = (
+    "a/b",
+    "/",
+    "//127.0.0.1/x",
+    "../1",
+    "..%2f",
+    "%2e%2e",
+    "%2F",
+    "a?b=c",
+    "a#b",
+    "a;b",
+    "a\\b",
+    "a b",
+    "...",
+    "~",
+    "@host",
+    "http://host",
+    "é",
+    "店",
+)
+REFUSED = ("", ".", "..", "a\nb", "\r", "\0", "a\tb", "\x7f", "a\u2028b", "\ud800", "\u200b")
+
+
+def calls_with(client: Any, raw: Any, each: str) -> Iterator[Callable[[], Any]]:
+    """Every call with an id, an organization's or a repository's, raw or typed."""
+    yield lambda: raw.get_repository(each, "2")
+    yield lambda: raw.get_repository("1", each)
+    yield lambda: raw.delete_repository("1", each)
+    yield lambda: raw.get_repository_tags("1", each)
+    yield lambda: raw.create_repository(each, "trainer")
+    yield lambda: raw.get_repositories(each)
+    yield lambda: client.repositories.get(each)
+    yield lambda: client.repositories.delete(each)
+    yield lambda: client.tags.list(each)
+
+
+def paths_with(each: str) -> list[str]:
+    """The path of each of these calls."""
+    start = "/organizations/{}/registry/repositories"
+    mine = start.format("1")
+    return [
+        f"{start.format(each)}/2",
+        *(f"{mine}/{each}{end}" for end in ("", "", "/tags")),
+        *[start.format(each)] * 2,
+        *(f"{mine}/{each}{end}" for end in ("", "", "/tags")),
+    ]
+
+
+@pytest.mark.parametrize("each", ODD, ids=ascii)
+def test_an_id_cannot_change_the_path(each: str) -> None:
+    """Each arrives as one percent-encoded segment of the path that it belongs to."""
+    with Peer(lambda heard: said(REPOSITORY | page_of())) as peer:
+        given: dict[str, Any] = {"credential": {}, "base_url": peer.url}
+        with Client("1", **given) as client, APIClient(**given) as raw:
+            for call in calls_with(client, raw, each):
+                call()
+            sub = client.with_options(organization_id=each)
+            sub.repositories.create(each)
+            with Client(each, **given) as other:
+                other.repositories.get(each)
+    encoded = quote(each, safe="")
+    start = f"/organizations/{encoded}/registry/repositories"
+    assert [heard.target for heard in peer.heard] == [
+        *paths_with(encoded),
+        start,
+        f"{start}/{encoded}",
+    ]
+
+
+@pytest.mark.parametrize("each", ODD, ids=ascii)
+def test_an_id_cannot_change_an_async_path(each: str) -> None:
+    """The same is true of the async clients."""
+
+    async def call_all(base_url: str) -> None:
+        given: dict[str, Any] = {"credential": {}, "base_url": base_url}
+        async with AsyncClient("1", **given) as client, AsyncAPIClient(**given) as raw:
+            for call in calls_with(client, raw, each):
+                await call()
+
+    with Peer(lambda heard: said(REPOSITORY | page_of())) as peer:
+        asyncio.run(call_all(peer.url))
+    assert [heard.target for heard in peer.heard] == paths_with(quote(each, safe=""))
+
+
+@pytest.mark.parametrize("each", REFUSED, ids=ascii)
+def test_an_id_that_would_is_refused_by_name(each: str) -> None:
+    """Empty, a dot segment, a control character: nothing is sent, the argument is named."""
+
+    async def call_all(base_url: str) -> list[str]:
+        given: dict[str, Any] = {"credential": {}, "base_url": base_url}
+        async with AsyncClient("1", **given) as client, AsyncAPIClient(**given) as raw:
+            return [await refusal(call) for call in calls_with(client, raw, each)]
+
+    async def refusal(call: Callable[[], Any]) -> str:
+        with pytest.raises(ValueError, match="must be an id of printable characters") as caught:
+            await call()
+        return str(caught.value).partition(" ")[0]
+
+    named = [
+        "repository_id" if path.startswith("/organizations/1/") else "organization_id"
+        for path in paths_with("?")
+    ]
+    with Peer() as peer:
+        given: dict[str, Any] = {"credential": {}, "base_url": peer.url}
+        with Client("1", **given) as client, APIClient(**given) as raw:
+            sync = [asyncio.run(refusal(call)) for call in calls_with(client, raw, each)]
+            with pytest.raises(ConfigurationError, match=r"^organization_id must be "):
+                client.with_options(organization_id=each)
+            with pytest.raises(ValueError, match=r"^repository_id must be "):
+                client.tags.iter(each)
+        assert sync == asyncio.run(call_all(peer.url)) == named
+        assert peer.accepted == 0
+    with pytest.raises(ConfigurationError, match=r"^organization_id must be "):
+        Client(each, {})
+
+
+def test_a_name_is_no_part_of_the_path() -> None:
+    """A name goes in the body, whatever it is; looking for one does not send it at all."""
+    names = ("../../2", "a?b", "\r\nX: y", "", "店")
+
+    def answer(heard: Heard) -> bytes:
+        return said(REPOSITORY if heard.method == "POST" else page_of())
+
+    with Peer(answer) as peer, Client("1", {}, base_url=peer.url) as client:
+        for name in names:
+            client.repositories.create(name)
+            assert client.repositories.find(name) is None
+            client.repositories.get_or_create(name)
+    paths = {heard.target.partition("?")[0] for heard in peer.heard}
+    assert paths == {"/organizations/1/registry/repositories"}
+    sent = [json.loads(heard.body)["name"] for heard in peer.heard if heard.method == "POST"]
+    assert sent == [name for name in names for _ in range(2)]
+
+
+# -- what warns -----------------------------------------------------------------------------------
+
+
+@all_four
+def test_a_credential_over_plain_http_warns(
+    monkeypatch: pytest.MonkeyPatch, kind: Callable[..., Any]
+) -> None:
+    """As the client is made, before anything is looked up or sent, and without the credential."""
+
+    def touched(*_: object) -> None:
+        raise AssertionError("the network was touched")
+
+    monkeypatch.setattr(socket, "getaddrinfo", touched)
+    monkeypatch.setattr(socket.socket, "connect", touched)
+    for host in ("registry.example.com", "10.0.0.1:8080", "[2001:db8::1]"):
+        with pytest.warns(InsecureTransportWarning, match="unencrypted") as caught:
+            kind(**arguments(kind, f"http://{host}"))
+        assert len(caught) == 1
+        assert f"http://{host}" in str(caught[0].message)
+        assert MARKER not in str(caught[0].message)
+    for host in ("127.0.0.1", "localhost:80", "[::1]"):
+        kind(**arguments(kind, f"http://{host}"))
+    kind(**arguments(kind, "https://registry.example.com"))
+    kind(**arguments(kind, "http://registry.example.com", credential={}))
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_a_file_that_others_may_read_warns(mode: int) -> None:
+    """The warning names the file and its mode, and not what is in it."""
+    cli_file(FILE, mode)
+    with pytest.warns(UserWarning, match=rf"\(mode {mode:o}\)") as caught:
+        Client()
+    assert "~/.abeja/config" in str(caught[0].message)
+    assert not any(form in str(caught[0].message) for form in FORMS)
+    cli_file(FILE, 0o600)
+    Client()
+
+
+def whatever_was_sent(heard: Heard) -> bytes:
+    """Answer as a proxy's page for an error that shows the request, headers and all."""
+    return said({"error_description": f"you sent {heard.headers}"}, 502)
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS.values(), ids=CREDENTIALS)
+def test_no_secret_shows_in_an_error_with_its_frames(credential: Any) -> None:
+    """Neither where a page quotes the request, nor to what prints the variables of our frames."""
+    with (
+        Peer(whatever_was_sent) as peer,
+        Client(ORGANIZATION_ID, credential, base_url=peer.url, max_retry_count=0) as client,
+    ):
+        with pytest.raises(HttpError, match="the credential") as caught:
+            client.repositories.get("1")
+        tell = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        ours = [frame for frame in tell.stack if "abeja_registry" in frame.filename]
+        assert any("request" in (frame.locals or {}) for frame in ours)
+        text = "".join(str(frame.locals) for frame in ours) + str(caught.value)
+        assert not [form for form in FORMS if form in text]

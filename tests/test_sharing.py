@@ -1,0 +1,683 @@
+"""One client for many: threads, tasks, processes, event loops; and what becomes of it unclosed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import pickle
+import random
+import signal
+import threading
+import types
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import httpx
+import httpx2
+import pytest
+
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    AsyncClient,
+    BearerToken,
+    Client,
+    RetryPolicy,
+    TransportError,
+)
+from abeja_registry._connections import Connections
+from abeja_registry._retries import RetryBudget
+from abeja_registry._transport import AsyncTransport
+from abeja_registry.sandbox import Sandbox
+
+from .peer import REPOSITORY, Heard, Peer, of_its_name, said
+
+T = TypeVar("T")
+
+AT_ONCE = RetryPolicy(base=0, throttled_base=0)
+TOKEN = BearerToken("t")
+# Places for connections, where a test wants to see them all taken.
+PLACES = 5
+
+# Python 3.12 and later say what a fork in a process of several threads may meet.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    """A server that answers with the repository of the id that is asked for."""
+    with Peer() as peer:
+        yield peer
+
+
+@pytest.fixture
+def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client has five places for connections."""
+    monkeypatch.setattr("abeja_registry._connections.MAX_CONNECTIONS", PLACES)
+
+
+def asks(client: Client, names: list[str]) -> bool:
+    """Ask for repository after repository; whether each answer belongs to its question."""
+    return all(client.repositories.get(name).id == name for name in names)
+
+
+async def asks_async(client: AsyncClient, names: list[str]) -> bool:
+    """As `asks`, awaited."""
+    return all([(await client.repositories.get(name)).id == name for name in names])
+
+
+def names(prefix: str, count: int = 20) -> list[str]:
+    """Return ids that nobody else asks for."""
+    return [f"{prefix}-{number}" for number in range(count)]
+
+
+def left_in(budget: RetryBudget) -> int:
+    """Return how much a budget holds, which is spent by that."""
+    left = 0
+    while budget.spend(1):
+        left += 1
+    return left
+
+
+# -- threads and tasks ----------------------------------------------------------------------------
+
+
+def test_threads_share_a_client(sandbox: Sandbox) -> None:
+    """Of 32 threads, each creates, gets, lists and deletes, and gets its own answers."""
+    begin = threading.Barrier(32)
+
+    def work(client: Client, number: int) -> None:
+        begin.wait()
+        for turn in range(5):
+            name = f"of-{number}-{turn}"
+            made = client.repositories.create(name, description=name)
+            assert (made.name, made.description) == (name, name)
+            sandbox.push(made.id, name)
+            assert client.repositories.get(made.id).name == name
+            assert [tag.name for tag in made.list_tags()] == [name]
+            raw = client.raw.get_repository_tags(client.organization_id, made.id)
+            assert raw["registry_repository_id"] == made.id
+            if turn % 2:
+                made.delete()
+
+    with Client(**sandbox.connection) as client, ThreadPoolExecutor(32) as pool:
+        for done in [pool.submit(work, client, number) for number in range(32)]:
+            done.result()
+        left = {repository.name for repository in client.repositories}
+    assert left == {f"of-{number}-{turn}" for number in range(32) for turn in (0, 2, 4)}
+
+
+@pytest.mark.anyio
+async def test_tasks_share_a_client(sandbox: Sandbox, async_client: AsyncClient) -> None:
+    """Of 200 tasks, each creates, gets, lists and deletes, and gets its own answers."""
+
+    async def work(number: int) -> None:
+        name = f"of-{number}"
+        made = await async_client.repositories.create(name, description=name)
+        assert (made.name, made.description) == (name, name)
+        assert (await async_client.repositories.get(made.id)).name == name
+        tags = await async_client.raw.get_repository_tags(sandbox.organization_id, made.id)
+        assert tags["registry_repository_id"] == made.id
+        if number % 2:
+            await made.delete()
+
+    await asyncio.gather(*map(work, range(200)))
+    left = [repository.name async for repository in async_client.repositories]
+    assert sorted(left) == sorted(f"of-{number}" for number in range(0, 200, 2))
+
+
+@pytest.mark.usefixtures("few_places")
+def test_threads_wait_for_a_place(peer: Peer) -> None:
+    """However many threads there are, no more connections are opened than there are places."""
+    with Client("1", TOKEN, base_url=peer.url) as client, ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(lambda number: asks(client, names(f"{number}", 10)), range(32)))
+        assert peer.accepted <= PLACES
+        assert check_places(client, peer)
+
+
+@contextmanager
+def all_at_once(peer: Peer) -> Iterator[None]:
+    """Have the peer answer nobody until all places are taken."""
+    taken = threading.Barrier(PLACES, timeout=5)
+
+    def answer(heard: Heard) -> bytes:
+        taken.wait()
+        return of_its_name(heard)
+
+    peer.answer = answer
+    yield
+    peer.answer = of_its_name
+
+
+def check_places(client: Client, peer: Peer) -> bool:
+    """Whether as many threads can call at the same time as there are places."""
+    with all_at_once(peer), ThreadPoolExecutor(PLACES) as pool:
+        return all(pool.map(partial(asks, client), [[f"place-{n}"] for n in range(PLACES)]))
+
+
+async def check_async_places(client: AsyncClient, peer: Peer) -> bool:
+    """Whether as many tasks can call at the same time as there are places."""
+    with all_at_once(peer):
+        return all(
+            await asyncio.gather(*(asks_async(client, [f"place-{n}"]) for n in range(PLACES)))
+        )
+
+
+# -- cancellation ---------------------------------------------------------------------------------
+
+
+@types.coroutine
+def cancelled_at(work: Coroutine[Any, Any, T], *places: int) -> Generator[Any, Any, T]:
+    """Await something, and have its task cancelled at the awaits of these numbers, from 0."""
+    task = asyncio.current_task()
+    assert task is not None
+    number = 0
+    step: Callable[[], Any] = partial(work.send, None)
+    while True:
+        try:
+            waited_for = step()
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if number in places:
+            task.cancel()
+        number += 1
+        try:
+            step = partial(work.send, (yield waited_for))
+        except BaseException as error:
+            step = partial(work.throw, error)
+
+
+async def survives(work: Awaitable[object]) -> bool:
+    """Whether something comes to its end, and is not cancelled, in a task of its own."""
+
+    async def awaited() -> None:
+        await work
+
+    task = asyncio.create_task(awaited())
+    await asyncio.wait([task])
+    return not task.cancelled() and task.result() is None
+
+
+CALLS: dict[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]] = {
+    "get": lambda client: client.repositories.get("1"),
+    "create": lambda client: client.repositories.create("1"),
+    "get_or_create": lambda client: client.repositories.get_or_create("1"),
+}
+
+
+@pytest.mark.usefixtures("few_places")
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "closed"])
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.anyio
+async def test_a_call_can_be_cancelled_at_every_await(
+    peer: Peer, call: Callable[[AsyncClient], Coroutine[Any, Any, Any]], kept: bool
+) -> None:
+    """And once more at every await of what it does then: nothing is lost but the call."""
+    both = REPOSITORY | {"offset": 0, "limit": 10, "has_next": False, "registry_repositories": []}
+    fields = [] if kept else ["Connection: close"]
+    async with AsyncClient("1", TOKEN, base_url=peer.url) as client:
+        survivors = 0
+        first = -1
+        while survivors < 5:
+            first += 1
+            survivors = 0
+            for second in range(first, first + 5):
+                peer.answer = lambda heard: said(both, 200, *fields)
+                if kept:
+                    await client.repositories.list()
+                survivors += await survives(cancelled_at(call(client), first, second))
+        assert first > 1
+        assert await check_async_places(client, peer)
+        assert left_in(client._transport._budget) == RetryBudget.SIZE
+        peer.settle(PLACES)
+
+
+@pytest.mark.usefixtures("few_places")
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.anyio
+async def test_a_client_works_after_a_storm_of_cancellations(peer: Peer, seed: int) -> None:
+    """Calls are cancelled at random, many times over: every place is free, the budget whole."""
+    chance = random.Random(seed)
+    async with AsyncClient("1", TOKEN, base_url=peer.url) as client:
+
+        async def work(number: int) -> None:
+            place = chance.choice((chance.randrange(4), chance.randrange(60), 10_000))
+            await survives(
+                cancelled_at(asks_async(client, names(f"{number}", 3)), place, place + number % 3)
+            )
+
+        for _ in range(3):
+            await asyncio.gather(*map(work, range(100)))
+        assert await asks_async(client, names("after"))
+        assert await check_async_places(client, peer)
+        assert left_in(client._transport._budget) == RetryBudget.SIZE
+        peer.settle(PLACES)
+
+
+@pytest.mark.anyio
+async def test_a_replay_that_was_cancelled_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch, peer: Peer
+) -> None:
+    """A call that is cancelled in its wait before a replay gives back what that would cost."""
+    monkeypatch.setattr(AsyncTransport, "_random", staticmethod(lambda: 1.0))
+    peer.answer = lambda heard: said({}, 503)
+    given: dict[str, Any] = {"retry": RetryPolicy(base=9), "on_retry": lambda _: task.cancel()}
+    async with AsyncClient("1", TOKEN, base_url=peer.url, **given) as client:
+        task: asyncio.Task[Any] = asyncio.create_task(client.repositories.get("1"))
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert len(peer.heard) == 1
+        assert left_in(client._transport._budget) == RetryBudget.SIZE
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_was_cancelled_is_nobody_else_s(peer: Peer) -> None:
+    """What is still on its way to a cancelled call is never the answer to the next one."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def answer(heard: Heard) -> bytes:
+        loop.call_soon_threadsafe(asked.set)
+        return of_its_name(heard)
+
+    peer.answer = answer
+    async with AsyncClient("1", TOKEN, base_url=peer.url) as client:
+        for number in range(50):
+            asked.clear()
+            task = asyncio.create_task(client.repositories.get(f"lost-{number}"))
+            await asked.wait()
+            task.cancel()
+            assert await asks_async(client, [f"found-{number}"])
+
+
+# -- processes ------------------------------------------------------------------------------------
+
+
+def in_a_child(work: Callable[[], bool]) -> int:
+    """Start a child process that does some work, and return its id."""
+    child = os.fork()
+    if child == 0:
+        verdict = 1
+        try:
+            signal.alarm(10)
+            verdict = not work()
+        finally:
+            os._exit(verdict)
+    return child
+
+
+def went_well(child: int) -> bool:
+    """Wait for a child process; whether it did its work."""
+    return os.waitpid(child, 0)[1] == 0
+
+
+def test_a_child_opens_its_own_connections(peer: Peer) -> None:
+    """Parent and child call at the same time, each over a connection of its own."""
+    with Client("1", TOKEN, base_url=peer.url) as client:
+        assert asks(client, names("before"))
+        child = in_a_child(lambda: asks(client, names("child", 100)))
+        assert asks(client, names("parent", 100))
+        assert went_well(child)
+        assert asks(client, names("after"))
+        assert peer.accepted == 2
+
+
+def test_a_child_of_a_busy_parent(peer: Peer) -> None:
+    """Other threads call while children are made: everybody gets their own answers."""
+    stop = threading.Event()
+
+    def keep_asking(client: Client, number: int) -> bool:
+        return all(asks(client, [name]) for name in iter(partial(next_of, number), None))
+
+    def next_of(number: int) -> str | None:
+        return None if stop.is_set() else f"thread-{number}"
+
+    with Client("1", TOKEN, base_url=peer.url) as client, ThreadPoolExecutor(4) as pool:
+        busy = [pool.submit(keep_asking, client, number) for number in range(4)]
+        try:
+            children = [
+                in_a_child(partial(asks, client, names(f"child-{number}"))) for number in range(10)
+            ]
+            assert [went_well(child) for child in children] == [True] * 10
+        finally:
+            stop.set()
+        assert all(each.result() for each in busy)
+
+
+def test_a_child_is_made_while_the_budget_is_in_use(peer: Peer) -> None:
+    """A fork may find any lock of the client held by a thread that the child does not have."""
+    with Client("1", TOKEN, base_url=peer.url) as client:
+        with client._transport._budget._lock:
+            child = in_a_child(lambda: asks(client, names("child")))
+        assert went_well(child)
+
+
+def test_threads_of_a_child(peer: Peer) -> None:
+    """Wherever a second thread comes in while a first begins, neither uses what is the parent's."""
+
+    def work() -> bool:
+        answered = []
+
+        def interrupted(door: object, name: str, value: Any) -> None:
+            object.__setattr__(door, name, value)
+            if threading.current_thread() is threading.main_thread():
+                second = threading.Thread(
+                    target=lambda: answered.append(asks(client, ["child-second"]))
+                )
+                second.start()
+                second.join(1)
+
+        Connections.__setattr__ = interrupted  # type: ignore[method-assign]
+        return asks(client, ["child-first"]) and all(answered)
+
+    with Client("1", TOKEN, base_url=peer.url) as client:
+        assert asks(client, names("parent"))
+        assert went_well(in_a_child(work))
+        assert asks(client, names("parent"))
+    ports = {"parent": set[int](), "child": set[int]()}
+    for heard in peer.heard:
+        ports[heard.target.rpartition("/")[2].partition("-")[0]].add(heard.port)
+    assert len(ports["parent"]) == 1
+    assert ports["child"]
+    assert not ports["child"] & ports["parent"]
+
+
+def test_a_child_of_an_async_parent(peer: Peer) -> None:
+    """A child made within a running loop runs one of its own; the parent's goes on."""
+
+    async def parent() -> bool:
+        async with AsyncClient("1", TOKEN, base_url=peer.url) as client:
+            assert await asks_async(client, names("before"))
+            child = in_a_child(lambda: asyncio.run(asks_async(client, names("child", 100))))
+            assert await asks_async(client, names("parent", 100))
+            assert await asyncio.to_thread(went_well, child)
+            return await asks_async(client, names("after"))
+
+    assert asyncio.run(parent())
+    assert peer.accepted == 2
+
+
+def test_a_child_of_a_child(peer: Peer) -> None:
+    """The same is true one generation on."""
+    with Client("1", TOKEN, base_url=peer.url) as client:
+        assert asks(client, names("before"))
+
+        def work() -> bool:
+            first = asks(client, names("child"))
+            grandchild = in_a_child(lambda: asks(client, names("grandchild")))
+            return first and asks(client, names("meanwhile")) and went_well(grandchild)
+
+        assert went_well(in_a_child(work))
+        assert asks(client, names("after"))
+        assert peer.accepted == 3
+
+
+def test_a_child_may_close_its_parent_s_client(peer: Peer) -> None:
+    """The parent's connection is none of the child's business."""
+    with Client("1", TOKEN, base_url=peer.url) as client:
+
+        def work() -> bool:
+            client.close()
+            return True
+
+        assert asks(client, names("before"))
+        assert went_well(in_a_child(work))
+        assert asks(client, names("after"))
+        assert peer.accepted == 1
+
+
+# -- event loops ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_garbage() -> Iterator[None]:
+    """What a test of several loops leaves goes with it."""
+    yield
+    gc.collect()
+
+
+# asyncio has its own word on the sockets of a loop that is over.
+quiet = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@quiet
+@pytest.mark.usefixtures("no_garbage")
+def test_one_loop_after_the_other(peer: Peer) -> None:
+    """A client works in a second event loop, over a connection of its own, and closes there."""
+    client = AsyncClient("1", TOKEN, base_url=peer.url)
+    for number in range(3):
+        assert asyncio.run(asks_async(client, names(f"loop-{number}")))
+    asyncio.run(client.aclose())
+    assert peer.accepted == 3
+
+
+@quiet
+@pytest.mark.usefixtures("no_garbage")
+def test_loops_that_are_over_leave_nothing_behind(peer: Peer) -> None:
+    """The connections of a loop that was closed are closed when the client is used again."""
+    client = AsyncClient("1", TOKEN, base_url=peer.url)
+    for number in range(20):
+        assert asyncio.run(asks_async(client, names(f"loop-{number}", 1)))
+        gc.collect()
+        peer.settle(1)
+    asyncio.run(client.aclose())
+    gc.collect()
+    peer.settle(0)
+
+
+@quiet
+@pytest.mark.usefixtures("no_garbage")
+def test_two_loops_at_once(peer: Peer) -> None:
+    """Two threads that each run a loop share a client."""
+    client = AsyncClient("1", TOKEN, base_url=peer.url)
+    begin = threading.Barrier(2)
+
+    async def work(number: int) -> bool:
+        begin.wait()
+        tasks = [asks_async(client, names(f"{number}-{task}")) for task in range(10)]
+        return all(await asyncio.gather(*tasks))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(lambda number: asyncio.run(work(number)), range(2)))
+    asyncio.run(client.aclose())
+
+
+# -- pickles --------------------------------------------------------------------------------------
+
+
+def hook(retry: object) -> None:
+    """A hook that can be pickled."""
+
+
+SETTINGS: dict[str, Any] = {
+    "credential": TOKEN,
+    "timeout": 3,
+    "deadline": 4,
+    "retry": replace(AT_ONCE, max_retries=2),
+    "on_retry": hook,
+    "max_response_bytes": 1000,
+}
+KINDS: dict[str, Callable[..., Any]] = {
+    "Client": partial(Client, "1", invalid_rows="skip", **SETTINGS),
+    "AsyncClient": partial(AsyncClient, "1", invalid_rows="skip", **SETTINGS),
+    "APIClient": partial(APIClient, **SETTINGS),
+    "AsyncAPIClient": partial(AsyncAPIClient, **SETTINGS),
+}
+kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
+
+async def asks_any(client: Any, name: str) -> bool:
+    """Ask a client of any kind."""
+    raw = getattr(client, "raw", client)
+    made = raw.get_repository("1", name)
+    answer = await made if isinstance(made, Awaitable) else made
+    return bool(answer["id"] == name)
+
+
+async def close(client: Any) -> None:
+    """Close a client of any kind."""
+    if hasattr(client, "aclose"):
+        await client.aclose()
+    else:
+        client.close()
+
+
+@kinds
+@pytest.mark.anyio
+async def test_a_pickled_client_is_another_one(peer: Peer, kind: Callable[..., Any]) -> None:
+    """It has the same settings, and connections and a budget of its own."""
+    client = kind(base_url=peer.url)
+    assert await asks_any(client, "here")
+    other = pickle.loads(pickle.dumps(client))
+    assert type(other) is type(client)
+    assert other._transport.settings == client._transport.settings
+    assert other._transport._budget is not client._transport._budget
+    assert repr(other) == repr(client)
+    await close(client)
+    assert await asks_any(other, "there")
+    await close(other)
+    assert peer.accepted == 2
+    assert {heard.headers["authorization"] for heard in peer.heard} == {"Bearer t"}
+    peer.settle(0)
+
+
+@pytest.mark.parametrize("kind", [KINDS["Client"], KINDS["AsyncClient"]])
+@pytest.mark.anyio
+async def test_a_derived_client_pickles(peer: Peer, kind: Callable[..., Any]) -> None:
+    """With options, or the raw one of a typed one: its own settings, and it closes its own."""
+    client = kind(base_url=peer.url)
+    derived = client.with_options(organization_id="2", timeout=7, deadline=8, retry=AT_ONCE)
+    for each in (derived, client.raw, derived.raw):
+        other = pickle.loads(pickle.dumps(each))
+        assert other._transport.settings == each._transport.settings
+        assert await asks_any(other, "there")
+        peer.settle(1)
+        await close(other)
+        peer.settle(0)
+    await close(client)
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@kinds
+@pytest.mark.anyio
+async def test_a_client_with_another_s_does_not_pickle(
+    kind: Callable[..., Any], library: Any
+) -> None:
+    """What was handed in cannot go along: the error names the argument, and nothing is lost."""
+    is_async = "Async" in kind.func.__name__  # type: ignore[attr-defined]
+    handed_in = (library.AsyncClient if is_async else library.Client)(
+        transport=library.MockTransport(lambda request: library.Response(200, json={"id": "1"}))
+    )
+    client = kind(base_url="https://registry.invalid", http_client=handed_in)
+    for each in (client, getattr(client, "raw", client)):
+        with pytest.raises(TypeError, match="http_client"):
+            pickle.dumps(each)
+    assert await asks_any(client, "1")
+    await close(handed_in)
+
+
+# -- what was not closed --------------------------------------------------------------------------
+
+
+@contextmanager
+def warned() -> Iterator[list[str]]:
+    """Collect what the package says of what was not closed."""
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield told
+        gc.collect()
+        said = [str(each.message) for each in caught if each.category is ResourceWarning]
+        # The sockets of an async client are asyncio's, which has its own word on them.
+        told += [text for text in said if not text.startswith("unclosed ")]
+        # A warning keeps what it is about.
+        caught.clear()
+        gc.collect()
+
+
+@kinds
+def test_a_client_that_was_not_closed_warns(peer: Peer, kind: Callable[..., Any]) -> None:
+    """One that was used and not closed says so once, when it goes; its connection goes as well."""
+
+    async def use() -> None:
+        assert await asks_any(kind(base_url=peer.url), "1")
+
+    with warned() as told:
+        asyncio.run(use())
+    assert told == [
+        "a client was not closed: use it in a `with` block, or call its close() or aclose()"
+    ]
+    peer.settle(0)
+
+
+@kinds
+def test_a_client_that_needs_no_closing_is_silent(peer: Peer, kind: Callable[..., Any]) -> None:
+    """Neither one that was never used, nor one that was closed, nor one whose calls failed."""
+
+    async def use() -> None:
+        kind(base_url=peer.url)
+        client = kind(base_url=peer.url)
+        assert await asks_any(client, "1")
+        await close(client)
+        peer.answer = lambda heard: b""
+        with pytest.raises(TransportError):
+            await asks_any(kind(base_url=peer.url), "1")
+
+    with warned() as told:
+        asyncio.run(use())
+    assert told == []
+    peer.settle(0)
+
+
+# -- on which connection a create goes out --------------------------------------------------------
+
+
+@kinds
+@pytest.mark.anyio
+async def test_a_create_goes_out_on_a_connection_of_late(
+    monkeypatch: pytest.MonkeyPatch, peer: Peer, kind: Callable[..., Any]
+) -> None:
+    """Where the one that is kept has been idle for too long, a create has a new one."""
+    client = kind(base_url=peer.url)
+    raw = getattr(client, "raw", client)
+
+    async def create() -> None:
+        made = raw.create_repository("1", "trainer")
+        assert (await made if isinstance(made, Awaitable) else made)["name"] == "trainer"
+
+    assert await asks_any(client, "1")
+    await create()
+    assert peer.accepted == 1
+    monkeypatch.setattr("abeja_registry._connections.KEPT_IDLE_FOR_A_CREATE", 0)
+    for number in range(2, 5):
+        await create()
+        assert peer.accepted == number
+        # What may be sent twice does not need a new one; and the old one is closed.
+        assert await asks_any(client, "1")
+        assert peer.accepted == number
+        peer.settle(1)
+    await close(client)
+
+
+@kinds
+@pytest.mark.anyio
+async def test_no_call_goes_out_on_a_connection_that_was_closed(
+    peer: Peer, kind: Callable[..., Any]
+) -> None:
+    """Where the server has closed what is kept, a call has a new one, at its first attempt."""
+    client = kind(base_url=peer.url, max_retry_count=0)
+    raw = getattr(client, "raw", client)
+    assert await asks_any(client, "1")
+    for number in range(2, 5):
+        peer.drop()
+        made = raw.create_repository("1", "trainer")
+        assert (await made if isinstance(made, Awaitable) else made)["name"] == "trainer"
+        assert peer.accepted == number
+    await close(client)
