@@ -551,6 +551,29 @@ def test_broken_gzip_of_a_success(operation: Any, kind: type[Error], body: bytes
     assert "the gzip body is broken or was cut short" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("headers", "body", "cut"),
+    [
+        ({}, b'{"id": "1', True),
+        ({"connection": "close"}, b'{"id": ', True),
+        ({}, b'{"id": "1"}', False),
+        ({}, b"<html>", False),
+        ({"content-length": "9"}, b'{"id": "1', False),
+        ({"transfer-encoding": "chunked"}, b'{"id": "1', False),
+    ],
+)
+def test_a_body_of_no_known_length_is_whole_if_its_json_is(
+    headers: dict[str, str], body: bytes, cut: bool
+) -> None:
+    """Where the connection's end is the body's, half an object is a lost connection."""
+    outcome = received(200, headers, body)
+    assert isinstance(outcome, Failure) is cut
+    if isinstance(outcome, Failure):
+        assert outcome.sent
+        assert outcome.passing
+    assert isinstance(received(500, headers, body), Answer)
+
+
 def test_a_status_that_has_no_body_needs_none() -> None:
     """A delete that is answered with 204 is done, whatever the headers say of packing."""
     assert judge(DELETE, URL, received(204, GZIP, b"")) == {}

@@ -142,6 +142,12 @@ def receive(
     if len(body) > limit:
         return Answer(status, headers, body[:QUOTED_CHARACTERS], too_large=True)
     answer = Answer(status, headers, body)
+    unmeasured = not packed and not {"content-length", "transfer-encoding"} & headers.keys()
+    # Where nothing says how long a body is, a connection that is lost looks like its end.
+    if cut is None and unmeasured and body.startswith(b"{") and _json(body) is _NOT_JSON:
+        cut = Failure(
+            "the body is no whole JSON object, and nothing said how long it is", sent=True
+        )
     # A broken body must not hide an error's status; a success without its body is none.
     return cut if cut is not None and answer.success else answer
 

@@ -8,7 +8,8 @@ to the start of the list.
 
 What this promises, for a list whose order is stable and pages of at least two items: an item that
 is there from the first request to the last is yielded exactly once, in order, and none is yielded
-twice.
+twice. To a bounded memory there is one limit: an item that was seen, looked removed and is still
+there comes again if more items than are remembered looked removed after it.
 """
 
 from __future__ import annotations

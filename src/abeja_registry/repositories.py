@@ -156,7 +156,8 @@ class Repositories:
 
         Calls GET /organizations/{organization_id}/registry/repositories, once a page, and POST
         there where none of that name is found. Where it stays in doubt whether that has created
-        one, it looks again before it raises: at most one comes of it. All of it has one deadline.
+        one, it looks again before it raises: at most one comes of it. All of it has one deadline,
+        and the create leaves a third of what remains of it for looking again.
 
         Args:
             name: The repository's name, by Docker's rules for a path component.

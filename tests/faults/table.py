@@ -196,7 +196,7 @@ TABLE: Mapping[str, Mapping[str, Entry]] = {
         "body cut short": _lost_body("TransportError"),
         "cut between chunks": _lost_body("TransportError"),
         "cut in a chunk": _lost_body("TransportError"),
-        "cut without a length": _invalid(),
+        "cut without a length": _lost_body("TransportError"),
         "whole without a length": _FINE,
         "closed behind the answer": _FINE,
     },
