@@ -690,3 +690,11 @@ def test_the_limit_holds_through_every_door(api: ScriptedApi) -> None:
     with pytest.raises(InvalidResponse, match="larger than max_response_bytes"):
         client.get_repository("1", "2")
     assert len(api.requests) == 2
+
+
+def test_what_an_error_quotes_is_bounded() -> None:
+    """Neither a word nor a description of the API's makes an exception endless."""
+    body = {"error": "e" * 5_000, "error_description": "d" * 5_000}
+    with pytest.raises(HttpError) as caught:
+        judge(GET, URL, received(500, {}, json.dumps(body).encode()))
+    assert (caught.value.error, caught.value.error_description) == ("e" * 1000, "d" * 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -895,6 +896,11 @@ def test_a_bad_deadline(value: Any) -> None:
 BAD: dict[str, tuple[str, Any, str]] = {
     "retry is a count": ("retry", 3, "retry must be a RetryPolicy, not 3"),
     "retry is a class": ("retry", RetryPolicy, "retry must be a RetryPolicy, not a value of type"),
+    "on_retry is to be awaited": (
+        "on_retry",
+        asyncio.sleep,
+        "on_retry must be a plain function: nobody would await it",
+    ),
     "on_retry is a word": ("on_retry", "log", "on_retry must be callable, not 'log'"),
     **{
         f"max_response_bytes is {value!r}": (

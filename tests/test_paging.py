@@ -601,3 +601,12 @@ def test_a_count_is_given_back_or_refused(value: int, least: int) -> None:
     else:
         with pytest.raises(ValueError, match=f"^page_size must be at least {least}, not {value}$"):
             check_count("page_size", value, least=least)
+
+
+def test_a_walk_that_steps_back_resumes_from_there() -> None:
+    """What was removed has moved what was not seen yet to before the place where the walk was."""
+    cursor = Cursor(4)
+    cursor.record(["a", "b", "c", "d"], True)
+    assert (cursor.offset, cursor.resume_offset) == (3, 4)
+    cursor.record(["h", "i"], True)
+    assert cursor.resume_offset == cursor.offset < 3

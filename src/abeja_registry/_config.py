@@ -7,6 +7,7 @@ the argument, the variable or the file's key at fault. The first source that hol
 from __future__ import annotations
 
 import base64
+import inspect
 import ipaddress
 import math
 import os
@@ -504,6 +505,8 @@ def _retry(value: Any, place: str) -> RetryPolicy:
 def _on_retry(value: Any, place: str) -> OnRetry | None:
     if value is not None and not callable(value):
         raise ConfigurationError(f"{place} must be callable, not {shown(value)}")
+    if inspect.iscoroutinefunction(value):
+        raise ConfigurationError(f"{place} must be a plain function: nobody would await it")
     hook: OnRetry | None = value
     return hook
 

@@ -124,10 +124,15 @@ def _expired(idle: list[T]) -> Iterator[T]:
 
 def _known(connection: _Connection | _AsyncConnection, outcome: Outcome) -> Outcome:
     """Return an outcome with what the socket knows better than an exception's class."""
-    written = connection.watch.written
-    if isinstance(outcome, Failure) and written is not None:
-        return replace(outcome, sent=outcome.sent and written)
-    return outcome
+    watch = connection.watch
+    if not isinstance(outcome, Failure):
+        return outcome
+    if outcome.timeout and time.monotonic() >= watch.deadline:
+        # What is left of it is the time-out of the last read or write.
+        outcome = replace(outcome, cause=DEADLINE_PASSED)
+    if watch.written is None:
+        return outcome
+    return replace(outcome, sent=outcome.sent and watch.written)
 
 
 def _clean(connection: _Connection | _AsyncConnection, outcome: Outcome) -> bool:

@@ -118,6 +118,8 @@ class HttpError(Error):
             text += f" ({self.status_code} from {self.url})"
         if self.error_detail:
             text += f", {self.error_detail}"
+        if self.retry_after is not None:
+            text += f", retry after {self.retry_after:g} s"
         return text + ">"
 
     __repr__ = __str__

@@ -167,7 +167,7 @@ def _valid_rows(model: type[PageOf[Any]], rows: Sequence[Any], context: object) 
         try:
             parse(row_model, row, context)
         except InvalidResponse as error:
-            _logger.warning("row %d of a page is skipped: %s", place, error)
+            _logger.warning("row %d of a page, id %s, is skipped: %s", place, _id_of(row), error)
             row = None
         valid.append(row)
     return valid
