@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -29,6 +30,16 @@ T = TypeVar("T")
 ANSWERS = Path(__file__).parent / "answers"
 ORGANIZATION_ID = "1410000000000"
 BASE_URL = "https://api.example.com"
+
+
+async def done(value: Any) -> Any:
+    """Return what a call of either world returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def walked(walk: Any) -> list[Any]:
+    """Return all that a walk of either world comes by."""
+    return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)
 
 
 @pytest.fixture
@@ -210,3 +221,9 @@ def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         router.route().mock(side_effect=scripted._httpx)
         yield scripted
     scripted.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Any:
+    """A typed client of the scripted API, in either world."""
+    return api.client() if request.param == "sync" else api.async_client()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import pickle
 import re
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import respx
-from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi
+from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi, done
 
 from abeja_registry import (
     APIClient,
@@ -34,17 +33,6 @@ from abeja_registry import (
 pytestmark = pytest.mark.anyio
 
 WORLDS = pytest.mark.parametrize("kind", [Client, AsyncClient], ids=["sync", "async"])
-
-
-async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
-    return await value if inspect.isawaitable(value) else value
-
-
-@pytest.fixture(params=["sync", "async"])
-def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Any:
-    """A typed client of the scripted API, in either world."""
-    return api.client() if request.param == "sync" else api.async_client()
 
 
 def test_a_clients_collections_are_of_its_world() -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID
+from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID, done, walked
 
 from abeja_registry import (
     AsyncClient,
@@ -111,16 +111,6 @@ class Registry:
         """Return an async typed client of it."""
         http_client = httpx.AsyncClient(transport=httpx.MockTransport(self.awaited))
         return AsyncClient(ORGANIZATION_ID, {}, base_url=BASE_URL, http_client=http_client)
-
-
-async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
-    return await value if inspect.isawaitable(value) else value
-
-
-async def walked(walk: Any) -> list[Any]:
-    """Return all that a walk of either world comes by."""
-    return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)
 
 
 @pytest.fixture(autouse=True)

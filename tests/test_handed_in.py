@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from tests.conftest import BASE_URL
+from tests.conftest import BASE_URL, done
 
 from abeja_registry import (
     APIClient,
@@ -89,11 +88,6 @@ class Owner:
     def _answer(self, request: Any) -> Any:
         self.requests.append(request)
         return self.library.Response(self.status, json={}, headers=self.headers)
-
-
-async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
-    return await value if inspect.isawaitable(value) else value
 
 
 async def close(client: Any) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 import pickle
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import done, walked
 
 from abeja_registry import InvalidResponse
 
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 Pages = Callable[..., dict[str, Any]]
-
-
-async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
-    return await value if inspect.isawaitable(value) else value
-
-
-async def walked(walk: Any) -> list[Any]:
-    """Return all that a walk of either world comes by."""
-    return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)
 
 
 @pytest.fixture(params=["sync", "async"])

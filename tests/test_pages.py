@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import inspect
 import json
 import math
 import pickle
@@ -17,7 +16,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID, ScriptedApi
+from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID, ScriptedApi, done, walked
 
 from abeja_registry import (
     AsyncClient,
@@ -44,16 +43,6 @@ TagPages = Callable[..., dict[str, Any]]
 ID = "1700000000000"
 
 
-async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
-    return await value if inspect.isawaitable(value) else value
-
-
-async def walked(walk: Any) -> list[Any]:
-    """Return all that a walk of either world comes by."""
-    return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)
-
-
 async def step(walk: Any) -> Any:
     """Return what an iterator of either world comes by next; None at its end."""
     return await anext(walk, None) if hasattr(walk, "__anext__") else next(walk, None)
@@ -67,12 +56,6 @@ def started(listing: Any) -> Any:
 def windows(api: ScriptedApi) -> list[str]:
     """Return the queries that the scripted API was asked."""
     return [sent.url.partition("?")[2] for sent in api.requests]
-
-
-@pytest.fixture(params=["sync", "async"])
-def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Any:
-    """A typed client of the scripted API, in either world."""
-    return api.client() if request.param == "sync" else api.async_client()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import pickle
 import re
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 import respx
-from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi
+from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi, done
 
 from abeja_registry import APIClient, AsyncAPIClient, ConfigurationError, HttpError
 from abeja_registry.sandbox import Sandbox
@@ -94,11 +93,6 @@ NAMES = {
     "get_repository": ("organization_id", "repository_id"),
     "get_repository_tags": ("organization_id", "repository_id", "limit", "offset"),
 }
-
-
-async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
-    return await value if inspect.isawaitable(value) else value
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
 import pickle
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import done
 
 from abeja_registry import (
     Attempt,
@@ -461,11 +461,6 @@ def test_whatever_happens(
 pytestmark = pytest.mark.anyio
 
 Script = Callable[..., None]
-
-
-async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
-    return await value if inspect.isawaitable(value) else value
 
 
 @pytest.fixture

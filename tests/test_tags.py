@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi
+from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi, done, walked
 
 from abeja_registry import AsyncClient, AsyncPage, Client, InvalidResponse, NotFound, Page, Tag
 from abeja_registry.sandbox import Sandbox
@@ -20,22 +19,6 @@ Answers = Callable[[str], dict[str, Any]]
 
 URL = f"{BASE_URL}/organizations/{ORGANIZATION_ID}/registry/repositories/1700000000000/tags"
 ID = "1700000000000"
-
-
-async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
-    return await value if inspect.isawaitable(value) else value
-
-
-async def walked(walk: Any) -> list[Any]:
-    """Return all that a walk of either world comes by."""
-    return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)
-
-
-@pytest.fixture(params=["sync", "async"])
-def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Any:
-    """A typed client of the scripted API, in either world."""
-    return api.client() if request.param == "sync" else api.async_client()
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
 from typing import Any
 
 import pytest
-from tests.conftest import ScriptedApi
+from tests.conftest import ScriptedApi, done
 
 from abeja_registry import (
     APIClient,
@@ -25,11 +24,6 @@ from abeja_registry import (
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
-
-
-async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
-    return await value if inspect.isawaitable(value) else value
 
 
 async def close(client: Any) -> None:

@@ -26,7 +26,6 @@ from abeja_registry import (
     RetryPolicy,
     TooManyRequests,
 )
-from abeja_registry._transport import AsyncTransport, Transport
 
 from .faults import FAULTS, LIMIT
 from .server import ALWAYS, DROP, DROPS, ORGANIZATION_ID, Armed, Fault, FaultServer
@@ -78,17 +77,6 @@ def server(running: FaultServer) -> Iterator[FaultServer]:
     running.renew()
     yield running
     running.renew()
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The waits before replays are noted by the SDK, and not waited for."""
-
-    async def asleep(seconds: float) -> None:
-        await asyncio.sleep(0)
-
-    monkeypatch.setattr(Transport, "_sleep", staticmethod(lambda seconds: None))
-    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(asleep))
 
 
 class Caller:
