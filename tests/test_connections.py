@@ -436,7 +436,7 @@ def test_a_call_that_took_too_long_closes_its_connection(
     typed = world.typed(server.url, timeout=PATIENCE)
     held("late")
     with pytest.raises(Timeout, match="ReadTimeout"):
-        world.get(typed.with_options(timeout=0.05).raw, "late").result(PATIENCE)
+        world.get(typed.with_options(timeout=0.5).raw, "late").result(PATIENCE)
     assert len(closed) == 1
     held("late").set()
     assert server.gone.get(timeout=PATIENCE) == server.connections[0]
@@ -472,7 +472,7 @@ def test_the_deadline_bounds_an_answer_that_drips(
     over = threading.Event()
     server.answer = drip
     typed = world.typed(server.url, timeout=PATIENCE)
-    hurried = typed.with_options(deadline=0.1).raw
+    hurried = typed.with_options(deadline=1).raw
     for number, (call, kind) in enumerate(
         [(world.get, Timeout), (world.create, OutcomeUnknown)], start=1
     ):
@@ -597,7 +597,7 @@ def test_a_host_without_an_address_was_sent_nothing(
 
 def test_a_handshake_that_does_not_end_has_sent_nothing(world: World, server: Server) -> None:
     """The deadline bounds it, a create's outcome is certain, and no socket is left open."""
-    client = world.client(server.url.replace("http:", "https:"), timeout=PATIENCE, deadline=0.1)
+    client = world.client(server.url.replace("http:", "https:"), timeout=PATIENCE, deadline=0.5)
     with warnings.catch_warnings(record=True) as leaks:
         warnings.simplefilter("always", ResourceWarning)
         with pytest.raises(Timeout) as caught:
@@ -707,7 +707,7 @@ def test_looking_up_a_name_is_within_the_deadline(
         return look_up(*arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    with APIClient({}, base_url=server.url, deadline=0.1) as client:
+    with APIClient({}, base_url=server.url, deadline=0.5) as client:
         with pytest.raises(Timeout) as caught:
             client.create_repository("1", "sample")
         enough.set()

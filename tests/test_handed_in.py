@@ -355,7 +355,7 @@ async def test_the_deadline_ends_whatever_its_hook_waits_for(library: ModuleType
 
     owner = Owner(library, is_async=True)
     theirs = owner.scripted(event_hooks={"response": [wait]})
-    ours = owner.raw(theirs, deadline=0.05)
+    ours = owner.raw(theirs, deadline=0.5)
     with pytest.raises(Timeout, match="the call's deadline has passed"):
         await ours.get_repository("1", "2")
     with pytest.raises(OutcomeUnknown, match="the call's deadline has passed"):

@@ -29,7 +29,7 @@ ALWAYS = 1_000_000
 # Seconds that a client has to let go of a connection on which a fault struck.
 PATIENCE = 5.0
 # Seconds between two pieces of a drip, and how many of them come before it dries up.
-DROP, DROPS = 0.005, 100
+DROP, DROPS = 0.005, 200
 
 _ROUTE = re.compile(
     rf"/organizations/{ORGANIZATION_ID}/registry/repositories(?:/(\w+)(/tags)?)?(?:\?(.*))?"
@@ -192,7 +192,7 @@ class Wire:
         await self._loop.sock_sendall(self._sock, b"".join(pieces))
 
     async def drip(self, pieces: Iterable[bytes]) -> None:
-        """Send piece after piece, a little apart, for about half a second; then nothing more."""
+        """Send piece after piece, a little apart, for about a second; then nothing more."""
         for piece in itertools.islice(pieces, DROPS):
             await self.send(piece)
             await asyncio.sleep(DROP)
