@@ -234,6 +234,18 @@ def typed_settings(
     return _settings(sources, authorization, _organization_id(*found))
 
 
+def authorization(credential: Credential) -> str:
+    """Return the Authorization header of a credential.
+
+    Raises:
+        ConfigurationError: It is none, or is incomplete.
+    """
+    header, incomplete = _authorization(credential, [])
+    if header is None:
+        raise ConfigurationError(f"the credential is incomplete: {incomplete or 'it is empty'}")
+    return header
+
+
 def _settings(sources: list[_Source], authorization: str | None, organization_id: str) -> Settings:
     def found(setting: str, default: Any) -> Any:
         return _CHECKS[setting](*(_first(sources, setting) or (default, setting)))

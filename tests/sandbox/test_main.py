@@ -1,14 +1,18 @@
 """The sandbox as a program."""
 
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from abeja_registry import Client, TooManyRequests, Unauthorized
 from abeja_registry.sandbox import Sandbox
 from abeja_registry.sandbox.__main__ import main
 
@@ -17,24 +21,35 @@ COMMAND = [sys.executable, "-m", "abeja_registry.sandbox"]
 
 @contextmanager
 def program(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """The program and what it told to export."""
+    """The program on a free port, and what it told to export."""
     process = subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     with process:
         try:
             assert process.stdout is not None
-            lines = [process.stdout.readline() for _ in range(3)]
-            words = [line.removeprefix("export ").strip().split("=") for line in lines]
-            yield process, dict(words)
+            said = list(iter(process.stdout.readline, "# Ctrl-C ends it.\n"))
+            words = [shlex.split(line) for line in said if line.startswith("export")]
+            yield process, dict(word.split("=", 1) for _, word in words)
         finally:
             process.terminate()
+
+
+def client(exports: dict[str, str], **options: Any) -> Client:
+    """A client that was told nothing but what was exported."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {"ABEJA_ORGANIZATION_ID": "1410000000000", **exports}.items():
+            environment.setenv(name, value)
+        return Client(**options)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_told_to_end(number: signal.Signals) -> None:
     """It serves at what it says to export, seeded, and a signal ends it with 0 and no word more."""
-    with program("--port", "0", "--organization", "7", "--seed") as (process, exports):
+    with program("--organization", "7", "--seed") as (process, exports):
         assert list(exports) == [
             "ABEJA_API_URL",
             "ABEJA_ORGANIZATION_ID",
@@ -54,7 +69,7 @@ def test_it_serves_until_it_is_told_to_end(number: signal.Signals) -> None:
 
 def test_it_binds_loopback_only() -> None:
     """The address is one of this machine's own."""
-    with program("--port", "0") as (_, exports):
+    with program() as (_, exports):
         assert httpx.URL(exports["ABEJA_API_URL"]).host == "127.0.0.1"
         assert exports["ABEJA_ORGANIZATION_ID"] == "1410000000000"
 
@@ -71,7 +86,19 @@ def test_a_port_that_is_taken(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--port", "65536"), ("--port", "-1"), ("--port", "x"), ("--organization", "acme")],
+    [
+        ("--port", "65536"),
+        ("--port", "-1"),
+        ("--port", "x"),
+        ("--organization", "acme"),
+        ("--limit-max", "0"),
+        ("--latency", "-1"),
+        ("--credential", ""),
+        ("--docker-registry", "ftp://x"),
+        ("--fault", "status"),
+        ("--fault", "status=200"),
+        ("--fault", "operation=push,status=500"),
+    ],
 )
 def test_a_wrong_command_line(
     arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]
@@ -80,4 +107,101 @@ def test_a_wrong_command_line(
     with pytest.raises(SystemExit) as raised:
         main(arguments)
     assert raised.value.code == 2
-    assert arguments[0].strip("-") in capsys.readouterr().err.splitlines()[-1]
+    said = capsys.readouterr().err.splitlines()[-1].replace("_", "-")
+    assert arguments[0].strip("-") in said
+
+
+def test_seeds_and_a_docker_registry(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tags come from the one or from the other, and both are a usage error."""
+    with pytest.raises(SystemExit):
+        main(["--seed", "--docker-registry", "http://127.0.0.1:1"])
+    assert "--seed and --docker-registry exclude each other" in capsys.readouterr().err
+
+
+def test_a_docker_registry_that_is_not_there() -> None:
+    """It is one line on stderr, without the password, and exit code 1."""
+    url = "http://user:secret@127.0.0.1:1"
+    line = [*COMMAND, "--port", "0", "--docker-registry", url]
+    run = subprocess.run(line, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    [error] = run.stderr.splitlines()
+    assert error.startswith("error: the Docker registry at 127.0.0.1:1: ")
+    assert "secret" not in error
+
+
+def test_data_that_can_not_be_used(tmp_path: Path) -> None:
+    """A file of another kind is one line on stderr that names it, and exit code 1."""
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database, and longer than the head of one would be" * 10)
+    run = subprocess.run([*COMMAND, "--port", "0", "--data", file], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == f"error: data: {str(file)!r}: file is not a database\n"
+    assert file.read_text().startswith("not a database")
+
+
+def test_what_the_command_line_says_holds(tmp_path: Path) -> None:
+    """Limits, faults and seeds are those of the command line; data and ids outlive the program."""
+    options = ["--data", str(tmp_path / "a.db"), "--limit-max", "2", "--latency", "0.001", "--seed"]
+    fault = "operation=get_repository,status=429,retry_after=3,times=1"
+    with program(*options, "--fault", fault) as (process, exports):
+        with client(exports, max_retry_count=0) as first:
+            page = first.repositories.list(limit=100)
+            assert (page.limit, page.has_next) == (2, True)
+            with pytest.raises(TooManyRequests) as caught:
+                first.repositories.get(page[0].id)
+            assert caught.value.retry_after == 3
+            there = list(first.repositories)
+        process.terminate()
+        assert process.wait(10) == 0
+    # With repositories there already, nothing is seeded.
+    with program(*options) as (_, exports), client(exports) as second:
+        assert list(second.repositories) == there
+
+
+def test_data_of_another_organization(tmp_path: Path) -> None:
+    """A file that is another organization's is not taken, and says whose it is."""
+    options = ["--data", str(tmp_path / "a.db")]
+    with program(*options):
+        pass
+    line = [*COMMAND, "--port", "0", "--organization", "7", *options]
+    run = subprocess.run(line, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert "it is of organization 1410000000000, not 7" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("credential", "exports"),
+    [
+        ("secret", {"PLATFORM_AUTH_TOKEN": "secret"}),
+        (
+            "7:secret",
+            {
+                "ABEJA_PLATFORM_USER_ID": "7",
+                "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN": "secret",
+            },
+        ),
+        (
+            "datasource-7:secret",
+            {
+                "ABEJA_PLATFORM_DATASOURCE_ID": "datasource-7",
+                "ABEJA_PLATFORM_DATASOURCE_SECRET": "secret",
+            },
+        ),
+    ],
+    ids=["token", "user", "datasource"],
+)
+def test_a_client_that_takes_the_exports_is_let_in(
+    credential: str, exports: dict[str, str]
+) -> None:
+    """With --credential, a client is let in by what is exported, and by nothing else."""
+    with program("--credential", credential, "--credential", "second") as (_, told):
+        assert exports.items() <= told.items()
+        with client(told) as first:
+            assert not first.repositories.list()
+        second = {"PLATFORM_AUTH_TOKEN": "second"}
+        with client({"ABEJA_API_URL": told["ABEJA_API_URL"], **second}) as other:
+            assert not other.repositories.list()
+        wrong = {"PLATFORM_AUTH_TOKEN": "wrong"}
+        refused = client({"ABEJA_API_URL": told["ABEJA_API_URL"], **wrong})
+        with refused, pytest.raises(Unauthorized):
+            refused.repositories.list()

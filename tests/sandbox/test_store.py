@@ -13,7 +13,7 @@ from abeja_registry.sandbox._store import Store
 def store() -> Iterator[Store]:
     """A store whose clock goes on by a second each time it is read."""
     seconds = iter(range(1000))
-    store = Store(lambda: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=next(seconds)))
+    store = Store("7", now=lambda: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(0, next(seconds)))
     yield store
     store.close()
 
@@ -48,7 +48,7 @@ def test_times_have_microseconds_even_when_these_are_zero(store: Store) -> None:
 def test_closing_removes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store is a file while it is open, and nothing after."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    store = Store()
+    store = Store("7")
     assert list(tmp_path.glob("*/registry.db"))
     store.close()
     assert not list(tmp_path.iterdir())

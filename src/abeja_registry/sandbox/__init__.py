@@ -20,7 +20,8 @@ except ImportError as _missing:
         'the sandbox needs its extra: pip install "abeja-registry[sandbox]"'
     ) from _missing
 
+from ._faults import Faults
 from ._recorder import RecordedRequest
-from ._server import Connection, Sandbox
+from ._sandbox import Connection, Sandbox
 
-__all__ = ["Connection", "RecordedRequest", "Sandbox"]
+__all__ = ["Connection", "Faults", "RecordedRequest", "Sandbox"]

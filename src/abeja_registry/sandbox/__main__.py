@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import logging
+import shlex
 import signal
 import sys
 import time
@@ -9,6 +11,27 @@ from collections.abc import Sequence
 from types import FrameType
 
 from . import Sandbox
+from ._faults import Fault, parse_fault
+from ._sandbox import ANY_CREDENTIAL, LIMIT_MAX, LOOPBACK
+
+# What a client reads a credential's parts from.
+VARIABLES = {
+    "auth_token": "PLATFORM_AUTH_TOKEN",
+    "user_id": "ABEJA_PLATFORM_USER_ID",
+    "personal_access_token": "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN",
+    "datasource_id": "ABEJA_PLATFORM_DATASOURCE_ID",
+    "datasource_secret": "ABEJA_PLATFORM_DATASOURCE_SECRET",
+}
+# What a Docker registry's configuration needs; it is pasted as it is, indented by two.
+NOTIFICATIONS = """\
+# The Docker registry's configuration has to hold, for pushes to be seen as they come:
+#   notifications:
+#     endpoints:
+#       - name: abeja-registry-sandbox
+#         url: {url}
+#         timeout: 10s
+#         threshold: 3
+#         backoff: 1s"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,41 +41,113 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line after the program's name, `sys.argv`'s unless given.
 
     Returns:
-        The exit code: 0 once told to end, 1 if the port can't be had.
+        The exit code: 0 once told to end, 1 if the port, the data or the Docker registry can't be
+        had.
 
     Raises:
         SystemExit: with code 2, if the command line is wrong.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m abeja_registry.sandbox",
-        description="A Registry API on this machine, until Ctrl-C; its data goes with it.",
-    )
-    defaults = "(default: %(default)s)"
-    parser.add_argument("--port", type=int, default=8080, help=f"0 takes a free one {defaults}")
-    parser.add_argument("--organization", default="1410000000000", help=f"its id {defaults}")
-    parser.add_argument("--seed", action="store_true", help="make some repositories with tags")
+    parser = _parser()
     options = parser.parse_args(arguments)
+    credentials = [_credential(text) for text in options.credential]
     try:
-        sandbox = Sandbox(organization_id=options.organization, port=options.port)
+        sandbox = Sandbox(
+            organization_id=options.organization,
+            host=options.host,
+            port=options.port,
+            data=options.data,
+            limit_max=options.limit_max,
+            latency=options.latency,
+            credentials=credentials,
+            docker_registry=options.docker_registry,
+        )
     except ValueError as error:
         parser.error(str(error))
+    if options.seed and options.docker_registry:
+        parser.error("--seed and --docker-registry exclude each other: tags come from the registry")
+    for fault in options.fault:
+        sandbox.faults.arm(fault)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGINT, _end)
     signal.signal(signal.SIGTERM, _end)
     with contextlib.suppress(KeyboardInterrupt), contextlib.closing(sandbox):
         try:
             sandbox.start()
-        except OSError as error:
-            print(f"error: {error.strerror}", file=sys.stderr)
+        except (OSError, ValueError) as error:
+            print(f"error: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
             return 1
-        if options.seed:
+        if options.seed and sandbox.is_empty:
             sandbox.seed()
             sandbox.seed(repositories=1, tags=250)
-        print(f"export ABEJA_API_URL={sandbox.url}")
-        print(f"export ABEJA_ORGANIZATION_ID={sandbox.organization_id}")
-        print("export PLATFORM_AUTH_TOKEN=sandbox", flush=True)
+        _say(sandbox, [*credentials, ANY_CREDENTIAL][0], options.docker_registry is not None)
         while True:
             time.sleep(3600)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m abeja_registry.sandbox",
+        description="A Registry API on this machine, until Ctrl-C.",
+    )
+    default = "(default: %(default)s)"
+    add = parser.add_argument
+    add("--host", default=LOOPBACK, help=f"the address to listen on {default}")
+    add("--port", type=int, default=8080, help=f"0 takes a free one {default}")
+    add("--data", metavar="FILE", help="the SQLite file to keep all in (default: none is kept)")
+    add("--seed", action="store_true", help="make some repositories with tags, if there are none")
+    add("--organization", default="1410000000000", metavar="ID", help=f"its id {default}")
+    add("--latency", type=float, default=0.0, metavar="SECONDS", help=f"of each answer {default}")
+    add("--limit-max", type=int, default=LIMIT_MAX, metavar="ROWS", help=f"of a page {default}")
+    add(
+        "--credential",
+        action="append",
+        default=[],
+        metavar="TOKEN|ID:SECRET",
+        help="let in this one, and others that are given so (default: any)",
+    )
+    add(
+        "--docker-registry",
+        metavar="URL",
+        help="show the tags of this Docker registry, under <organization>/<repository>",
+    )
+    add(
+        "--fault",
+        action="append",
+        type=_fault,
+        default=[],
+        metavar="FIELD=VALUE,…",
+        help="let requests fail, as in operation=create_repository,status=503,times=2; the fields"
+        " are those of Sandbox.faults.add",
+    )
+    return parser
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _credential(text: str) -> dict[str, str]:
+    user, colon, secret = text.partition(":")
+    if not colon:
+        return {"auth_token": text}
+    if user.startswith("datasource-"):
+        return {"datasource_id": user, "datasource_secret": secret}
+    return {"user_id": user, "personal_access_token": secret}
+
+
+def _say(sandbox: Sandbox, credential: dict[str, str], mirrors: bool) -> None:
+    print(f"# A Registry API on {sandbox.url}. For its clients:")
+    print(f"export ABEJA_API_URL={sandbox.url}")
+    print(f"export ABEJA_ORGANIZATION_ID={sandbox.organization_id}")
+    for part, value in credential.items():
+        print(f"export {VARIABLES[part]}={shlex.quote(value)}")
+    if mirrors:
+        print(NOTIFICATIONS.format(url=sandbox.notifications_url))
+    print("# Ctrl-C ends it.", flush=True)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

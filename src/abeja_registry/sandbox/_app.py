@@ -1,31 +1,41 @@
-"""The API: the reference's five operations, and a call of the sandbox's own that writes a tag."""
+"""The API: the reference's five operations as they look on the wire."""
 
+import asyncio
 import re
-from http import HTTPStatus
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from importlib.metadata import version
 from typing import Annotated, Any
-from uuid import uuid4
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute, APIRouter
+from fastapi.security import HTTPBasic, HTTPBearer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import Message, Receive, Scope, Send
 
 from . import _shapes
-from ._store import LARGEST_INTEGER, Refused, Store
+from ._answers import answer, error_answer
+from ._control import make_control
+from ._state import State
+from ._store import LARGEST_INTEGER, NAME, NAME_RULE, Refused
 
 REPOSITORIES = "/organizations/{organization_id}/registry/repositories"
 REPOSITORY = REPOSITORIES + "/{repository_id}"
 
 # The reference shows this limit and gives no largest one.
 DEFAULT_LIMIT = 10
-LIMIT_MAX = 1000
 # The reference does not say with what status a create is answered: we assume the others' one.
 CREATED = 200
 # The reference only shows an empty list of tags inside a repository: we assume a first page.
 EMBEDDED_TAGS = DEFAULT_LIMIT
+
+# A message to whatever carries the answer, beside ASGI's own: lose the connection, now.
+DROP: Message = {"type": "sandbox.drop"}
 
 
 def _digits(value: object) -> object:
@@ -35,8 +45,21 @@ def _digits(value: object) -> object:
     return value
 
 
-Limit = Annotated[int, Query(ge=1), BeforeValidator(_digits)]
-Offset = Annotated[int, Query(ge=0, le=LARGEST_INTEGER), BeforeValidator(_digits)]
+Limit = Annotated[int, Query(ge=1, description="rows in a page, at most"), BeforeValidator(_digits)]
+Offset = Annotated[
+    int,
+    Query(ge=0, le=LARGEST_INTEGER, description="rows to pass over"),
+    BeforeValidator(_digits),
+]
+RepositoryId = Annotated[str, Path(description="its id, in digits")]
+
+ERRORS = {
+    400: "Bad input; `error_detail` names the field",
+    401: "No credential, or a wrong one",
+    403: "The credential is for another organization",
+    404: "There is no such repository",
+    409: "The name is taken",
+}
 
 
 class NewRepository(BaseModel):
@@ -44,121 +67,200 @@ class NewRepository(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    name: str
+    # The store checks the rules of names; here they are told.
+    name: Annotated[
+        str,
+        Field(description=NAME_RULE, json_schema_extra={"pattern": f"^{NAME}$", "maxLength": 255}),
+    ]
     description: str | None = None
 
 
-class NewTag(BaseModel):
-    """The body of a tag written through `/_sandbox`."""
+def make_app(state: State) -> FastAPI:
+    """Make the API over a state.
 
-    model_config = ConfigDict(strict=True)
-
-    size: int | None = None
-    digest: str | None = None
-    media_type: str | None = None
-
-
-def make_app(store: Store, organization_id: str, limit_max: int = LIMIT_MAX) -> FastAPI:
-    """Make the API over a store.
-
-    Handlers are coroutines and ask the store directly: a query takes less than the way to a thread.
+    Handlers are coroutines. They read from the store directly, since a query takes less than the
+    way to a thread; a write may have to wait for another process's, and goes there.
 
     Args:
-        store: where repositories and tags are.
-        organization_id: the one organization there is, in digits.
-        limit_max: the largest page, in rows, 1 or more; a larger limit is clamped to it.
+        state: what it answers from.
 
     Returns:
         The application; it needs no lifespan.
     """
+    store, organization_id = state.store, state.organization_id
 
     async def admit(request: Request) -> None:
-        scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+        authorization = request.headers.get("Authorization", "")
+        scheme, _, credential = authorization.partition(" ")
         if scheme.lower() not in ("bearer", "basic") or not credential.strip():
             raise HTTPException(401, "a Bearer or Basic credential is needed")
+        if state.admitted and f"{scheme.title()} {credential.strip()}" not in state.admitted:
+            raise HTTPException(401, "the credential is not one of those that are let in")
         if request.path_params["organization_id"] != organization_id:
             raise HTTPException(403, "the credential is for another organization")
 
-    def whole(repository_id: str) -> dict[str, Any]:
+    class Troubled(APIRoute):
+        """A route that meets the faults before its handler does."""
+
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def handle_in_trouble(request: Request) -> Response:
+                trouble = state.faults.meet(self.name)
+                if delay := state.latency + trouble.latency:
+                    await asyncio.sleep(delay)
+                limit_max = min(state.limit_max, trouble.limit_max or state.limit_max)
+                request.state.limit_max = limit_max
+                fault = trouble.ending
+                if fault is None:
+                    return await handle(request)
+                answered = None
+                if fault.work_done or fault.drop in ("answer", "half"):
+                    with suppress(Refused, HTTPException, RequestValidationError):
+                        answered = await handle(request)
+                if fault.status is None:
+                    return _Lost(answered if fault.drop == "half" else None)
+                wait = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+                return error_answer(fault.status, "a fault of the sandbox's", headers=wait)
+
+            return handle_in_trouble
+
+    def whole(repository_id: str) -> _shapes.Repository:
         tags, _ = store.tags(repository_id, EMBEDDED_TAGS, 0)
         return _shapes.repository(store.repository(repository_id), organization_id, tags)
 
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
-    admitted = [Depends(admit)]
+    # The scheme objects are here for the OpenAPI document: they let everybody through to `admit`.
+    schemes = [Depends(HTTPBearer(auto_error=False)), Depends(HTTPBasic(auto_error=False))]
+    api = APIRouter(
+        dependencies=[*schemes, Depends(admit)],
+        route_class=Troubled,
+        tags=["registry"],
+    )
 
-    @app.post(REPOSITORIES, dependencies=admitted)
+    @api.post(REPOSITORIES, status_code=CREATED, responses=_told(_shapes.Repository, 400, 409))
     async def create_repository(body: NewRepository) -> JSONResponse:
-        row = store.create_repository(body.name, body.description)
-        return _answer(_shapes.repository(row, organization_id, tags=[]), CREATED)
+        """Create a repository."""
+        row = await asyncio.to_thread(store.create_repository, body.name, body.description)
+        if state.mirror is not None:
+            await state.mirror.created(body.name)
+        return answer(_shapes.repository(row, organization_id, tags=[]), CREATED)
 
-    @app.get(REPOSITORIES, dependencies=admitted)
-    async def get_repositories(limit: Limit = DEFAULT_LIMIT, offset: Offset = 0) -> JSONResponse:
-        limit = min(limit, limit_max)
-        rows, has_next = store.repositories(limit, offset)
-        window = {"offset": offset, "limit": limit, "has_next": has_next}
-        return _answer(_shapes.repository_page(rows, organization_id, window))
-
-    @app.get(REPOSITORY, dependencies=admitted)
-    async def get_repository(repository_id: str) -> JSONResponse:
-        return _answer(whole(repository_id))
-
-    @app.delete(REPOSITORY, dependencies=admitted)
-    async def delete_repository(repository_id: str) -> JSONResponse:
-        repository = whole(repository_id)
-        store.delete_repository(repository_id)
-        return _answer(repository)
-
-    @app.get(REPOSITORY + "/tags", dependencies=admitted)
-    async def get_repository_tags(
-        repository_id: str, limit: Limit = DEFAULT_LIMIT, offset: Offset = 0
+    @api.get(REPOSITORIES, responses=_told(_shapes.RepositoryPage, 400))
+    async def get_repositories(
+        request: Request, limit: Limit = DEFAULT_LIMIT, offset: Offset = 0
     ) -> JSONResponse:
-        limit = min(limit, limit_max)
-        rows, has_next = store.tags(repository_id, limit, offset)
-        window = {"offset": offset, "limit": limit, "has_next": has_next}
-        return _answer(_shapes.tag_page(rows, organization_id, repository_id, window))
+        """Read a page of repositories, the oldest first."""
+        limit = min(limit, request.state.limit_max)
+        rows, has_next = store.repositories(limit, offset)
+        window: _shapes.Window = {"offset": offset, "limit": limit, "has_next": has_next}
+        return answer(_shapes.repository_page(rows, organization_id, window))
 
-    @app.put("/_sandbox/repositories/{repository_id}/tags/{name}")
-    async def write_tag(repository_id: str, name: str, body: NewTag | None = None) -> JSONResponse:
-        fields = {} if body is None else body.model_dump()
-        return _answer(_shapes.tag(store.write_tag(repository_id, name, **fields)))
+    @api.get(REPOSITORY, responses=_told(_shapes.Repository, 404))
+    async def get_repository(repository_id: RepositoryId) -> JSONResponse:
+        """Read a repository, with its first tags."""
+        return answer(whole(repository_id))
+
+    @api.delete(REPOSITORY, responses=_told(_shapes.Repository, 404))
+    async def delete_repository(repository_id: RepositoryId) -> JSONResponse:
+        """Delete a repository and its tags."""
+        repository = whole(repository_id)
+        digests = store.digests(repository_id) if state.mirror is not None else {}
+        await asyncio.to_thread(store.delete_repository, repository_id)
+        if state.mirror is not None:
+            await state.mirror.deleted(repository["name"], set(digests.values()))
+        return answer(repository)
+
+    @api.get(REPOSITORY + "/tags", responses=_told(_shapes.TagPage, 400, 404))
+    async def get_repository_tags(
+        request: Request,
+        repository_id: RepositoryId,
+        limit: Limit = DEFAULT_LIMIT,
+        offset: Offset = 0,
+    ) -> JSONResponse:
+        """Read a page of a repository's tags, the oldest first."""
+        limit = min(limit, request.state.limit_max)
+        rows, has_next = store.tags(repository_id, limit, offset)
+        window: _shapes.Window = {"offset": offset, "limit": limit, "has_next": has_next}
+        return answer(_shapes.tag_page(rows, organization_id, repository_id, window))
+
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    control = make_control(state)
+    app.include_router(api)
+    app.include_router(control)
+
+    @app.get("/_sandbox/openapi.json", include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        return answer(_document(app, organization_id))
 
     # An error's handler is a coroutine too, or it would be run in another thread.
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> JSONResponse:
-        return _error(error.status, str(error), error.detail)
+        return error_answer(error.status, str(error), error.detail)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         # What is said of the body as a whole names a position in it, or nothing.
         field = next((part for part in first["loc"][1:] if isinstance(part, str)), "body")
-        return _error(400, f"{field}: {first['msg']}", {"field": field})
+        return error_answer(400, f"{field}: {first['msg']}", {"field": field})
 
     @app.exception_handler(HTTPException)
     async def not_served(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code != 405:
-            return _error(error.status_code, error.detail)
+            return error_answer(error.status_code, error.detail)
         # The router knows only the first route that has the path.
-        matching = (r for r in app.routes if r.matches(request.scope)[0] != Match.NONE)
+        routes = [*api.routes, *control.routes]
+        matching = (r for r in routes if r.matches(request.scope)[0] != Match.NONE)
         methods = {m for r in matching if isinstance(r, APIRoute) for m in r.methods or ()}
         allow = ", ".join(sorted(methods))
-        return _error(405, f"{request.method} is not among {allow}", Allow=allow)
+        return error_answer(405, f"{request.method} is not among {allow}", headers={"Allow": allow})
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
         # The error goes on to uvicorn, which logs it and closes the connection.
-        return _error(500, "the sandbox failed; its log has the traceback", Connection="close")
+        description = "the sandbox failed; its log has the traceback"
+        return error_answer(500, description, headers={"Connection": "close"})
 
     return app
 
 
-def _answer(content: dict[str, Any], status: int = 200, **headers: str) -> JSONResponse:
-    return JSONResponse(content, status, {"X-Request-Id": uuid4().hex, **headers})
+class _Lost(Response):
+    """No answer, or half of one, and then the connection is lost."""
+
+    def __init__(self, answer: Response | None) -> None:
+        super().__init__()
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._answer is not None:
+            body = bytes(self._answer.body)
+            start = {"status": self._answer.status_code, "headers": self._answer.raw_headers}
+            await send({"type": "http.response.start", **start})
+            half = {"body": body[: len(body) // 2], "more_body": True}
+            await send({"type": "http.response.body", **half})
+        await send(DROP)
 
 
-def _error(
-    status: int, description: str, detail: dict[str, str] | None = None, **headers: str
-) -> JSONResponse:
-    error = HTTPStatus(status).name.lower()
-    content = {"error": error, "error_description": description, "error_detail": detail}
-    return _answer(content, status, **headers)
+def _told(shape: type, *errors: int) -> dict[int | str, dict[str, Any]]:
+    """Tell the OpenAPI document what an operation answers."""
+    told: dict[int | str, dict[str, Any]]
+    told = {CREATED: {"model": shape, "description": "What the reference shows"}}
+    for status in (401, 403, *errors):
+        told[status] = {"model": _shapes.Error, "description": ERRORS[status]}
+    return told
+
+
+def _document(app: FastAPI, organization_id: str) -> dict[str, Any]:
+    document = get_openapi(
+        title="A sandbox of the ABEJA Platform Registry API",
+        version=version("abeja-registry"),
+        description=f"Organization {organization_id}. Paths under `/_sandbox` are its own.",
+        routes=app.routes,
+    )
+    # FastAPI tells of its own kind of answer to bad input, which we do not give.
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document

@@ -2,9 +2,88 @@
 
 from collections.abc import Iterable
 from sqlite3 import Row
-from typing import Any
+from typing import NotRequired
 
-CREATOR = {
+# pydantic reads the standard library's TypedDict only from Python 3.12 on.
+from typing_extensions import TypedDict
+
+
+class Creator(TypedDict):
+    """Who made a repository or a tag."""
+
+    updated_at: str
+    role: str
+    is_registered: bool
+    id: str
+    email: str
+    display_name: str | None
+    created_at: str
+
+
+class Tag(TypedDict):
+    """A tag: its id is a number, its times are in whole seconds."""
+
+    size: int
+    name: str
+    media_type: str
+    id: int
+    digest: str
+    creator: Creator
+    created_at: str
+    updated_at: str
+
+
+class Repository(TypedDict):
+    """A repository: its id is a string, its times have microseconds; a list leaves its tags out."""
+
+    id: str
+    organization_id: str
+    name: str
+    description: str | None
+    tags: NotRequired[list[Tag]]
+    creator: Creator
+    created_at: str
+    updated_at: str
+
+
+class Window(TypedDict):
+    """Which rows a page has, and whether there are more."""
+
+    offset: int
+    limit: int
+    has_next: bool
+
+
+class RepositoryPage(Window):
+    """A page of repositories; the organization's id is a number here."""
+
+    organization_name: str
+    organization_id: int
+    created_at: str
+    updated_at: str
+    registry_repositories: list[Repository]
+
+
+class TagPage(Window):
+    """A page of tags; the organization's id is a string here."""
+
+    registry_repository_id: str
+    organization_name: str
+    organization_id: str
+    created_at: str
+    updated_at: str
+    tags: list[Tag]
+
+
+class Error(TypedDict):
+    """What every error is answered with; of bad input, `error_detail` names the field."""
+
+    error: str
+    error_description: str
+    error_detail: dict[str, str] | None
+
+
+CREATOR: Creator = {
     "updated_at": "2018-01-04T03:02:12Z",
     "role": "admin",
     "is_registered": True,
@@ -13,58 +92,63 @@ CREATOR = {
     "display_name": None,
     "created_at": "2017-05-26T01:38:46Z",
 }
-ORGANIZATION = {
-    "organization_name": "test-org",
-    "organization_id": "",  # holds the place: a number in one envelope, a string in the other
-    "created_at": "2019-05-23T05:13:13Z",
-    "updated_at": "2019-05-23T05:13:15Z",
-}
+# The organization as an envelope shows it.
+NAME = "test-org"
+CREATED_AT = "2019-05-23T05:13:13Z"
+UPDATED_AT = "2019-05-23T05:13:15Z"
 
 
-def tag(row: Row) -> dict[str, Any]:
-    """Shape one tag: its id is a number, its times are in whole seconds."""
+def tag(row: Row) -> Tag:
+    """Shape one tag."""
     return {
-        **{key: row[key] for key in ("size", "name", "media_type", "id", "digest")},
+        "size": row["size"],
+        "name": row["name"],
+        "media_type": row["media_type"],
+        "id": row["id"],
+        "digest": row["digest"],
         "creator": CREATOR.copy(),
         "created_at": f"{row['created_at'][:19]}Z",
         "updated_at": f"{row['updated_at'][:19]}Z",
     }
 
 
-def repository(row: Row, organization_id: str, tags: Iterable[Row] | None = None) -> dict[str, Any]:
-    """Shape one repository: its id is a string, its times have microseconds."""
+def repository(row: Row, organization_id: str, tags: Iterable[Row] | None = None) -> Repository:
+    """Shape one repository, with its tags or, as in a list, without."""
+    embedded: dict[str, list[Tag]] = {} if tags is None else {"tags": [tag(each) for each in tags]}
     return {
         "id": str(row["id"]),
         "organization_id": organization_id,
         "name": row["name"],
         "description": row["description"],
-        **({} if tags is None else {"tags": [tag(each) for each in tags]}),
+        **embedded,  # type: ignore[typeddict-item]
         "creator": CREATOR.copy(),
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
     }
 
 
-def repository_page(
-    rows: Iterable[Row], organization_id: str, window: dict[str, Any]
-) -> dict[str, Any]:
-    """Shape a page of repositories, whose envelope has the organization's id as a number."""
+def repository_page(rows: Iterable[Row], organization_id: str, window: Window) -> RepositoryPage:
+    """Shape a page of repositories."""
     return {
         **window,
-        **ORGANIZATION,
+        "organization_name": NAME,
         "organization_id": int(organization_id),
+        "created_at": CREATED_AT,
+        "updated_at": UPDATED_AT,
         "registry_repositories": [repository(row, organization_id) for row in rows],
     }
 
 
 def tag_page(
-    rows: Iterable[Row], organization_id: str, repository_id: str, window: dict[str, Any]
-) -> dict[str, Any]:
-    """Shape a page of tags, whose envelope has the organization's id as a string."""
+    rows: Iterable[Row], organization_id: str, repository_id: str, window: Window
+) -> TagPage:
+    """Shape a page of tags."""
     return {
         **window,
         "registry_repository_id": repository_id,
-        **ORGANIZATION,
+        "organization_name": NAME,
         "organization_id": organization_id,
+        "created_at": CREATED_AT,
+        "updated_at": UPDATED_AT,
         "tags": [tag(row) for row in rows],
     }

@@ -1,4 +1,4 @@
-"""The store: repositories and tags as rows of a SQLite file that goes when the store closes."""
+"""The store: repositories and tags as rows of a SQLite file, which several processes may share."""
 
 import hashlib
 import re
@@ -6,10 +6,14 @@ import reprlib
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
+
+from ._schema import BLOCK, FIRST_IDS, UnusableData, connect, prepare
 
 # Docker's grammar of references, as patterns and in words.
 NAME = r"(?!.{256})[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
@@ -22,25 +26,9 @@ TEXT = r"[^\ud800-\udfff]*"
 
 DEFAULT_MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 LARGEST_INTEGER = 2**63 - 1  # SQLite's
+# Seconds that a write waits for another process's.
+PATIENCE = 60
 
-# The sequences make ids of 13 digits, as the reference has them, and none is ever given twice.
-SCHEMA = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
-PRAGMA foreign_keys = ON;
-CREATE TABLE repositories (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, description TEXT,
-    created_at TEXT NOT NULL, updated_at TEXT NOT NULL
-);
-CREATE TABLE tags (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    repository_id INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
-    name TEXT NOT NULL, size INTEGER NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL,
-    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, UNIQUE (repository_id, name)
-);
-CREATE INDEX tags_in_order ON tags (repository_id, id);
-INSERT INTO sqlite_sequence VALUES ('repositories', 1500000000000), ('tags', 1700000000000);
-"""
 # An integer column also equals "01" and "1.0": an id is compared as it is written.
 FIND_REPOSITORY = "SELECT * FROM repositories WHERE id = :id AND CAST(id AS TEXT) = :id"
 ADD_REPOSITORY = """
@@ -90,26 +78,52 @@ def _utc_now() -> datetime:
 
 
 class Store:
-    """Repositories and tags; may be used from several threads.
+    """Repositories and tags; may be used from several threads, and by several processes.
+
+    Reads and writes have a connection each, so that no read waits for a write.
 
     Args:
+        organization_id: whose they are, in digits.
+        file: where they are kept; without it a temporary file, which goes when the store closes.
         now: the clock, handed in by tests; must give UTC.
+
+    Raises:
+        UnusableData: the file can't be opened, holds something else, or is another organization's.
     """
 
-    def __init__(self, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        organization_id: str,
+        file: Path | None = None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
         self._now = now
-        self._lock = threading.Lock()
-        self._directory = tempfile.TemporaryDirectory(prefix="abeja-registry-sandbox-")
-        file = Path(self._directory.name, "registry.db")
-        self._connection = sqlite3.connect(file, check_same_thread=False)
-        self._connection.row_factory = sqlite3.Row
-        self._connection.executescript(SCHEMA)
+        self._reads, self._writes = threading.Lock(), threading.Lock()
+        with ExitStack() as resources:
+            if file is None:
+                directory = tempfile.TemporaryDirectory(prefix="abeja-registry-sandbox-")
+                file = Path(resources.enter_context(directory), "registry.db")
+            try:
+                self._writer = resources.enter_context(closing(connect(file, PATIENCE)))
+                prepare(self._writer, organization_id)
+                self._reader = resources.enter_context(closing(connect(file, PATIENCE)))
+            except (sqlite3.DatabaseError, UnusableData) as error:
+                raise UnusableData(f"data: {str(file)!r}: {error}") from None
+            self._resources = resources.pop_all()
 
     def close(self) -> None:
-        """Close the database and remove its file."""
-        with self._lock:
-            self._connection.close()
-        self._directory.cleanup()
+        """Close the database; a temporary file goes."""
+        with self._reads, self._writes:
+            self._resources.close()
+
+    def clear(self) -> None:
+        """Remove everything; ids begin anew."""
+        with self._writing():
+            self._writer.execute("DELETE FROM repositories")
+            for table, first in FIRST_IDS.items():
+                self._writer.execute(
+                    "UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (first, table)
+                )
 
     def create_repository(self, name: str, description: str | None) -> sqlite3.Row:
         """Add a repository.
@@ -127,31 +141,33 @@ class Store:
         """
         _check("name", name, NAME, NAME_RULE)
         _check("description", description or "", TEXT, "text without lone surrogates")
-        with self._lock, self._connection:
-            try:
-                now = self._timestamp()
-                self._rows(ADD_REPOSITORY, name=name, description=description, now=now)
-            except sqlite3.IntegrityError:
-                raise NameTaken(f"the name {name!r} is taken") from None
-            return self._rows("SELECT * FROM repositories WHERE name = :name", name=name)[0]
+        with self._writing():
+            return self._add_repository(name, description)
 
     def repository(self, repository_id: str) -> sqlite3.Row:
         """Find a repository by its id; raises RepositoryNotFound."""
-        with self._lock:
-            return self._repository(repository_id)
+        with self._reads:
+            return _repository(self._reader, repository_id)
+
+    def named(self, name: str) -> sqlite3.Row | None:
+        """Find a repository by its name."""
+        with self._reads:
+            found = self._reader.execute("SELECT * FROM repositories WHERE name = ?", [name])
+            row: sqlite3.Row | None = found.fetchone()
+            return row
 
     def repositories(self, limit: int, offset: int) -> tuple[list[sqlite3.Row], bool]:
         """Read a page of repositories, the oldest first, and whether there are more."""
-        query = "SELECT * FROM repositories ORDER BY id LIMIT :limit OFFSET :offset"
-        with self._lock:
-            rows = self._rows(query, limit=limit + 1, offset=offset)
+        query = "SELECT * FROM repositories ORDER BY id LIMIT ? OFFSET ?"
+        with self._reads:
+            rows = self._reader.execute(query, (limit + 1, offset)).fetchall()
         return rows[:limit], len(rows) > limit
 
     def delete_repository(self, repository_id: str) -> None:
         """Remove a repository and its tags; raises RepositoryNotFound."""
-        with self._lock, self._connection:
-            row = self._repository(repository_id)
-            self._rows("DELETE FROM repositories WHERE id = :id", id=row["id"])
+        with self._writing():
+            row = _repository(self._writer, repository_id)
+            self._writer.execute("DELETE FROM repositories WHERE id = ?", [row["id"]])
 
     def tags(self, repository_id: str, limit: int, offset: int) -> tuple[list[sqlite3.Row], bool]:
         """Read a page of a repository's tags, the oldest first, and whether there are more.
@@ -159,13 +175,27 @@ class Store:
         Raises:
             RepositoryNotFound: there is no such repository.
         """
-        query = (
-            "SELECT * FROM tags WHERE repository_id = :id ORDER BY id LIMIT :limit OFFSET :offset"
-        )
-        with self._lock:
-            row = self._repository(repository_id)
-            rows = self._rows(query, id=row["id"], limit=limit + 1, offset=offset)
-        return rows[:limit], len(rows) > limit
+        blocks = "SELECT block, tags FROM tag_blocks WHERE repository_id = ? ORDER BY block"
+        query = """
+        SELECT * FROM tags WHERE repository_id = ? AND id >= ? ORDER BY id LIMIT ? OFFSET ?
+        """
+        with self._reading():
+            row = _repository(self._reader, repository_id)
+            # Whole blocks of tags are passed over by their counts.
+            for block, tags in self._reader.execute(blocks, [row["id"]]):
+                if offset < tags:
+                    window = (row["id"], block * BLOCK, limit + 1, offset)
+                    rows = self._reader.execute(query, window).fetchall()
+                    return rows[:limit], len(rows) > limit
+                offset -= tags
+        return [], False
+
+    def digests(self, repository_id: str) -> dict[str, str]:
+        """Read the digest of every tag of a repository, by name; raises RepositoryNotFound."""
+        with self._reading():
+            row = _repository(self._reader, repository_id)
+            query = "SELECT name, digest FROM tags WHERE repository_id = ?"
+            return dict(map(tuple, self._reader.execute(query, [row["id"]])))
 
     def write_tag(
         self,
@@ -191,34 +221,108 @@ class Store:
             InvalidValue: an argument breaks its rule.
             RepositoryNotFound: there is no such repository.
         """
-        _check("name", name, TAG, TAG_RULE)
-        if digest is None:
-            digest = f"sha256:{_hash(f'{repository_id}:{name}')}"
-        if size is None:
-            size = 1_000_000 + int(_hash(digest)[:6], 16)
-        if media_type is None:
-            media_type = DEFAULT_MEDIA_TYPE
-        _check("digest", digest, DIGEST, "of the form algorithm:value")
-        _check("media_type", media_type, TYPE, "of the form type/subtype")
-        if not 0 <= size <= LARGEST_INTEGER:
-            raise InvalidValue("size", f"0 to {LARGEST_INTEGER} bytes", size)
-        with self._lock, self._connection:
-            key = {"repository": self._repository(repository_id)["id"], "name": name}
-            rest = {"size": size, "digest": digest, "media_type": media_type}
-            self._rows(WRITE_TAG, **key, **rest, now=self._timestamp())
-            return self._rows(FIND_TAG, **key)[0]
+        tag = _tag(repository_id, name, size, digest, media_type, self._timestamp())
+        with self._writing():
+            tag["repository"] = _repository(self._writer, repository_id)["id"]
+            self._writer.execute(WRITE_TAG, tag)
+            row: sqlite3.Row = self._writer.execute(FIND_TAG, tag).fetchone()
+            return row
 
-    def _repository(self, repository_id: str) -> sqlite3.Row:
-        rows = self._rows(FIND_REPOSITORY, id=repository_id)
-        if not rows:
-            raise RepositoryNotFound(f"there is no repository {reprlib.repr(repository_id)}")
-        return rows[0]
+    def delete_tag(self, repository_id: str, name: str) -> None:
+        """Remove a tag; where it, or its repository, is not there, nothing happens."""
+        query = "DELETE FROM tags WHERE repository_id = CAST(? AS INTEGER) AND name = ?"
+        with self._writing():
+            self._writer.execute(query, (repository_id, name))
 
-    def _rows(self, query: str, **values: Any) -> list[sqlite3.Row]:
-        return self._connection.execute(query, values).fetchall()
+    def seed(self, repositories: int, tags: int) -> list[str]:
+        """Add repositories, sample-0001 and on, each with tags 0.0.1 and on, all or nothing.
+
+        Args:
+            repositories: how many, 0 or more.
+            tags: how many in each, 0 or more.
+
+        Returns:
+            The ids of the new repositories.
+        """
+        with self._writing():
+            query = "SELECT count(*) FROM repositories WHERE name GLOB 'sample-*'"
+            numbers = count(self._writer.execute(query).fetchone()[0] + 1)
+            ids: list[str] = []
+            while len(ids) < repositories:
+                # A name that is taken already is passed over.
+                with suppress(NameTaken):
+                    row = self._add_repository(f"sample-{next(numbers):04}", "made by the sandbox")
+                    ids.append(str(row["id"]))
+            now = self._timestamp()
+            for repository_id in ids:
+                names = (f"0.0.{number}" for number in range(1, tags + 1))
+                made = (_tag(repository_id, name, now=now) for name in names)
+                self._writer.executemany(WRITE_TAG, made)
+        return ids
+
+    def _add_repository(self, name: str, description: str | None) -> sqlite3.Row:
+        values = {"name": name, "description": description, "now": self._timestamp()}
+        try:
+            self._writer.execute(ADD_REPOSITORY, values)
+        except sqlite3.IntegrityError:
+            raise NameTaken(f"the name {name!r} is taken") from None
+        query = "SELECT * FROM repositories WHERE name = :name"
+        row: sqlite3.Row = self._writer.execute(query, values).fetchone()
+        return row
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Several reads see one state."""
+        with self._reads, self._reader:
+            self._reader.execute("BEGIN")
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """All or nothing; another process's writes are waited for at the beginning."""
+        with self._writes, self._writer:
+            self._writer.execute("BEGIN IMMEDIATE")
+            yield
 
     def _timestamp(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _repository(connection: sqlite3.Connection, repository_id: str) -> sqlite3.Row:
+    row: sqlite3.Row | None = connection.execute(FIND_REPOSITORY, {"id": repository_id}).fetchone()
+    if row is None:
+        raise RepositoryNotFound(f"there is no repository {reprlib.repr(repository_id)}")
+    return row
+
+
+def _tag(
+    repository_id: str,
+    name: str,
+    size: int | None = None,
+    digest: str | None = None,
+    media_type: str | None = None,
+    now: str = "",
+) -> dict[str, Any]:
+    """Return a tag's values, those that were not given made up, all of them checked."""
+    _check("name", name, TAG, TAG_RULE)
+    if digest is None:
+        digest = f"sha256:{_hash(f'{repository_id}:{name}')}"
+    if size is None:
+        size = 1_000_000 + int(_hash(digest)[:6], 16)
+    if media_type is None:
+        media_type = DEFAULT_MEDIA_TYPE
+    _check("digest", digest, DIGEST, "of the form algorithm:value")
+    _check("media_type", media_type, TYPE, "of the form type/subtype")
+    if not 0 <= size <= LARGEST_INTEGER:
+        raise InvalidValue("size", f"0 to {LARGEST_INTEGER} bytes", size)
+    return {
+        "repository": repository_id,
+        "name": name,
+        "size": size,
+        "digest": digest,
+        "media_type": media_type,
+        "now": now,
+    }
 
 
 def _check(field: str, value: str, pattern: str, rule: str) -> None:

@@ -1,0 +1,284 @@
+"""The mirror: the tags of a Docker registry, as they are there, in the store.
+
+A registry's notification only says where to look again. What a tag is now is asked of the registry,
+so that notifications which come twice, late, in another order or not at all make no difference.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from ._store import RepositoryNotFound, Store
+
+LOG = logging.getLogger("abeja_registry.sandbox")
+
+INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+ACCEPT = {"Accept": ", ".join(INDEXES + MANIFESTS)}
+# Seconds that the registry may take for an answer, and how many it is asked for at once.
+PATIENCE = 10.0
+WIDTH = 16
+# Seconds before each further look at a tag that is not yet what was told of it.
+WAITS = (0.02, 0.08, 0.2, 0.5, 1, 3)
+
+T = TypeVar("T")
+
+
+class Target(BaseModel):
+    """What an event is about."""
+
+    repository: str = ""
+    tag: str | None = None
+    digest: str | None = None
+
+
+class Event(BaseModel):
+    """Something that happened in the registry."""
+
+    action: str
+    target: Target = Target()
+
+
+class Notification(BaseModel):
+    """What a Docker registry sends to those it is to tell; more fields are passed over."""
+
+    events: list[Event] = []
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a tag stands for.
+
+    Attributes:
+        digest: of its manifest or index.
+        media_type: of the same.
+        size: bytes of its config and layers; of an index, those of all its images.
+    """
+
+    digest: str
+    media_type: str
+    size: int
+
+
+def registry_url(text: str) -> httpx.URL:
+    """Read a Docker registry's address; raises ValueError if it is none."""
+    with suppress(httpx.InvalidURL):
+        url = httpx.URL(text)
+        if url.scheme in ("http", "https") and url.host:
+            return url
+    # It is not shown: it may hold a password.
+    raise ValueError("docker_registry must be a URL of http or https, with a host")
+
+
+class DockerRegistry:
+    """What is asked of a Docker registry, over its HTTP API (version 2).
+
+    Args:
+        url: its address; may hold a user's name and password.
+    """
+
+    def __init__(self, url: httpx.URL) -> None:
+        self._http = httpx.AsyncClient(
+            # An error shows the address, and must not show the password.
+            base_url=url.copy_with(username=None, password=None),
+            auth=(url.username, url.password) if url.username else None,
+            timeout=PATIENCE,
+            trust_env=False,
+            follow_redirects=True,
+        )
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def check(self) -> None:
+        """Raise httpx.HTTPError unless it answers as a Docker registry does."""
+        (await self._http.get("/v2/")).raise_for_status()
+
+    async def tags(self, repository: str) -> list[str]:
+        """Return the names of a repository's tags; none where there is no such repository."""
+        names: list[str] = []
+        url: str | httpx.URL = f"/v2/{repository}/tags/list"
+        while True:
+            answer = await self._http.get(url)
+            if answer.status_code == 404:
+                return names
+            answer.raise_for_status()
+            names += answer.json()["tags"] or ()
+            if "next" not in answer.links:
+                return names
+            url = answer.url.join(answer.links["next"]["url"])
+
+    async def digest(self, repository: str, tag: str) -> str | None:
+        """Return the digest that a tag has now; None if there is no such tag."""
+        answer = await self._http.head(f"/v2/{repository}/manifests/{tag}", headers=ACCEPT)
+        if answer.status_code == 404:
+            return None
+        return answer.raise_for_status().headers["Docker-Content-Digest"]
+
+    async def image(self, repository: str, digest: str) -> Image:
+        """Return the image of a digest."""
+        answer = await self._http.get(f"/v2/{repository}/manifests/{digest}", headers=ACCEPT)
+        manifest: dict[str, Any] = answer.raise_for_status().json()
+        media_type = answer.headers["Content-Type"].partition(";")[0].strip()
+        if "manifests" in manifest:
+            digests = [part["digest"] for part in manifest["manifests"]]
+            size = sum([(await self.image(repository, each)).size for each in digests])
+        else:
+            parts = [manifest["config"], *manifest["layers"]]
+            size = sum(part["size"] for part in parts)
+        return Image(digest, media_type, size)
+
+    async def delete(self, repository: str, digest: str) -> None:
+        """Remove what has a digest; nothing happens where nothing has it."""
+        answer = await self._http.delete(f"/v2/{repository}/manifests/{digest}")
+        if answer.status_code != 404:
+            answer.raise_for_status()
+
+
+class Mirror:
+    """Keeps the tags of the store's repositories as a Docker registry has them.
+
+    Args:
+        store: the repositories, and the tags to keep.
+        registry: where `<organization_id>/<repository>` stands for each of them.
+        organization_id: the organization, in digits.
+    """
+
+    def __init__(self, store: Store, registry: DockerRegistry, organization_id: str) -> None:
+        self._store = store
+        self._registry = registry
+        self._organization_id = organization_id
+        self._looking = asyncio.Lock()
+        self._later: set[asyncio.Task[None]] = set()
+
+    async def read_all(self) -> None:
+        """Read every repository anew; raises httpx.HTTPError."""
+        await self._registry.check()
+        offset, has_next = 0, True
+        while has_next:
+            rows, has_next = self._store.repositories(100, offset)
+            offset += len(rows)
+            for row in rows:
+                await self.read(row["name"])
+
+    async def read(self, name: str) -> None:
+        """Read a repository anew; raises httpx.HTTPError."""
+        row = self._store.named(name)
+        if row is not None:
+            there = await self._registry.tags(self._path(name))
+            await self._look(row, {*there, *self._store.digests(str(row["id"]))})
+
+    async def notified(self, notification: Notification) -> None:
+        """Look where the registry's events point to; raises httpx.HTTPError."""
+        for target in self._targets(notification.events):
+            organization_id, _, name = target.repository.partition("/")
+            row = self._store.named(name) if organization_id == self._organization_id else None
+            if row is None:
+                if target.tag is not None:
+                    path = f"{target.repository}:{target.tag}"
+                    LOG.warning("%s is not shown: there is no such repository", path)
+            elif target.tag is None:
+                # A deletion names a digest, and not whose it was.
+                digests = self._store.digests(str(row["id"]))
+                await self._look(row, [n for n, each in digests.items() if each == target.digest])
+            elif await self._look(row, [target.tag]) != {target.tag: target.digest}:
+                task = asyncio.create_task(self._look_later(row, target.tag, target.digest))
+                self._later.add(task)
+                task.add_done_callback(self._later.discard)
+
+    async def _look_later(self, row: sqlite3.Row, tag: str, digest: str | None) -> None:
+        """Look until a tag has the digest that was told of, for some seconds.
+
+        A registry tells of a push before it moves the tag. What was told may also be long past, and
+        then never comes.
+        """
+        try:
+            for wait in WAITS:
+                await asyncio.sleep(wait)
+                if await self._look(row, [tag]) == {tag: digest}:
+                    return
+        except httpx.HTTPError as error:
+            LOG.warning("the Docker registry could not be read for %s: %s", row["name"], error)
+
+    async def created(self, name: str) -> None:
+        """Read a repository that was created, since images may have been there before it."""
+        try:
+            await self.read(name)
+        except httpx.HTTPError as error:
+            LOG.warning("the Docker registry could not be read for %s: %s", name, error)
+
+    async def deleted(self, name: str, digests: Iterable[str]) -> None:
+        """Remove a deleted repository's images from the registry, as far as it lets us."""
+        try:
+            for digest in digests:
+                await self._registry.delete(self._path(name), digest)
+        except httpx.HTTPError as error:
+            why = "a new repository of that name will show them"
+            LOG.warning("images of %s stay in the Docker registry (%s): %s", name, why, error)
+
+    def _path(self, name: str) -> str:
+        return f"{self._organization_id}/{name}"
+
+    @staticmethod
+    def _targets(events: Iterable[Event]) -> list[Target]:
+        # A registry tells of layers and of pulls too, and of one deletion twice.
+        changes = [event for event in events if event.action in ("push", "delete")]
+        told = [e.target for e in changes if e.target.tag is not None or e.action == "delete"]
+        return list({target.model_dump_json(): target for target in told}.values())
+
+    async def _look(self, row: sqlite3.Row, names: Iterable[str]) -> dict[str, str | None]:
+        """Write down what tags are now, and return their digests."""
+        repository_id, path = str(row["id"]), self._path(row["name"])
+        # Of two looks at the same tag at once, the one that asked first could write last.
+        async with self._looking:
+            try:
+                known = self._store.digests(repository_id)
+                digests = await _gathered(names, lambda tag: self._registry.digest(path, tag))
+                new = {
+                    tag: each for tag, each in digests.items() if each not in (None, known.get(tag))
+                }
+                images = await _gathered(new, lambda tag: self._registry.image(path, new[tag]))
+                gone = [tag for tag in known if digests.get(tag, ...) is None]
+                await asyncio.to_thread(self._write, repository_id, images, gone)
+            except RepositoryNotFound:
+                # It was deleted meanwhile, and has no tags to keep.
+                return {}
+        return digests
+
+    def _write(self, repository_id: str, images: dict[str, Image], gone: list[str]) -> None:
+        for tag, image in images.items():
+            self._store.write_tag(repository_id, tag, image.size, image.digest, image.media_type)
+        for tag in gone:
+            self._store.delete_tag(repository_id, tag)
+
+
+async def _gathered(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+    """Ask for each of some names, a few at once; raises the first error when all are through."""
+    places = asyncio.Semaphore(WIDTH)
+
+    async def one(name: str) -> T:
+        async with places:
+            return await ask(name)
+
+    ordered = sorted(names)
+    answers: dict[str, T] = {}
+    found = await asyncio.gather(*map(one, ordered), return_exceptions=True)
+    for name, answer in zip(ordered, found, strict=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        answers[name] = answer
+    return answers

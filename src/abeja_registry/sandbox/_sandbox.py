@@ -1,0 +1,335 @@
+"""The sandbox as an object: of a test, of a script, of the program."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self, TypedDict
+
+import httpx
+from starlette.types import ASGIApp
+
+from .. import _config
+from .._config import Credential
+from . import _shapes
+from ._app import make_app
+from ._docker import DockerRegistry, Mirror, registry_url
+from ._faults import Faults
+from ._in_process import InProcess
+from ._recorder import RecordedRequest, Recorder
+from ._server import Server, listen
+from ._state import State
+from ._store import Store
+from ._thread import LoopThread
+
+LOOPBACK = "127.0.0.1"
+# A number in JSON, so no leading zero, and one that every language can hold.
+ORGANIZATION_ID = "[1-9][0-9]{0,17}"
+LIMIT_MAX = 1000
+ANY_CREDENTIAL = {"auth_token": "sandbox"}
+
+
+class Connection(TypedDict):
+    """What a client is given to work against a sandbox: `Client(**sandbox.connection)`."""
+
+    organization_id: str
+    credential: Credential
+    base_url: str
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What there is only while a sandbox runs."""
+
+    state: State
+    app: ASGIApp
+    thread: LoopThread
+    resources: ExitStack
+
+
+class HasId(Protocol):
+    """A repository, as the client's models are."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+
+class Sandbox:
+    """A Registry API on this machine, over a real socket and in process, on a SQLite file.
+
+    Use it as a context manager, or call `start` and `close`. It may be started again, on the same
+    port: with what `data` holds, or else empty.
+
+    Args:
+        organization_id: the one organization there is: 1 to 18 digits, no leading zero.
+        host: the address to listen on; this machine alone reaches it unless another is told.
+        port: 0 to 65535; 0 takes a free one. None opens no socket: `transport` is the only way in.
+        data: the SQLite file that keeps repositories and tags, made if it is not there; several
+            sandboxes may share one. Without it they go when the sandbox closes.
+        limit_max: the largest page, in rows, 1 or more; a larger limit is clamped to it.
+        latency: seconds that every answer of the API waits, 0 to 3600.
+        credentials: those that are let in, as a client takes them; every one if there are none.
+        docker_registry: the address of a Docker registry whose tags are to be shown, with a user's
+            name and password if it wants them. It has to send its notifications to
+            `notifications_url`.
+
+    Raises:
+        ValueError: an argument is out of its bounds.
+        ConfigurationError: one of `credentials` is none, or is incomplete.
+    """
+
+    def __init__(
+        self,
+        *,
+        organization_id: str = "1410000000000",
+        host: str = LOOPBACK,
+        port: int | None = 0,
+        data: str | os.PathLike[str] | None = None,
+        limit_max: int = LIMIT_MAX,
+        latency: float = 0.0,
+        credentials: Sequence[Credential] = (),
+        docker_registry: str | None = None,
+    ) -> None:
+        if not re.fullmatch(ORGANIZATION_ID, organization_id):
+            rule = "1 to 18 digits without a leading zero"
+            raise ValueError(f"organization_id must be {rule}, got {organization_id!r}")
+        if port is not None and not 0 <= port <= 65535:
+            raise ValueError(f"port must be 0 to 65535, got {port!r}")
+        if limit_max < 1:
+            raise ValueError(f"limit_max must be 1 or more, got {limit_max!r}")
+        if not 0 <= latency <= 3600:
+            raise ValueError(f"latency must be 0 to 3600 seconds, got {latency!r}")
+        self._organization_id = organization_id
+        self._host = host
+        self._port = port
+        self._data = None if data is None else Path(data)
+        self._limit_max = limit_max
+        self._latency = latency
+        self._credentials = tuple(credentials)
+        self._admitted = frozenset(_config.authorization(each) for each in credentials)
+        self._docker_registry = None if docker_registry is None else registry_url(docker_registry)
+        self._faults = Faults()
+        self._recorder = Recorder()
+        self._running: _Running | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start serving; returns once requests are answered.
+
+        With a Docker registry, it returns once all tags were read from there.
+
+        Raises:
+            OSError: the port is taken, or may not be used, or the Docker registry does not answer.
+            ValueError: `data` is a file that can't be used, or is of another organization.
+            RuntimeError: it is running already, or the server failed to start.
+        """
+        if self._running is not None:
+            raise RuntimeError("the sandbox is running already")
+        with ExitStack() as resources:
+            listener = None
+            if self._port is not None:
+                listener = resources.enter_context(listen(self._host, self._port))
+            store = resources.enter_context(closing(Store(self._organization_id, self._data)))
+            thread = resources.enter_context(closing(LoopThread()))
+            state, app = thread.submit(self._open(store, listener, resources, thread)).result()
+            if listener is not None:
+                self._port = listener.getsockname()[1]
+            self._running = _Running(state, app, thread, resources.pop_all())
+
+    async def _open(
+        self,
+        store: Store,
+        listener: socket.socket | None,
+        resources: ExitStack,
+        thread: LoopThread,
+    ) -> tuple[State, ASGIApp]:
+        """Start what lives in the sandbox's event loop, and say how it ends."""
+        mirror = None
+        if self._docker_registry is not None:
+            registry = DockerRegistry(self._docker_registry)
+            resources.callback(lambda: thread.submit(registry.close()).result())
+            mirror = Mirror(store, registry, self._organization_id)
+            try:
+                await mirror.read_all()
+            except httpx.HTTPError as error:
+                where = f"{self._docker_registry.host}:{self._docker_registry.port}"
+                raise ConnectionError(f"the Docker registry at {where}: {error}") from None
+        state = State(
+            organization_id=self._organization_id,
+            store=store,
+            limit_max=self._limit_max,
+            latency=self._latency,
+            admitted=self._admitted,
+            mirror=mirror,
+            faults=self._faults,
+            recorder=self._recorder,
+        )
+        app = self._recorder.around(make_app(state))
+        if listener is not None:
+            server = Server(app, listener)
+            try:
+                await server.start()
+            except Exception as error:
+                raise RuntimeError("the sandbox's server failed to start") from error
+            resources.callback(lambda: thread.submit(server.stop()).result())
+        return state, app
+
+    def close(self) -> None:
+        """Stop serving; without `data` the database goes. A second time does nothing."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.resources.close()
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at its end; without a port it leads nowhere.
+
+        Raises:
+            RuntimeError: the port is to be a free one, and it has not been started yet.
+        """
+        if self._port is None:
+            return "http://localhost:0"
+        if self._port == 0:
+            raise RuntimeError("the sandbox has no port before it is started")
+        host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self._host, self._host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    @property
+    def organization_id(self) -> str:
+        """The organization's id, in digits."""
+        return self._organization_id
+
+    @property
+    def connection(self) -> Connection:
+        """The arguments that point a client at it: `Client(**sandbox.connection)`."""
+        return {
+            "organization_id": self._organization_id,
+            "credential": self._credentials[0] if self._credentials else ANY_CREDENTIAL,
+            "base_url": self.url,
+        }
+
+    @property
+    def notifications_url(self) -> str:
+        """Where a Docker registry has to send its notifications."""
+        return f"{self.url}/_sandbox/notifications"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no repository.
+
+        Raises:
+            RuntimeError: the sandbox is not running.
+        """
+        rows, _ = self._state.store.repositories(1, 0)
+        return not rows
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong: `sandbox.faults.add(operation="get_repository", status=503)`."""
+        return self._faults
+
+    @property
+    def requests(self) -> tuple[RecordedRequest, ...]:
+        """The API's requests in order of arrival, the last 10,000; kept after closing."""
+        return self._recorder.requests
+
+    def clear_requests(self) -> None:
+        """Forget the requests."""
+        self._recorder.clear()
+
+    def reset(self) -> None:
+        """Forget repositories, tags, faults and requests; ids begin anew.
+
+        Raises:
+            RuntimeError: the sandbox is not running.
+        """
+        self._state.reset()
+
+    def transport(self) -> InProcess:
+        """Make a way into the sandbox that needs no socket, for sync and async clients.
+
+        Returns:
+            A transport for `httpx.Client` and `httpx.AsyncClient`; it works while the sandbox runs,
+            in any thread and any asyncio event loop.
+
+        Raises:
+            RuntimeError: the sandbox is not running.
+
+        Example:
+            http = httpx.Client(transport=sandbox.transport())
+            client = Client(**sandbox.connection, http_client=http)
+        """
+        running = self._run
+        return InProcess(running.app, running.thread.submit)
+
+    def push(
+        self,
+        repository: str | HasId,
+        tag: str,
+        *,
+        size: int | None = None,
+        digest: str | None = None,
+        media_type: str | None = None,
+    ) -> _shapes.Tag:
+        """Write a tag, as `docker push` would; one that is there keeps its id and creation time.
+
+        Args:
+            repository: the repository, or its id.
+            tag: its name by Docker's rules, 1 to 128 characters.
+            size: bytes, 0 or more; made up if not given.
+            digest: algorithm:value; made up from repository and tag if not given.
+            media_type: type/subtype; that of a Docker v2 manifest unless given.
+
+        Returns:
+            The tag as the API shows it.
+
+        Raises:
+            ValueError: an argument breaks its rule.
+            LookupError: there is no such repository.
+            RuntimeError: the sandbox is not running, or shows a Docker registry's tags.
+        """
+        repository_id = repository if isinstance(repository, str) else repository.id
+        fields = {"size": size, "digest": digest, "media_type": media_type}
+        return _shapes.tag(self._state.write_tag(repository_id, tag, **fields))
+
+    def seed(self, repositories: int = 3, tags: int = 25) -> list[str]:
+        """Make repositories with tags: sample-0001 and on, each with tags 0.0.1 and on.
+
+        Args:
+            repositories: how many, 0 or more.
+            tags: how many in each, 0 or more.
+
+        Returns:
+            The ids of the new repositories.
+
+        Raises:
+            ValueError: an argument is out of its bounds.
+            RuntimeError: the sandbox is not running, or shows a Docker registry's tags.
+        """
+        for argument, value in (("repositories", repositories), ("tags", tags)):
+            if value < 0:
+                raise ValueError(f"{argument} must be 0 or more, got {value!r}")
+        return self._state.seed(repositories, tags)
+
+    @property
+    def _state(self) -> State:
+        return self._run.state
+
+    @property
+    def _run(self) -> _Running:
+        if self._running is None:
+            raise RuntimeError("the sandbox is not running")
+        return self._running

@@ -1,0 +1,62 @@
+"""The state: what a sandbox's API, its own calls and the object in a test share."""
+
+from dataclasses import dataclass, field
+from sqlite3 import Row
+from typing import Any
+
+from ._docker import Mirror
+from ._faults import Faults
+from ._recorder import Recorder
+from ._store import Refused, Store
+
+
+class Mirrored(Refused, RuntimeError):
+    """Tags are the Docker registry's, and are not written otherwise."""
+
+    status = 409
+
+
+@dataclass(frozen=True)
+class State:
+    """A sandbox that runs.
+
+    Attributes:
+        organization_id: the one organization there is, in digits.
+        store: its repositories and tags.
+        limit_max: the largest page, in rows.
+        latency: seconds that every answer of the API waits.
+        admitted: the values of the header Authorization that are let in; all if empty.
+        mirror: what keeps the tags as a Docker registry has them, if one does.
+        faults: what is to go wrong.
+        recorder: what was asked.
+    """
+
+    organization_id: str
+    store: Store
+    limit_max: int
+    latency: float
+    admitted: frozenset[str]
+    mirror: Mirror | None
+    faults: Faults = field(default_factory=Faults)
+    recorder: Recorder = field(default_factory=Recorder)
+
+    def write_tag(self, repository_id: str, name: str, **fields: Any) -> Row:
+        """Write a tag as `Store.write_tag` does; raises Mirrored too."""
+        self._check_own_tags()
+        return self.store.write_tag(repository_id, name, **fields)
+
+    def seed(self, repositories: int, tags: int) -> list[str]:
+        """Make up repositories and tags as `Store.seed` does; raises Mirrored too."""
+        if tags:
+            self._check_own_tags()
+        return self.store.seed(repositories, tags)
+
+    def reset(self) -> None:
+        """Forget everything: repositories, tags, faults, requests."""
+        self.store.clear()
+        self.faults.clear()
+        self.recorder.clear()
+
+    def _check_own_tags(self) -> None:
+        if self.mirror is not None:
+            raise Mirrored("tags are those of the Docker registry: push them there")

@@ -1,0 +1,81 @@
+"""The sandbox's own calls over HTTP: what a test in any language needs."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from abeja_registry.sandbox import Sandbox
+
+
+@pytest.fixture
+def control(sandbox: Sandbox) -> Any:
+    """A client of the sandbox's own calls; it has no credential."""
+    sandbox.faults.clear()
+    with httpx.Client(base_url=f"{sandbox.url}/_sandbox", trust_env=False) as control:
+        yield control
+
+
+def test_faults(http: httpx.Client, control: httpx.Client) -> None:
+    """They are added, listed with what is left of them, and removed."""
+    fault = {"operation": "get_repositories", "status": 503, "times": 2}
+    number = control.post("/faults", json=fault).json()["number"]
+    assert http.get("/repositories").status_code == 503
+    [listed] = control.get("/faults").json()["faults"]
+    assert listed.items() >= {"number": number, "left": 1, **fault}.items()
+    assert control.delete(f"/faults/{number}").status_code == 200
+    assert control.delete(f"/faults/{number}").status_code == 404
+    assert http.get("/repositories").status_code == 200
+    control.post("/faults", json=fault)
+    control.delete("/faults")
+    assert control.get("/faults").json() == {"faults": []}
+
+
+@pytest.mark.parametrize(
+    ("fault", "field"), [({"status": 200}, "status"), ({"x": 1}, "x"), ({}, "body")]
+)
+def test_a_bad_fault(control: httpx.Client, fault: dict[str, Any], field: str) -> None:
+    """It is a 400 that names the field, and nothing is added."""
+    answer = control.post("/faults", json=fault)
+    assert (answer.status_code, answer.json()["error_detail"]) == (400, {"field": field})
+    assert control.get("/faults").json() == {"faults": []}
+
+
+def test_seed_and_reset(http: httpx.Client, control: httpx.Client) -> None:
+    """Seeds are made as told, a reset leaves nothing, and ids begin anew."""
+    first = control.post("/seed", json={"repositories": 1, "tags": 2}).json()["repository_ids"]
+    assert len(http.get(f"/repositories/{first[0]}").json()["tags"]) == 2
+    assert len(control.post("/seed").json()["repository_ids"]) == 3
+    control.post("/faults", json={"status": 500})
+    control.post("/reset")
+    assert http.get("/repositories").json()["registry_repositories"] == []
+    assert control.post("/seed", json={"repositories": 1}).json()["repository_ids"] == first
+
+
+@pytest.mark.parametrize("body", [{"repositories": -1}, {"tags": "x"}])
+def test_a_bad_seed(control: httpx.Client, body: dict[str, Any]) -> None:
+    """It is a 400 that names the field."""
+    answer = control.post("/seed", json=body)
+    assert (answer.status_code, answer.json()["error_detail"]) == (400, {"field": next(iter(body))})
+
+
+def test_requests(http: httpx.Client, control: httpx.Client) -> None:
+    """They are told in order, without the secret of their credentials, and can be forgotten."""
+    http.post("/repositories", json={"name": "a"}, headers={"Authorization": "Bearer secret"})
+    http.get("/repositories?limit=1")
+    answer = control.get("/requests")
+    create, listing = answer.json()["requests"]
+    assert (create["method"], create["body"]) == ("POST", '{"name":"a"}')
+    assert create["headers"]["authorization"] == "Bearer ***"
+    assert "secret" not in answer.text
+    assert (listing["path"], listing["query"]) == (
+        "/organizations/1410000000000/registry/repositories",
+        "limit=1",
+    )
+    control.delete("/requests")
+    assert control.get("/requests").json() == {"requests": []}
+
+
+def test_notifications_without_a_docker_registry(control: httpx.Client) -> None:
+    """A sandbox that shows no Docker registry's tags takes no notifications."""
+    assert control.post("/notifications", json={"events": []}).status_code == 404

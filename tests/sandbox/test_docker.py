@@ -1,0 +1,178 @@
+"""Odd answers of a Docker registry; real pushes are among the tests of the system."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import respx
+
+from abeja_registry import Client
+from abeja_registry.sandbox import Sandbox
+
+URL = "http://registry.example.com:5000"
+PATH = "1410000000000/trainer"
+OCI = "application/vnd.oci.image"
+
+
+class Scripted:
+    """A Docker registry that answers as told: manifests by tag and by digest."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+        self.manifests: dict[str, dict[str, Any]] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.status: int | None = None
+        self.page = 2
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        path = request.url.path
+        self.asked.append((request.method, path))
+        if self.status is not None:
+            return httpx.Response(self.status)
+        if path == "/v2/":
+            return httpx.Response(200, json={})
+        if path == f"/v2/{PATH}/tags/list":
+            return self._list(request.url.params.get("last", ""))
+        reference = path.removeprefix(f"/v2/{PATH}/manifests/")
+        digest = self.tags.get(reference, reference)
+        if digest not in self.manifests:
+            return httpx.Response(404)
+        if request.method == "DELETE":
+            return httpx.Response(405)
+        kind = "index" if "manifests" in self.manifests[digest] else "manifest"
+        headers = {"Docker-Content-Digest": digest, "Content-Type": f"{OCI}.{kind}.v1+json"}
+        return httpx.Response(200, json=self.manifests[digest], headers=headers)
+
+    def _list(self, last: str) -> httpx.Response:
+        names = [name for name in sorted(self.tags) if name > last]
+        page = names[: self.page]
+        rest = f"</v2/{PATH}/tags/list?last={page[-1]}>; rel=next" if names != page else None
+        body = {"name": PATH, "tags": page or None}
+        return httpx.Response(200, json=body, headers={"Link": rest} if rest else {})
+
+    def image(self, digest: str, *sizes: int) -> None:
+        """Have an image whose config is of 1 byte and whose layers are of these sizes."""
+        layers = [{"size": size} for size in sizes]
+        self.manifests[digest] = {"config": {"size": 1}, "layers": layers}
+
+
+@pytest.fixture
+def registry() -> Iterator[Scripted]:
+    """A Docker registry that has nothing yet; only our own server is reached beside it."""
+    scripted = Scripted()
+    with respx.mock(assert_all_called=False) as router:
+        router.route(host="registry.example.com").mock(side_effect=scripted)
+        router.route(host="localhost").pass_through()
+        yield scripted
+
+
+def shown(sandbox: Sandbox) -> dict[str, tuple[str, int]]:
+    """The digests and sizes of the repository's tags, as the API shows them."""
+    with httpx.Client(transport=sandbox.transport()) as http:
+        client = Client(**sandbox.connection, http_client=http)
+        repository = client.repositories.get_or_create("trainer")
+        return {tag.name: (tag.digest, tag.size) for tag in repository.iter_tags()}
+
+
+def told(sandbox: Sandbox, *targets: dict[str, str], action: str = "push") -> int:
+    """Notify a sandbox, and return its answer's status."""
+    events = [{"action": action, "target": {"repository": PATH, **each}} for each in targets]
+    with httpx.Client(transport=sandbox.transport()) as http:
+        return http.post(sandbox.notifications_url, json={"events": events}).status_code
+
+
+def over(registry: Scripted, **options: Any) -> Sandbox:
+    """A sandbox in process over the registry."""
+    return Sandbox(port=None, docker_registry=URL, **options)
+
+
+def test_tags_that_come_in_pages(registry: Scripted) -> None:
+    """All of a repository's tags are read, however many the registry lists at once."""
+    registry.image("sha256:a", 10, 20)
+    registry.tags = dict.fromkeys("abcde", "sha256:a")
+    with over(registry) as sandbox:
+        assert shown(sandbox) == dict.fromkeys("abcde", ("sha256:a", 31))
+
+
+def test_an_index_of_indexes(registry: Scripted) -> None:
+    """The size of an index is that of all images below it."""
+    registry.image("sha256:a", 10)
+    registry.image("sha256:b", 20)
+    registry.manifests["sha256:i"] = {"manifests": [{"digest": "sha256:a"}, {"digest": "sha256:b"}]}
+    registry.manifests["sha256:j"] = {"manifests": [{"digest": "sha256:i"}, {"digest": "sha256:a"}]}
+    registry.tags = {"all": "sha256:j"}
+    with over(registry) as sandbox:
+        assert shown(sandbox) == {"all": ("sha256:j", 11 + 21 + 11)}
+
+
+def test_a_tag_that_did_not_move_is_asked_no_more_than_its_digest(registry: Scripted) -> None:
+    """A notification that tells nothing new costs one small request."""
+    registry.image("sha256:a", 1)
+    registry.tags = {"a": "sha256:a"}
+    with over(registry) as sandbox:
+        before = shown(sandbox)
+        registry.asked.clear()
+        assert told(sandbox, {"tag": "a", "digest": "sha256:a"}) == 200
+        assert registry.asked == [("HEAD", f"/v2/{PATH}/manifests/a")]
+        assert shown(sandbox) == before
+
+
+def test_a_registry_that_fails(registry: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    """A notification is refused, nothing is changed; a create goes through, and is told of."""
+    registry.image("sha256:a", 1)
+    registry.tags = {"a": "sha256:a"}
+    with over(registry) as sandbox:
+        before = shown(sandbox)
+        registry.status = 500
+        assert told(sandbox, {"tag": "a"}) == 503
+        assert shown(sandbox) == before
+        with caplog.at_level(logging.WARNING), httpx.Client(transport=sandbox.transport()) as http:
+            Client(**sandbox.connection, http_client=http).repositories.create("other")
+        assert "the Docker registry could not be read for other" in caplog.text
+
+
+def test_images_that_may_not_be_deleted(
+    registry: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A repository is deleted all the same, and the log says that its images stay."""
+    registry.image("sha256:a", 1)
+    registry.tags = {"a": "sha256:a"}
+    with over(registry) as sandbox:
+        shown(sandbox)
+        with caplog.at_level(logging.WARNING), httpx.Client(transport=sandbox.transport()) as http:
+            client = Client(**sandbox.connection, http_client=http)
+            [repository] = client.repositories
+            repository.delete()
+            assert not client.repositories.list()
+        assert "images of trainer stay in the Docker registry" in caplog.text
+
+
+def test_tags_are_the_registry_s_alone(registry: Scripted) -> None:
+    """Over a Docker registry no tag is written otherwise, from within or over HTTP."""
+    with over(registry) as sandbox:
+        [repository_id] = sandbox.seed(repositories=1, tags=0)
+        with pytest.raises(RuntimeError, match="push them there"):
+            sandbox.push(repository_id, "1.0.0")
+        with pytest.raises(RuntimeError, match="push them there"):
+            sandbox.seed(repositories=1, tags=1)
+        with httpx.Client(transport=sandbox.transport(), base_url=sandbox.url) as http:
+            url = f"/_sandbox/repositories/{repository_id}/tags/1.0.0"
+            assert http.put(url).status_code == 409
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_what_is_no_docker_registry(registry: Scripted, status: int) -> None:
+    """A start over something else is an error that says what was answered."""
+    registry.status = status
+    with pytest.raises(ConnectionError, match=f"registry.example.com:5000: .*{status}"):
+        over(registry).start()
+
+
+@pytest.mark.parametrize("url", ["", "registry:5000", "ftp://registry", "http://"])
+def test_a_bad_address(url: str) -> None:
+    """It is a ValueError that does not show what may hold a password."""
+    with pytest.raises(ValueError, match="docker_registry must be a URL of http or https"):
+        Sandbox(docker_registry=url)

@@ -1,0 +1,90 @@
+"""The way into the sandbox that needs no socket."""
+
+import asyncio
+import logging
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from abeja_registry import AsyncClient, Client, Conflict, Timeout
+from abeja_registry.sandbox import Sandbox
+
+
+def test_it_needs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a port nothing listens, and clients of both worlds see one state."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was asked for")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with Sandbox(port=None) as sandbox:
+        http = httpx.Client(transport=sandbox.transport())
+        with http, Client(**sandbox.connection, http_client=http) as client:
+            repository = client.repositories.create("trainer")
+            sandbox.push(repository, "1.0.0")
+
+        async def names() -> list[str]:
+            async with httpx.AsyncClient(transport=sandbox.transport()) as ours:
+                theirs = AsyncClient(**sandbox.connection, http_client=ours)
+                return [tag.name async for tag in theirs.tags.iter(repository.id)]
+
+        assert asyncio.run(names()) == ["1.0.0"]
+        assert [request.method for request in sandbox.requests] == ["POST", "GET"]
+
+
+def test_it_sees_what_the_socket_sees(sandbox: Sandbox) -> None:
+    """What is created over the one is there over the other, and answers are the same."""
+    with (
+        Client(**sandbox.connection) as outside,
+        httpx.Client(transport=sandbox.transport()) as http,
+        Client(**sandbox.connection, http_client=http) as inside,
+    ):
+        repository = outside.repositories.create("trainer")
+        assert inside.repositories.get(repository.id) == repository
+        for client in (inside, outside):
+            with pytest.raises(Conflict, match="the name 'trainer' is taken"):
+                client.repositories.create("trainer")
+
+
+def test_many_threads_and_loops_at_once(sandbox: Sandbox) -> None:
+    """Whoever asks, from whatever thread or event loop, is answered."""
+
+    async def create(name: str) -> None:
+        async with httpx.AsyncClient(transport=sandbox.transport()) as http:
+            client = AsyncClient(**sandbox.connection, http_client=http)
+            await asyncio.gather(*(client.repositories.create(f"{name}-{n}") for n in range(5)))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda n: asyncio.run(create(f"r{n}")), range(8)))
+    with Client(**sandbox.connection) as client:
+        assert len({repository.name for repository in client.repositories}) == 40
+
+
+@pytest.mark.anyio
+async def test_a_time_out_counts(sandbox: Sandbox) -> None:
+    """A read time-out ends the wait for an answer, as over a socket."""
+    sandbox.faults.add(latency=3600)
+    async with httpx.AsyncClient(transport=sandbox.transport(), timeout=0.1) as http:
+        with pytest.raises(httpx.ReadTimeout):
+            await http.get(f"{sandbox.url}/organizations/1/registry/repositories")
+        client = AsyncClient(**sandbox.connection, http_client=http, timeout=0.1, max_retry_count=0)
+        with pytest.raises(Timeout):
+            await client.repositories.list()
+
+
+def test_a_failure_of_the_sandbox(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What goes wrong inside is a 500 as over a socket, and its traceback is in the log."""
+    monkeypatch.setattr("abeja_registry.sandbox._shapes.repository_page", None)
+    url = f"/organizations/{sandbox.organization_id}/registry/repositories"
+    headers = {"Authorization": "Bearer x"}
+    with (
+        caplog.at_level(logging.ERROR, "abeja_registry.sandbox"),
+        httpx.Client(transport=sandbox.transport(), base_url=sandbox.url) as http,
+    ):
+        assert http.get(url, headers=headers).status_code == 500
+    assert "the sandbox failed" in caplog.text
