@@ -7,7 +7,7 @@ PYTHONS ?= $(shell for version in 3.11 3.12 3.13 3.14; do \
 	for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
 		$$python -c '' 2>/dev/null && echo $$python && break; done; done; true)
 
-.PHONY: demo test check lint types layers test-pythons soak clean
+.PHONY: demo test check lint types layers test-system test-pythons soak clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python examples/quickstart.py
@@ -28,6 +28,10 @@ types: .venv/dev.stamp
 
 layers: .venv/dev.stamp
 	$(BIN)/lint-imports
+
+# The tests that need tools of the system: docker-registry and skopeo. Without one they fail.
+test-system: .venv/dev.stamp
+	$(BIN)/python -m pytest tests/system
 
 # The tests alone, in an environment of its own for each Python.
 test-pythons:

@@ -21,6 +21,8 @@ from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
 from abeja_registry._transport import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
+pytest_plugins = ["abeja_registry.testing"]
+
 # How long an example takes depends on what else the machine does.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -83,10 +85,9 @@ def answer() -> Callable[[str], dict[str, Any]]:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A Registry server of the test's own, over a real socket."""
-    with Sandbox() as sandbox:
-        yield sandbox
+def sandbox(registry_sandbox: Sandbox) -> Sandbox:
+    """A Registry server, over a real socket, that holds nothing yet."""
+    return registry_sandbox
 
 
 @pytest.fixture

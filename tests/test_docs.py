@@ -71,8 +71,9 @@ def test_each_example_runs(name: str) -> None:
 
 
 def test_no_example_is_left_out() -> None:
-    """Each file among the examples is run."""
-    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES)
+    """Each file among the examples is run, here or where the system's tools are."""
+    there = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    assert there == {*EXAMPLES, "push_and_pin"}
 
 
 DOCTESTS = [

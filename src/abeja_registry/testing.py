@@ -1,0 +1,54 @@
+"""Fixtures for the tests of whoever uses this package; pytest gets them where it is told to.
+
+    # conftest.py
+    pytest_plugins = ["abeja_registry.testing"]
+
+    # test_mine.py
+    def test_it_is_pushed(registry_sandbox, registry_client):
+        repository = registry_client.repositories.create("trainer")
+        registry_sandbox.push(repository, "1.0.0")
+        assert [tag.name for tag in repository.iter_tags()] == ["1.0.0"]
+
+One server runs for the whole session; each test finds it empty: no repositories, no faults, no
+recorded requests, and ids that begin anew.
+"""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from .client import AsyncClient, Client
+from .sandbox import Sandbox
+
+__all__ = ["async_registry_client", "registry_client", "registry_sandbox"]
+
+
+@pytest.fixture(scope="session")
+def _registry_sandbox_of_session() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def registry_sandbox(_registry_sandbox_of_session: Sandbox) -> Sandbox:
+    """A Registry server on loopback that holds nothing yet."""
+    _registry_sandbox_of_session.reset()
+    return _registry_sandbox_of_session
+
+
+@pytest.fixture
+def registry_client(registry_sandbox: Sandbox) -> Iterator[Client]:
+    """A client of the test's sandbox, over a socket; it is closed after the test."""
+    with Client(**registry_sandbox.connection) as client:
+        yield client
+
+
+@pytest.fixture
+def async_registry_client(registry_sandbox: Sandbox) -> AsyncClient:
+    """An async client of the test's sandbox, in process; there is nothing to close.
+
+    It needs no plugin for async tests, and works with each of them: it belongs to no event loop.
+    """
+    http = httpx.AsyncClient(transport=registry_sandbox.transport(), trust_env=False)
+    return AsyncClient(**registry_sandbox.connection, http_client=http)
