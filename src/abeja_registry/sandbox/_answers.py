@@ -9,7 +9,18 @@ from fastapi.responses import JSONResponse
 
 from ._shapes import Error
 
+# The reference does not say with what status a create is answered: we assume the others' one.
+CREATED = 200
+
 _NO_HEADERS: Mapping[str, str] = {}
+_ERRORS = {
+    400: "Bad input; `error_detail` names the field",
+    401: "No credential, or a wrong one",
+    403: "The credential is for another organization",
+    404: "What the path names is not there",
+    409: "The name is taken, or the tags are a Docker registry's",
+    503: "The Docker registry does not answer",
+}
 
 
 def answer(
@@ -32,3 +43,11 @@ def error_answer(
         "error_detail": detail,
     }
     return answer(content, status, headers)
+
+
+def told(shape: Any, *errors: int) -> dict[int | str, dict[str, Any]]:
+    """Tell the OpenAPI document what a call answers: its shape, and errors by their status."""
+    answers: dict[int | str, dict[str, Any]] = {200: {"model": shape, "description": "Done"}}
+    for status in errors:
+        answers[status] = {"model": Error, "description": _ERRORS[status]}
+    return answers

@@ -19,7 +19,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from . import _shapes
-from ._answers import answer, error_answer
+from ._answers import CREATED, answer, error_answer, told
 from ._control import make_control
 from ._state import State
 from ._store import LARGEST_INTEGER, NAME, NAME_RULE, Refused
@@ -29,8 +29,6 @@ REPOSITORY = REPOSITORIES + "/{repository_id}"
 
 # The reference shows this limit and gives no largest one.
 DEFAULT_LIMIT = 10
-# The reference does not say with what status a create is answered: we assume the others' one.
-CREATED = 200
 # The reference only shows an empty list of tags inside a repository: we assume a first page.
 EMBEDDED_TAGS = DEFAULT_LIMIT
 
@@ -52,14 +50,6 @@ Offset = Annotated[
     BeforeValidator(_digits),
 ]
 RepositoryId = Annotated[str, Path(description="its id, in digits")]
-
-ERRORS = {
-    400: "Bad input; `error_detail` names the field",
-    401: "No credential, or a wrong one",
-    403: "The credential is for another organization",
-    404: "There is no such repository",
-    409: "The name is taken",
-}
 
 
 class NewRepository(BaseModel):
@@ -89,14 +79,17 @@ def make_app(state: State) -> FastAPI:
     """
     store, organization_id = state.store, state.organization_id
 
-    async def admit(request: Request) -> None:
+    # The document tells of the one id; another is refused by `admit`, not as bad input.
+    known_id = Path(json_schema_extra={"enum": [organization_id]})
+
+    async def admit(request: Request, organization_id: Annotated[str, known_id]) -> None:
         authorization = request.headers.get("Authorization", "")
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() not in ("bearer", "basic") or not credential.strip():
             raise HTTPException(401, "a Bearer or Basic credential is needed")
         if state.admitted and f"{scheme.title()} {credential.strip()}" not in state.admitted:
             raise HTTPException(401, "the credential is not one of those that are let in")
-        if request.path_params["organization_id"] != organization_id:
+        if organization_id != state.organization_id:
             raise HTTPException(403, "the credential is for another organization")
 
     class Troubled(APIRoute):
@@ -137,7 +130,9 @@ def make_app(state: State) -> FastAPI:
         tags=["registry"],
     )
 
-    @api.post(REPOSITORIES, status_code=CREATED, responses=_told(_shapes.Repository, 400, 409))
+    @api.post(
+        REPOSITORIES, status_code=CREATED, responses=told(_shapes.Repository, 400, 401, 403, 409)
+    )
     async def create_repository(body: NewRepository) -> JSONResponse:
         """Create a repository."""
         row = await asyncio.to_thread(store.create_repository, body.name, body.description)
@@ -145,7 +140,7 @@ def make_app(state: State) -> FastAPI:
             await state.mirror.created(body.name)
         return answer(_shapes.repository(row, organization_id, tags=[]), CREATED)
 
-    @api.get(REPOSITORIES, responses=_told(_shapes.RepositoryPage, 400))
+    @api.get(REPOSITORIES, responses=told(_shapes.RepositoryPage, 400, 401, 403))
     async def get_repositories(
         request: Request, limit: Limit = DEFAULT_LIMIT, offset: Offset = 0
     ) -> JSONResponse:
@@ -155,12 +150,12 @@ def make_app(state: State) -> FastAPI:
         window: _shapes.Window = {"offset": offset, "limit": limit, "has_next": has_next}
         return answer(_shapes.repository_page(rows, organization_id, window))
 
-    @api.get(REPOSITORY, responses=_told(_shapes.Repository, 404))
+    @api.get(REPOSITORY, responses=told(_shapes.Repository, 401, 403, 404))
     async def get_repository(repository_id: RepositoryId) -> JSONResponse:
         """Read a repository, with its first tags."""
         return answer(whole(repository_id))
 
-    @api.delete(REPOSITORY, responses=_told(_shapes.Repository, 404))
+    @api.delete(REPOSITORY, responses=told(_shapes.Repository, 401, 403, 404))
     async def delete_repository(repository_id: RepositoryId) -> JSONResponse:
         """Delete a repository and its tags."""
         repository = whole(repository_id)
@@ -170,7 +165,7 @@ def make_app(state: State) -> FastAPI:
             await state.mirror.deleted(repository["name"], set(digests.values()))
         return answer(repository)
 
-    @api.get(REPOSITORY + "/tags", responses=_told(_shapes.TagPage, 400, 404))
+    @api.get(REPOSITORY + "/tags", responses=told(_shapes.TagPage, 400, 401, 403, 404))
     async def get_repository_tags(
         request: Request,
         repository_id: RepositoryId,
@@ -239,15 +234,6 @@ class _Lost(Response):
             half = {"body": body[: len(body) // 2], "more_body": True}
             await send({"type": "http.response.body", **half})
         await send(DROP)
-
-
-def _told(shape: type, *errors: int) -> dict[int | str, dict[str, Any]]:
-    """Tell the OpenAPI document what an operation answers."""
-    told: dict[int | str, dict[str, Any]]
-    told = {CREATED: {"model": shape, "description": "What the reference shows"}}
-    for status in (401, 403, *errors):
-        told[status] = {"model": _shapes.Error, "description": ERRORS[status]}
-    return told
 
 
 def _document(app: FastAPI, organization_id: str) -> dict[str, Any]:

@@ -6,15 +6,29 @@ from typing import Annotated, Any
 import httpx
 from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from . import _shapes
-from ._answers import answer, error_answer
+from ._answers import answer, error_answer, told
 from ._docker import Notification
 from ._faults import Fault
 from ._recorder import RecordedRequest
 from ._state import State
-from ._store import TAG_RULE
+from ._store import DIGEST, LARGEST_INTEGER, TAG, TAG_RULE, TYPE
+
+
+def _whole(value: object) -> object:
+    # JSON knows one kind of number: 30.0 is an integer too.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+def _told_pattern(pattern: str) -> Any:
+    # The store checks it, and says what is wrong in words.
+    return Field(json_schema_extra={"pattern": f"^{pattern}$"})
 
 
 class NewTag(BaseModel):
@@ -22,9 +36,9 @@ class NewTag(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    size: Annotated[int | None, Field(description="bytes")] = None
-    digest: Annotated[str | None, Field(description="algorithm:value")] = None
-    media_type: str | None = None
+    size: Annotated[Whole, Field(ge=0, le=LARGEST_INTEGER, description="bytes")] | None = None
+    digest: Annotated[str, _told_pattern(DIGEST)] | None = None
+    media_type: Annotated[str, _told_pattern(TYPE)] | None = None
 
 
 class Seed(BaseModel):
@@ -32,18 +46,65 @@ class Seed(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    repositories: Annotated[int, Field(ge=0, le=10_000)] = 3
-    tags: Annotated[int, Field(ge=0, le=1_000_000, description="in each repository")] = 25
+    repositories: Annotated[int, Field(ge=0, le=100)] = 3
+    tags: Annotated[int, Field(ge=0, le=10_000, description="in each repository")] = 25
 
 
-TagName = Annotated[str, Path(description=TAG_RULE)]
+TagName = Annotated[str, Path(description=TAG_RULE, json_schema_extra={"pattern": f"^{TAG}$"})]
+
+
+class Seeded(TypedDict):
+    """The repositories that were made up."""
+
+    repository_ids: list[str]
+
+
+class Request(TypedDict):
+    """What the API was asked."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: str
+
+
+class Requests(TypedDict):
+    """What the API was asked, in order."""
+
+    requests: list[Request]
+
+
+class Added(TypedDict):
+    """The number of a new fault."""
+
+    number: int
+
+
+class ArmedFault(Fault):
+    """A fault that waits for requests; it strikes `left` more of them, or all if null."""
+
+    number: int
+    left: int | None
+
+
+class ArmedFaults(TypedDict):
+    """The faults that wait, in their order."""
+
+    faults: list[ArmedFault]
+
+
+class Nothing(TypedDict):
+    """There is nothing to tell."""
 
 
 def make_control(state: State) -> APIRouter:
     """Make the sandbox's own calls over a state; they need no credential."""
     control = APIRouter(prefix="/_sandbox", tags=["sandbox"])
 
-    @control.put("/repositories/{repository_id}/tags/{name}")
+    @control.put(
+        "/repositories/{repository_id}/tags/{name}", responses=told(_shapes.Tag, 400, 404, 409)
+    )
     async def write_tag(
         repository_id: str, name: TagName, body: NewTag | None = None
     ) -> JSONResponse:
@@ -52,49 +113,49 @@ def make_control(state: State) -> APIRouter:
         row = await asyncio.to_thread(state.write_tag, repository_id, name, **fields)
         return answer(_shapes.tag(row))
 
-    @control.post("/seed")
+    @control.post("/seed", responses=told(Seeded, 400, 409))
     async def seed(body: Seed | None = None) -> JSONResponse:
         """Make up repositories with tags."""
         body = body or Seed()
         ids = await asyncio.to_thread(state.seed, body.repositories, body.tags)
         return answer({"repository_ids": ids})
 
-    @control.post("/reset")
+    @control.post("/reset", responses=told(Nothing))
     async def reset() -> JSONResponse:
         """Remove all repositories, faults and recorded requests."""
         await asyncio.to_thread(state.reset)
         return answer({})
 
-    @control.get("/requests")
+    @control.get("/requests", responses=told(Requests))
     async def requests() -> JSONResponse:
         """Read what the API was asked, in order, the last 10,000 requests."""
-        return answer({"requests": [_told(each) for each in state.recorder.requests]})
+        return answer({"requests": [_request(each) for each in state.recorder.requests]})
 
-    @control.delete("/requests")
+    @control.delete("/requests", responses=told(Nothing))
     async def forget_requests() -> JSONResponse:
         """Forget what the API was asked."""
         state.recorder.clear()
         return answer({})
 
-    @control.post("/faults")
+    @control.post("/faults", responses=told(Added, 400))
     async def add_fault(body: Fault) -> JSONResponse:
         """Add a fault."""
         return answer({"number": state.faults.arm(body)})
 
-    @control.get("/faults")
+    @control.get("/faults", responses=told(ArmedFaults))
     async def faults() -> JSONResponse:
         """Read the faults, and how often each still strikes; null is for ever."""
         listed = state.faults.list().items()
         rows = [{"number": n, "left": left, **fault.model_dump()} for n, (fault, left) in listed]
         return answer({"faults": rows})
 
-    @control.delete("/faults")
+    @control.delete("/faults", responses=told(Nothing))
     async def clear_faults() -> JSONResponse:
         """Remove all faults."""
         state.faults.clear()
         return answer({})
 
-    @control.delete("/faults/{number}")
+    @control.delete("/faults/{number}", responses=told(Nothing, 400, 404))
     async def remove_fault(number: int) -> JSONResponse:
         """Remove a fault."""
         try:
@@ -103,7 +164,7 @@ def make_control(state: State) -> APIRouter:
             return error_answer(404, str(error))
         return answer({})
 
-    @control.post("/notifications")
+    @control.post("/notifications", responses=told(Nothing, 400, 404, 503))
     async def notifications(body: Notification) -> JSONResponse:
         """Take a Docker registry's notification: look again at what it is about."""
         if state.mirror is None:
@@ -118,7 +179,7 @@ def make_control(state: State) -> APIRouter:
     return control
 
 
-def _told(request: RecordedRequest) -> dict[str, Any]:
+def _request(request: RecordedRequest) -> Request:
     headers = dict(request.headers)
     if "authorization" in headers:
         headers["authorization"] = f"{headers['authorization'].partition(' ')[0]} ***"

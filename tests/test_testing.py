@@ -1,0 +1,100 @@
+"""The fixtures for users' tests, as a user's own test run has them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = 'pytest_plugins = ["abeja_registry.testing"]\n'
+SYNC = """
+import pytest
+
+@pytest.mark.parametrize("turn", range(2))
+def test_it_finds_nothing_of_other_tests(registry_sandbox, registry_client, turn):
+    assert not registry_client.repositories.list()
+    repository = registry_client.repositories.create("trainer")
+    assert repository.id == "1500000000001"
+    tag = registry_sandbox.push(repository, "1.0.0", size=7)
+    assert [(each.name, each.size) for each in repository.iter_tags()] == [("1.0.0", 7)]
+    assert [each.method for each in registry_sandbox.requests] == ["GET", "POST", "GET"]
+    registry_sandbox.faults.add(status=400)
+    registry_sandbox.seed(repositories=3, tags=25)
+"""
+ASYNC = """
+    assert not await async_registry_client.repositories.list()
+    repository = await async_registry_client.repositories.create("trainer")
+    registry_sandbox.push(repository, "1.0.0")
+    assert [each.name async for each in repository.iter_tags()] == ["1.0.0"]
+    registry_sandbox.faults.add(status=400)
+"""
+ARGUMENTS = "registry_sandbox, async_registry_client, turn"
+TESTS = {
+    "pytest-asyncio": f"""
+import pytest
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("turn", range(2))
+async def test_it({ARGUMENTS}):{ASYNC}""",
+    "anyio": f"""
+import pytest
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("turn", range(2))
+async def test_it({ARGUMENTS}):{ASYNC}""",
+    "neither": f"""
+import asyncio
+import pytest
+
+async def work({ARGUMENTS}):{ASYNC}
+
+@pytest.mark.parametrize("turn", range(2))
+def test_it({ARGUMENTS}):
+    asyncio.run(work({ARGUMENTS}))
+""",
+}
+
+
+def run(folder: Path, tests: str, plugin: str = "neither") -> subprocess.CompletedProcess[str]:
+    """Run pytest as a user would, with every warning an error."""
+    settings = ["[pytest]", "filterwarnings = error"]
+    if plugin == "pytest-asyncio":
+        settings.append("asyncio_default_fixture_loop_scope = function")
+    else:
+        settings.append("addopts = -p no:asyncio")
+    (folder / "pytest.ini").write_text("\n".join(settings))
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_mine.py").write_text(tests)
+    line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    # pytest-xdist's and coverage's variables are our run's, and not a user's.
+    environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_sync_tests_are_isolated(tmp_path: Path) -> None:
+    """Each test has an empty sandbox, whatever the one before left, and a client of it."""
+    ran = run(tmp_path, SYNC)
+    assert "2 passed" in ran.stdout, ran.stdout
+
+
+@pytest.mark.parametrize("plugin", TESTS)
+def test_async_tests_with_any_plugin(tmp_path: Path, plugin: str) -> None:
+    """The async client works under pytest-asyncio, under anyio's plugin, and without any."""
+    ran = run(tmp_path, TESTS[plugin], plugin)
+    assert "2 passed" in ran.stdout, ran.stdout
+
+
+def test_nobody_else_pays(tmp_path: Path) -> None:
+    """Without the line that asks for it, a test run has no such fixture and imports nothing."""
+    test = "import sys\n\ndef test_it():\n    assert 'abeja_registry' not in sys.modules\n"
+    (tmp_path / "test_theirs.py").write_text(test)
+    line = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "--fixtures"]
+    ran = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    assert "registry_sandbox" not in ran.stdout
+    ran = subprocess.run(line[:-1], cwd=tmp_path, capture_output=True, text=True)
+    assert "1 passed" in ran.stdout, ran.stdout
