@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +21,13 @@ from abeja_registry.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "abeja_registry"
-SNIPPETS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-CORE = sorted(
-    module.name
-    for module in pkgutil.iter_modules(abeja_registry.__path__, "abeja_registry.")
-    if not module.ispkg
+PAGES = {"README.md": 9, "docs/sandbox.md": 4}
+SNIPPETS = {
+    page: re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
+    for page in PAGES
+}
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(abeja_registry.__path__, "abeja_registry.")
 )
 
 
@@ -36,15 +40,23 @@ def exported(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("exported")
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_each_snippet_of_the_readme_runs(number: int) -> None:
-    """A snippet of the README runs as it stands, by itself."""
-    exec(compile(SNIPPETS[number], f"README.md, snippet {number}", "exec"), {})
+@pytest.mark.parametrize(
+    ("page", "number"), [(page, n) for page, all_ in SNIPPETS.items() for n in range(len(all_))]
+)
+def test_each_snippet_of_a_page_runs(
+    page: str, number: int, request: pytest.FixtureRequest
+) -> None:
+    """A snippet runs as it stands, by itself; one that is a test, with the fixtures it names."""
+    names: dict[str, Any] = {}
+    exec(compile(SNIPPETS[page][number], f"{page}, snippet {number}", "exec"), names)
+    for name, test in list(names.items()):
+        if name.startswith("test_"):
+            test(*map(request.getfixturevalue, inspect.signature(test).parameters))
 
 
-def test_the_readme_has_its_snippets() -> None:
+def test_the_pages_have_their_snippets() -> None:
     """The README shows the first lines, sync, async, raw, errors, settings and testing."""
-    assert len(SNIPPETS) == 8
+    assert {page: len(snippets) for page, snippets in SNIPPETS.items()} == PAGES
 
 
 EXAMPLES = {
@@ -78,7 +90,7 @@ def test_no_example_is_left_out() -> None:
 
 DOCTESTS = [
     each
-    for name in CORE
+    for name in MODULES
     for each in doctest.DocTestFinder().find(importlib.import_module(name), name)
     if each.examples
 ]
@@ -104,7 +116,7 @@ def test_each_docstring_example_runs(
 def test_every_docstring_example_is_among_those_that_run() -> None:
     """As many prompts are run as stand in the docstrings of the source."""
     prompts = 0
-    for path in SOURCE.glob("*.py"):
+    for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 prompts += len(re.findall(r"^\s*>>> ", ast.get_docstring(node) or "", re.M))

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import uvicorn
 
+from abeja_registry import Client, Timeout, UserCredential
 from abeja_registry.sandbox import RecordedRequest, Sandbox
 
 HEADERS = {"Authorization": "Bearer sandbox"}
@@ -121,6 +122,10 @@ def test_two_side_by_side() -> None:
         ({"port": -1}, "port .* got -1"),
         ({"port": 65536}, "port .* got 65536"),
         ({"limit_max": 0}, "limit_max .* got 0"),
+        ({"latency": -0.1}, "latency .* got -0.1"),
+        ({"latency": float("nan")}, "latency .* got nan"),
+        ({"credentials": [{}]}, "credential is incomplete"),
+        ({"credentials": [{"user_id": "1"}]}, "without its personal_access_token"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
@@ -149,12 +154,85 @@ def test_connection(sandbox: Sandbox) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("credential", "header"),
+    [
+        ({"auth_token": "t"}, "Bearer t"),
+        (UserCredential("1", "t"), "Basic dXNlci0xOnQ="),
+        ({"datasource_id": "1", "datasource_secret": "t"}, "Basic ZGF0YXNvdXJjZS0xOnQ="),
+    ],
+    ids=["token", "user", "datasource"],
+)
+def test_credentials(credential: Any, header: str) -> None:
+    """With credentials given, each of them is let in, however its scheme is spelt, and no other."""
+    with Sandbox(credentials=[credential, {"auth_token": "other"}]) as sandbox:
+        assert sandbox.connection["credential"] == credential
+        with Client(**sandbox.connection) as client:
+            assert not client.repositories.list()
+        scheme, _, secret = header.partition(" ")
+        for sent, status in (
+            (header, 200),
+            (f"{scheme.upper()}  {secret}", 200),
+            ("Bearer other", 200),
+            ("Bearer wrong", 401),
+            (f"{scheme} {secret}x", 401),
+            ("Basic dDp0", 401),
+        ):
+            url = sandbox.url + REPOSITORIES
+            answer = httpx.get(url, headers={"Authorization": sent}, trust_env=False)
+            assert answer.status_code == status, sent
+
+
+def test_latency_of_every_answer() -> None:
+    """Each of the API's answers waits as long as it was told."""
+    with Sandbox(latency=3600) as sandbox, Client(**sandbox.connection, timeout=0.2) as client:
+        hurried = client.with_options(deadline=0.5)
+        with pytest.raises(Timeout):
+            hurried.repositories.list()
+        assert httpx.get(f"{sandbox.url}/_sandbox/requests", trust_env=False).status_code == 200
+
+
+def test_data_is_kept(tmp_path: Path) -> None:
+    """Started again on its file, a sandbox has what it had."""
+    sandbox = Sandbox(data=tmp_path / "registry.db")
+    with sandbox:
+        sandbox.seed(repositories=2, tags=3)
+    with sandbox, Client(**sandbox.connection) as client:
+        assert [len(list(each.iter_tags())) for each in client.repositories] == [3, 3]
+        sandbox.reset()
+    with sandbox:
+        assert sandbox.is_empty
+
+
+def test_another_address() -> None:
+    """It listens where it is told to, and its URL is one to connect to."""
+    with Sandbox(host="0.0.0.0") as sandbox, Client(**sandbox.connection) as client:
+        assert sandbox.url.startswith("http://127.0.0.1:")
+        assert not client.repositories.list()
+    assert Sandbox(host="::1", port=5).url == "http://[::1]:5"
+
+
+def test_it_does_not_keep_a_program_from_ending() -> None:
+    """A program that forgets to close its sandbox ends all the same."""
+    code = "from abeja_registry.sandbox import Sandbox; Sandbox().start(); print('done')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == (0, "done\n")
+
+
 def test_push(sandbox: Sandbox, http: httpx.Client) -> None:
     """A pushed tag is the one that the API shows."""
     [repository_id] = sandbox.seed(repositories=1, tags=0)
     tag = sandbox.push(repository_id, "latest", size=5, digest="sha256:a", media_type="a/b")
     assert (tag["size"], tag["digest"], tag["media_type"]) == (5, "sha256:a", "a/b")
     assert http.get(f"/repositories/{repository_id}/tags").json()["tags"] == [tag]
+
+
+def test_push_takes_a_repository(sandbox: Sandbox) -> None:
+    """A repository of a client's is as good as its id."""
+    with Client(**sandbox.connection) as client:
+        repository = client.repositories.create("trainer")
+        sandbox.push(repository, "latest")
+        assert [tag.name for tag in repository.iter_tags()] == ["latest"]
 
 
 def test_bad_pushes(sandbox: Sandbox) -> None:

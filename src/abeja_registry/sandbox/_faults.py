@@ -177,7 +177,8 @@ class Faults:
             ValueError: an argument breaks its rule, or the fault would have no effect.
 
         Example:
-            sandbox.faults.add(operation="create_repository", status=503, times=2)
+            >>> sandbox.faults.add(operation="create_repository", status=503, times=2)
+            1
         """
         return self.arm(
             make_fault(

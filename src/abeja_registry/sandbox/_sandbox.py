@@ -269,8 +269,11 @@ class Sandbox:
             RuntimeError: the sandbox is not running.
 
         Example:
-            http = httpx.Client(transport=sandbox.transport())
-            client = Client(**sandbox.connection, http_client=http)
+            >>> http = httpx.Client(transport=sandbox.transport())
+            >>> from abeja_registry import Client
+            >>> client = Client(**sandbox.connection, http_client=http)
+            >>> client.repositories.find("nobody")
+            >>> http.close()
         """
         running = self._run
         return InProcess(running.app, running.thread.submit)
