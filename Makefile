@@ -7,7 +7,7 @@ PYTHONS ?= $(shell for version in 3.11 3.12 3.13 3.14; do \
 	for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
 		$$python -c '' 2>/dev/null && echo $$python && break; done; done; true)
 
-.PHONY: demo test check lint types layers test-system test-pythons soak clean
+.PHONY: demo test check lint types layers test-system test-pythons soak bench clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python examples/quickstart.py
@@ -24,7 +24,7 @@ lint: .venv/dev.stamp
 types: .venv/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/pyright
-	PYTHONPATH=src $(BIN)/pyright --verifytypes abeja_registry --ignoreexternal
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=src $(BIN)/pyright --verifytypes abeja_registry --ignoreexternal
 
 layers: .venv/dev.stamp
 	$(BIN)/lint-imports
@@ -47,6 +47,10 @@ test-pythons:
 # 20,000 operations of 16 threads through a server that fails every fifth request.
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest --quiet --capture=no tests/soak/soak.py
+
+# Figures, none of which is a test.
+bench: .venv/dev.stamp
+	$(BIN)/python benchmarks/sandbox.py
 
 clean:
 	rm -rf .venv .venv-* .coverage

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from abeja_registry import AsyncClient, Client
+from abeja_registry.sandbox import Sandbox
+
 CONFTEST = 'pytest_plugins = ["abeja_registry.testing"]\n'
 SYNC = """
 import pytest
@@ -74,6 +77,16 @@ def run(folder: Path, tests: str, plugin: str = "neither") -> subprocess.Complet
     # pytest-xdist's and coverage's variables are our run's, and not a user's.
     environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.anyio
+async def test_both_clients_are_of_one_sandbox(
+    registry_sandbox: Sandbox, registry_client: Client, async_registry_client: AsyncClient
+) -> None:
+    """What is created with the one is there with the other, though only one has a socket."""
+    made = registry_client.repositories.create("trainer")
+    assert await async_registry_client.repositories.get(made.id) == made
+    assert len(registry_sandbox.requests) == 2
 
 
 def test_sync_tests_are_isolated(tmp_path: Path) -> None:

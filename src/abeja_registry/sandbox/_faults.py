@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import count
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -35,7 +35,7 @@ class Fault(BaseModel):
         times: how many requests to strike; every one if None.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     operation: OperationName | None = None
     status: Annotated[int, Field(ge=400, le=599)] | None = None
@@ -105,7 +105,7 @@ def explain(error: ValidationError) -> str:
     """Say in one line what is wrong with the first field that is."""
     first = error.errors()[0]
     if not first["loc"]:
-        return str(first["ctx"]["error"])
+        return first["msg"].removeprefix("Value error, ")
     return f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}"
 
 
