@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 ANSWERS = Path(__file__).parent / "answers"
 ORGANIZATION_ID = "1410000000000"
+# Seconds that what others do may take, at the very most.
+PATIENCE = 30
 BASE_URL = "https://api.example.com"
 
 
@@ -42,6 +45,15 @@ async def done(value: Any) -> Any:
 async def walked(walk: Any) -> list[Any]:
     """Return all that a walk of either world comes by."""
     return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)
+
+
+def until(ask: Callable[[], T]) -> T:
+    """Ask until there is something, and fail when it takes too long."""
+    end = time.monotonic() + PATIENCE
+    while not (answer := ask()):
+        assert time.monotonic() < end, f"it did not happen within {PATIENCE} s"
+        time.sleep(0.01)
+    return answer
 
 
 @pytest.fixture

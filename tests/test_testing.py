@@ -73,8 +73,12 @@ def run(folder: Path, tests: str, plugin: str = "neither") -> subprocess.Complet
     (folder / "pytest.ini").write_text("\n".join(settings))
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_mine.py").write_text(tests)
-    line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    # pytest-xdist's and coverage's variables are our run's, and not a user's.
+    return pytest_run(folder)
+
+
+def pytest_run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a folder, in none of our own run's environment."""
+    line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
 
@@ -102,12 +106,25 @@ def test_async_tests_with_any_plugin(tmp_path: Path, plugin: str) -> None:
     assert "2 passed" in ran.stdout, ran.stdout
 
 
+def test_a_test_may_close_the_sandbox(tmp_path: Path) -> None:
+    """The next one finds it running."""
+    tests = """
+def test_down(registry_sandbox):
+    registry_sandbox.close()
+
+def test_up(registry_client):
+    assert not registry_client.repositories.list()
+"""
+    ran = run(tmp_path, tests)
+    assert "2 passed" in ran.stdout, ran.stdout
+
+
 def test_nobody_else_pays(tmp_path: Path) -> None:
     """Without the line that asks for it, a test run has no such fixture and imports nothing."""
     test = "import sys\n\ndef test_it():\n    assert 'abeja_registry' not in sys.modules\n"
     (tmp_path / "test_theirs.py").write_text(test)
-    line = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "--fixtures"]
-    ran = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    ran = pytest_run(tmp_path, "--fixtures")
+    assert "tmp_path" in ran.stdout
     assert "registry_sandbox" not in ran.stdout
-    ran = subprocess.run(line[:-1], cwd=tmp_path, capture_output=True, text=True)
+    ran = pytest_run(tmp_path)
     assert "1 passed" in ran.stdout, ran.stdout

@@ -33,8 +33,12 @@ def _registry_sandbox_of_session() -> Iterator[Sandbox]:
 @pytest.fixture
 def registry_sandbox(_registry_sandbox_of_session: Sandbox) -> Sandbox:
     """A Registry server on loopback that holds nothing yet."""
-    _registry_sandbox_of_session.reset()
-    return _registry_sandbox_of_session
+    sandbox = _registry_sandbox_of_session
+    # A test may have closed it, to see what happens.
+    if not sandbox.is_running:
+        sandbox.start()
+    sandbox.reset()
+    return sandbox
 
 
 @pytest.fixture

@@ -73,7 +73,17 @@ def test_requests(http: httpx.Client, control: httpx.Client) -> None:
         "limit=1",
     )
     control.delete("/requests")
+    for header in ("secret", "secret more", "Bearer"):
+        http.get("/repositories", headers={"Authorization": header, "Cookie": "secret"})
+    assert "secret" not in control.get("/requests").text
+    control.delete("/requests")
     assert control.get("/requests").json() == {"requests": []}
+
+
+def test_the_document_has_one_method(control: httpx.Client) -> None:
+    """Another method than GET is told so."""
+    answer = control.post("/openapi.json")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
 
 
 def test_notifications_without_a_docker_registry(control: httpx.Client) -> None:

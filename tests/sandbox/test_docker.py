@@ -1,12 +1,17 @@
 """Odd answers of a Docker registry; real pushes are among the tests of the system."""
 
+import asyncio
 import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import respx
+from tests.conftest import PATIENCE, until
 
 from abeja_registry import Client
 from abeja_registry.sandbox import Sandbox
@@ -25,9 +30,18 @@ class Scripted:
         self.asked: list[tuple[str, str]] = []
         self.status: int | None = None
         self.page = 2
+        # What ends so is answered when it is free to.
+        self.held: str | None = None
+        self.holding, self.free = threading.Event(), threading.Event()
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
+        if self.held is not None and request.url.path.endswith(self.held):
+            self.holding.set()
+            await asyncio.to_thread(self.free.wait, PATIENCE)
+        return self._answer(request)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         self.asked.append((request.method, path))
         if self.status is not None:
@@ -44,6 +58,8 @@ class Scripted:
             return httpx.Response(405)
         kind = "index" if "manifests" in self.manifests[digest] else "manifest"
         headers = {"Docker-Content-Digest": digest, "Content-Type": f"{OCI}.{kind}.v1+json"}
+        if (odd := self.manifests[digest].get("odd")) is not None:
+            return httpx.Response(200, content=odd, headers=headers)
         return httpx.Response(200, json=self.manifests[digest], headers=headers)
 
     def _list(self, last: str) -> httpx.Response:
@@ -106,6 +122,68 @@ def test_an_index_of_indexes(registry: Scripted) -> None:
     registry.tags = {"all": "sha256:j"}
     with over(registry) as sandbox:
         assert shown(sandbox) == {"all": ("sha256:j", 11 + 21 + 11)}
+
+
+@pytest.mark.parametrize("odd", ["<html>", "[]", '{"config": 3}'])
+def test_an_image_that_can_not_be_read(
+    registry: Scripted, odd: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told in the log and not shown; the other tags of its repository are."""
+    registry.image("sha256:a", 1)
+    registry.manifests["sha256:b"] = {"odd": odd}
+    registry.tags = {"a": "sha256:a", "b": "sha256:b"}
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {"a": ("sha256:a", 2)}
+        assert "sha256:b can't be read" in caplog.text
+        registry.tags["a"] = "sha256:b"
+        assert told(sandbox, {"tag": "a", "digest": "sha256:b"}) == 200
+        assert shown(sandbox) == {}
+
+
+def test_an_index_that_lost_an_image(registry: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    """It is shown with the size of what is left."""
+    registry.image("sha256:a", 10)
+    registry.manifests["sha256:i"] = {"manifests": [{"digest": "sha256:a"}, {"digest": "sha256:b"}]}
+    registry.tags = {"all": "sha256:i"}
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {"all": ("sha256:i", 11)}
+    assert "sha256:b is not in the Docker registry" in caplog.text
+
+
+def test_a_deletion_during_a_look(registry: Scripted) -> None:
+    """A tag that goes while it is being read is gone in the end."""
+    with over(registry) as sandbox, ThreadPoolExecutor(2) as threads:
+        assert shown(sandbox) == {}
+        registry.image("sha256:a", 1)
+        registry.tags = {"a": "sha256:a"}
+        registry.held = "sha256:a"
+        push = threads.submit(told, sandbox, {"tag": "a", "digest": "sha256:a"})
+        assert registry.holding.wait(PATIENCE)
+        registry.tags = {}
+        deletion = threads.submit(told, sandbox, {"digest": "sha256:a"}, action="delete")
+        # By the time that these are answered, the deletion waits for its turn.
+        until(deletion.running)
+        assert shown(sandbox) == {}
+        registry.free.set()
+        assert (push.result(PATIENCE), deletion.result(PATIENCE)) == (200, 200)
+        assert shown(sandbox) == {}
+
+
+def test_closing_while_it_looks(registry: Scripted) -> None:
+    """A sandbox that is going to look again closes at once, and quietly."""
+    with over(registry) as sandbox:
+        assert shown(sandbox) == {}
+        assert told(sandbox, {"tag": "a", "digest": "sha256:never"}) == 200
+
+
+def test_what_lists_no_tags(registry: Scripted, tmp_path: Path) -> None:
+    """A server that answers everything with something is an error at the start."""
+    file = tmp_path / "registry.db"
+    with Sandbox(port=None, data=file) as sandbox:
+        sandbox.seed(repositories=1, tags=0)
+    registry.status = 200
+    with pytest.raises(ConnectionError, match="no list of tags"):
+        over(registry, data=file).start()
 
 
 def test_a_tag_that_did_not_move_is_asked_no_more_than_its_digest(registry: Scripted) -> None:

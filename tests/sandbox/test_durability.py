@@ -14,15 +14,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from tests.conftest import PATIENCE, until
 
 from abeja_registry import Client, Error, RetryPolicy, Tag
 from abeja_registry.sandbox import Sandbox
+from abeja_registry.sandbox._store import Store
 
 # Forked from a process that has the imports behind it, a sandbox starts at once.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["abeja_registry.sandbox"])
-# Seconds that another process may take for what takes no time.
-PATIENCE = 60
 KILLS = 50
 
 
@@ -129,6 +129,46 @@ def test_two_processes_on_one_file(tmp_path: Path) -> None:
         # A name that was taken in the one is taken in the other.
         with pytest.raises(Error, match="the name 'r0' is taken"):
             second.repositories.create("r0")
+
+
+def test_many_begin_on_one_new_file(tmp_path: Path) -> None:
+    """Whoever opens a new file first makes it, and all the others find it made."""
+
+    def open_and_close(file: Path, begin: threading.Barrier) -> None:
+        begin.wait(PATIENCE)
+        Store("7", file).close()
+
+    with ThreadPoolExecutor(8) as threads:
+        for turn in range(20):
+            begin = threading.Barrier(8)
+            opened = [
+                threads.submit(open_and_close, tmp_path / f"{turn}.db", begin) for _ in range(8)
+            ]
+            for each in opened:
+                each.result(PATIENCE)
+
+
+def test_closing_does_not_wait_for_another_process(tmp_path: Path) -> None:
+    """A write that waits for another process's is refused when the sandbox closes, and not done."""
+    file = tmp_path / "registry.db"
+    sandbox = Sandbox(data=file)
+    sandbox.start()
+    with (
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+        client(sandbox.url) as writer,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        writing = threads.submit(writer.repositories.create, "late")
+        until(lambda: sandbox.requests)
+        # Far less than the minute that a write would wait.
+        threads.submit(sandbox.close).result(PATIENCE / 2)
+        with pytest.raises(Error) as caught:
+            writing.result(PATIENCE)
+        assert getattr(caught.value, "status_code", 503) == 503
+        other.execute("COMMIT")
+    with Sandbox(data=file) as again:
+        assert again.is_empty
 
 
 def test_a_hundred_clients_at_once(sandbox: Sandbox) -> None:

@@ -3,13 +3,17 @@
 import asyncio
 import logging
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
+from tests.conftest import PATIENCE, until
 
-from abeja_registry import AsyncClient, Client, Conflict, Timeout
+from abeja_registry import AsyncClient, Client, Conflict, OutcomeUnknown, RetryPolicy, Timeout
 from abeja_registry.sandbox import Sandbox
+
+REPOSITORIES = "/organizations/1410000000000/registry/repositories"
 
 
 def test_it_needs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +77,83 @@ async def test_a_time_out_counts(sandbox: Sandbox) -> None:
         client = AsyncClient(**sandbox.connection, http_client=http, timeout=0.1, max_retry_count=0)
         with pytest.raises(Timeout):
             await client.repositories.list()
+
+
+def test_work_goes_on_after_a_time_out(sandbox: Sandbox) -> None:
+    """As over a socket, what nobody waits for any more is done all the same."""
+    sandbox.faults.add(operation="create_repository", latency=0.3, times=2)
+    with httpx.Client(transport=sandbox.transport(), timeout=0.1) as http:
+        inside = Client(
+            **sandbox.connection, http_client=http, timeout=0.1, retry=RetryPolicy(max_retries=0)
+        )
+        with pytest.raises(OutcomeUnknown):
+            inside.repositories.create("inside")
+    until(lambda: not sandbox.is_empty)
+
+
+@pytest.mark.anyio
+async def test_a_task_that_is_cancelled(sandbox: Sandbox) -> None:
+    """Its request is done all the same, and nothing is heard of it later."""
+    sandbox.faults.add(operation="create_repository", latency=0.1)
+    async with httpx.AsyncClient(transport=sandbox.transport()) as http:
+        client = AsyncClient(**sandbox.connection, http_client=http)
+        task = asyncio.create_task(client.repositories.create("trainer"))
+        await asyncio.to_thread(until, lambda: sandbox.requests)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    until(lambda: not sandbox.is_empty)
+
+
+def test_closing_while_requests_are_under_way() -> None:
+    """Both worlds are told that the connection was lost, and later that there is none."""
+    sandbox = Sandbox(port=None, latency=3600)
+    sandbox.start()
+    transport = sandbox.transport()
+    with httpx.Client(transport=transport, timeout=None) as http, ThreadPoolExecutor(2) as threads:
+
+        async def ask() -> None:
+            async with httpx.AsyncClient(transport=transport, timeout=None) as inside:
+                await inside.get(f"{sandbox.url}{REPOSITORIES}")
+
+        asking: list[Future[Any]] = [
+            threads.submit(http.get, f"{sandbox.url}{REPOSITORIES}"),
+            threads.submit(asyncio.run, ask()),
+        ]
+        until(lambda: len(sandbox.requests) == 2)
+        sandbox.close()
+        for each in asking:
+            with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+                each.result(PATIENCE)
+        with pytest.raises(httpx.ConnectError, match="not running"):
+            http.get(sandbox.url)
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_closing_under_load(turn: int) -> None:
+    """Whoever asks while a sandbox closes gets an answer or an error, and waits for nothing."""
+    sandbox = Sandbox(port=None)
+    sandbox.start()
+    transport = sandbox.transport()
+
+    def ask() -> None:
+        with httpx.Client(transport=transport, timeout=None) as http:
+            while True:
+                try:
+                    http.post(
+                        f"{sandbox.url}{REPOSITORIES}",
+                        json={"name": "a"},
+                        headers={"Authorization": "Bearer x"},
+                    )
+                except httpx.TransportError:
+                    return
+
+    with ThreadPoolExecutor(8) as threads:
+        asking = [threads.submit(ask) for _ in range(8)]
+        until(lambda: len(sandbox.requests) >= 8)
+        sandbox.close()
+        for each in asking:
+            each.result(PATIENCE)
 
 
 def test_a_failure_of_the_sandbox(

@@ -122,6 +122,10 @@ def test_two_side_by_side() -> None:
         ({"port": -1}, "port .* got -1"),
         ({"port": 65536}, "port .* got 65536"),
         ({"limit_max": 0}, "limit_max .* got 0"),
+        ({"limit_max": 10**6 + 1}, "limit_max .* got 1000001"),
+        ({"host": ""}, "host .* got ''"),
+        ({"data": ""}, "data .* got ''"),
+        ({"data": ":memory:"}, "data .* got ':memory:'"),
         ({"latency": -0.1}, "latency .* got -0.1"),
         ({"latency": float("nan")}, "latency .* got nan"),
         ({"credentials": [{}]}, "credential is incomplete"),
@@ -289,6 +293,20 @@ def test_a_long_body_is_recorded_whole(sandbox: Sandbox, http: httpx.Client) -> 
     answer = http.post("/repositories", json=body)
     assert answer.json()["description"] == body["description"]
     assert len(sandbox.requests[0].body) > 300_000
+
+
+def test_what_is_recorded_has_an_end(
+    sandbox: Sandbox, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many requests, or of long bodies, the last are kept."""
+    monkeypatch.setattr("abeja_registry.sandbox._recorder.REQUESTS_KEPT", 3)
+    for offset in range(5):
+        http.get(f"/repositories?offset={offset}")
+    assert [request.query for request in sandbox.requests] == ["offset=2", "offset=3", "offset=4"]
+    monkeypatch.setattr("abeja_registry.sandbox._recorder.BYTES_KEPT", 10)
+    for body in (b"1234", b"5678", b"90ab"):
+        http.post("/repositories", content=body)
+    assert [request.body for request in sandbox.requests] == [b"5678", b"90ab"]
 
 
 def test_a_request_that_was_cut_off_is_not_recorded(sandbox: Sandbox, http: httpx.Client) -> None:

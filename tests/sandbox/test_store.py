@@ -45,6 +45,26 @@ def test_times_have_microseconds_even_when_these_are_zero(store: Store) -> None:
     assert store.create_repository("sample", None)["created_at"] == "2020-01-01T00:00:00.000000Z"
 
 
+def test_pages_after_deletions(store: Store) -> None:
+    """Whatever was deleted, a page has the rows of its window, and blocks that are empty go."""
+    repository_id, other = store.seed(repositories=2, tags=2500)
+    left = [f"0.0.{number}" for number in range(1, 2501)]
+    for name in (*left[:1200], *left[2000:2100], left[-1]):
+        store.delete_tag(repository_id, name)
+        left.remove(name)
+    store.write_tag(repository_id, left[7], size=1)
+    for offset in range(0, len(left) + 1, 99):
+        rows, has_next = store.tags(repository_id, 100, offset)
+        assert [row["name"] for row in rows] == left[offset : offset + 100]
+        assert has_next == (offset + 100 < len(left))
+    assert len(store.tags(other, 5000, 0)[0]) == 2500
+    for name in left:
+        store.delete_tag(repository_id, name)
+    store.delete_repository(other)
+    assert store.tags(repository_id, 10, 0) == ([], False)
+    assert store._reader.execute("SELECT count(*) FROM tag_blocks").fetchone()[0] == 0
+
+
 def test_closing_removes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store is a file while it is open, and nothing after."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -9,22 +9,20 @@ import shutil
 import socket
 import subprocess
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
+from tests.conftest import until
 
 from abeja_registry.sandbox import Sandbox
 
 OCI = "application/vnd.oci.image"
 # Seconds that a tool of the system may take to start or to end.
 PATIENCE = 30
-
-T = TypeVar("T")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -203,15 +201,6 @@ def skopeo(command: str, *arguments: str) -> bytes:
     run = subprocess.run(line, capture_output=True, timeout=PATIENCE)
     assert run.returncode == 0, run.stderr.decode()
     return run.stdout
-
-
-def until(ask: Callable[[], T]) -> T:
-    """Ask until there is something, and fail when it takes too long."""
-    end = time.monotonic() + PATIENCE
-    while not (answer := ask()):
-        assert time.monotonic() < end, f"it did not happen within {PATIENCE} s"
-        time.sleep(0.01)
-    return answer
 
 
 @pytest.fixture

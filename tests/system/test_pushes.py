@@ -8,11 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.conftest import until
 
 from abeja_registry import Client, Repository, Tag
 from abeja_registry.sandbox import Sandbox
 
-from .conftest import Layout, Registry, until
+from .conftest import Layout, Registry
 
 ORGANIZATION = "1410000000000"
 OCI = "application/vnd.oci.image"

@@ -180,12 +180,13 @@ def make_app(state: State) -> FastAPI:
 
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     control = make_control(state)
-    app.include_router(api)
-    app.include_router(control)
 
-    @app.get("/_sandbox/openapi.json", include_in_schema=False)
+    @control.get("/openapi.json", include_in_schema=False)
     async def openapi() -> JSONResponse:
         return answer(_document(app, organization_id))
+
+    app.include_router(api)
+    app.include_router(control)
 
     # An error's handler is a coroutine too, or it would be run in another thread.
     @app.exception_handler(Refused)

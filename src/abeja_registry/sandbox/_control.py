@@ -98,6 +98,9 @@ class Nothing(TypedDict):
     """There is nothing to tell."""
 
 
+SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
 def make_control(state: State) -> APIRouter:
     """Make the sandbox's own calls over a state; they need no credential."""
     control = APIRouter(prefix="/_sandbox", tags=["sandbox"])
@@ -181,8 +184,11 @@ def make_control(state: State) -> APIRouter:
 
 def _request(request: RecordedRequest) -> Request:
     headers = dict(request.headers)
-    if "authorization" in headers:
-        headers["authorization"] = f"{headers['authorization'].partition(' ')[0]} ***"
+    # These calls need no credential, so they show none.
+    for name in SECRET & headers.keys():
+        scheme, _, secret = headers[name].partition(" ")
+        shown = secret and scheme.lower() in ("basic", "bearer")
+        headers[name] = f"{scheme} ***" if shown else "***"
     return {
         "method": request.method,
         "path": request.path,

@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ._store import RepositoryNotFound, Store
 
@@ -56,6 +57,27 @@ class Notification(BaseModel):
     """What a Docker registry sends to those it is to tell; more fields are passed over."""
 
     events: list[Event] = []
+
+
+class Part(BaseModel):
+    """What a manifest refers to."""
+
+    digest: str = ""
+    size: int = 0
+
+
+class TagList(BaseModel):
+    """The tags of a repository; null where there are none."""
+
+    tags: list[str] | None
+
+
+class Manifest(BaseModel):
+    """The manifest of an image, or the index of several; more fields are passed over."""
+
+    config: Part | None = None
+    layers: list[Part] = []
+    manifests: list[Part] = []
 
 
 @dataclass(frozen=True)
@@ -117,7 +139,10 @@ class DockerRegistry:
             if answer.status_code == 404:
                 return names
             answer.raise_for_status()
-            names += answer.json()["tags"] or ()
+            try:
+                names += TagList.model_validate_json(answer.content).tags or ()
+            except ValidationError:
+                raise httpx.DecodingError("its answer is no list of tags") from None
             if "next" not in answer.links:
                 return names
             url = answer.url.join(answer.links["next"]["url"])
@@ -127,19 +152,28 @@ class DockerRegistry:
         answer = await self._http.head(f"/v2/{repository}/manifests/{tag}", headers=ACCEPT)
         if answer.status_code == 404:
             return None
-        return answer.raise_for_status().headers["Docker-Content-Digest"]
+        digest: str | None = answer.raise_for_status().headers.get("Docker-Content-Digest")
+        return digest
 
-    async def image(self, repository: str, digest: str) -> Image:
-        """Return the image of a digest."""
+    async def image(self, repository: str, digest: str) -> Image | None:
+        """Return the image of a digest; None, with a word in the log, if it can't be read."""
         answer = await self._http.get(f"/v2/{repository}/manifests/{digest}", headers=ACCEPT)
-        manifest: dict[str, Any] = answer.raise_for_status().json()
-        media_type = answer.headers["Content-Type"].partition(";")[0].strip()
-        if "manifests" in manifest:
-            digests = [part["digest"] for part in manifest["manifests"]]
-            size = sum([(await self.image(repository, each)).size for each in digests])
-        else:
-            parts = [manifest["config"], *manifest["layers"]]
-            size = sum(part["size"] for part in parts)
+        if answer.status_code == 404:
+            LOG.warning("%s@%s is not in the Docker registry", repository, digest)
+            return None
+        answer.raise_for_status()
+        media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+        try:
+            manifest = Manifest.model_validate_json(answer.content)
+        except ValidationError:
+            LOG.warning("%s@%s can't be read: it is %s", repository, digest, media_type)
+            return None
+        parts = [manifest.config, *manifest.layers] if manifest.config else manifest.layers
+        size = sum(part.size for part in parts)
+        for part in manifest.manifests:
+            # Of an index, an image may have been removed: it has no size any more.
+            image = await self.image(repository, part.digest)
+            size += image.size if image else 0
         return Image(digest, media_type, size)
 
     async def delete(self, repository: str, digest: str) -> None:
@@ -165,6 +199,13 @@ class Mirror:
         self._looking = asyncio.Lock()
         self._later: set[asyncio.Task[None]] = set()
 
+    async def close(self) -> None:
+        """Look no more, and close the registry's connections."""
+        for task in self._later:
+            task.cancel()
+        await asyncio.gather(*self._later, return_exceptions=True)
+        await self._registry.close()
+
     async def read_all(self) -> None:
         """Read every repository anew; raises httpx.HTTPError."""
         await self._registry.check()
@@ -179,8 +220,7 @@ class Mirror:
         """Read a repository anew; raises httpx.HTTPError."""
         row = self._store.named(name)
         if row is not None:
-            there = await self._registry.tags(self._path(name))
-            await self._look(row, {*there, *self._store.digests(str(row["id"]))})
+            await self._look(row)
 
     async def notified(self, notification: Notification) -> None:
         """Look where the registry's events point to; raises httpx.HTTPError."""
@@ -191,16 +231,12 @@ class Mirror:
                 if target.tag is not None:
                     path = f"{target.repository}:{target.tag}"
                     LOG.warning("%s is not shown: there is no such repository", path)
-            elif target.tag is None:
-                # A deletion names a digest, and not whose it was.
-                digests = self._store.digests(str(row["id"]))
-                await self._look(row, [n for n, each in digests.items() if each == target.digest])
-            elif await self._look(row, [target.tag]) != {target.tag: target.digest}:
-                task = asyncio.create_task(self._look_later(row, target.tag, target.digest))
+            elif await self._look(row, target) != target.digest and target.tag is not None:
+                task = asyncio.create_task(self._look_later(row, target))
                 self._later.add(task)
                 task.add_done_callback(self._later.discard)
 
-    async def _look_later(self, row: sqlite3.Row, tag: str, digest: str | None) -> None:
+    async def _look_later(self, row: sqlite3.Row, target: Target) -> None:
         """Look until a tag has the digest that was told of, for some seconds.
 
         A registry tells of a push before it moves the tag. What was told may also be long past, and
@@ -209,7 +245,7 @@ class Mirror:
         try:
             for wait in WAITS:
                 await asyncio.sleep(wait)
-                if await self._look(row, [tag]) == {tag: digest}:
+                if await self._look(row, target) == target.digest:
                     return
         except httpx.HTTPError as error:
             LOG.warning("the Docker registry could not be read for %s: %s", row["name"], error)
@@ -240,27 +276,38 @@ class Mirror:
         told = [e.target for e in changes if e.target.tag is not None or e.action == "delete"]
         return list({target.model_dump_json(): target for target in told}.values())
 
-    async def _look(self, row: sqlite3.Row, names: Iterable[str]) -> dict[str, str | None]:
-        """Write down what tags are now, and return their digests."""
+    async def _look(self, row: sqlite3.Row, target: Target | None = None) -> str | None:
+        """Write down what the tags are now that are meant, and return the digest of the last.
+
+        Without a target, all tags of the repository are meant.
+        """
         repository_id, path = str(row["id"]), self._path(row["name"])
         # Of two looks at the same tag at once, the one that asked first could write last.
         async with self._looking:
             try:
                 known = self._store.digests(repository_id)
-                digests = await _gathered(names, lambda tag: self._registry.digest(path, tag))
-                new = {
-                    tag: each for tag, each in digests.items() if each not in (None, known.get(tag))
-                }
-                images = await _gathered(new, lambda tag: self._registry.image(path, new[tag]))
-                gone = [tag for tag in known if digests.get(tag, ...) is None]
+                if target is None:
+                    names = {*await self._registry.tags(path), *known}
+                elif target.tag is not None:
+                    names = {target.tag}
+                else:
+                    # A deletion names a digest, and not whose it was.
+                    names = {name for name, digest in known.items() if digest == target.digest}
+                digests = await _gathered(names, partial(self._registry.digest, path))
+                new = {n: d for n, d in digests.items() if d is not None and d != known.get(n)}
+                images = await _gathered(new, lambda name: self._registry.image(path, new[name]))
+                gone = [name for name in known if name in names and digests[name] is None]
                 await asyncio.to_thread(self._write, repository_id, images, gone)
             except RepositoryNotFound:
                 # It was deleted meanwhile, and has no tags to keep.
-                return {}
-        return digests
+                return None
+        return next(iter(digests.values()), None)
 
-    def _write(self, repository_id: str, images: dict[str, Image], gone: list[str]) -> None:
+    def _write(self, repository_id: str, images: dict[str, Image | None], gone: list[str]) -> None:
         for tag, image in images.items():
+            if image is None:
+                gone = [*gone, tag]
+                continue
             self._store.write_tag(repository_id, tag, image.size, image.digest, image.media_type)
         for tag in gone:
             self._store.delete_tag(repository_id, tag)

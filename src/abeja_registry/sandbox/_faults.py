@@ -17,6 +17,8 @@ OperationName = Literal[
 ]
 ERRORS = tuple(status.value for status in HTTPStatus if status >= 400)
 Drop = Literal["request", "answer", "half"]
+# Rows that a page may be told to have at most.
+LARGEST_LIMIT = 1_000_000
 
 
 class Fault(BaseModel):
@@ -39,11 +41,11 @@ class Fault(BaseModel):
 
     operation: OperationName | None = None
     status: Annotated[int, Field(ge=400, le=599)] | None = None
-    retry_after: Annotated[int, Field(ge=0)] | None = None
+    retry_after: Annotated[int, Field(ge=0, le=86_400)] | None = None
     work_done: bool = False
     drop: Drop | None = None
     latency: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 0.0
-    limit_max: Annotated[int, Field(ge=1)] | None = None
+    limit_max: Annotated[int, Field(ge=1, le=LARGEST_LIMIT)] | None = None
     skip: Annotated[int, Field(ge=0)] = 0
     times: Annotated[int, Field(ge=1)] | None = None
 
@@ -161,12 +163,12 @@ class Faults:
         Args:
             operation: the operation that it strikes, by the raw client's name; every one if None.
             status: the error to answer with, 400 to 599.
-            retry_after: seconds, 0 or more, for the header Retry-After of that error.
+            retry_after: seconds, 0 to 86,400, for the header Retry-After of that error.
             work_done: whether the work is done before that error is answered.
             drop: where the connection is lost: "request", before any work is done; "answer", when
                 the work is done and nothing of the answer is sent; "half", after half of it.
             latency: seconds to wait first, 0 to 3600.
-            limit_max: the largest page, in rows, 1 or more; a larger limit is clamped to it.
+            limit_max: the largest page, in rows, 1 to 1,000,000; a larger limit is clamped to it.
             skip: how many requests to let pass before the first that is struck.
             times: how many requests to strike, 1 or more; every one if None.
 

@@ -1,12 +1,15 @@
 """The recorder: what was asked of an ASGI application, in order."""
 
+import threading
+from collections import deque
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# A sandbox may run for days: what it keeps has an end.
+# A sandbox may run for days: what it keeps has an end, in requests and in bytes of their bodies.
 REQUESTS_KEPT = 10_000
+BYTES_KEPT = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,29 @@ class Recorder:
     """Keeps what an application is asked, the last 10,000 requests for the API."""
 
     def __init__(self) -> None:
-        # Written in the server's thread and read in others: each step on it is atomic in Python.
-        self._requests: list[RecordedRequest] = []
+        # Written in the server's thread and read in others.
+        self._lock = threading.Lock()
+        self._requests: deque[RecordedRequest] = deque()
+        self._bytes = 0
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
         """The requests in the order they arrived."""
-        return tuple(self._requests)
+        with self._lock:
+            return tuple(self._requests)
 
     def clear(self) -> None:
         """Forget the requests."""
-        self._requests.clear()
+        with self._lock:
+            self._requests.clear()
+            self._bytes = 0
+
+    def _keep(self, request: RecordedRequest) -> None:
+        with self._lock:
+            self._requests.append(request)
+            self._bytes += len(request.body)
+            while len(self._requests) > REQUESTS_KEPT or self._bytes > BYTES_KEPT:
+                self._bytes -= len(self._requests.popleft().body)
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Make an application that keeps the requests and passes them on to `app`."""
@@ -67,8 +82,7 @@ class Recorder:
                 headers=dict(Headers(scope=scope)),
                 body=bytes(body),
             )
-            self._requests.append(request)
-            del self._requests[:-REQUESTS_KEPT]
+            self._keep(request)
             unread: list[Message] = [{"type": "http.request", "body": request.body}]
 
             async def replay() -> Message:

@@ -19,7 +19,7 @@ from .._config import Credential
 from . import _shapes
 from ._app import make_app
 from ._docker import DockerRegistry, Mirror, registry_url
-from ._faults import Faults
+from ._faults import LARGEST_LIMIT, Faults
 from ._in_process import InProcess
 from ._recorder import RecordedRequest, Recorder
 from ._server import Server, listen
@@ -73,7 +73,7 @@ class Sandbox:
         port: 0 to 65535; 0 takes a free one. None opens no socket: `transport` is the only way in.
         data: the SQLite file that keeps repositories and tags, made if it is not there; several
             sandboxes may share one. Without it they go when the sandbox closes.
-        limit_max: the largest page, in rows, 1 or more; a larger limit is clamped to it.
+        limit_max: the largest page, in rows, 1 to 1,000,000; a larger limit is clamped to it.
         latency: seconds that every answer of the API waits, 0 to 3600.
         credentials: those that are let in, as a client takes them; every one if there are none.
         docker_registry: the address of a Docker registry whose tags are to be shown, with a user's
@@ -102,14 +102,18 @@ class Sandbox:
             raise ValueError(f"organization_id must be {rule}, got {organization_id!r}")
         if port is not None and not 0 <= port <= 65535:
             raise ValueError(f"port must be 0 to 65535, got {port!r}")
-        if limit_max < 1:
-            raise ValueError(f"limit_max must be 1 or more, got {limit_max!r}")
+        if not host:
+            raise ValueError(f"host must not be empty, got {host!r}")
+        if not 1 <= limit_max <= LARGEST_LIMIT:
+            raise ValueError(f"limit_max must be 1 to {LARGEST_LIMIT}, got {limit_max!r}")
+        if data is not None and str(data) in ("", ":memory:"):
+            raise ValueError(f"data must name a file, got {str(data)!r}")
         if not 0 <= latency <= 3600:
             raise ValueError(f"latency must be 0 to 3600 seconds, got {latency!r}")
         self._organization_id = organization_id
         self._host = host
         self._port = port
-        self._data = None if data is None else Path(data)
+        self._data = None if data is None else Path(data).absolute()
         self._limit_max = limit_max
         self._latency = latency
         self._credentials = tuple(credentials)
@@ -160,13 +164,14 @@ class Sandbox:
         mirror = None
         if self._docker_registry is not None:
             registry = DockerRegistry(self._docker_registry)
-            resources.callback(lambda: thread.submit(registry.close()).result())
             mirror = Mirror(store, registry, self._organization_id)
+            resources.callback(lambda: thread.submit(mirror.close()).result())
             try:
                 await mirror.read_all()
             except httpx.HTTPError as error:
-                where = f"{self._docker_registry.host}:{self._docker_registry.port}"
-                raise ConnectionError(f"the Docker registry at {where}: {error}") from None
+                where = self._docker_registry.netloc.decode()
+                what = str(error).partition("\n")[0]
+                raise ConnectionError(f"the Docker registry at {where}: {what}") from None
         state = State(
             organization_id=self._organization_id,
             store=store,
@@ -185,6 +190,7 @@ class Sandbox:
             except Exception as error:
                 raise RuntimeError("the sandbox's server failed to start") from error
             resources.callback(lambda: thread.submit(server.stop()).result())
+        resources.callback(store.hurry)
         return state, app
 
     def close(self) -> None:
@@ -225,6 +231,11 @@ class Sandbox:
     def notifications_url(self) -> str:
         """Where a Docker registry has to send its notifications."""
         return f"{self.url}/_sandbox/notifications"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not closed since."""
+        return self._running is not None
 
     @property
     def is_empty(self) -> bool:

@@ -1,6 +1,8 @@
 """The schema: what a sandbox's file holds, and how an older file becomes today's."""
 
 import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 # What marks a SQLite file as a sandbox's: "abrs".
@@ -57,6 +59,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         CREATE TRIGGER tag_removed AFTER DELETE ON tags BEGIN
             UPDATE tag_blocks SET tags = tags - 1
             WHERE repository_id = old.repository_id AND block = old.id / {BLOCK};
+            DELETE FROM tag_blocks
+            WHERE repository_id = old.repository_id AND block = old.id / {BLOCK} AND tags = 0;
         END
         """,
         # One row: whose data it is.
@@ -89,37 +93,50 @@ def connect(file: Path, patience: float) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, organization_id: str) -> None:
+def prepare(file: Path, organization_id: str, patience: float) -> None:
     """Make an empty file a sandbox's, or bring a sandbox's to today's schema, all or nothing.
 
     Args:
-        connection: to the file.
+        file: the database's file, made if it is not there.
         organization_id: whose data it is, in digits.
+        patience: seconds to wait for others that do the same.
 
     Raises:
         UnusableData: the file holds something else, another organization's data or a later schema.
     """
+    with closing(connect(file, patience)) as connection:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            _migrate(connection, organization_id)
+        # SQLite itself does not wait here for others that have the file open.
+        end = time.monotonic() + patience
+        while _value(connection, "PRAGMA journal_mode") != "wal":
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+
+
+def _migrate(connection: sqlite3.Connection, organization_id: str) -> None:
     application = _value(connection, "PRAGMA application_id")
     tables = _value(connection, "SELECT count(*) FROM sqlite_schema")
     if application != APPLICATION_ID and (application or tables):
         raise UnusableData("it is not a sandbox's database")
-    if _value(connection, "PRAGMA journal_mode") != "wal":
-        connection.execute("PRAGMA journal_mode = WAL")
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        version = int(_value(connection, "PRAGMA user_version"))
-        if version > len(MIGRATIONS):
-            raise UnusableData(f"its schema is {version}, this sandbox's is {len(MIGRATIONS)}")
-        for statements in MIGRATIONS[version:]:
-            for statement in statements:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        owner = connection.execute("SELECT id FROM organization").fetchone()
-        if owner is None:
-            connection.execute("INSERT INTO organization VALUES (?)", [organization_id])
-        elif owner["id"] != organization_id:
-            raise UnusableData(f"it is of organization {owner['id']}, not {organization_id}")
+    version = int(_value(connection, "PRAGMA user_version"))
+    if version > len(MIGRATIONS):
+        raise UnusableData(f"its schema is {version}, this sandbox's is {len(MIGRATIONS)}")
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    owner = connection.execute("SELECT id FROM organization").fetchone()
+    if owner is None:
+        connection.execute("INSERT INTO organization VALUES (?)", [organization_id])
+    elif owner["id"] != organization_id:
+        raise UnusableData(f"it is of organization {owner['id']}, not {organization_id}")
 
 
 def _value(connection: sqlite3.Connection, query: str) -> int | str:

@@ -6,6 +6,7 @@ import reprlib
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -26,8 +27,9 @@ TEXT = r"[^\ud800-\udfff]*"
 
 DEFAULT_MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 LARGEST_INTEGER = 2**63 - 1  # SQLite's
-# Seconds that a write waits for another process's.
+# Seconds that a write waits for another process's, and how long until it looks up from that.
 PATIENCE = 60
+TURN = 0.1
 
 # An integer column also equals "01" and "1.0": an id is compared as it is written.
 FIND_REPOSITORY = "SELECT * FROM repositories WHERE id = :id AND CAST(id AS TEXT) = :id"
@@ -67,6 +69,12 @@ class NameTaken(Refused, ValueError):
     status = 409
 
 
+class Busy(Refused, RuntimeError):
+    """Another process writes, and does not end."""
+
+    status = 503
+
+
 class RepositoryNotFound(Refused, LookupError):
     """There is no repository of that id."""
 
@@ -99,17 +107,22 @@ class Store:
     ) -> None:
         self._now = now
         self._reads, self._writes = threading.Lock(), threading.Lock()
+        self._hurry = threading.Event()
         with ExitStack() as resources:
             if file is None:
                 directory = tempfile.TemporaryDirectory(prefix="abeja-registry-sandbox-")
                 file = Path(resources.enter_context(directory), "registry.db")
             try:
-                self._writer = resources.enter_context(closing(connect(file, PATIENCE)))
-                prepare(self._writer, organization_id)
+                prepare(file, organization_id, PATIENCE)
+                self._writer = resources.enter_context(closing(connect(file, TURN)))
                 self._reader = resources.enter_context(closing(connect(file, PATIENCE)))
             except (sqlite3.DatabaseError, UnusableData) as error:
                 raise UnusableData(f"data: {str(file)!r}: {error}") from None
             self._resources = resources.pop_all()
+
+    def hurry(self) -> None:
+        """Wait no longer for another process's writes: from now on they are a reason to refuse."""
+        self._hurry.set()
 
     def close(self) -> None:
         """Close the database; a temporary file goes."""
@@ -281,8 +294,21 @@ class Store:
     def _writing(self) -> Iterator[None]:
         """All or nothing; another process's writes are waited for at the beginning."""
         with self._writes, self._writer:
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._begin()
             yield
+
+    def _begin(self) -> None:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise
+                if self._hurry.is_set() or time.monotonic() > end:
+                    raise Busy("another process writes to the same data") from None
+            else:
+                return
 
     def _timestamp(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -13,23 +13,41 @@ class LoopThread:
     """An event loop in a thread that does not keep the program from ending."""
 
     def __init__(self) -> None:
-        self._loop: Future[asyncio.AbstractEventLoop] = Future()
-        self._end = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine in the loop; may be called from any thread."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop.result())
+        """Run a coroutine in the loop; may be called from any thread.
+
+        Returns:
+            What comes of it; it is cancelled if the loop ends first.
+
+        Raises:
+            RuntimeError: the loop has ended, or is about to.
+        """
+        with self._lock:
+            if self._closed:
+                coroutine.close()
+                raise RuntimeError("the sandbox is not running")
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def close(self) -> None:
         """Cancel what still runs, and end the thread."""
-        self._loop.result().call_soon_threadsafe(self._end.set)
+        with self._lock:
+            self._closed = True
+        # All that was submitted before is a task by the time this runs.
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
-    def _run(self) -> None:
-        asyncio.run(self._live())
-
-    async def _live(self) -> None:
-        self._loop.set_result(asyncio.get_running_loop())
-        await self._end.wait()
+    async def _end(self) -> None:
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()
