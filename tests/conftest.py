@@ -22,7 +22,7 @@ from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
 from abeja_registry._transport import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
-pytest_plugins = ["abeja_registry.testing"]
+pytest_plugins = ["abeja_registry.testing", "pytester"]
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("untimed", deadline=None)

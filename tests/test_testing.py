@@ -106,17 +106,18 @@ def test_async_tests_with_any_plugin(tmp_path: Path, plugin: str) -> None:
     assert "2 passed" in ran.stdout, ran.stdout
 
 
-def test_a_test_may_close_the_sandbox(tmp_path: Path) -> None:
+def test_a_test_may_close_the_sandbox(pytester: pytest.Pytester) -> None:
     """The next one finds it running."""
-    tests = """
-def test_down(registry_sandbox):
-    registry_sandbox.close()
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile("""
+        def test_down(registry_sandbox):
+            registry_sandbox.close()
 
-def test_up(registry_client):
-    assert not registry_client.repositories.list()
-"""
-    ran = run(tmp_path, tests)
-    assert "2 passed" in ran.stdout, ran.stdout
+        def test_up(registry_client):
+            assert not registry_client.repositories.list()
+    """)
+    ran = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+    ran.assert_outcomes(passed=2)
 
 
 def test_nobody_else_pays(tmp_path: Path) -> None:

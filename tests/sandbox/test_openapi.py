@@ -83,7 +83,7 @@ def test_it_keeps_to_its_document(
 
     @given(case=cases.as_strategy(generation_mode=mode))
     @settings(
-        max_examples=30, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=15, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     def send(case: Any) -> None:
         case.call_and_validate(base_url=guarded.url, headers={"Authorization": "Bearer x"})

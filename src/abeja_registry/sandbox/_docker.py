@@ -16,7 +16,7 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from ._store import RepositoryNotFound, Store
+from ._store import Refused, RepositoryNotFound, Store
 
 LOG = logging.getLogger("abeja_registry.sandbox")
 
@@ -247,14 +247,14 @@ class Mirror:
                 await asyncio.sleep(wait)
                 if await self._look(row, target) == target.digest:
                     return
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, Refused) as error:
             LOG.warning("the Docker registry could not be read for %s: %s", row["name"], error)
 
     async def created(self, name: str) -> None:
         """Read a repository that was created, since images may have been there before it."""
         try:
             await self.read(name)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, Refused) as error:
             LOG.warning("the Docker registry could not be read for %s: %s", name, error)
 
     async def deleted(self, name: str, digests: Iterable[str]) -> None:
@@ -277,9 +277,10 @@ class Mirror:
         return list({target.model_dump_json(): target for target in told}.values())
 
     async def _look(self, row: sqlite3.Row, target: Target | None = None) -> str | None:
-        """Write down what the tags are now that are meant, and return the digest of the last.
+        """Write down what the tags are now that are meant: the target's, or all.
 
-        Without a target, all tags of the repository are meant.
+        Returns:
+            The digest of the target's tag; None if it is not there.
         """
         repository_id, path = str(row["id"]), self._path(row["name"])
         # Of two looks at the same tag at once, the one that asked first could write last.
