@@ -23,7 +23,7 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Size = Annotated[int, Field(ge=0, le=LARGEST_INTEGER, description="bytes"), BeforeValidator(_whole)]
 
 
 def _told_pattern(pattern: str) -> Any:
@@ -36,7 +36,7 @@ class NewTag(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    size: Annotated[Whole, Field(ge=0, le=LARGEST_INTEGER, description="bytes")] | None = None
+    size: Size | None = None
     digest: Annotated[str, _told_pattern(DIGEST)] | None = None
     media_type: Annotated[str, _told_pattern(TYPE)] | None = None
 
