@@ -29,6 +29,7 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 T = TypeVar("T")
+Answers = Callable[[str], dict[str, Any]]
 
 ANSWERS = Path(__file__).parent / "answers"
 ORGANIZATION_ID = "1410000000000"
@@ -81,8 +82,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         """Let no time pass, and other tasks have their turn, as any wait does."""
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(Transport, "_sleep", staticmethod(lambda _: None))
-    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(no_time))
+    monkeypatch.setattr(Transport, "sleep", staticmethod(lambda _: None))
+    monkeypatch.setattr(AsyncTransport, "sleep", staticmethod(no_time))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from abeja_registry.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "abeja_registry"
-PAGES = {"README.md": 9, "docs/sandbox.md": 4}
+PAGES = {"README.md": 10, "docs/sandbox.md": 4}
 SNIPPETS = {
     page: re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
     for page in PAGES
@@ -34,6 +34,7 @@ MODULES = sorted(
 @pytest.fixture
 def exported(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `python -m abeja_registry.sandbox` says to paste."""
+    sandbox.seed(repositories=1, tags=20)
     monkeypatch.setenv("ABEJA_API_URL", sandbox.url)
     monkeypatch.setenv("ABEJA_ORGANIZATION_ID", sandbox.organization_id)
     monkeypatch.setenv("PLATFORM_AUTH_TOKEN", "sandbox")

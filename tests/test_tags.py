@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
-from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi, done, walked
+from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID, Answers, ScriptedApi, done, walked
 
-from abeja_registry import AsyncClient, AsyncPage, Client, InvalidResponse, NotFound, Page, Tag
+from abeja_registry import (
+    AsyncClient,
+    AsyncPage,
+    Client,
+    HttpError,
+    InvalidResponse,
+    NotFound,
+    Page,
+    Tag,
+    Timeout,
+)
+from abeja_registry._transport import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
-
-Answers = Callable[[str], dict[str, Any]]
 
 URL = f"{BASE_URL}/organizations/{ORGANIZATION_ID}/registry/repositories/1700000000000/tags"
 ID = "1700000000000"
@@ -170,3 +183,339 @@ async def test_every_tag_of_an_async_repository(
     repository = await async_client.repositories.get(many)
     names = [tag.name async for tag in repository.iter_tags()]
     check(sandbox, many, names)
+
+
+# -- questions ------------------------------------------------------------------------------------
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Registry:
+    """A repository's tags, as an API that serves pages of two; time passes only in waits.
+
+    Attributes:
+        names: The tags' names, oldest first, each with the number of its image.
+        later: What is done after so many looks, by their number.
+        asked: The offsets that were asked for.
+        waits: The seconds of each wait.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.names = {name: number for number, name in enumerate(names)}
+        self.later: dict[int, Callable[[], object]] = {}
+        self.status = 200
+        self.asked: list[int] = []
+        self.waits: list[float] = []
+
+    def now(self) -> float:
+        """The time, which only waits move on."""
+        return sum(self.waits)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer with a page."""
+        offset = int(request.url.params["offset"])
+        self.asked.append(offset)
+        if offset == 0:
+            self.later.pop(self.asked.count(0) - 1, lambda: None)()
+        if self.status != 200:
+            return httpx.Response(self.status, json={})
+        rows = [self._row(name) for name in self.names][offset : offset + 2]
+        page = {"offset": offset, "limit": 2, "has_next": offset + 2 < len(self.names)}
+        return httpx.Response(200, json={**page, "tags": rows})
+
+    async def awaited(self, request: httpx.Request) -> httpx.Response:
+        """As a call."""
+        return self(request)
+
+    def _row(self, name: str) -> dict[str, Any]:
+        day = (DAY + timedelta(days=list(self.names).index(name))).isoformat()
+        digest = f"sha256:{self.names[name]:064x}"
+        return TAG | {"id": name, "name": name, "digest": digest} | dict.fromkeys(TIMES, day)
+
+    def digest(self, number: int) -> str:
+        """Return the digest of an image, by its number."""
+        return f"sha256:{number:064x}"
+
+
+TAG: dict[str, Any] = json.loads((ANSWERS / "get_repository_tags.json").read_bytes())["tags"][0]
+TIMES = ("created_at", "updated_at")
+TagsOf = Callable[[Registry], Any]
+
+
+@pytest.fixture(params=["sync", "async"])
+def tags_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> TagsOf:
+    """Build `client.tags` of a registry, of either world, on the registry's clock."""
+
+    def build(registry: Registry) -> Any:
+        async def sleep(seconds: float) -> None:
+            registry.waits.append(seconds)
+
+        monkeypatch.setattr(Transport, "sleep", staticmethod(registry.waits.append))
+        monkeypatch.setattr(AsyncTransport, "sleep", staticmethod(sleep))
+        clock = SimpleNamespace(monotonic=registry.now)
+        monkeypatch.setattr("abeja_registry._transport.time", clock)
+        options: dict[str, Any] = {"base_url": BASE_URL, "max_retry_count": 0}
+        if request.param == "sync":
+            door = httpx.Client(transport=httpx.MockTransport(registry))
+            return Client(ORGANIZATION_ID, {}, http_client=door, **options).tags
+        async_door = httpx.AsyncClient(transport=httpx.MockTransport(registry.awaited))
+        return AsyncClient(ORGANIZATION_ID, {}, http_client=async_door, **options).tags
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, "a1 a2 b1 b2 b3"),
+        ({"matching": "b*"}, "b1 b2 b3"),
+        ({"matching": "?[13]"}, "a1 b1 b3"),
+        ({"matching": "A*"}, ""),
+        ({"since": DAY + timedelta(days=3)}, "b2 b3"),
+        ({"until": DAY + timedelta(days=3)}, "a1 a2 b1"),
+        ({"since": DAY + timedelta(days=1), "until": DAY + timedelta(days=4)}, "a2 b1 b2"),
+        ({"since": DAY + timedelta(days=1), "matching": "a*"}, "a2"),
+        ({"start": 1, "matching": "a*"}, "a2"),
+    ],
+)
+async def test_the_tags_that_fit(tags_of: TagsOf, options: dict[str, Any], names: str) -> None:
+    """Filters keep what fits the pattern, and was pushed from `since` on and before `until`."""
+    listing = tags_of(Registry("a1", "a2", "b1", "b2", "b3")).iter(ID, **options)
+    for _ in range(2):
+        assert [tag.name for tag in await walked(listing)] == names.split()
+    paged = [tag.name for page in await walked(listing.pages()) for tag in page]
+    assert paged == names.split()
+
+
+async def test_a_walk_that_filters_keeps_rows_that_cannot_be_read_in_the_count(
+    api: ScriptedApi, answer: Answers
+) -> None:
+    """What is skipped may or may not have fitted: the page says how many there were."""
+    body = answer("get_repository_tags")
+    [tag] = body["tags"]
+    api.answers(body | {"tags": [tag, tag | {"id": "a", "size": "large"}]})
+    client = api.client(invalid_rows="skip")
+    [page] = client.tags.iter(ID, matching="nothing").pages()
+    assert (list(page), page.skipped) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"matching": 1}, TypeError, "matching must be a string, not 1"),
+        ({"since": "2026"}, TypeError, "since must be a datetime, not '2026'"),
+        ({"until": datetime(2026, 1, 1)}, ValueError, "until must have a time zone"),
+    ],
+)
+async def test_a_filter_that_cannot_be_meant(
+    tags_of: TagsOf, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """It is refused before the walk, by name and value."""
+    with pytest.raises(error, match=message):
+        tags_of(Registry()).iter(ID, **options)
+
+
+async def test_a_tag_is_found_by_its_name(tags_of: TagsOf) -> None:
+    """`get` looks page by page until it has found the tag, and no further."""
+    registry = Registry("a", "b", "c", "d", "e")
+    tag = await done(tags_of(registry).get(ID, "c"))
+    assert (tag.name, registry.asked) == ("c", [0, 1])
+
+
+async def test_a_tag_that_is_not_there(tags_of: TagsOf) -> None:
+    """`get` raises NotFound, which tells the name and has no answer of the API's."""
+    with pytest.raises(NotFound, match="no tag of the name 'x'") as caught:
+        await done(tags_of(Registry("a")).get(ID, "x"))
+    assert (caught.value.status_code, caught.value.url) == (None, None)
+    with pytest.raises(TypeError, match="name must be a string, not None"):
+        await done(tags_of(Registry("a")).get(ID, None))
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "nightly"),
+        ({"matching": "1.*"}, "1.2"),
+        ({"by": "version"}, "1.10"),
+        ({"by": "version", "matching": "1.?"}, "1.9"),
+        ({"by": "version", "prereleases": True}, "v2.0rc1"),
+    ],
+)
+async def test_the_latest_tag(tags_of: TagsOf, options: dict[str, Any], name: str) -> None:
+    """The one pushed first most recently, or the highest version of names that are versions."""
+    registry = Registry("1.9", "v2.0rc1", "1.10", "latest", "1.2", "nightly")
+    assert (await done(tags_of(registry).latest(ID, **options))).name == name
+
+
+async def test_of_equal_versions_the_newer(tags_of: TagsOf) -> None:
+    """1.0 and 1.0.0 are one version: the later one of them is the latest."""
+    registry = Registry("1.0", "1.0.0", "0.9")
+    assert (await done(tags_of(registry).latest(ID, by="version"))).name == "1.0.0"
+
+
+async def test_no_tag_fits(tags_of: TagsOf) -> None:
+    """Where there is none to choose from, it is NotFound."""
+    with pytest.raises(NotFound, match=f"no tag to choose from in the repository '{ID}'"):
+        await done(tags_of(Registry("latest")).latest(ID, by="version"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": "size"}, "by must be 'created' or 'version', not 'size'"),
+        ({"prereleases": True}, "by='version'"),
+    ],
+)
+async def test_a_latest_that_cannot_be_meant(
+    tags_of: TagsOf, options: dict[str, Any], message: str
+) -> None:
+    """It is refused before anything is asked."""
+    registry = Registry()
+    with pytest.raises(ValueError, match=message):
+        await done(tags_of(registry).latest(ID, **options))
+    assert not registry.asked
+
+
+async def test_versions_need_their_extra(tags_of: TagsOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package that knows versions, it says what to install, and asks nothing."""
+    registry = Registry()
+    monkeypatch.setitem(sys.modules, "packaging.version", None)
+    with pytest.raises(ImportError, match=re.escape("pip install 'abeja-registry[versions]'")):
+        await done(tags_of(registry).latest(ID, by="version"))
+    assert not registry.asked
+
+
+async def test_waiting_for_a_tag_that_comes(tags_of: TagsOf) -> None:
+    """It looks again after waits that grow from half a second, until the tag is there."""
+    registry = Registry("a")
+    registry.later[3] = lambda: registry.names.update(b=7)
+    tag = await done(tags_of(registry).wait_for(ID, "b", timeout=60))
+    assert tag.digest == registry.digest(7)
+    assert registry.waits == [0.5, 0.75, 1.125]
+
+
+@pytest.mark.parametrize(
+    "options", [{"digest": Registry().digest(7)}, {"changed_from": Registry().digest(0)}]
+)
+async def test_waiting_for_a_tag_that_moves(tags_of: TagsOf, options: dict[str, Any]) -> None:
+    """A tag that is there is waited for until it points where it is to, or elsewhere."""
+    registry = Registry("a")
+    registry.later[2] = lambda: registry.names.update(a=7)
+    tag = await done(tags_of(registry).wait_for(ID, "a", timeout=60, **options))
+    assert (tag.digest, len(registry.waits)) == (registry.digest(7), 2)
+
+
+async def test_waiting_for_a_change_from_a_tag(tags_of: TagsOf) -> None:
+    """The tag as it was before the push stands for its digest."""
+    registry = Registry("a")
+    tags = tags_of(registry)
+    before = await done(tags.get(ID, "a"))
+    registry.later[3] = lambda: registry.names.update(a=7)
+    tag = await done(tags.wait_for(ID, "a", timeout=60, changed_from=before))
+    assert (tag.digest, len(registry.waits)) == (registry.digest(7), 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "seen"),
+    [
+        ("b", {}, "it is not there"),
+        ("a", {"digest": Registry().digest(7)}, f"it points to {Registry().digest(0)}"),
+        ("a", {"changed_from": Registry().digest(0)}, "it still points to sha256:000"),
+    ],
+)
+@pytest.mark.parametrize("timeout", [0.01, 3, 600])
+async def test_waiting_in_vain(
+    tags_of: TagsOf, name: str, options: dict[str, Any], seen: str, timeout: float
+) -> None:
+    """It ends within the time-out, shortly after a last look, and tells what that saw."""
+    registry = Registry("a")
+    with pytest.raises(Timeout, match=f"waited {timeout:g} s for '{name}': {seen}"):
+        await done(tags_of(registry).wait_for(ID, name, timeout=timeout, **options))
+    assert timeout - 0.1 < registry.now() < timeout or timeout < 0.1
+    assert max(registry.waits, default=0) <= 10
+
+
+async def test_waiting_through_an_outage(tags_of: TagsOf) -> None:
+    """A look that fails in a way that may pass does not end the waiting, but for the first."""
+    registry = Registry("a")
+    registry.later[1] = lambda: setattr(registry, "status", 503)
+    registry.later[3] = lambda: registry.names.update(b=1)
+    registry.later[4] = lambda: setattr(registry, "status", 200)
+    assert (await done(tags_of(registry).wait_for(ID, "b", timeout=60))).name == "b"
+
+    registry = Registry("a")
+    registry.later[1] = lambda: setattr(registry, "status", 503)
+    with pytest.raises(Timeout, match="the last look ended with <HttpError"):
+        await done(tags_of(registry).wait_for(ID, "b", timeout=60))
+
+
+@pytest.mark.parametrize(("look", "status"), [(0, 503), (0, 404), (2, 404), (2, 401)])
+async def test_waiting_ends_with_what_will_not_pass(
+    tags_of: TagsOf, look: int, status: int
+) -> None:
+    """The first look's error is raised at once, and later one that is not going to pass."""
+    registry = Registry("a")
+    registry.later[look] = lambda: setattr(registry, "status", status)
+    with pytest.raises(HttpError) as caught:
+        await done(tags_of(registry).wait_for(ID, "b", timeout=60))
+    assert (caught.value.status_code, len(registry.waits)) == (status, look)
+
+
+async def test_waiting_is_over_when_a_connection_is_lost_at_the_end(
+    tags_of: TagsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is lost is waited out as well."""
+    registry = Registry("a")
+
+    def lose() -> None:
+        raise httpx.ReadError("reset")
+
+    registry.later[1] = lose
+    registry.later[2] = lambda: registry.names.update(b=1)
+    assert (await done(tags_of(registry).wait_for(ID, "b", timeout=60))).name == "b"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"timeout": 0}, ValueError, "timeout must be seconds, above 0 .* not 0"),
+        ({"timeout": "60"}, ValueError, "timeout must be .* not '60'"),
+        ({"timeout": True}, ValueError, "timeout must be .* not True"),
+        ({"timeout": float("nan")}, ValueError, "timeout must be .* not nan"),
+        ({"timeout": 1, "digest": "1.0.0"}, ValueError, r"digest cannot be '1\.0\.0'"),
+        ({"timeout": 1, "changed_from": 5}, TypeError, "changed_from must be a string, not 5"),
+        (
+            {"timeout": 1, "digest": "sha256:0", "changed_from": "sha256:0"},
+            ValueError,
+            "digest and changed_from are the same, sha256:0",
+        ),
+    ],
+)
+async def test_a_wait_that_cannot_be_meant(
+    tags_of: TagsOf, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """It is refused before anything is asked."""
+    registry = Registry()
+    with pytest.raises(error, match=message):
+        await done(tags_of(registry).wait_for(ID, "a", **options))
+    assert not registry.asked
+
+
+async def test_a_repository_answers_the_same_questions(
+    sandbox: Sandbox, client: Client, async_client: AsyncClient
+) -> None:
+    """A repository's own methods ask `client.tags` by its id, in both worlds."""
+    ours: Any
+    for number, ours in enumerate((client, async_client)):
+        await done(ours.repositories.create(f"r{number}"))
+        repository = await done(ours.repositories.get_by_name(f"r{number}"))
+        for name in ("1.0", "2.0", "3.0rc1"):
+            sandbox.push(repository.id, name)
+        assert (await done(repository.get_tag("2.0"))).name == "2.0"
+        assert (await done(repository.latest_tag(by="version"))).name == "2.0"
+        waited = await done(repository.wait_for_tag("1.0", timeout=30))
+        assert waited == await done(repository.get_tag("1.0"))
+        found = await walked(repository.iter_tags(matching="*.0", since=waited.updated_at))
+        assert [tag.name for tag in found] == ["1.0", "2.0"]
+        with pytest.raises(NotFound, match="no repository of the name 'none'"):
+            await done(ours.repositories.get_by_name("none"))

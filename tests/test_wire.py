@@ -272,7 +272,7 @@ async def test_an_answer_that_is_not_whole_is_none(
     assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
 
 
-@pytest.mark.parametrize("limits", [{"timeout": 0.1}], ids=["soon"])
+@pytest.mark.parametrize("limits", [{"timeout": 0.5}], ids=["soon"])
 @pytest.mark.parametrize(
     "answer", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a": 1}'], ids=["head", "body"]
 )
@@ -291,7 +291,7 @@ DRIPS = {
 }
 
 
-soon = pytest.mark.parametrize("limits", [{"deadline": 0.1}], ids=["soon"])
+soon = pytest.mark.parametrize("limits", [{"deadline": 0.5}], ids=["soon"])
 
 
 @soon
@@ -329,7 +329,7 @@ async def test_a_head_that_drips_to_a_sync_client_handed_in_is_read_to_its_end(
 ) -> None:
     """As the docs say: only the time-out of each read bounds it."""
     server.answer, server.drop, server.stalls = b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n", True
-    over = threading.Timer(0.2, server.over.set)
+    over = threading.Timer(1, server.over.set)
     over.start()
     error = await failed(call_server, *GET)
     over.join()

@@ -35,6 +35,7 @@ from .exceptions import (
     TransportError,
     Unauthorized,
 )
+from .images import ImageName
 from .models import Creator, Tag
 from .pages import AsyncListing, AsyncPage, Listing, Page
 from .raw import APIClient, AsyncAPIClient
@@ -64,6 +65,7 @@ __all__ = [
     "Forbidden",
     "HttpClient",
     "HttpError",
+    "ImageName",
     "InsecureTransportWarning",
     "InternalServerError",
     "InvalidResponse",

@@ -1,4 +1,4 @@
-"""Work of several requests, each written once: a generator that yields operations.
+"""Work of several requests, each written once: a generator that yields operations and waits.
 
 A flow is sent the answer of each operation that it yields, and has its error thrown in. It reads
 top to bottom and is the same code for threads and for tasks; `run` and `arun` drive it.
@@ -7,13 +7,37 @@ top to bottom and is the same code for threads and for tasks; `run` and `arun` d
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from . import _operations
-from ._operations import Operation
+from ._operations import Operation, shown, text
 from ._paging import PAGE_SIZE, Cursor
-from .exceptions import BadRequest, Conflict, Error
+from .exceptions import (
+    BadRequest,
+    Conflict,
+    Error,
+    HttpError,
+    NotFound,
+    Timeout,
+    TransportError,
+)
+
+# Seconds between the first looks for a tag, how much longer each next wait is, and the longest.
+FIRST_WAIT = 0.5
+WAIT_GROWTH = 1.5
+LONGEST_WAIT = 10.0
+# Of the time that is left no wait takes more, so that what comes late is still seen; when less
+# than so many seconds are left, nobody looks again.
+SHARE_OF_THE_REST = 0.8
+NO_TIME_LEFT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a flow yields to be resumed later, in so many seconds."""
+
+    seconds: float
 
 
 class _Named(Protocol):
@@ -21,9 +45,28 @@ class _Named(Protocol):
     def name(self) -> str: ...
 
 
+class _Transport(Protocol):
+    def now(self) -> float: ...
+    def deadline(self) -> float: ...
+    def share(self, operation: Operation, deadline: float) -> float: ...
+
+
+class _SyncTransport(_Transport, Protocol):
+    def call(self, operation: Operation, deadline: float | None = None) -> dict[str, Any]: ...
+    def sleep(self, seconds: float, /) -> object: ...
+
+
+class _AsyncTransport(_Transport, Protocol):
+    def call(
+        self, operation: Operation, deadline: float | None = None
+    ) -> Awaitable[dict[str, Any]]: ...
+    def sleep(self, seconds: float, /) -> Awaitable[object]: ...
+
+
 T = TypeVar("T")
-R = TypeVar("R", bound=_Named)
-R_co = TypeVar("R_co", bound=_Named, covariant=True)
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+N = TypeVar("N", bound=_Named)
 
 
 class _PageOf(Protocol[R_co]):
@@ -33,35 +76,101 @@ class _PageOf(Protocol[R_co]):
     def _all_rows(self) -> Sequence[R_co | None]: ...
 
 
-Flow = Generator[Operation, dict[str, Any], T]
+# A limit and an offset in, what asks for that page out; and an answer in, the page out.
+Ask = Callable[[int, int], Operation]
+Read = Callable[[dict[str, Any]], _PageOf[R]]
+
+Flow = Generator[Operation | Wait, dict[str, Any], T]
 
 
-def find(
-    organization_id: str, name: str, read_page: Callable[[dict[str, Any]], _PageOf[R]]
-) -> Flow[R | None]:
-    """Look for the repository of a name, page by page."""
+def find(name: str, ask: Ask, read_page: Read[N]) -> Flow[N | None]:
+    """Look for the row of a name, page by page."""
+    text("name", name)
     cursor = Cursor(PAGE_SIZE)
     while not cursor.done:
-        page = read_page(
-            (yield _operations.get_repositories(organization_id, cursor.limit, cursor.offset))
-        )
+        page = read_page((yield ask(cursor.limit, cursor.offset)))
         cursor.record(page._ids(), page.has_next)
-        for repository in page._all_rows():
-            if repository is not None and repository.name == name:
-                return repository
+        for row in page._all_rows():
+            if row is not None and row.name == name:
+                return row
     return None
 
 
-def get_or_create(
-    organization_id: str,
+def get_by_name(name: str, ask: Ask, read_page: Read[N], where: str) -> Flow[N]:
+    """Look for the row of a name, which has to be there."""
+    row = yield from find(name, ask, read_page)
+    if row is None:
+        raise NotFound("not_found", f"there is no {where} of the name {shown(name)}")
+    return row
+
+
+def best(ask: Ask, read_page: Read[R], rank: Callable[[R], Any], what: str) -> Flow[R]:
+    """Look for the row of the highest rank, the last of equals; None is no rank."""
+    found: R | None = None
+    highest = None
+    cursor = Cursor(PAGE_SIZE)
+    while not cursor.done:
+        page = read_page((yield ask(cursor.limit, cursor.offset)))
+        cursor.record(page._ids(), page.has_next)
+        for row in page._all_rows():
+            ranked = None if row is None else rank(row)
+            if ranked is not None and (highest is None or ranked >= highest):
+                found, highest = row, ranked
+    if found is None:
+        raise NotFound("not_found", f"there is no {what}")
+    return found
+
+
+def wait_for(
     name: str,
-    description: str | None,
-    read_page: Callable[[dict[str, Any]], _PageOf[R]],
-    read: Callable[[dict[str, Any]], R],
-) -> Flow[R]:
+    ask: Ask,
+    read_page: Read[N],
+    problem: Callable[[N], str | None],
+    *,
+    timeout: float,
+    now: Callable[[], float],
+) -> Flow[N]:
+    """Look for the row of a name until there is one that nothing is the problem with.
+
+    A look that fails ends the waiting if it is the first, which tells bad settings from bad luck,
+    or if it would fail again.
+    """
+    ends = now() + timeout
+    wait, looked = FIRST_WAIT, False
+    while True:
+        try:
+            row = yield from find(name, ask, read_page)
+        except Error as error:
+            if not (looked and _may_pass(error)):
+                raise
+            said: str | None = f"the last look ended with {error}"
+        else:
+            looked = True
+            said = "it is not there" if row is None else problem(row)
+            if row is not None and said is None:
+                return row
+        left = ends - now()
+        if left < NO_TIME_LEFT:
+            raise Timeout(f"waited {timeout:g} s for {shown(name)}: {said}")
+        yield Wait(min(wait, left * SHARE_OF_THE_REST))
+        wait = min(wait * WAIT_GROWTH, LONGEST_WAIT)
+
+
+def _may_pass(error: Error) -> bool:
+    if isinstance(error, HttpError):
+        return error.status_code in (408, 429) or (error.status_code or 0) >= 500
+    return isinstance(error, TransportError)
+
+
+def get_or_create(
+    create: Operation,
+    name: str,
+    ask: Ask,
+    read_page: Read[N],
+    read: Callable[[dict[str, Any]], N],
+) -> Flow[N]:
     """Look for the repository of a name, and create it where there is none."""
-    create = _operations.create_repository(organization_id, name, description)
-    repository = yield from find(organization_id, name, read_page)
+    repository = yield from find(name, ask, read_page)
     if repository is not None:
         return repository
     try:
@@ -72,7 +181,7 @@ def get_or_create(
             raise
         doubt = error
     try:
-        repository = yield from find(organization_id, name, read_page)
+        repository = yield from find(name, ask, read_page)
     except Error:
         repository = None
     if repository is None:
@@ -80,31 +189,50 @@ def get_or_create(
     return repository
 
 
-def run(flow: Flow[T], call: Callable[[Operation], dict[str, Any]]) -> T:
-    """Drive a flow to its end with what carries out an operation, and return what it returns."""
-    step: Callable[[], Operation] = partial(next, flow)
+def run(flow: Flow[T], transport: _SyncTransport, ends: float | None = None) -> T:
+    """Drive a flow to its end, and return what it returns.
+
+    Args:
+        flow: The work.
+        transport: What carries out its operations, and waits.
+        ends: When all of it has to be over, by the transport's clock; a call's deadline from now
+            if not given. No single operation has more than a call's.
+    """
+    ends = transport.deadline() if ends is None else ends
+    step: Callable[[], Operation | Wait] = partial(next, flow)
     while True:
         try:
-            operation = step()
+            asked = step()
         except StopIteration as end:
             result: T = end.value
             return result
         try:
-            step = partial(flow.send, call(operation))
+            if isinstance(asked, Wait):
+                transport.sleep(asked.seconds)
+                step = partial(next, flow)
+            else:
+                deadline = transport.share(asked, min(ends, transport.deadline()))
+                step = partial(flow.send, transport.call(asked, deadline))
         except Error as error:
             step = partial(flow.throw, error)
 
 
-async def arun(flow: Flow[T], call: Callable[[Operation], Awaitable[dict[str, Any]]]) -> T:
-    """As `run`, awaiting each operation."""
-    step: Callable[[], Operation] = partial(next, flow)
+async def arun(flow: Flow[T], transport: _AsyncTransport, ends: float | None = None) -> T:
+    """As `run`, awaiting each operation and each wait."""
+    ends = transport.deadline() if ends is None else ends
+    step: Callable[[], Operation | Wait] = partial(next, flow)
     while True:
         try:
-            operation = step()
+            asked = step()
         except StopIteration as end:
             result: T = end.value
             return result
         try:
-            step = partial(flow.send, await call(operation))
+            if isinstance(asked, Wait):
+                await transport.sleep(asked.seconds)
+                step = partial(next, flow)
+            else:
+                deadline = transport.share(asked, min(ends, transport.deadline()))
+                step = partial(flow.send, await transport.call(asked, deadline))
         except Error as error:
             step = partial(flow.throw, error)

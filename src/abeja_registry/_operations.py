@@ -38,9 +38,9 @@ def create_repository(
     organization_id: object, name: object, description: object = None
 ) -> Operation:
     """POST /organizations/{organization_id}/registry/repositories."""
-    body = {"name": _text("name", name)}
+    body = {"name": text("name", name)}
     if description is not None:
-        body["description"] = _text("description", description)
+        body["description"] = text("description", description)
     return Operation(
         "create_repository",
         "POST",
@@ -87,6 +87,13 @@ def shown(value: object) -> str:
     return f"a value of type {type(value).__name__}"
 
 
+def text(name: str, value: object) -> str:
+    """Return a value that is a string, or refuse it by name."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {shown(value)}")
+    return value
+
+
 def segment(name: str, value: object) -> str:
     """Return an id as one percent-encoded path segment.
 
@@ -116,9 +123,3 @@ def _window(limit: object, offset: object) -> str:
     given = {"limit": limit, "offset": offset}
     query = urlencode({name: value for name, value in given.items() if value is not None})
     return f"?{query}" if query else ""
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {shown(value)}")
-    return value

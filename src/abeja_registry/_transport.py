@@ -64,6 +64,10 @@ class _Calls(Generic[Door]):
             raise TypeError("a client with an http_client of its own cannot be pickled")
         return self.settings
 
+    def now(self) -> float:
+        """Return the time by the monotonic clock."""
+        return time.monotonic()
+
     def deadline(self) -> float:
         """Return when a call that begins now has to be over, by the monotonic clock."""
         return time.monotonic() + self.settings.deadline
@@ -151,7 +155,7 @@ class _Calls(Generic[Door]):
 class Transport(_Calls[Connections | HandedInClient]):
     """The way through, for threads."""
 
-    _sleep = staticmethod(time.sleep)
+    sleep = staticmethod(time.sleep)
 
     @classmethod
     def open(cls, settings: Settings, http_client: HttpClient | None) -> Self:
@@ -174,7 +178,7 @@ class Transport(_Calls[Connections | HandedInClient]):
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
                 self._tell(retry)
-                self._sleep(retry.wait)
+                self.sleep(retry.wait)
             except BaseException:
                 attempts.give_up()
                 raise
@@ -190,7 +194,7 @@ class Transport(_Calls[Connections | HandedInClient]):
 class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
     """The way through, for the tasks of an event loop."""
 
-    _sleep = staticmethod(asyncio.sleep)
+    sleep = staticmethod(asyncio.sleep)
 
     @classmethod
     def open(cls, settings: Settings, http_client: AsyncHttpClient | None) -> Self:
@@ -208,7 +212,7 @@ class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
                 self._tell(retry)
-                await self._sleep(retry.wait)
+                await self.sleep(retry.wait)
             except BaseException:
                 attempts.give_up()
                 raise

@@ -148,7 +148,11 @@ class Forbidden(HttpError):
 
 
 class NotFound(HttpError):
-    """404: there is no such repository."""
+    """404: there is no such repository.
+
+    Also where one was looked for by its name, or a tag was, and there is none; that one has no
+    status and no URL.
+    """
 
 
 class MethodNotAllowed(HttpError):
@@ -192,7 +196,7 @@ class TransportError(Error):
 
 
 class Timeout(TransportError):
-    """No usable answer came in the time allowed."""
+    """No usable answer came in the time allowed, or what was waited for did not come about."""
 
 
 class OutcomeUnknown(TransportError):

@@ -9,11 +9,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import reduce
 from operator import getitem
-from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, overload
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from ._operations import shown
 from .exceptions import Error, InvalidResponse
+from .images import ImageName
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -130,6 +132,36 @@ class RepositoryFields(Bound):
     creator: Creator
     created_at: Time
     updated_at: Time
+
+    @overload
+    def image(self, tag: Tag | str) -> ImageName: ...
+    @overload
+    def image(self, tag: Tag, *, pinned: bool) -> ImageName: ...
+    def image(self, tag: Tag | str, *, pinned: bool = False) -> ImageName:
+        """Return the name of a tag's image, as the platform's jobs take it; asks nothing.
+
+        Args:
+            tag: A tag, or its name.
+            pinned: Whether to name the image that the tag points to now, by its digest, and
+                not the tag, which can be moved. That needs a `Tag`.
+
+        Raises:
+            TypeError: It is to be pinned, and the tag is a name: `get_tag(name)` has the digest.
+            ValueError: The repository's or the tag's name cannot be an image's.
+
+        Example:
+            >>> tag = repository.get_tag("0.0.2")
+            >>> print(repository.image(tag))
+            custom/1410000000000/sample_repository:0.0.2
+            >>> repository.image(tag, pinned=True).digest == tag.digest
+            True
+        """
+        if not pinned:
+            name = tag.name if isinstance(tag, Tag) else tag
+            return ImageName(self.organization_id, self.name, tag=name)
+        if not isinstance(tag, Tag):
+            raise TypeError(f"tag must be a Tag to be pinned, not {shown(tag)}: get_tag has it")
+        return ImageName(self.organization_id, self.name, digest=tag.digest)
 
 
 class PageFields(Bound):

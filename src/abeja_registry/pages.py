@@ -56,9 +56,17 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
             return self
         kept = tuple(rows[index] for index in indexes)
         items = tuple(row for row in kept if row is not None)
-        page = self.model_copy(update={"items": items, "offset": self.offset + indexes[0]})
+        passed = indexes[0] if indexes else len(rows)
+        page = self.model_copy(update={"items": items, "offset": self.offset + passed})
         page._rows = kept
         return page
+
+    def _kept(self, indexes: list[int], keep: Callable[[Any], bool] | None) -> list[int]:
+        """Return of some rows those to keep; one that was left out is not to be judged."""
+        if keep is None:
+            return indexes
+        rows = self._all_rows()
+        return [index for index in indexes if rows[index] is None or keep(rows[index])]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -193,8 +201,10 @@ class Listing(Iterable[T_co], Generic[T_co]):
         fetch: Callable[[int, int], Page[T_co]],
         page_size: int | None = None,
         start: int = 0,
+        keep: Callable[[Any], bool] | None = None,
     ) -> None:
         self._fetch = fetch
+        self._keep = keep
         self._page_size = _page_size(page_size)
         self._start = check_count("start", start, least=0)
 
@@ -203,7 +213,7 @@ class Listing(Iterable[T_co], Generic[T_co]):
 
     def pages(self) -> Iterator[Page[T_co]]:
         """Return a walk through the same list, a page at a time; each holds new items alone."""
-        return _Pages(self._fetch, Cursor(self._page_size, self._start))
+        return _Pages(self._fetch, Cursor(self._page_size, self._start), self._keep)
 
 
 class AsyncListing(AsyncIterable[T_co], Generic[T_co]):
@@ -214,8 +224,10 @@ class AsyncListing(AsyncIterable[T_co], Generic[T_co]):
         fetch: Callable[[int, int], Awaitable[AsyncPage[T_co]]],
         page_size: int | None = None,
         start: int = 0,
+        keep: Callable[[Any], bool] | None = None,
     ) -> None:
         self._fetch = fetch
+        self._keep = keep
         self._page_size = _page_size(page_size)
         self._start = check_count("start", start, least=0)
 
@@ -224,7 +236,7 @@ class AsyncListing(AsyncIterable[T_co], Generic[T_co]):
 
     def pages(self) -> AsyncIterator[AsyncPage[T_co]]:
         """As `Listing.pages`, for `async for`."""
-        return _AsyncPages(self._fetch, Cursor(self._page_size, self._start))
+        return _AsyncPages(self._fetch, Cursor(self._page_size, self._start), self._keep)
 
 
 def _page_size(given: int | None) -> int:
@@ -236,8 +248,14 @@ def _page_size(given: int | None) -> int:
 
 
 class _Pages(Iterator[Page[T_co]]):
-    def __init__(self, fetch: Callable[[int, int], Page[T_co]], cursor: Cursor) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[int, int], Page[T_co]],
+        cursor: Cursor,
+        keep: Callable[[Any], bool] | None,
+    ) -> None:
         self._fetch = fetch
+        self._keep = keep
         self._cursor = cursor
         self._begun = False
 
@@ -246,7 +264,7 @@ class _Pages(Iterator[Page[T_co]]):
         try:
             while not cursor.done:
                 page = self._fetch(cursor.limit, cursor.offset)
-                fresh = cursor.record(page._ids(), page.has_next)
+                fresh = page._kept(cursor.record(page._ids(), page.has_next), self._keep)
                 first, self._begun = not self._begun, True
                 if fresh or first:
                     return page._only(fresh)
@@ -258,9 +276,13 @@ class _Pages(Iterator[Page[T_co]]):
 
 class _AsyncPages(AsyncIterator[AsyncPage[T_co]]):
     def __init__(
-        self, fetch: Callable[[int, int], Awaitable[AsyncPage[T_co]]], cursor: Cursor
+        self,
+        fetch: Callable[[int, int], Awaitable[AsyncPage[T_co]]],
+        cursor: Cursor,
+        keep: Callable[[Any], bool] | None,
     ) -> None:
         self._fetch = fetch
+        self._keep = keep
         self._cursor = cursor
         self._begun = False
 
@@ -269,7 +291,7 @@ class _AsyncPages(AsyncIterator[AsyncPage[T_co]]):
         try:
             while not cursor.done:
                 page = await self._fetch(cursor.limit, cursor.offset)
-                fresh = cursor.record(page._ids(), page.has_next)
+                fresh = page._kept(cursor.record(page._ids(), page.has_next), self._keep)
                 first, self._begun = not self._begun, True
                 if fresh or first:
                     return page._only(fresh)

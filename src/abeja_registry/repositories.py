@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, Literal, TypeVar
 
 from . import _flows, _operations
 from ._config import InvalidRows
 from ._flows import Flow
+from ._operations import Operation
 from ._paging import check_window
 from ._transport import AsyncTransport, Transport
 from .exceptions import NotFound
@@ -31,7 +33,15 @@ class Repository(RepositoryFields):
         """Fetch one page of this repository's tags: `client.tags.list(repository.id, …)`."""
         return self._repositories._tags.list(self.id, limit, offset)
 
-    def iter_tags(self, *, page_size: int | None = None, start: int = 0) -> Listing[Tag]:
+    def iter_tags(
+        self,
+        *,
+        page_size: int | None = None,
+        start: int = 0,
+        matching: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Listing[Tag]:
         """Return every tag, to walk through: `client.tags.iter(repository.id, …)`.
 
         Example:
@@ -41,7 +51,58 @@ class Repository(RepositoryFields):
             0.0.2
             0.0.3
         """
-        return self._repositories._tags.iter(self.id, page_size=page_size, start=start)
+        return self._repositories._tags.iter(
+            self.id,
+            page_size=page_size,
+            start=start,
+            matching=matching,
+            since=since,
+            until=until,
+        )
+
+    def get_tag(self, name: str) -> Tag:
+        """Return the tag of a name: `client.tags.get(repository.id, name)`.
+
+        Example:
+            >>> repository.get_tag("0.0.2").digest.startswith("sha256:")
+            True
+        """
+        return self._repositories._tags.get(self.id, name)
+
+    def latest_tag(
+        self,
+        *,
+        by: Literal["created", "version"] = "created",
+        matching: str | None = None,
+        prereleases: bool = False,
+    ) -> Tag:
+        """Return the newest tag: `client.tags.latest(repository.id, …)`.
+
+        Example:
+            >>> repository.latest_tag(by="version", matching="0.*").name
+            '0.0.3'
+        """
+        return self._repositories._tags.latest(
+            self.id, by=by, matching=matching, prereleases=prereleases
+        )
+
+    def wait_for_tag(
+        self,
+        name: str,
+        *,
+        timeout: float,
+        digest: str | None = None,
+        changed_from: str | Tag | None = None,
+    ) -> Tag:
+        """Wait until a tag is there: `client.tags.wait_for(repository.id, name, …)`.
+
+        Example:
+            >>> repository.wait_for_tag("0.0.1", timeout=60).name
+            '0.0.1'
+        """
+        return self._repositories._tags.wait_for(
+            self.id, name, timeout=timeout, digest=digest, changed_from=changed_from
+        )
 
     def refresh(self) -> Repository:
         """Fetch this repository anew: `client.repositories.get(repository.id)`.
@@ -74,9 +135,53 @@ class AsyncRepository(RepositoryFields):
         """As `Repository.list_tags`, awaited."""
         return await self._repositories._tags.list(self.id, limit, offset)
 
-    def iter_tags(self, *, page_size: int | None = None, start: int = 0) -> AsyncListing[Tag]:
+    def iter_tags(
+        self,
+        *,
+        page_size: int | None = None,
+        start: int = 0,
+        matching: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncListing[Tag]:
         """As `Repository.iter_tags`, to walk through with `async for`."""
-        return self._repositories._tags.iter(self.id, page_size=page_size, start=start)
+        return self._repositories._tags.iter(
+            self.id,
+            page_size=page_size,
+            start=start,
+            matching=matching,
+            since=since,
+            until=until,
+        )
+
+    async def get_tag(self, name: str) -> Tag:
+        """As `Repository.get_tag`, awaited."""
+        return await self._repositories._tags.get(self.id, name)
+
+    async def latest_tag(
+        self,
+        *,
+        by: Literal["created", "version"] = "created",
+        matching: str | None = None,
+        prereleases: bool = False,
+    ) -> Tag:
+        """As `Repository.latest_tag`, awaited."""
+        return await self._repositories._tags.latest(
+            self.id, by=by, matching=matching, prereleases=prereleases
+        )
+
+    async def wait_for_tag(
+        self,
+        name: str,
+        *,
+        timeout: float,
+        digest: str | None = None,
+        changed_from: str | Tag | None = None,
+    ) -> Tag:
+        """As `Repository.wait_for_tag`, awaited."""
+        return await self._repositories._tags.wait_for(
+            self.id, name, timeout=timeout, digest=digest, changed_from=changed_from
+        )
 
     async def refresh(self) -> AsyncRepository:
         """As `Repository.refresh`, awaited."""
@@ -149,7 +254,28 @@ class Repositories:
             >>> client.repositories.find("nobody-made-this") is None
             True
         """
-        return self._run(_flows.find(self._organization_id, name, self._whole_page))
+        return self._run(_flows.find(name, self._ask, self._whole_page))
+
+    def get_by_name(self, name: str) -> Repository:
+        """Look for the repository of a name, which has to be there: `find`, or `NotFound`.
+
+        Calls GET /organizations/{organization_id}/registry/repositories, once a page.
+
+        Args:
+            name: The repository's name.
+
+        Returns:
+            The repository.
+
+        Raises:
+            NotFound: There is none of that name.
+            InvalidResponse: A row cannot be read, as for `find`.
+
+        Example:
+            >>> client.repositories.get_by_name("sample_repository").id == repository.id
+            True
+        """
+        return self._run(_flows.get_by_name(name, self._ask, self._whole_page, "repository"))
 
     def get_or_create(self, name: str, description: str | None = None) -> Repository:
         """Return the repository of a name; create it if there is none.
@@ -176,17 +302,16 @@ class Repositories:
             >>> client.repositories.get_or_create(repository.name).id == repository.id
             True
         """
+        create = _operations.create_repository(self._organization_id, name, description)
         return self._run(
-            _flows.get_or_create(
-                self._organization_id, name, description, self._whole_page, self._created
-            )
+            _flows.get_or_create(create, name, self._ask, self._whole_page, self._created)
         )
 
     def _run(self, flow: Flow[T]) -> T:
-        transport, deadline = self._transport, self._transport.deadline()
-        return _flows.run(
-            flow, lambda operation: transport.call(operation, transport.share(operation, deadline))
-        )
+        return _flows.run(flow, self._transport)
+
+    def _ask(self, limit: int, offset: int) -> Operation:
+        return _operations.get_repositories(self._organization_id, limit, offset)
 
     def get(self, repository_id: str) -> Repository:
         """Fetch one repository.
@@ -311,21 +436,24 @@ class AsyncRepositories:
 
     async def find(self, name: str) -> AsyncRepository | None:
         """As `Repositories.find`, awaited."""
-        return await self._run(_flows.find(self._organization_id, name, self._whole_page))
+        return await self._run(_flows.find(name, self._ask, self._whole_page))
+
+    async def get_by_name(self, name: str) -> AsyncRepository:
+        """As `Repositories.get_by_name`, awaited."""
+        return await self._run(_flows.get_by_name(name, self._ask, self._whole_page, "repository"))
 
     async def get_or_create(self, name: str, description: str | None = None) -> AsyncRepository:
         """As `Repositories.get_or_create`, awaited."""
+        create = _operations.create_repository(self._organization_id, name, description)
         return await self._run(
-            _flows.get_or_create(
-                self._organization_id, name, description, self._whole_page, self._created
-            )
+            _flows.get_or_create(create, name, self._ask, self._whole_page, self._created)
         )
 
     async def _run(self, flow: Flow[T]) -> T:
-        transport, deadline = self._transport, self._transport.deadline()
-        return await _flows.arun(
-            flow, lambda operation: transport.call(operation, transport.share(operation, deadline))
-        )
+        return await _flows.arun(flow, self._transport)
+
+    def _ask(self, limit: int, offset: int) -> Operation:
+        return _operations.get_repositories(self._organization_id, limit, offset)
 
     async def get(self, repository_id: str) -> AsyncRepository:
         """As `Repositories.get`, awaited."""

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+from fnmatch import fnmatchcase
 from functools import partial
+from typing import Any, Literal, TypeVar
 
-from . import _operations
+from . import _flows, _operations
+from ._config import InvalidRows
+from ._flows import Flow
+from ._operations import Operation, segment, shown, text
 from ._paging import check_window
 from ._transport import AsyncTransport, Transport
+from .images import check_digest
 from .models import Tag
 from .pages import AsyncListing, AsyncPage, Listing, Page, read_page
 
 # Named once, at module level: pydantic's parametrized classes pickle only so.
 TagPage = Page[Tag]
 AsyncTagPage = AsyncPage[Tag]
+
+T = TypeVar("T")
+
+By = Literal["created", "version"]
+# Seconds, some 11 days, that a tag can be waited for at the most.
+LONGEST_TIMEOUT = 1_000_000
 
 
 class Tags:
@@ -49,17 +63,41 @@ class Tags:
         body = self._transport.call(
             _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
         )
-        return read_page(
-            TagPage,
-            body,
-            partial(self.list, repository_id),
-            invalid_rows=self._transport.settings.invalid_rows,
-        )
+        return self._page(repository_id, body)
+
+    def _page(
+        self, repository_id: str, body: dict[str, Any], invalid_rows: InvalidRows | None = None
+    ) -> Page[Tag]:
+        rows = invalid_rows or self._transport.settings.invalid_rows
+        return read_page(TagPage, body, partial(self.list, repository_id), invalid_rows=rows)
+
+    def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
+        """Return how to ask for a page of tags, and how to read it."""
+
+        def ask(limit: int, offset: int) -> Operation:
+            return _operations.get_repository_tags(
+                self._organization_id, repository_id, limit, offset
+            )
+
+        def read(body: dict[str, Any]) -> Page[Tag]:
+            # A row that cannot be read may be the one that is looked for.
+            return self._page(repository_id, body, "raise")
+
+        return ask, read
 
     def iter(
-        self, repository_id: str, *, page_size: int | None = None, start: int = 0
+        self,
+        repository_id: str,
+        *,
+        page_size: int | None = None,
+        start: int = 0,
+        matching: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Listing[Tag]:
-        """Return every tag of a repository, to walk through; asks nothing until then.
+        """Return the tags of a repository, to walk through; asks nothing until then.
+
+        All of them, or those that the filters keep: the API has none, so each page is fetched.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
         once a page.
@@ -68,6 +106,9 @@ class Tags:
             repository_id: The repository's id.
             page_size: Tags that each request asks for, from 1; 100 if not given.
             start: Tags to pass over, from 0: an error's `resume_offset`.
+            matching: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            since: When the tag was last pushed at the earliest; with a time zone.
+            until: Before when the tag was last pushed; with a time zone.
 
         Returns:
             A `Listing`, to be walked through as often as wanted.
@@ -78,9 +119,121 @@ class Tags:
         Example:
             >>> sum(tag.size for tag in client.tags.iter(repository.id)) > 0
             True
+            >>> [tag.name for tag in client.tags.iter(repository.id, matching="*.[12]")]
+            ['0.0.1', '0.0.2']
         """
-        _operations.segment("repository_id", repository_id)
-        return Listing(partial(self.list, repository_id), page_size, start)
+        segment("repository_id", repository_id)
+        keep = _filter(matching, since, until)
+        return Listing(partial(self.list, repository_id), page_size, start, keep)
+
+    def get(self, repository_id: str, name: str) -> Tag:
+        """Return the tag of a name.
+
+        Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
+        once a page, until it is found.
+
+        Args:
+            repository_id: The repository's id.
+            name: The tag's name.
+
+        Returns:
+            The tag.
+
+        Raises:
+            NotFound: There is no such tag, or no such repository.
+            InvalidResponse: A row cannot be read, also where a walk would skip it: it may be the
+                one that is looked for.
+
+        Example:
+            >>> client.tags.get(repository.id, "0.0.2").name
+            '0.0.2'
+        """
+        ask, read = self._look(repository_id)
+        return self._run(_flows.get_by_name(name, ask, read, "tag"))
+
+    def latest(
+        self,
+        repository_id: str,
+        *,
+        by: By = "created",
+        matching: str | None = None,
+        prereleases: bool = False,
+    ) -> Tag:
+        """Return the newest tag of a repository, by its time or by its version.
+
+        Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
+        once a page.
+
+        Args:
+            repository_id: The repository's id.
+            by: "created" for the tag that was pushed first most recently, "version" for the one
+                whose name is the highest version (`1.10.0` is higher than `1.9.0`; names that are
+                no versions don't count). Versions need the extra `versions`.
+            matching: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            prereleases: Whether versions such as `2.0.0rc1` count.
+
+        Returns:
+            The tag.
+
+        Raises:
+            NotFound: No tag fits, or there is no such repository.
+            ImportError: The extra `versions` is not installed.
+            InvalidResponse: A row cannot be read, as for `get`.
+
+        Example:
+            >>> client.tags.latest(repository.id, by="version").name
+            '0.0.3'
+        """
+        return self._run(
+            _latest(repository_id, by, matching, prereleases, *self._look(repository_id))
+        )
+
+    def wait_for(
+        self,
+        repository_id: str,
+        name: str,
+        *,
+        timeout: float,
+        digest: str | None = None,
+        changed_from: str | Tag | None = None,
+    ) -> Tag:
+        """Wait until a tag is there, or points to another image, as after a push.
+
+        Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags, once
+        a page, again and again: half a second after the first look, later every 10 seconds.
+
+        Args:
+            repository_id: The repository's id.
+            name: The tag's name.
+            timeout: Seconds, above 0, after which the waiting ends.
+            digest: The digest that the tag has to point to.
+            changed_from: The digest, or the tag as it was, that it must not point to any more.
+
+        Returns:
+            The tag.
+
+        Raises:
+            Timeout: It did not come about in time; the message tells what the last look saw.
+            NotFound: There is no such repository.
+            InvalidResponse: A row cannot be read, as for `get`.
+
+        Example:
+            >>> before = client.tags.get(repository.id, "0.0.1")
+            >>> pushed = sandbox.push(repository.id, "0.0.1", digest="sha256:00")
+            >>> after = client.tags.wait_for(
+            ...     repository.id, "0.0.1", timeout=60, changed_from=before
+            ... )
+            >>> after.digest == before.digest
+            False
+        """
+        problem = _problem(timeout, digest, changed_from)
+        now = self._transport.now
+        ask, read = self._look(repository_id)
+        flow = _flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
+        return self._run(flow, now() + timeout)
+
+    def _run(self, flow: Flow[T], ends: float | None = None) -> T:
+        return _flows.run(flow, self._transport, ends)
 
 
 class AsyncTags:
@@ -98,16 +251,171 @@ class AsyncTags:
         body = await self._transport.call(
             _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
         )
-        return read_page(
-            AsyncTagPage,
-            body,
-            partial(self.list, repository_id),
-            invalid_rows=self._transport.settings.invalid_rows,
-        )
+        return self._page(repository_id, body)
+
+    def _page(
+        self, repository_id: str, body: dict[str, Any], invalid_rows: InvalidRows | None = None
+    ) -> AsyncPage[Tag]:
+        rows = invalid_rows or self._transport.settings.invalid_rows
+        return read_page(AsyncTagPage, body, partial(self.list, repository_id), invalid_rows=rows)
+
+    def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
+        """Return how to ask for a page of tags, and how to read it."""
+
+        def ask(limit: int, offset: int) -> Operation:
+            return _operations.get_repository_tags(
+                self._organization_id, repository_id, limit, offset
+            )
+
+        def read(body: dict[str, Any]) -> AsyncPage[Tag]:
+            # A row that cannot be read may be the one that is looked for.
+            return self._page(repository_id, body, "raise")
+
+        return ask, read
 
     def iter(
-        self, repository_id: str, *, page_size: int | None = None, start: int = 0
+        self,
+        repository_id: str,
+        *,
+        page_size: int | None = None,
+        start: int = 0,
+        matching: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> AsyncListing[Tag]:
         """As `Tags.iter`, to walk through with `async for`."""
-        _operations.segment("repository_id", repository_id)
-        return AsyncListing(partial(self.list, repository_id), page_size, start)
+        segment("repository_id", repository_id)
+        keep = _filter(matching, since, until)
+        return AsyncListing(partial(self.list, repository_id), page_size, start, keep)
+
+    async def get(self, repository_id: str, name: str) -> Tag:
+        """As `Tags.get`, awaited."""
+        ask, read = self._look(repository_id)
+        return await self._run(_flows.get_by_name(name, ask, read, "tag"))
+
+    async def latest(
+        self,
+        repository_id: str,
+        *,
+        by: By = "created",
+        matching: str | None = None,
+        prereleases: bool = False,
+    ) -> Tag:
+        """As `Tags.latest`, awaited."""
+        flow = _latest(repository_id, by, matching, prereleases, *self._look(repository_id))
+        return await self._run(flow)
+
+    async def wait_for(
+        self,
+        repository_id: str,
+        name: str,
+        *,
+        timeout: float,
+        digest: str | None = None,
+        changed_from: str | Tag | None = None,
+    ) -> Tag:
+        """As `Tags.wait_for`, awaited."""
+        problem = _problem(timeout, digest, changed_from)
+        now = self._transport.now
+        ask, read = self._look(repository_id)
+        flow = _flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
+        return await self._run(flow, now() + timeout)
+
+    async def _run(self, flow: Flow[T], ends: float | None = None) -> T:
+        return await _flows.arun(flow, self._transport, ends)
+
+
+def fits(pattern: str) -> Callable[[str], bool]:
+    """Return whether a name fits a pattern, as a function of the name."""
+    text("matching", pattern)
+    return lambda name: fnmatchcase(name, pattern)
+
+
+def _filter(
+    matching: str | None, since: datetime | None, until: datetime | None
+) -> Callable[[Tag], bool] | None:
+    """Return what tells the tags to keep, or None where there is nothing to tell by."""
+    for name, time in (("since", since), ("until", until)):
+        if time is not None and not isinstance(time, datetime):
+            raise TypeError(f"{name} must be a datetime, not {shown(time)}")
+        if time is not None and time.tzinfo is None:
+            raise ValueError(f"{name} must have a time zone, unlike {time.isoformat()}")
+    if matching is None and since is None and until is None:
+        return None
+    named = fits("*" if matching is None else matching)
+    return lambda tag: (
+        (since is None or tag.updated_at >= since)
+        and (until is None or tag.updated_at < until)
+        and named(tag.name)
+    )
+
+
+def _latest(
+    repository_id: str,
+    by: By,
+    matching: str | None,
+    prereleases: bool,
+    ask: _flows.Ask,
+    read: _flows.Read[Tag],
+) -> Flow[Tag]:
+    if by not in ("created", "version"):
+        raise ValueError(f"by must be 'created' or 'version', not {shown(by)}")
+    if prereleases and by == "created":
+        raise ValueError("prereleases can be told from others by='version' alone")
+    age = _version(prereleases) if by == "version" else _created
+    named = fits("*" if matching is None else matching)
+    return _flows.best(
+        ask,
+        read,
+        lambda tag: age(tag) if named(tag.name) else None,
+        f"tag to choose from in the repository {shown(repository_id)}",
+    )
+
+
+def _created(tag: Tag) -> Any:
+    return tag.created_at
+
+
+def _version(prereleases: bool) -> Callable[[Tag], Any]:
+    try:
+        from packaging.version import InvalidVersion, Version
+    except ImportError:
+        raise ImportError(
+            "by='version' needs the package packaging: pip install 'abeja-registry[versions]'"
+        ) from None
+
+    def age(tag: Tag) -> Any:
+        try:
+            version = Version(tag.name)
+        except InvalidVersion:
+            return None
+        if version.is_prerelease and not prereleases:
+            return None
+        return version, tag.created_at
+
+    return age
+
+
+def _problem(
+    timeout: float, digest: str | None, changed_from: str | Tag | None
+) -> Callable[[Tag], str | None]:
+    """Return what says why a tag is not the one waited for, or None where it is."""
+    if type(timeout) not in (int, float) or not 0 < timeout <= LONGEST_TIMEOUT:
+        raise ValueError(
+            f"timeout must be seconds, above 0 and at most {LONGEST_TIMEOUT}, not {shown(timeout)}"
+        )
+    before = changed_from.digest if isinstance(changed_from, Tag) else changed_from
+    for name, value in (("digest", digest), ("changed_from", before)):
+        if value is not None:
+            check_digest(name, value)
+    if digest is not None and digest == before:
+        raise ValueError(f"digest and changed_from are the same, {digest}")
+
+    def problem(tag: Tag) -> str | None:
+        if digest is not None and tag.digest != digest:
+            return f"it points to {tag.digest}"
+        if tag.digest == before:
+            return f"it still points to {before}"
+        return None
+
+    return problem

@@ -18,11 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
+from ..images import NAME
 from . import _shapes
 from ._answers import CREATED, answer, error_answer, told
 from ._control import make_control
 from ._state import State
-from ._store import LARGEST_INTEGER, NAME, NAME_RULE, Refused
+from ._store import LARGEST_INTEGER, NAME_RULE, Refused
 
 REPOSITORIES = "/organizations/{organization_id}/registry/repositories"
 REPOSITORY = REPOSITORIES + "/{repository_id}"

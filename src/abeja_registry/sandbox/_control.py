@@ -9,13 +9,14 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from ..images import DIGEST, TAG
 from . import _shapes
 from ._answers import answer, error_answer, told
 from ._docker import Notification
 from ._faults import Fault
 from ._recorder import RecordedRequest
 from ._state import State
-from ._store import DIGEST, LARGEST_INTEGER, TAG, TAG_RULE, TYPE
+from ._store import LARGEST_INTEGER, TAG_RULE, TYPE
 
 
 def _whole(value: object) -> object:

@@ -179,8 +179,8 @@ class Faults:
             ValueError: an argument breaks its rule, or the fault would have no effect.
 
         Example:
-            >>> sandbox.faults.add(operation="create_repository", status=503, times=2)
-            1
+            >>> number = sandbox.faults.add(operation="create_repository", status=503, times=2)
+            >>> sandbox.faults.remove(number)
         """
         return self.arm(
             make_fault(

@@ -14,14 +14,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..images import DIGEST, NAME, TAG
 from ._schema import BLOCK, FIRST_IDS, UnusableData, connect, prepare
 
-# Docker's grammar of references, as patterns and in words.
-NAME = r"(?!.{256})[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+# Docker's rules for names, in words, and for media types.
 NAME_RULE = "lower-case letters and digits, with '.', '_', '__' or dashes between, 255 at most"
-TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 TAG_RULE = "1 to 128 letters, digits, '_', '.' or '-', the first neither '.' nor '-'"
-DIGEST = r"[a-z0-9]+([+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+"
 TYPE = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*"
 TEXT = r"[^\ud800-\udfff]*"
 

@@ -1,0 +1,100 @@
+"""The name of an image in the registry, as the platform's jobs take it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from ._operations import shown
+
+# Docker's rules for a path component, a tag and a digest.
+NAME = r"(?!.{256})[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+DIGEST = r"[a-z0-9]+([+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+"
+# A SHA-256 is what the API shows; of another algorithm the length is not known here.
+_DIGEST_TO_RUN = r"sha256:[0-9a-f]{64}|(?!sha256:)" + DIGEST
+_ORGANIZATION = r"[A-Za-z0-9_-]+"
+# Assumption: the platform's jobs name the organization's own images so.
+_PREFIX = "custom"
+_FORM = f"{_PREFIX}/<organization_id>/<repository>:<tag> or …@<digest>"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """The name of an image: `custom/<organization_id>/<repository>:<tag>`, or pinned by its digest.
+
+    A tag can be moved to another image; a digest always names the same one.
+
+    Args:
+        organization_id: The organization's id.
+        repository: The repository's name (not its id).
+        tag: The tag's name.
+        digest: The digest of the image's manifest, `sha256:…`. Where there are both, the digest
+            is what counts.
+
+    Raises:
+        ValueError: A part cannot be one of such a name, or there is neither tag nor digest.
+
+    Example:
+        >>> print(ImageName("1410000000000", "trainer", tag="1.0.0"))
+        custom/1410000000000/trainer:1.0.0
+        >>> ImageName.parse("custom/1410000000000/trainer:1.0.0").repository
+        'trainer'
+    """
+
+    organization_id: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    def __post_init__(self) -> None:
+        _check("organization_id", self.organization_id, _ORGANIZATION)
+        _check("repository", self.repository, NAME)
+        if self.tag is not None:
+            _check("tag", self.tag, TAG)
+        if self.digest is not None:
+            _check("digest", self.digest, _DIGEST_TO_RUN)
+        if self.tag is None and self.digest is None:
+            raise ValueError("an image's name needs a tag or a digest")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the name that a text is.
+
+        Raises:
+            ValueError: It is none.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"an image's name must be a string, not {shown(text)}")
+        path, at, digest = text.partition("@")
+        path, colon, tag = path.partition(":")
+        prefix, *parts = path.split("/")
+        if prefix != _PREFIX or len(parts) != 2:
+            raise ValueError(f"an image's name must be {_FORM}, not {shown(text)}")
+        try:
+            return cls(parts[0], parts[1], tag if colon else None, digest if at else None)
+        except ValueError as error:
+            raise ValueError(f"{shown(text)} is no image's name: {error}") from None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it always names the same image."""
+        return self.digest is not None
+
+    def __str__(self) -> str:
+        tag = "" if self.tag is None else f":{self.tag}"
+        digest = "" if self.digest is None else f"@{self.digest}"
+        return f"{_PREFIX}/{self.organization_id}/{self.repository}{tag}{digest}"
+
+
+def check_digest(name: str, value: object) -> None:
+    """Refuse what is no digest, by name."""
+    _check(name, value, DIGEST)
+
+
+def _check(name: str, value: object, pattern: str) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {shown(value)}")
+    if not re.fullmatch(pattern, value):
+        raise ValueError(f"{name} cannot be {shown(value)}: see Docker's rules for image names")
