@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ._config import Credential, InvalidRows, OnRetry, Settings, typed_settings
 from ._handed_in import AsyncHttpClient, HttpClient
@@ -11,6 +11,11 @@ from ._transport import AsyncTransport, Transport
 from .raw import APIClient, AsyncAPIClient
 from .repositories import AsyncRepositories, Repositories
 from .tags import AsyncTags, Tags
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from .inventory import AsyncInventory, Inventory, OnProgress
 
 
 class Client:
@@ -136,6 +141,59 @@ class Client:
         client._set_up(self._transport.sharing(settings))
         return client
 
+    def inventory(
+        self,
+        *,
+        concurrency: int = 16,
+        page_size: int | None = None,
+        include: str = "*",
+        on_progress: OnProgress | None = None,
+        executor: Executor | None = None,
+    ) -> Inventory:
+        """Return every tag of the organization as rows, to walk through; asks nothing until then.
+
+        Calls GET /organizations/{organization_id}/registry/repositories and, for each of these,
+        GET …/{repository_id}/tags, once a page. Repositories are walked through side by side, and
+        a large one in several places at once, with what `iter_tags` promises while others push and
+        delete. One that fails is tried again in the end, and if it fails again is among the
+        inventory's `failures`. Rows come as they are fetched, those of a repository in order;
+        memory stays flat, however many there are.
+
+        Args:
+            concurrency: Requests under way at a time, from 1.
+            page_size: Items that each request asks for, from 1; 100 if not given.
+            include: A pattern that the names of the repositories fit, with `*`, `?` and `[…]`.
+            on_progress: A function that is told of the `Progress` after each answer.
+            executor: Where requests are made: threads of the inventory's own if not given. A
+                process pool and a cluster (`distributed.Client.get_executor()`) are sent the
+                client's settings, the credential among them, and at most some 1,000 rows come
+                back at a time.
+
+        Returns:
+            An `Inventory`: rows to walk through, `write_jsonl` and the like, `summary`, `diff`.
+
+        Raises:
+            ValueError: An argument is out of its bounds, or the client cannot go to where the
+                executor works: it has an `http_client` or a hook of its own.
+
+        Example:
+            >>> for row in client.inventory(include="sample_*"):
+            ...     print(row.repository_name, row.tag, row.size > 0)
+            sample_repository 0.0.1 True
+            sample_repository 0.0.2 True
+            sample_repository 0.0.3 True
+        """
+        from .inventory import Inventory
+
+        return Inventory(
+            self,
+            concurrency=concurrency,
+            page_size=page_size,
+            include=include,
+            on_progress=on_progress,
+            executor=executor,
+        )
+
     def close(self) -> None:
         """Close the connections; a client handed in, or shared with another, stays open."""
         self._transport.close()
@@ -221,6 +279,25 @@ class AsyncClient:
         client = type(self).__new__(type(self))
         client._set_up(self._transport.sharing(settings))
         return client
+
+    def inventory(
+        self,
+        *,
+        concurrency: int = 16,
+        page_size: int | None = None,
+        include: str = "*",
+        on_progress: OnProgress | None = None,
+    ) -> AsyncInventory:
+        """As `Client.inventory`, to walk through with `async for`; it takes no executor."""
+        from .inventory import AsyncInventory
+
+        return AsyncInventory(
+            self,
+            concurrency=concurrency,
+            page_size=page_size,
+            include=include,
+            on_progress=on_progress,
+        )
 
     async def aclose(self) -> None:
         """As `Client.close`, awaited."""

@@ -325,9 +325,9 @@ class AsyncTags:
         return await _flows.arun(flow, self._transport, ends)
 
 
-def fits(pattern: str) -> Callable[[str], bool]:
+def fits(argument: str, pattern: str) -> Callable[[str], bool]:
     """Return whether a name fits a pattern, as a function of the name."""
-    text("matching", pattern)
+    text(argument, pattern)
     return lambda name: fnmatchcase(name, pattern)
 
 
@@ -342,7 +342,7 @@ def _filter(
             raise ValueError(f"{name} must have a time zone, unlike {time.isoformat()}")
     if matching is None and since is None and until is None:
         return None
-    named = fits("*" if matching is None else matching)
+    named = fits("matching", "*" if matching is None else matching)
     return lambda tag: (
         (since is None or tag.updated_at >= since)
         and (until is None or tag.updated_at < until)
@@ -363,7 +363,7 @@ def _latest(
     if prereleases and by == "created":
         raise ValueError("prereleases can be told from others by='version' alone")
     age = _version(prereleases) if by == "version" else _created
-    named = fits("*" if matching is None else matching)
+    named = fits("matching", "*" if matching is None else matching)
     return _flows.best(
         ask,
         read,

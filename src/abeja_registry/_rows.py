@@ -1,0 +1,289 @@
+"""An inventory's rows, and the files that hold them: JSON lines, CSV, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Self
+
+from ._operations import shown
+
+# Rows that a Parquet file's writer holds at a time.
+ROW_GROUP = 20_000
+# An order of magnitude over any row that the API could give.
+_LONGEST_CSV_FIELD = 10_000_000
+
+FilePath = str | os.PathLike[str]
+
+
+class InventoryRow(NamedTuple):
+    """One tag of an organization, with the repository that it is in.
+
+    Attributes:
+        repository_id: The repository's id.
+        repository_name: The repository's name.
+        tag: The tag's name.
+        digest: The digest of the image's manifest.
+        size: The image's size in bytes.
+        media_type: The media type of the image's manifest.
+        creator_email: The e-mail address of who pushed it.
+        created_at: When the tag was first pushed.
+        updated_at: When it was last pushed.
+    """
+
+    repository_id: str
+    repository_name: str
+    tag: str
+    digest: str
+    size: int
+    media_type: str
+    creator_email: str
+    created_at: datetime
+    updated_at: datetime
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return the row as JSON has it: by the columns' names, times in UTC, ending in Z."""
+        return {
+            **self._asdict(),
+            "created_at": _time_text(self.created_at),
+            "updated_at": _time_text(self.updated_at),
+        }
+
+    @classmethod
+    def _from(cls, values: Mapping[str, Any]) -> Self:
+        texts = {name: values[name] for name in cls._fields}
+        for name in ("created_at", "updated_at"):
+            texts[name] = datetime.fromisoformat(texts[name])
+        return cls(**{**texts, "size": int(texts["size"])})
+
+
+COLUMNS = InventoryRow._fields
+
+
+def _time_text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears under its path when all of it is written, or not at all."""
+    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with hidden.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        hidden.replace(path)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def write_jsonl(path: Path, rows: Iterable[InventoryRow]) -> int:
+    """Write a file of a JSON object a line; return how many there are."""
+    count = 0
+    with _appearing(path) as file:
+        for row in rows:
+            file.write(_json_line(row.to_dict()))
+            count += 1
+    return count
+
+
+def write_csv(path: Path, rows: Iterable[InventoryRow]) -> int:
+    """Write a file of comma-separated values, the columns' names first; return how many rows."""
+    count = 0
+    with _appearing(path) as file:
+        # csv writes text: of each row it is told to write, the bytes.
+        writer = csv.writer(_Encoded(file), lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            writer.writerow(row.to_dict().values())
+            count += 1
+    return count
+
+
+class _Encoded:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(text.encode())
+
+
+def write_parquet(path: Path, rows: Iterable[InventoryRow]) -> int:
+    """Write a Parquet file, a row group at a time; return how many rows there are."""
+    arrow, parquet = arrow_modules()
+    time = arrow.timestamp("us", tz="UTC")
+    types = {"size": arrow.int64(), "created_at": time, "updated_at": time}
+    schema = arrow.schema([(name, types.get(name, arrow.string())) for name in COLUMNS])
+    count, left = 0, iter(rows)
+    with _appearing(path) as file, parquet.ParquetWriter(file, schema) as writer:
+        while group := list(islice(left, ROW_GROUP)):
+            columns = [list(column) for column in zip(*group, strict=True)]
+            writer.write_table(arrow.table(columns, schema=schema))
+            count += len(group)
+    return count
+
+
+def arrow_modules() -> tuple[Any, Any]:
+    """Return pyarrow and its room for Parquet, or say how to install them."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ImportError(
+            "Parquet files need the package pyarrow: pip install 'abeja-registry[arrow]'"
+        ) from None
+    return pyarrow, pyarrow.parquet
+
+
+def read_rows(path: FilePath) -> Iterator[InventoryRow]:
+    """Return the rows of a file that an inventory was written to, one at a time.
+
+    Args:
+        path: The file; what it is is told by its suffix: `.jsonl`, `.csv` or `.parquet`.
+
+    Raises:
+        ValueError: The suffix is none of these, or the file is not an inventory's; it names the
+            line.
+        ImportError: It is a Parquet file, and the extra `arrow` is not installed.
+        OSError: The file cannot be read.
+    """
+    path = Path(path)
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise ValueError(f"path must end in {', '.join(_READERS)}, unlike {shown(str(path))}")
+    return read(path)
+
+
+def _read_jsonl(path: Path) -> Iterator[InventoryRow]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            yield _row(path, number, line)
+
+
+def _read_csv(path: Path) -> Iterator[InventoryRow]:
+    csv.field_size_limit(_LONGEST_CSV_FIELD)
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.DictReader(file)
+        for line in lines:
+            yield _row(path, lines.line_num, line)
+
+
+def _row(path: Path, number: int, line: bytes | Mapping[str, Any]) -> InventoryRow:
+    try:
+        return InventoryRow._from(json.loads(line) if isinstance(line, bytes) else line)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"line {number} of {path} is no row of an inventory: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _read_parquet(path: Path) -> Iterator[InventoryRow]:
+    arrow, parquet = arrow_modules()
+    with path.open("rb") as opened:
+        try:
+            file = parquet.ParquetFile(opened)
+            for group in file.iter_batches(columns=list(COLUMNS), batch_size=ROW_GROUP):
+                yield from map(InventoryRow._make, zip(*group.to_pydict().values(), strict=True))
+        except (arrow.ArrowException, ValueError, TypeError) as error:
+            raise ValueError(f"{path} is no inventory: {error}") from None
+
+
+_READERS: Mapping[str, Callable[[Path], Iterator[InventoryRow]]] = {
+    ".jsonl": _read_jsonl,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}
+
+
+class Journal:
+    """What a walk to a file has found so far, in a file of its own beside the target.
+
+    A line for each row, and a line for each repository of which all rows are there: only those
+    count. The first line says what was walked through.
+
+    Args:
+        target: The file that is made of it in the end.
+        walked: What is walked through, as JSON has it.
+        resume: Whether to go on with what is there.
+
+    Attributes:
+        finished: The ids of the repositories of which all rows are there.
+
+    Raises:
+        ValueError: What is there is of another walk.
+        OSError: It cannot be written.
+    """
+
+    def __init__(self, target: Path, walked: Mapping[str, str], *, resume: bool) -> None:
+        self._path = target.with_name(target.name + ".partial.jsonl")
+        self.finished: set[str] = set()
+        before: Iterable[bytes] = ()
+        if resume and self._path.exists():
+            self._check(walked)
+            self.finished = {
+                line["finished"] for line in self._lines() if isinstance(line.get("finished"), str)
+            }
+            before = self._finished_rows()
+        with _appearing(self._path) as file:
+            file.write(_json_line({"walked": walked}))
+            file.writelines(before)
+            file.writelines(_finished_line(each) for each in self.finished)
+        self._file = self._path.open("ab")
+
+    def _check(self, walked: Mapping[str, str]) -> None:
+        there = next(self._lines(), {}).get("walked")
+        if there != walked:
+            raise ValueError(
+                f"{self._path} is of another walk, {shown(str(there))}, and not of"
+                f" {shown(str(dict(walked)))}: pass resume=False to begin anew"
+            )
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        with self._path.open("rb") as file:
+            for line in file:
+                # The last one may have been cut.
+                if not line.endswith(b"\n"):
+                    return
+                yield json.loads(line)
+
+    def _finished_rows(self) -> Iterator[bytes]:
+        for row in self.rows():
+            yield _json_line(row.to_dict())
+
+    def add(self, rows: Iterable[InventoryRow], finished: Iterable[str]) -> None:
+        """Take note of rows, and then of repositories of which these are the last."""
+        self._file.writelines(_json_line(row.to_dict()) for row in rows)
+        for each in finished:
+            self.finished.add(each)
+            self._file.write(_finished_line(each))
+            self._file.flush()
+
+    def rows(self) -> Iterator[InventoryRow]:
+        """Return the rows of the repositories that are finished."""
+        for line in self._lines():
+            if line.get("repository_id") in self.finished:
+                yield InventoryRow._from(line)
+
+    def close(self) -> None:
+        """Keep what is there for another walk."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Remove it: the file is there."""
+        self._path.unlink()
+
+
+def _finished_line(repository_id: str) -> bytes:
+    return _json_line({"finished": repository_id})
+
+
+def _json_line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"

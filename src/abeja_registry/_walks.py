@@ -1,0 +1,296 @@
+"""A walk through all lists of an organization side by side: what to ask next, and what came of it.
+
+Nothing here sends. A `Walk` says which pages to fetch, is told what came, in whatever order, and
+gives the rows. Each list has a cursor of its own, which judges a page by its overlap with the one
+before: that holds whenever each of them was fetched, so pages may be fetched ahead. Where the list
+has moved, what was fetched ahead does not begin where the cursor is; it is thrown away, and the
+walk through this list goes on a page at a time until that is quiet again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+from ._paging import Cursor
+from ._rows import InventoryRow
+from .exceptions import Error, PaginationError
+
+
+class Named(NamedTuple):
+    """A repository that was found."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Pages to fetch, one after the other.
+
+    Attributes:
+        repository: The repository whose tags these are; None for the list of repositories.
+        limit: Items that each page asks for.
+        offset: Where the first starts.
+        pages: How many to fetch at the most.
+    """
+
+    repository: Named | None
+    limit: int
+    offset: int
+    pages: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A page that was fetched.
+
+    Attributes:
+        offset: Where it starts.
+        ids: The ids of its items; None for one without.
+        has_next: Whether it says that more follow.
+        rows: What each item says; None for one that was skipped.
+    """
+
+    offset: int
+    ids: Sequence[str | None]
+    has_next: bool
+    rows: Sequence[InventoryRow | Named | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What an answer has added: rows, and the repositories of which these are the last."""
+
+    rows: Sequence[InventoryRow]
+    finished: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a walk is.
+
+    Attributes:
+        repositories: Repositories that were found so far.
+        finished: Of these, how many are walked through.
+        failed: Of these, how many failed for good.
+        rows: Rows so far.
+    """
+
+    repositories: int = 0
+    finished: int = 0
+    failed: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryFailure:
+    """A repository that could not be walked through.
+
+    Attributes:
+        repository_id: Its id.
+        repository_name: Its name.
+        error: What went wrong, the second time.
+    """
+
+    repository_id: str
+    repository_name: str
+    error: Error
+
+
+class _List:
+    """One list, its cursor, and what is fetched ahead of that.
+
+    Attributes:
+        repository: The repository whose tags these are; None for the list of repositories.
+        failed_before: Whether it has failed once.
+    """
+
+    def __init__(self, repository: Named | None, limit: int, pages: int, widest: int) -> None:
+        self.repository = repository
+        self.failed_before = False
+        self._cursor = Cursor(limit)
+        self._pages = pages
+        # How many tasks may be ahead of the cursor, now and at the most.
+        self._width = 1
+        self._widest = widest
+        # Pages that came before their turn, and tasks under way with the offsets that they are for.
+        self._ahead: dict[int, Fetched] = {}
+        self._asked: dict[Task, range] = {}
+        # Where the next task starts, and how far one page's start is from the next one's, if known.
+        self._front = 0
+        self._stride = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was walked through."""
+        return self._cursor.done
+
+    def needed(self) -> Task | None:
+        """Return the task without which this list does not go on, unless it is under way."""
+        return None if self._covered() else self._task()
+
+    def speculative(self) -> Task | None:
+        """Return a task for pages that are probably going to be needed."""
+        waiting = len(self._asked) * self._pages + len(self._ahead)
+        return self._task() if self._stride and waiting < self._width * self._pages else None
+
+    def _task(self) -> Task:
+        task = Task(self.repository, self._cursor.limit, self._front, self._pages)
+        end = self._front + self._pages * self._stride
+        self._asked[task] = range(self._front, max(end, self._front + 1), self._stride or 1)
+        self._front = end
+        return task
+
+    def _covered(self) -> bool:
+        return any(self._cursor.offset in offsets for offsets in self._asked.values())
+
+    def record(
+        self, task: Task, pages: Iterable[Fetched]
+    ) -> tuple[list[InventoryRow | Named | None], Error | None]:
+        """Take note of what a task brought; return what is new, and what is wrong with it."""
+        fresh: list[InventoryRow | Named | None] = []
+        if self._asked.pop(task, None) is None:
+            return fresh, None
+        cursor = self._cursor
+        self._ahead.update((page.offset, page) for page in pages)
+        try:
+            while not cursor.done and (page := self._ahead.pop(cursor.offset, None)) is not None:
+                before = cursor.offset
+                fresh += (page.rows[at] for at in cursor.record(page.ids, page.has_next))
+                self._stride = max(0, cursor.offset - before)
+        except PaginationError as error:
+            self._forget_from(cursor.offset)
+            return fresh, error
+        if self._covered():
+            self._width = min(self._widest, self._width * 2)
+        elif self._ahead or self._asked:
+            # The list has moved: none of this begins where the cursor is now.
+            self._forget_from(0)
+        else:
+            self._width = min(self._widest, self._width * 2)
+            self._front = cursor.offset
+        return fresh, None
+
+    def fail(self, task: Task) -> bool:
+        """Take note that a task failed; return whether this list cannot go on without it."""
+        offsets = self._asked.pop(task, None)
+        if offsets is None:
+            return False
+        self._forget_from(task.offset)
+        return self._cursor.offset in offsets
+
+    def _forget_from(self, offset: int) -> None:
+        """Forget what was fetched ahead from an offset on, and what is being; narrow down."""
+        self._ahead = {at: page for at, page in self._ahead.items() if at < offset}
+        self._asked = {task: at for task, at in self._asked.items() if task.offset < offset}
+        self._front = offset if self._asked else self._cursor.offset
+        self._width = 1
+
+
+class Walk:
+    """A walk through an organization's repositories, and the tags of each.
+
+    Args:
+        page_size: Items that each page asks for.
+        concurrency: Tasks that may be under way at a time.
+        pages: Pages that a task may fetch.
+        included: Whether to walk through the repository of a name.
+        finished: Ids of repositories that need not be walked through.
+
+    Attributes:
+        progress: How far it is.
+        failures: The repositories that could not be walked through, so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        page_size: int,
+        concurrency: int,
+        pages: int,
+        included: Callable[[str], bool],
+        finished: Set[str] = frozenset(),
+    ) -> None:
+        self.progress = Progress()
+        self.failures: list[InventoryFailure] = []
+        self._concurrency = concurrency
+        self._list = partial(_List, limit=page_size, pages=pages, widest=concurrency)
+        self._included = included
+        self._finished = finished
+        self._repositories = self._list(None)
+        self._active: dict[Named | None, _List] = {None: self._repositories}
+        self._waiting: deque[Named] = deque()
+        self._again: deque[_List] = deque()
+
+    def next_task(self) -> Task | None:
+        """Return what to fetch next; None where nothing is, until more has come."""
+        for each in self._active.values():
+            # Repositories are looked up as they are needed, lest they pile up.
+            enough = each is self._repositories and len(self._waiting) >= self._concurrency
+            if not enough and (task := each.needed()) is not None:
+                return task
+        if self._waiting:
+            repository = self._waiting.popleft()
+            return self._begun(self._list(repository))
+        if self._again and None not in self._active:
+            return self._begun(self._again.popleft())
+        tasks = (each.speculative() for each in self._active.values() if each.repository)
+        return next((task for task in tasks if task is not None), None)
+
+    def _begun(self, begun: _List) -> Task | None:
+        self._active[begun.repository] = begun
+        return begun.needed()
+
+    def record(self, task: Task, pages: Iterable[Fetched]) -> Batch:
+        """Take note of what a task brought, and return what that adds.
+
+        Raises:
+            PaginationError: The list of repositories contradicts itself.
+        """
+        walked = self._active.get(task.repository)
+        if walked is None:
+            return Batch([], [])
+        fresh, error = walked.record(task, pages)
+        rows = [row for row in fresh if isinstance(row, InventoryRow)]
+        found = [row for row in fresh if isinstance(row, Named) and self._included(row.name)]
+        new = [row for row in found if row.id not in self._finished]
+        self._waiting += new
+        self._count(repositories=len(found), finished=len(found) - len(new), rows=len(rows))
+        if error is not None:
+            self._give_up(walked, error)
+        finished = []
+        if walked.done:
+            del self._active[task.repository]
+            if task.repository is not None:
+                finished = [task.repository.id]
+                self._count(finished=1)
+        return Batch(rows, finished)
+
+    def fail(self, task: Task, error: Error) -> None:
+        """Take note that a task failed.
+
+        Raises:
+            Error: It was for the list of repositories, without which there is no going on.
+        """
+        walked = self._active.get(task.repository)
+        if walked is not None and walked.fail(task):
+            self._give_up(walked, error)
+
+    def _give_up(self, walked: _List, error: Error) -> None:
+        if walked.repository is None:
+            raise error
+        del self._active[walked.repository]
+        if not walked.failed_before:
+            walked.failed_before = True
+            self._again.append(walked)
+            return
+        self.failures.append(InventoryFailure(*walked.repository, error))
+        self._count(failed=1)
+
+    def _count(self, **more: int) -> None:
+        counts = {name: getattr(self.progress, name) + number for name, number in more.items()}
+        self.progress = replace(self.progress, **counts)

@@ -1,0 +1,568 @@
+"""An organization's whole registry as rows: walked through side by side, written, compared.
+
+`client.inventory()` makes one. Nothing is asked until it is walked through, and each walk asks
+anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import pickle
+import threading
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Set,
+)
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import aclosing, closing
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from ._operations import shown
+from ._paging import PAGE_SIZE, check_count
+from ._reports import Diff, Group, Moved, Summary, Sums, compare
+from ._rows import (
+    FilePath,
+    InventoryRow,
+    Journal,
+    arrow_modules,
+    read_rows,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+)
+from ._walks import Batch, Fetched, InventoryFailure, Named, Progress, Task, Walk
+from .exceptions import Error
+from .models import Tag
+from .pages import PageOf
+from .tags import fits
+
+if TYPE_CHECKING:
+    from ._transport import AsyncTransport, Transport
+    from .repositories import AsyncRepositories, Repositories
+    from .tags import AsyncTags, Tags
+
+__all__ = [
+    "AsyncInventory",
+    "Diff",
+    "Group",
+    "IncompleteInventory",
+    "Inventory",
+    "InventoryFailure",
+    "InventoryRow",
+    "Moved",
+    "Progress",
+    "Summary",
+    "read_rows",
+    "summarize",
+]
+
+CONCURRENCY = 16
+UNTOUCHED_DAYS = 90
+# Rows that a task of another process gives back at the most, but for a page that has more.
+ROWS_PER_TASK = 1_000
+
+
+class _Client(Protocol):
+    _transport: Transport
+    repositories: Repositories
+    tags: Tags
+
+    @property
+    def organization_id(self) -> str: ...
+
+
+class _AsyncClient(Protocol):
+    _transport: AsyncTransport
+    repositories: AsyncRepositories
+    tags: AsyncTags
+
+    @property
+    def organization_id(self) -> str: ...
+
+
+C = TypeVar("C", _Client, _AsyncClient)
+Rows = Iterable[InventoryRow]
+AnyRows = Rows | AsyncIterable[InventoryRow]
+OnProgress = Callable[[Progress], object]
+_Write = Callable[[Path, Rows], int]
+
+
+class IncompleteInventory(Error):
+    """A file was not written, as some repositories could not be walked through.
+
+    Args:
+        failures: Which ones, with what went wrong.
+    """
+
+    def __init__(self, failures: tuple[InventoryFailure, ...]) -> None:
+        super().__init__(failures)
+        self.failures = failures
+
+    def __str__(self) -> str:
+        first = self.failures[0]
+        return (
+            f"{len(self.failures)} repositories failed, the first of them"
+            f" {shown(first.repository_name)} with {first.error}: the file was not written;"
+            " resume=True asks for them again, partial=True does without them"
+        )
+
+
+class _Inventory(Generic[C]):
+    """What both kinds know before and after they ask."""
+
+    def __init__(
+        self,
+        client: C,
+        *,
+        concurrency: int,
+        page_size: int | None,
+        include: str,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._client: C = client
+        self._concurrency = check_count("concurrency", concurrency, least=1)
+        self._page_size = check_count(
+            "page_size", PAGE_SIZE if page_size is None else page_size, least=1
+        )
+        self._include = include
+        self._included = fits("include", include)
+        if on_progress is not None and not callable(on_progress):
+            raise TypeError(f"on_progress must be callable, not {shown(on_progress)}")
+        self._on_progress = on_progress
+        self._failures: list[InventoryFailure] = []
+
+    @property
+    def failures(self) -> tuple[InventoryFailure, ...]:
+        """The repositories that the latest walk could not walk through, so far."""
+        return tuple(self._failures)
+
+    def _begin(self, finished: Set[str], *, pages: int) -> Walk:
+        walk = Walk(
+            page_size=self._page_size,
+            concurrency=self._concurrency,
+            pages=pages,
+            included=self._included,
+            finished=finished,
+        )
+        self._failures = walk.failures
+        return walk
+
+    def _recorded(self, walk: Walk, task: Task, outcome: list[Fetched] | Error) -> Batch:
+        if isinstance(outcome, Error):
+            walk.fail(task, outcome)
+            batch = Batch([], [])
+        else:
+            batch = walk.record(task, outcome)
+        if self._on_progress is not None:
+            self._on_progress(walk.progress)
+        return batch
+
+    def _journal(self, path: FilePath, resume: bool) -> Journal:
+        walked = {
+            "base_url": self._client._transport.settings.base_url,
+            "organization_id": self._client.organization_id,
+            "include": self._include,
+        }
+        return Journal(Path(path), walked, resume=resume)
+
+    def _check_whole(self, partial: bool) -> None:
+        if self._failures and not partial:
+            raise IncompleteInventory(self.failures)
+
+
+class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
+    """Every tag of an organization, as rows; see `Client.inventory`."""
+
+    def __init__(
+        self,
+        client: _Client,
+        *,
+        concurrency: int = CONCURRENCY,
+        page_size: int | None = None,
+        include: str = "*",
+        on_progress: OnProgress | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        super().__init__(
+            client,
+            concurrency=concurrency,
+            page_size=page_size,
+            include=include,
+            on_progress=on_progress,
+        )
+        if executor is not None and not isinstance(executor, Executor):
+            raise TypeError(
+                f"executor must be a concurrent.futures.Executor, not {shown(executor)}"
+            )
+        self._executor = executor
+        # Threads share the client; whatever else an executor is, it is sent the client's settings.
+        shares = executor is None or isinstance(executor, ThreadPoolExecutor)
+        self._pages = 1 if shares else max(1, ROWS_PER_TASK // self._page_size)
+        self._fetch = partial(_fetch, client) if shares else partial(_fetch_there, _packed(client))
+
+    def __iter__(self) -> Iterator[InventoryRow]:
+        with closing(self._batches()) as batches:
+            for batch in batches:
+                yield from batch.rows
+
+    def _batches(self, finished: Set[str] = frozenset()) -> Generator[Batch, None, None]:
+        if self._executor is not None:
+            yield from self._batches_by(self._executor, finished)
+            return
+        with ThreadPoolExecutor(self._concurrency, "abeja_registry.inventory") as threads:
+            yield from self._batches_by(threads, finished)
+
+    def _batches_by(self, executor: Executor, finished: Set[str]) -> Generator[Batch, None, None]:
+        walk = self._begin(finished, pages=self._pages)
+        running: dict[Future[list[Fetched]], Task] = {}
+        try:
+            while True:
+                while len(running) < self._concurrency and (task := walk.next_task()) is not None:
+                    running[executor.submit(self._fetch, task)] = task
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    outcome: list[Fetched] | Error
+                    try:
+                        outcome = future.result()
+                    except Error as error:
+                        outcome = error
+                    yield self._recorded(walk, running.pop(future), outcome)
+        finally:
+            for future in running:
+                future.cancel()
+
+    def write_jsonl(self, path: FilePath, *, resume: bool = False, partial: bool = False) -> int:
+        """Walk through all and write a file of a JSON object a line.
+
+        The file appears whole or not at all. Until then what was found is kept beside it, in
+        `<path>.partial.jsonl`.
+
+        Args:
+            path: The file; one that is there is replaced in the end.
+            resume: Whether to go on where an earlier walk to this file ended, without asking
+                again for the repositories that it was through with.
+            partial: Whether to write the file also where repositories failed, without these.
+
+        Returns:
+            How many rows the file has.
+
+        Raises:
+            IncompleteInventory: Repositories failed; the file was not written.
+            ValueError: What is kept beside the file is of another organization or pattern.
+            OSError: The file cannot be written.
+
+        Example:
+            >>> client.inventory().write_jsonl(folder / "inventory.jsonl")
+            3
+        """
+        return self._write(path, write_jsonl, resume, partial)
+
+    def write_csv(self, path: FilePath, *, resume: bool = False, partial: bool = False) -> int:
+        """Walk through all and write a file of comma-separated values, as `write_jsonl`.
+
+        Its first line has the columns' names, those of `InventoryRow`.
+        """
+        return self._write(path, write_csv, resume, partial)
+
+    def write_parquet(self, path: FilePath, *, resume: bool = False, partial: bool = False) -> int:
+        """Walk through all and write a Parquet file, as `write_jsonl`; needs the extra `arrow`.
+
+        Raises:
+            ImportError: The extra is not installed; nothing was asked.
+        """
+        arrow_modules()
+        return self._write(path, write_parquet, resume, partial)
+
+    def _write(self, path: FilePath, write: _Write, resume: bool, partial: bool) -> int:
+        with closing(self._journal(path, resume)) as journal:
+            with closing(self._batches(journal.finished)) as batches:
+                for batch in batches:
+                    journal.add(batch.rows, batch.finished)
+            self._check_whole(partial)
+            count = write(Path(path), journal.rows())
+        journal.remove()
+        return count
+
+    def summary(self, untouched_days: int = UNTOUCHED_DAYS, now: datetime | None = None) -> Summary:
+        """Walk through all and add up, by repository and by creator.
+
+        Args:
+            untouched_days: Days without a push, from 0, after which a tag counts as untouched.
+            now: The time from which they are counted back; the present if not given.
+
+        Returns:
+            What it adds up to; what failed is missing in it, and stands in `failures`.
+
+        Raises:
+            ValueError: An argument is out of its bounds.
+
+        Example:
+            >>> client.inventory().summary().total.tags
+            3
+        """
+        return summarize(self, untouched_days, now)
+
+    @staticmethod
+    def diff(old: FilePath | Rows, new: FilePath | Rows) -> Diff:
+        """Return in what two inventories differ.
+
+        Args:
+            old: A file that one was written to, or rows: an `Inventory` walks through all.
+            new: The same.
+
+        Returns:
+            Repositories and tags that were added and removed, and tags that were moved.
+
+        Raises:
+            IncompleteInventory: Repositories failed: they would look as if removed.
+            ValueError: A file is none of an inventory.
+
+        Example:
+            >>> before = list(client.inventory())
+            >>> pushed = sandbox.push(repository.id, "0.0.9")
+            >>> [row.tag for row in Inventory.diff(before, client.inventory()).added]
+            ['0.0.9']
+        """
+        return compare(_whole(old), _whole(new))
+
+
+def _whole(rows: FilePath | Rows) -> Iterator[InventoryRow]:
+    if isinstance(rows, Iterable) and not isinstance(rows, str):
+        yield from rows
+        if isinstance(rows, Inventory):
+            rows._check_whole(partial=False)
+    else:
+        yield from read_rows(rows)
+
+
+def summarize(
+    rows: Rows, untouched_days: int = UNTOUCHED_DAYS, now: datetime | None = None
+) -> Summary:
+    """Add rows up, by repository and by creator, as `Inventory.summary` does.
+
+    Example:
+        >>> summarize(client.inventory()).repositories[0].name
+        'sample_repository'
+    """
+    sums = Sums(untouched_days, now)
+    for row in rows:
+        sums.add(row)
+    return sums.summary()
+
+
+class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
+    """An `Inventory` to walk through with `async for`; it takes no executor."""
+
+    def __init__(
+        self,
+        client: _AsyncClient,
+        *,
+        concurrency: int = CONCURRENCY,
+        page_size: int | None = None,
+        include: str = "*",
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        super().__init__(
+            client,
+            concurrency=concurrency,
+            page_size=page_size,
+            include=include,
+            on_progress=on_progress,
+        )
+
+    async def __aiter__(self) -> AsyncIterator[InventoryRow]:
+        async with aclosing(self._batches()) as batches:
+            async for batch in batches:
+                for row in batch.rows:
+                    yield row
+
+    async def _batches(self, finished: Set[str] = frozenset()) -> AsyncGenerator[Batch, None]:
+        walk = self._begin(finished, pages=1)
+        running: dict[asyncio.Future[list[Fetched]], Task] = {}
+        try:
+            while True:
+                while len(running) < self._concurrency and (task := walk.next_task()) is not None:
+                    running[asyncio.ensure_future(_afetch(self._client, task))] = task
+                if not running:
+                    return
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for future in done:
+                    outcome: list[Fetched] | Error
+                    try:
+                        outcome = future.result()
+                    except Error as error:
+                        outcome = error
+                    yield self._recorded(walk, running.pop(future), outcome)
+        finally:
+            for future in running:
+                future.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def write_jsonl(
+        self, path: FilePath, *, resume: bool = False, partial: bool = False
+    ) -> int:
+        """As `Inventory.write_jsonl`, awaited."""
+        return await self._write(path, write_jsonl, resume, partial)
+
+    async def write_csv(
+        self, path: FilePath, *, resume: bool = False, partial: bool = False
+    ) -> int:
+        """As `Inventory.write_csv`, awaited."""
+        return await self._write(path, write_csv, resume, partial)
+
+    async def write_parquet(
+        self, path: FilePath, *, resume: bool = False, partial: bool = False
+    ) -> int:
+        """As `Inventory.write_parquet`, awaited."""
+        arrow_modules()
+        return await self._write(path, write_parquet, resume, partial)
+
+    async def _write(self, path: FilePath, write: _Write, resume: bool, partial: bool) -> int:
+        with closing(self._journal(path, resume)) as journal:
+            async with aclosing(self._batches(journal.finished)) as batches:
+                async for batch in batches:
+                    journal.add(batch.rows, batch.finished)
+            self._check_whole(partial)
+            # A large file takes seconds, in which other tasks go on.
+            count = await asyncio.to_thread(write, Path(path), journal.rows())
+        journal.remove()
+        return count
+
+    async def summary(
+        self, untouched_days: int = UNTOUCHED_DAYS, now: datetime | None = None
+    ) -> Summary:
+        """As `Inventory.summary`, awaited."""
+        sums = Sums(untouched_days, now)
+        async for row in self:
+            sums.add(row)
+        return sums.summary()
+
+    @staticmethod
+    async def diff(old: FilePath | AnyRows, new: FilePath | AnyRows) -> Diff:
+        """As `Inventory.diff`, awaited; it takes an `AsyncInventory` too."""
+        return compare(await _awhole(old), await _awhole(new))
+
+
+async def _awhole(rows: FilePath | AnyRows) -> list[InventoryRow]:
+    if not isinstance(rows, AsyncIterable):
+        return list(_whole(rows))
+    found = [row async for row in rows]
+    if isinstance(rows, AsyncInventory):
+        rows._check_whole(partial=False)
+    return found
+
+
+# -- tasks: here, in a thread, or in another process ----------------------------------------------
+
+
+def _fetch(client: _Client, task: Task) -> list[Fetched]:
+    """Fetch a task's pages; where one fails after others, it is left to be asked for again."""
+    pages: list[Fetched] = []
+    offset: int | None = task.offset
+    while offset is not None:
+        page: PageOf[Any]
+        try:
+            if task.repository is None:
+                page = client.repositories.list(task.limit, offset)
+            else:
+                page = client.tags.list(task.repository.id, task.limit, offset)
+        except Error:
+            if not pages:
+                raise
+            break
+        pages.append(_fetched(task, offset, page))
+        offset = _next_offset(task, pages)
+    return pages
+
+
+async def _afetch(client: _AsyncClient, task: Task) -> list[Fetched]:
+    """Fetch a task's page."""
+    page: PageOf[Any]
+    if task.repository is None:
+        page = await client.repositories.list(task.limit, task.offset)
+    else:
+        page = await client.tags.list(task.repository.id, task.limit, task.offset)
+    return [_fetched(task, task.offset, page)]
+
+
+def _fetched(task: Task, offset: int, page: PageOf[Any]) -> Fetched:
+    row = _named if task.repository is None else partial(_row, task.repository)
+    rows = [None if each is None else row(each) for each in page._all_rows()]
+    return Fetched(offset, page._ids(), page.has_next, rows)
+
+
+def _next_offset(task: Task, pages: list[Fetched]) -> int | None:
+    """Return where a task's next page starts, an item early, or None after its last."""
+    last = pages[-1]
+    if len(pages) == task.pages or not last.has_next or len(last.ids) < 2:
+        return None
+    return last.offset + len(last.ids) - 1
+
+
+def _named(repository: Any) -> Named:
+    return Named(repository.id, repository.name)
+
+
+def _row(repository: Named, tag: Tag) -> InventoryRow:
+    return InventoryRow(
+        repository.id,
+        repository.name,
+        tag.name,
+        tag.digest,
+        tag.size,
+        tag.media_type,
+        tag.creator.email,
+        tag.created_at,
+        tag.updated_at,
+    )
+
+
+def _packed(client: _Client) -> bytes:
+    """Return what another process makes the same client of, or refuse what cannot go there."""
+    transport = client._transport
+    try:
+        settings = transport.own_settings()
+    except TypeError:
+        raise ValueError(
+            "executor cannot be used by a client with an http_client of its own, which cannot go"
+            " to another process"
+        ) from None
+    try:
+        return pickle.dumps(client)
+    except Exception as error:
+        raise ValueError(
+            f"executor cannot be used: on_retry, {shown(settings.on_retry)}, cannot be pickled"
+            f" to go to another process ({type(error).__name__})"
+        ) from None
+
+
+# A worker's clients, by what they were made of, so that its tasks share connections.
+_clients: dict[bytes, Any] = {}
+_clients_lock = threading.Lock()
+
+
+def _fetch_there(packed: bytes, task: Task) -> list[Fetched]:
+    """Fetch a task's pages in a worker, through the client that it keeps for these settings."""
+    with _clients_lock:
+        if packed not in _clients:
+            _clients[packed] = pickle.loads(packed)
+    return _fetch(_clients[packed], task)
+
+
+def _close_clients() -> None:
+    while _clients:
+        _clients.popitem()[1].close()
+
+
+atexit.register(_close_clients)
