@@ -99,7 +99,7 @@ DOCTESTS = [
 
 @pytest.mark.parametrize("example", DOCTESTS, ids=lambda each: each.name)
 def test_each_docstring_example_runs(
-    example: doctest.DocTest, sandbox: Sandbox, client: Client
+    example: doctest.DocTest, sandbox: Sandbox, client: Client, tmp_path: Path
 ) -> None:
     """A docstring's example shows what it says, with a repository of three tags there."""
     repository = client.repositories.create("sample_repository")
@@ -109,6 +109,7 @@ def test_each_docstring_example_runs(
         sandbox=sandbox,
         client=client,
         repository=repository,
+        folder=tmp_path,
         organization_id=sandbox.organization_id,
     )
     assert doctest.DocTestRunner().run(example).failed == 0

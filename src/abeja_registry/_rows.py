@@ -100,7 +100,8 @@ def write_csv(path: Path, rows: Iterable[InventoryRow]) -> int:
     count = 0
     with _appearing(path) as file:
         # csv writes text: of each row it is told to write, the bytes.
-        writer = csv.writer(_Encoded(file), lineterminator="\n")
+        # Unquoted, a carriage return in a text would end the line.
+        writer = csv.writer(_Encoded(file), lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(COLUMNS)
         for row in rows:
             writer.writerow(row.to_dict().values())
@@ -190,6 +191,8 @@ def _read_parquet(path: Path) -> Iterator[InventoryRow]:
     with path.open("rb") as opened:
         try:
             file = parquet.ParquetFile(opened)
+            if missing := set(COLUMNS) - set(file.schema_arrow.names):
+                raise ValueError(f"it has no column {min(missing)!r}")
             for group in file.iter_batches(columns=list(COLUMNS), batch_size=ROW_GROUP):
                 yield from map(InventoryRow._make, zip(*group.to_pydict().values(), strict=True))
         except (arrow.ArrowException, ValueError, TypeError) as error:

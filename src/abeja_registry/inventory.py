@@ -26,6 +26,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from uuid import uuid4
 
 from ._operations import shown
 from ._paging import PAGE_SIZE, check_count
@@ -208,7 +209,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         # Threads share the client; whatever else an executor is, it is sent the client's settings.
         shares = executor is None or isinstance(executor, ThreadPoolExecutor)
         self._pages = 1 if shares else max(1, ROWS_PER_TASK // self._page_size)
-        self._fetch = partial(_fetch, client) if shares else partial(_fetch_there, _packed(client))
+        self._packed = None if shares else _packed(client)
 
     def __iter__(self) -> Iterator[InventoryRow]:
         with closing(self._batches()) as batches:
@@ -228,7 +229,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         try:
             while True:
                 while len(running) < self._concurrency and (task := walk.next_task()) is not None:
-                    running[executor.submit(self._fetch, task)] = task
+                    running[self._submitted(executor, task)] = task
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -241,6 +242,12 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         finally:
             for future in running:
                 future.cancel()
+
+    def _submitted(self, executor: Executor, task: Task) -> Future[list[Fetched]]:
+        if self._packed is None:
+            return executor.submit(_fetch, self._client, task)
+        # Dask gives a call of the same arguments the result of the one before.
+        return executor.submit(_fetch_there, self._packed, task, uuid4().hex)
 
     def write_jsonl(self, path: FilePath, *, resume: bool = False, partial: bool = False) -> int:
         """Walk through all and write a file of a JSON object a line.
@@ -552,7 +559,7 @@ _clients: dict[bytes, Any] = {}
 _clients_lock = threading.Lock()
 
 
-def _fetch_there(packed: bytes, task: Task) -> list[Fetched]:
+def _fetch_there(packed: bytes, task: Task, _unlike_any_other: str) -> list[Fetched]:
     """Fetch a task's pages in a worker, through the client that it keeps for these settings."""
     with _clients_lock:
         if packed not in _clients:

@@ -100,7 +100,7 @@ def make_app(state: State) -> FastAPI:
             handle = super().get_route_handler()
 
             async def handle_in_trouble(request: Request) -> Response:
-                trouble = state.faults.meet(self.name)
+                trouble = state.faults.meet(self.name, request.path_params.get("repository_id"))
                 if delay := state.latency + trouble.latency:
                     await asyncio.sleep(delay)
                 limit_max = min(state.limit_max, trouble.limit_max or state.limit_max)

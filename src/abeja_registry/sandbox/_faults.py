@@ -26,6 +26,7 @@ class Fault(BaseModel):
 
     Attributes:
         operation: the operation that it strikes; every one if None.
+        repository_id: the repository that it strikes, by its id; every one if None.
         status: the error to answer with, 400 to 599.
         retry_after: seconds for the header Retry-After of that error.
         work_done: whether the work is done before that error is answered.
@@ -40,6 +41,7 @@ class Fault(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     operation: OperationName | None = None
+    repository_id: str | None = None
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     retry_after: Annotated[int, Field(ge=0, le=86_400)] | None = None
     work_done: bool = False
@@ -149,6 +151,7 @@ class Faults:
         self,
         *,
         operation: OperationName | None = None,
+        repository_id: str | None = None,
         status: int | None = None,
         retry_after: int | None = None,
         work_done: bool = False,
@@ -162,6 +165,7 @@ class Faults:
 
         Args:
             operation: the operation that it strikes, by the raw client's name; every one if None.
+            repository_id: the repository that it strikes, by its id; every one if None.
             status: the error to answer with, 400 to 599.
             retry_after: seconds, 0 to 86,400, for the header Retry-After of that error.
             work_done: whether the work is done before that error is answered.
@@ -185,6 +189,7 @@ class Faults:
         return self.arm(
             make_fault(
                 operation=operation,
+                repository_id=repository_id,
                 status=status,
                 retry_after=retry_after,
                 work_done=work_done,
@@ -224,13 +229,15 @@ class Faults:
         with self._lock:
             return {number: (each.fault, each.left) for number, each in self._armed.items()}
 
-    def meet(self, operation: str) -> Trouble:
+    def meet(self, operation: str, repository_id: str | None = None) -> Trouble:
         """Say what goes wrong with a request, and count it."""
         latency, limit_max = 0.0, None
         with self._lock:
             for each in self._armed.values():
                 fault = each.fault
                 if fault.operation not in (None, operation) or each.left == 0:
+                    continue
+                if fault.repository_id not in (None, repository_id):
                     continue
                 if each.to_skip:
                     each.to_skip -= 1

@@ -1,0 +1,519 @@
+"""An organization as rows: in both worlds, by threads, processes and a cluster, into files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from distributed import LocalCluster
+from tests.conftest import ORGANIZATION_ID, done, until, walked
+
+from abeja_registry import AsyncClient, Client, Error, HttpError, NotFound, RetryPolicy
+from abeja_registry import inventory as inventory_module
+from abeja_registry.inventory import (
+    AsyncInventory,
+    IncompleteInventory,
+    Inventory,
+    InventoryRow,
+    Progress,
+    read_rows,
+    summarize,
+)
+from abeja_registry.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+KINDS = ["jsonl", "csv", "parquet"]
+
+
+@pytest.fixture(params=["sync", "async"])
+async def either(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncIterator[Any]:
+    """A client of the sandbox, of either world, that tries each call once."""
+    options: dict[str, Any] = {**sandbox.connection, "retry": RetryPolicy(max_retries=0)}
+    if request.param == "sync":
+        with Client(**options) as client:
+            yield client
+        return
+    async with AsyncClient(**options) as async_client:
+        yield async_client
+
+
+def expected(sandbox: Sandbox, client: Client) -> list[InventoryRow]:
+    """Return the rows as a plain loop gets them."""
+    return [
+        InventoryRow(
+            repository.id,
+            repository.name,
+            tag.name,
+            tag.digest,
+            tag.size,
+            tag.media_type,
+            tag.creator.email,
+            tag.created_at,
+            tag.updated_at,
+        )
+        for repository in client.repositories
+        for tag in repository.iter_tags()
+    ]
+
+
+def tag_requests(sandbox: Sandbox) -> list[str]:
+    """Return the repositories whose tags were asked for, once a request."""
+    paths = [request.path.split("/") for request in sandbox.requests]
+    return [parts[-2] for parts in paths if parts[-1] == "tags"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 16])
+@pytest.mark.parametrize("page_size", [None, 7])
+async def test_every_tag_is_a_row(
+    sandbox: Sandbox, client: Client, either: Any, concurrency: int, page_size: int | None
+) -> None:
+    """Each comes once, with its repository, and those of a repository in order."""
+    sandbox.seed(repositories=5, tags=3)
+    [large] = sandbox.seed(repositories=1, tags=60)
+    client.repositories.create("empty")
+    plain = expected(sandbox, client)
+    inventory = either.inventory(concurrency=concurrency, page_size=page_size)
+    for _ in range(2):
+        rows = await walked(inventory)
+        assert sorted(rows) == sorted(plain)
+        assert [row for row in rows if row.repository_id == large] == plain[-60:]
+        assert inventory.failures == ()
+
+
+async def test_nothing_is_asked_before_a_walk(sandbox: Sandbox, either: Any) -> None:
+    """Making an inventory asks for nothing."""
+    either.inventory()
+    assert not sandbox.requests
+
+
+async def test_no_more_requests_at_a_time_than_told(
+    sandbox: Sandbox, either: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`concurrency` bounds what is under way, and is made use of."""
+    sandbox.seed(repositories=12, tags=1)
+    under_way, most = 0, 0
+    lock = threading.Lock()
+    tags = either.tags
+    list_tags = tags.list
+
+    def count(change: int) -> None:
+        nonlocal under_way, most
+        with lock:
+            under_way += change
+            most = max(most, under_way)
+
+    def counted(*arguments: Any) -> Any:
+        count(1)
+        try:
+            return list_tags(*arguments)
+        finally:
+            count(-1)
+
+    async def async_counted(*arguments: Any) -> Any:
+        count(1)
+        try:
+            return await list_tags(*arguments)
+        finally:
+            count(-1)
+
+    sync = isinstance(either, Client)
+    monkeypatch.setattr(tags, "list", counted if sync else async_counted)
+    sandbox.faults.add(operation="get_repository_tags", latency=0.05)
+    assert len(await walked(either.inventory(concurrency=4))) == 12
+    assert most == 4
+
+
+async def test_only_what_is_included(sandbox: Sandbox, either: Any, client: Client) -> None:
+    """Of repositories whose names don't fit nothing is asked."""
+    for name in ("train-a", "train-b", "serve"):
+        sandbox.push(client.repositories.create(name).id, "1")
+    rows = await walked(either.inventory(include="train-*"))
+    assert sorted(row.repository_name for row in rows) == ["train-a", "train-b"]
+    assert len(tag_requests(sandbox)) == 2
+
+
+async def test_progress(sandbox: Sandbox, either: Any) -> None:
+    """After each answer the function is told how far it is; in the end of everything."""
+    sandbox.seed(repositories=3, tags=2)
+    told: list[Progress] = []
+    await walked(either.inventory(on_progress=told.append))
+    assert len(told) == 4
+    assert told[0] == Progress(repositories=3)
+    assert told[-1] == Progress(repositories=3, finished=3, rows=6)
+
+
+async def test_a_repository_that_fails_once(sandbox: Sandbox, either: Any) -> None:
+    """It is asked for again in the end, and nothing is missing."""
+    sandbox.seed(repositories=3, tags=2)
+    sandbox.faults.add(operation="get_repository_tags", status=503, times=1)
+    inventory = either.inventory(concurrency=1)
+    assert len(set(await walked(inventory))) == 6
+    asked = tag_requests(sandbox)
+    assert asked == [asked[0], asked[1], asked[2], asked[0]]
+    assert inventory.failures == ()
+
+
+async def test_a_repository_that_fails_twice(sandbox: Sandbox, either: Any) -> None:
+    """The others come; it stands among the failures, by name and with its error."""
+    first, *_ = sandbox.seed(repositories=3, tags=2)
+    failing(sandbox, first)
+    told: list[Progress] = []
+    inventory = either.inventory(on_progress=told.append)
+    assert len(await walked(inventory)) == 4
+    [failure] = inventory.failures
+    assert (failure.repository_id, failure.repository_name) == (first, "sample-0001")
+    assert isinstance(failure.error, HttpError)
+    assert told[-1] == Progress(repositories=3, finished=2, failed=1, rows=4)
+    sandbox.faults.clear()
+    assert len(await walked(inventory)) == 6
+    assert inventory.failures == ()
+
+
+def failing(sandbox: Sandbox, repository_id: str) -> None:
+    """Let every request for a repository's tags fail."""
+    sandbox.faults.add(repository_id=repository_id, status=503)
+
+
+async def test_without_the_repositories_there_is_no_inventory(
+    sandbox: Sandbox, either: Any
+) -> None:
+    """Their list's error is raised."""
+    sandbox.faults.add(operation="get_repositories", status=403)
+    with pytest.raises(HttpError):
+        await walked(either.inventory())
+
+
+async def test_a_walk_that_is_left_alone(sandbox: Sandbox, either: Any) -> None:
+    """Who stops early leaves nothing under way, and the client goes on."""
+    sandbox.seed(repositories=30, tags=3)
+    rows = either.inventory(concurrency=2)
+    if isinstance(either, Client):
+        walk: Any = iter(rows)
+        next(walk)
+        walk.close()
+    else:
+        async_walk = aiter(rows)
+        await anext(async_walk)
+        await async_walk.aclose()
+    assert len(tag_requests(sandbox)) < 10
+    assert len(await walked(rows)) == 90
+
+
+async def test_an_async_walk_is_cancelled(sandbox: Sandbox, async_client: AsyncClient) -> None:
+    """Its requests are cancelled with it."""
+    sandbox.seed(repositories=5, tags=1)
+    sandbox.faults.add(operation="get_repository_tags", latency=3600)
+    before = asyncio.all_tasks()
+    walk = asyncio.ensure_future(walked(async_client.inventory()))
+    await asyncio.to_thread(until, lambda: tag_requests(sandbox))
+    walk.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await walk
+    assert asyncio.all_tasks() <= before
+
+
+async def test_rows_that_cannot_be_read_may_be_skipped(
+    sandbox: Sandbox, api: Any, answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """A client of `invalid_rows="skip"` leaves them out, here too."""
+    repositories, tags = answer("get_repositories"), answer("get_repository_tags")
+    [repository], [tag] = repositories["registry_repositories"], tags["tags"]
+    repositories["registry_repositories"] = [repository, {"id": "2"}]
+    tags["tags"] = [tag, tag | {"id": "a", "size": "large"}, tag | {"id": "b", "name": "b"}]
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        body = tags if request.url.path.endswith("/tags") else repositories
+        return httpx.Response(200, json=body)
+
+    with httpx.Client(transport=httpx.MockTransport(answered)) as http_client:
+        client = Client(
+            ORGANIZATION_ID,
+            {},
+            base_url="https://api.example.com",
+            http_client=http_client,
+            invalid_rows="skip",
+        )
+        assert [row.tag for row in client.inventory()] == [tag["name"], "b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"concurrency": 0}, ValueError, "concurrency must be at least 1, not 0"),
+        ({"concurrency": 1.5}, TypeError, r"concurrency must be a whole number, not 1\.5"),
+        ({"page_size": 0}, ValueError, "page_size must be at least 1, not 0"),
+        ({"include": None}, TypeError, "include must be a string, not None"),
+        ({"on_progress": 5}, TypeError, "on_progress must be callable, not 5"),
+    ],
+)
+async def test_arguments_that_cannot_be_meant(
+    either: Any, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """They are refused by name and value when the inventory is made."""
+    with pytest.raises(error, match=message):
+        either.inventory(**options)
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_file_of_all_rows(sandbox: Sandbox, either: Any, tmp_path: Path, kind: str) -> None:
+    """It holds what a walk gives, and nothing is left beside it."""
+    sandbox.seed(repositories=3, tags=4)
+    path = tmp_path / f"inventory.{kind}"
+    inventory = either.inventory()
+    assert await done(getattr(inventory, f"write_{kind}")(path)) == 12
+    assert sorted(read_rows(path)) == sorted(await walked(inventory))
+    assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_walk_to_a_file_goes_on_where_it_ended(
+    sandbox: Sandbox, either: Any, tmp_path: Path, kind: str
+) -> None:
+    """With `resume` it asks for no repository again that it was through with."""
+    sandbox.seed(repositories=6, tags=4)
+    path = tmp_path / f"inventory.{kind}"
+
+    def interrupted(progress: Progress) -> None:
+        if progress.finished == 3:
+            raise KeyboardInterrupt
+
+    inventory = either.inventory(concurrency=1, page_size=3, on_progress=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        await done(getattr(inventory, f"write_{kind}")(path))
+    assert not path.exists()
+    before = set(tag_requests(sandbox)[:-2])
+    sandbox.clear_requests()
+    inventory = either.inventory()
+    assert await done(getattr(inventory, f"write_{kind}")(path, resume=True)) == 24
+    assert len(before) == 2
+    assert len(set(tag_requests(sandbox))) == 4
+    assert not before & set(tag_requests(sandbox))
+    assert sorted(read_rows(path)) == sorted(await walked(inventory))
+    assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208
+
+
+async def test_a_file_is_not_written_where_a_repository_failed(
+    sandbox: Sandbox, either: Any, tmp_path: Path
+) -> None:
+    """The error tells which; to resume asks for these alone, `partial` does without them."""
+    first, *_ = sandbox.seed(repositories=3, tags=2)
+    path = tmp_path / "inventory.jsonl"
+    failing(sandbox, first)
+    inventory = either.inventory()
+    with pytest.raises(IncompleteInventory, match=r"1 repositories .*'sample-0001'") as caught:
+        await done(inventory.write_jsonl(path))
+    assert caught.value.failures == inventory.failures
+    assert not path.exists()
+    sandbox.clear_requests()
+    assert await done(inventory.write_jsonl(path, resume=True, partial=True)) == 4
+    assert set(tag_requests(sandbox)) == {first}
+    assert {row.repository_name for row in read_rows(path)} == {"sample-0002", "sample-0003"}
+    sandbox.faults.clear()
+    assert await done(inventory.write_jsonl(path)) == 6
+
+
+async def test_a_file_that_cannot_be_written(sandbox: Sandbox, either: Any, tmp_path: Path) -> None:
+    """It is told before anything is asked."""
+    with pytest.raises(FileNotFoundError):
+        await done(either.inventory().write_csv(tmp_path / "none" / "a.csv"))
+    assert not sandbox.requests
+
+
+async def test_the_journal_of_another_organization(either: Any, tmp_path: Path) -> None:
+    """A walk does not go on with what another has found."""
+    journal = {"walked": {"base_url": "https://a", "organization_id": "5", "include": "*"}}
+    (tmp_path / "a.csv.partial.jsonl").write_text(json.dumps(journal) + "\n")
+    with pytest.raises(ValueError, match="another walk"):
+        await done(either.inventory().write_csv(tmp_path / "a.csv", resume=True))
+
+
+# -- reports --------------------------------------------------------------------------------------
+
+
+async def test_a_summary(sandbox: Sandbox, either: Any) -> None:
+    """It adds up what a walk gives; rows from anywhere can be added up the same way."""
+    sandbox.seed(repositories=2, tags=3)
+    inventory = either.inventory()
+    now = datetime(2100, 1, 1, tzinfo=UTC)
+    summary = await done(inventory.summary(30, now))
+    assert (summary.total.tags, summary.total.untouched, len(summary.repositories)) == (6, 6, 2)
+    assert summary == summarize(await walked(inventory), 30, now)
+
+
+async def test_a_diff(sandbox: Sandbox, client: Client, either: Any, tmp_path: Path) -> None:
+    """Files, rows and what is there now can be compared, each with each."""
+    sandbox.seed(repositories=2, tags=2)
+    inventory = either.inventory()
+    diff: Any = type(inventory).diff
+    await done(inventory.write_csv(tmp_path / "old.csv"))
+    old = await walked(inventory)
+    assert not await done(diff(tmp_path / "old.csv", inventory))
+    sandbox.push(old[0].repository_id, old[0].tag, digest="sha256:77")
+    sandbox.push(client.repositories.create("new").id, "1")
+    await done(inventory.write_jsonl(str(tmp_path / "new.jsonl")))
+    for before in (old, tmp_path / "old.csv"):
+        for after in (inventory, str(tmp_path / "new.jsonl"), iter(await walked(inventory))):
+            found = await done(diff(before, after))
+            assert [moved.new.digest for moved in found.moved] == ["sha256:77"]
+            assert found.repositories_added == ("new",)
+            assert [row.tag for row in found.added] == ["1"]
+            assert found.removed == ()
+    if isinstance(inventory, AsyncInventory):
+        assert await AsyncInventory.diff(old, (row async for row in inventory))
+
+
+async def test_a_diff_from_an_inventory_that_is_not_whole(sandbox: Sandbox, either: Any) -> None:
+    """A repository that failed would look as if removed: the diff is refused."""
+    first, *_ = sandbox.seed(repositories=2, tags=1)
+    failing(sandbox, first)
+    inventory = either.inventory()
+    with pytest.raises(IncompleteInventory):
+        await done(type(inventory).diff([], inventory))
+
+
+# -- beyond this thread ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Executor]:
+    """Two worker processes, which begin with nothing of this one."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+class Counting(Executor):
+    """An executor that counts the rows that each task brings."""
+
+    def __init__(self, other: Executor) -> None:
+        self._other = other
+        self.brought: list[int] = []
+
+    def submit(self, task: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Submit a task."""
+        future = self._other.submit(task, *arguments, **options)
+        future.add_done_callback(
+            lambda done: self.brought.append(sum(len(page.rows) for page in done.result()))
+        )
+        return future
+
+
+def test_by_processes(sandbox: Sandbox, client: Client, processes: Executor) -> None:
+    """Workers share the repositories; a large one comes in parts, and each keeps its client."""
+    sandbox.seed(repositories=3, tags=5)
+    sandbox.seed(repositories=1, tags=2500)
+    plain = expected(sandbox, client)
+    counting = Counting(processes)
+    for _ in range(2):
+        assert sorted(client.inventory(executor=counting)) == sorted(plain)
+    assert 500 < max(counting.brought) <= 1000
+    assert processes.submit(kept_clients).result() == 1
+
+
+def kept_clients() -> int:
+    """Return how many clients this worker keeps."""
+    from abeja_registry import inventory
+
+    return len(inventory._clients)
+
+
+def test_a_failure_comes_back_from_a_process(
+    sandbox: Sandbox, client: Client, processes: Executor
+) -> None:
+    """It is the error that it was there; the pages that went well before it are not lost."""
+    [gone, *_] = sandbox.seed(repositories=3, tags=5)
+    sandbox.faults.add(repository_id=gone, status=404, skip=1)
+    inventory = client.inventory(executor=processes, page_size=3)
+    assert len(list(inventory)) == 5 + 5 + 3
+    [failure] = inventory.failures
+    assert type(failure.error) is NotFound
+    assert failure.error.status_code == 404
+
+
+def test_by_threads_of_ones_own(sandbox: Sandbox) -> None:
+    """A pool of threads uses the very client, with what could not go elsewhere."""
+    sandbox.seed(repositories=3, tags=5)
+    with (
+        httpx.Client(transport=sandbox.transport()) as http_client,
+        Client(**sandbox.connection, http_client=http_client) as client,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        assert len(list(client.inventory(executor=threads))) == 15
+        assert threads.submit(os.getpid).result() == os.getpid()
+
+
+def test_a_worker_keeps_its_clients_until_it_ends(sandbox: Sandbox, client: Client) -> None:
+    """Tasks of the same settings share one, and the worker's end closes it."""
+    sandbox.seed(repositories=3, tags=5)
+    with ThreadPoolExecutor(2) as threads:
+        elsewhere = Counting(threads)
+        for _ in range(2):
+            assert len(list(client.inventory(executor=elsewhere, page_size=2))) == 15
+        # In the middle of a task: what it had so far is not lost.
+        sandbox.faults.add(operation="get_repository_tags", status=404, skip=2, times=1)
+        assert len(list(client.inventory(executor=elsewhere, page_size=2))) == 15
+    [kept] = inventory_module._clients.values()
+    inventory_module._close_clients()
+    assert not inventory_module._clients
+    with pytest.raises(Error, match="the client was closed"):
+        kept.repositories.list()
+
+
+@pytest.mark.filterwarnings("default")
+def test_by_a_dask_cluster(sandbox: Sandbox, client: Client) -> None:
+    """Two worker processes of a cluster share the repositories, with no adapter."""
+    sandbox.seed(repositories=4, tags=5)
+    sandbox.seed(repositories=1, tags=1500)
+    plain = expected(sandbox, client)
+    with (
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        cluster.get_client() as dask,
+    ):
+        assert len(set(dask.run(os.getpid).values()) - {os.getpid()}) == 2
+        for _ in range(2):
+            counting = Counting(dask.get_executor())
+            assert sorted(client.inventory(executor=counting)) == sorted(plain)
+            assert 500 < max(counting.brought) <= 1000
+        assert sum(dask.run(kept_clients).values()) in (1, 2)
+
+
+def test_what_cannot_go_elsewhere_is_refused_by_name(sandbox: Sandbox, processes: Executor) -> None:
+    """A client handed in, and a hook that cannot be pickled, stay in this process."""
+    with (
+        httpx.Client(transport=sandbox.transport()) as http_client,
+        Client(**sandbox.connection, http_client=http_client) as client,
+        pytest.raises(ValueError, match="executor cannot be used by a client with an http_client"),
+    ):
+        client.inventory(executor=processes)
+    with (
+        Client(**sandbox.connection, on_retry=lambda _: None) as client,
+        pytest.raises(ValueError, match=r"on_retry, .*, cannot be pickled"),
+    ):
+        client.inventory(executor=processes)
+
+
+def test_an_executor_that_is_none(client: Client) -> None:
+    """It is refused when the inventory is made."""
+    with pytest.raises(TypeError, match=r"executor must be a concurrent\.futures\.Executor, not 4"):
+        client.inventory(executor=4)  # type: ignore[arg-type]
+
+
+async def test_the_twins_take_the_same(client: Client, async_client: AsyncClient) -> None:
+    """Both kinds are made by their clients."""
+    assert type(client.inventory()) is Inventory
+    assert type(async_client.inventory()) is AsyncInventory

@@ -1,0 +1,215 @@
+"""An inventory's rows, and the files that hold them."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from abeja_registry._rows import (
+    COLUMNS,
+    InventoryRow,
+    Journal,
+    read_rows,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+)
+
+TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+ROW = InventoryRow("1", "trainer", "1.0", "sha256:00", 5, "a/b", "a@example.com", TIME, TIME)
+WRITERS: dict[str, Callable[[Path, Iterable[InventoryRow]], int]] = {
+    ".jsonl": write_jsonl,
+    ".csv": write_csv,
+    ".parquet": write_parquet,
+}
+WALKED = {"organization_id": "1", "include": "*"}
+each_kind = pytest.mark.parametrize("kind", WRITERS)
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+times = st.datetimes(
+    datetime(1900, 1, 2),
+    datetime(2200, 1, 1),
+    timezones=st.sampled_from([UTC, timezone(timedelta(hours=9))]),
+)
+rows = st.builds(InventoryRow, *[text] * 4, st.integers(0, 2**63 - 1), *[text] * 2, times, times)
+
+
+def many(count: int) -> list[InventoryRow]:
+    """Make rows that differ."""
+    return [ROW._replace(repository_id=str(n % 3), tag=f"t{n}") for n in range(count)]
+
+
+@each_kind
+@settings(max_examples=30)
+@given(written=st.lists(rows, max_size=3))
+def test_what_is_written_is_read(
+    kind: str, written: list[InventoryRow], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever the rows hold, a file of each kind gives them back, in order."""
+    path = tmp_path_factory.mktemp("files") / f"inventory{kind}"
+    assert WRITERS[kind](path, iter(written)) == len(written)
+    assert list(read_rows(path)) == written
+
+
+def test_more_rows_than_a_group(tmp_path: Path) -> None:
+    """A Parquet file of several row groups has them all."""
+    path = tmp_path / "inventory.parquet"
+    assert write_parquet(path, iter(many(45_000))) == 45_000
+    assert list(read_rows(path)) == many(45_000)
+
+
+def test_a_line_of_json(tmp_path: Path) -> None:
+    """A line has the columns by their names, and times in UTC that end in Z."""
+    write_jsonl(tmp_path / "a", [ROW])
+    assert json.loads((tmp_path / "a").read_text()) == {
+        "repository_id": "1",
+        "repository_name": "trainer",
+        "tag": "1.0",
+        "digest": "sha256:00",
+        "size": 5,
+        "media_type": "a/b",
+        "creator_email": "a@example.com",
+        "created_at": "2026-01-02T03:04:05.678901Z",
+        "updated_at": "2026-01-02T03:04:05.678901Z",
+    }
+
+
+def test_the_lines_of_a_csv_file(tmp_path: Path) -> None:
+    """The columns' names come first, and a row is a line."""
+    write_csv(tmp_path / "a", [ROW])
+    first, second = (tmp_path / "a").read_text().splitlines()
+    assert first == ",".join(f'"{name}"' for name in COLUMNS)
+    assert second.startswith('"1","trainer","1.0","sha256:00",5,"a/b","a@example.com","2026-01-02T')
+
+
+@each_kind
+def test_a_file_appears_whole_or_not_at_all(kind: str, tmp_path: Path) -> None:
+    """Where the rows end with an error, the file that was there is as it was, and nothing else."""
+    path = tmp_path / f"inventory{kind}"
+    path.write_text("before")
+
+    def failing() -> Iterator[InventoryRow]:
+        yield from many(30_000)
+        assert path.read_text() == "before"
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        WRITERS[kind](path, failing())
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
+@each_kind
+def test_a_file_may_be_read_by_those_who_may_read_others(kind: str, tmp_path: Path) -> None:
+    """It has the mode that any new file has."""
+    path, other = tmp_path / f"inventory{kind}", tmp_path / "other"
+    other.touch()
+    WRITERS[kind](path, [ROW])
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "", r"path must end in \.jsonl, \.csv, \.parquet, unlike .*a\.txt'"),
+        ("a.jsonl", "nonsense\n", "line 1 of .*a.jsonl is no row of an inventory"),
+        ("a.jsonl", "[]\n", "line 1 of .*a.jsonl is no row of an inventory: TypeError"),
+        ("a.jsonl", '{"tag": "1"}\n', "line 1 of .* KeyError: 'repository_id'"),
+        ("a.csv", "a,b\n1,2\n", "line 2 of .*a.csv is no row of an inventory: KeyError"),
+        ("a.csv", ",".join(COLUMNS) + "\n1,2\n", "line 2 of .*a.csv is no row"),
+        ("a.parquet", "nonsense", "a.parquet is no inventory: "),
+    ],
+)
+def test_a_file_that_is_none_of_an_inventory(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    """It is refused, with the line where there are lines."""
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        list(read_rows(tmp_path / name))
+
+
+def test_a_parquet_file_of_something_else(tmp_path: Path) -> None:
+    """A file that lacks the columns is refused."""
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), path)
+    with pytest.raises(ValueError, match="is no inventory"):
+        list(read_rows(path))
+
+
+def test_parquet_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pyarrow, writing and reading say what to install."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"pip install 'abeja-registry\[arrow\]'"):
+        write_parquet(tmp_path / "a.parquet", [])
+    with pytest.raises(ImportError, match=r"abeja-registry\[arrow\]"):
+        list(read_rows(tmp_path / "a.parquet"))
+
+
+# -- the journal ----------------------------------------------------------------------------------
+
+
+def test_a_journal_has_the_rows_of_what_is_finished(tmp_path: Path) -> None:
+    """Rows of a repository of which not all are there don't count, in this walk and the next."""
+    target = tmp_path / "inventory.csv"
+    journal = Journal(target, WALKED, resume=False)
+    journal.add(many(5), ["0"])
+    journal.add([], ["empty"])
+    assert [row.tag for row in journal.rows()] == ["t0", "t3"]
+    journal.close()
+
+    journal = Journal(target, WALKED, resume=True)
+    assert journal.finished == {"0", "empty"}
+    journal.add(many(2)[1:], ["1"])
+    assert [row.tag for row in journal.rows()] == ["t0", "t3", "t1"]
+    journal.close()
+    journal.remove()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kept", [0, 10, -1, -30])
+def test_a_journal_that_was_cut(tmp_path: Path, kept: int) -> None:
+    """A last line that is not whole is none; what is whole before it counts."""
+    target = tmp_path / "a"
+    journal = Journal(target, WALKED, resume=False)
+    journal.add(many(3), ["0", "1"])
+    journal.close()
+    path = tmp_path / "a.partial.jsonl"
+    path.write_bytes(path.read_bytes()[:kept])
+    if kept >= 0:
+        with pytest.raises(ValueError, match="is of another walk"):
+            Journal(target, WALKED, resume=True)
+        return
+    journal = Journal(target, WALKED, resume=True)
+    assert journal.finished == ({"0"} if kept == -1 else set())
+    journal.close()
+
+
+def test_a_journal_of_another_walk(tmp_path: Path) -> None:
+    """It is not gone on with, but by beginning anew it goes."""
+    Journal(tmp_path / "a", WALKED, resume=False).close()
+    other = {"organization_id": "2", "include": "*"}
+    with pytest.raises(ValueError, match=r"another walk.*'organization_id': '2'.*resume=False"):
+        Journal(tmp_path / "a", other, resume=True)
+    journal = Journal(tmp_path / "a", other, resume=False)
+    assert not journal.finished
+    journal.close()
+
+
+def test_a_journal_where_there_was_none(tmp_path: Path) -> None:
+    """To resume where nothing is there is to begin."""
+    journal = Journal(tmp_path / "a", WALKED, resume=True)
+    assert not journal.finished
+    journal.close()

@@ -1,0 +1,311 @@
+"""Walking through many lists side by side: what is asked next, and what comes of it."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from abeja_registry import Error, PaginationError
+from abeja_registry._rows import InventoryRow
+from abeja_registry._walks import Batch, Fetched, Named, Task, Walk
+
+TIME = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def row(repository: Named, tag: str) -> InventoryRow:
+    """Make a row."""
+    return InventoryRow(*repository, tag, "sha256:00", 1, "a/b", "a@b", TIME, TIME)
+
+
+class Registry:
+    """A registry in memory, of lists that move, with answers that come in any order.
+
+    Attributes:
+        tags: The names of each repository's tags, in order, by the repository's id.
+        clamp: Items that a page holds at the most.
+        asked: The tasks that were carried out, oldest first.
+        failing: How often the tasks of a repository, by its id, are still going to fail.
+    """
+
+    def __init__(self, *counts: int, clamp: int = 1000) -> None:
+        self.tags = {f"r{at}": [f"t{n}" for n in range(count)] for at, count in enumerate(counts)}
+        self.clamp = clamp
+        self.asked: list[Task] = []
+        self.failing: dict[str | None, int] = {}
+
+    def fetch(self, task: Task) -> list[Fetched]:
+        """Carry a task out."""
+        self.asked.append(task)
+        key = None if task.repository is None else task.repository.id
+        if self.failing.get(key, 0) > 0:
+            self.failing[key] -= 1
+            raise Error(f"{key} failed")
+        items = list(self.tags) if key is None else self.tags[key]
+        pages: list[Fetched] = []
+        offset = task.offset
+        while len(pages) < task.pages:
+            found = items[offset : offset + min(task.limit, self.clamp)]
+            has_next = offset + len(found) < len(items)
+            rows = [
+                Named(each, each.upper()) if task.repository is None else row(task.repository, each)
+                for each in found
+            ]
+            pages.append(Fetched(offset, found, has_next, rows))
+            if not has_next or len(found) < 2:
+                break
+            offset += len(found) - 1
+        return pages
+
+
+def walk_of(
+    *,
+    page_size: int = 10,
+    concurrency: int = 4,
+    pages: int = 1,
+    without: str = "",
+    finished: frozenset[str] = frozenset(),
+) -> Walk:
+    """Make a walk through everything."""
+    return Walk(
+        page_size=page_size,
+        concurrency=concurrency,
+        pages=pages,
+        included=lambda name: name != without,
+        finished=finished,
+    )
+
+
+def walked(
+    walk: Walk, registry: Registry, concurrency: int = 4, chance: random.Random | None = None
+) -> tuple[list[InventoryRow], list[str]]:
+    """Walk to the end, carrying tasks out and giving answers in a random order."""
+    chance = chance or random.Random(0)
+    rows: list[InventoryRow] = []
+    finished: list[str] = []
+    waiting: list[Task] = []
+    came: list[tuple[Task, list[Fetched] | Error]] = []
+    while True:
+        while len(waiting) + len(came) < concurrency and (task := walk.next_task()) is not None:
+            waiting.append(task)
+        if not waiting and not came:
+            return rows, finished
+        if waiting and (not came or chance.random() < 0.5):
+            task = waiting.pop(chance.randrange(len(waiting)))
+            try:
+                came.append((task, registry.fetch(task)))
+            except Error as error:
+                came.append((task, error))
+        else:
+            task, outcome = came.pop(chance.randrange(len(came)))
+            batch = Batch([], [])
+            if isinstance(outcome, Error):
+                walk.fail(task, outcome)
+            else:
+                batch = walk.record(task, outcome)
+            rows += batch.rows
+            finished += batch.finished
+
+
+def names(rows: list[InventoryRow], key: str) -> list[str]:
+    """Return the tags of a repository, in the order in which they came."""
+    return [each.tag for each in rows if each.repository_id == key]
+
+
+class Moving(Registry):
+    """A registry whose lists others push to and delete from, before each answer."""
+
+    def __init__(self, *counts: int, clamp: int, chance: random.Random, moves: float) -> None:
+        super().__init__(*counts, clamp=clamp)
+        self._chance = chance
+        self._moves = moves
+        self._new = 0
+        self.always = {key: set(tags) for key, tags in self.tags.items()}
+
+    def fetch(self, task: Task) -> list[Fetched]:
+        """Let something happen, and carry a task out."""
+        while self._chance.random() < self._moves:
+            key = self._chance.choice(list(self.tags))
+            tags = self.tags[key]
+            if tags and self._chance.random() < 0.6:
+                self.always[key].discard(tags.pop(self._chance.randrange(len(tags))))
+            else:
+                self._new += 1
+                tags.insert(self._chance.randint(0, len(tags)), f"new{self._new}")
+        return super().fetch(task)
+
+
+@settings(max_examples=300)
+@given(
+    counts=st.lists(st.integers(0, 120), min_size=1, max_size=6),
+    page_size=st.integers(2, 20),
+    clamp=st.integers(2, 20),
+    concurrency=st.integers(1, 9),
+    pages=st.integers(1, 4),
+    moves=st.sampled_from([0.0, 0.2, 0.6]),
+    seed=st.integers(0, 2**32),
+)
+def test_each_item_comes_exactly_once(
+    counts: list[int],
+    page_size: int,
+    clamp: int,
+    concurrency: int,
+    pages: int,
+    moves: float,
+    seed: int,
+) -> None:
+    """What is there from first to last comes once, in order, and nothing twice, in any order."""
+    chance = random.Random(seed)
+    registry = Moving(*counts, clamp=clamp, chance=chance, moves=moves)
+    walk = walk_of(page_size=page_size, concurrency=concurrency, pages=pages)
+    rows, finished = walked(walk, registry, concurrency, chance)
+    assert len(rows) == len(set(rows)) == walk.progress.rows
+    assert sorted(finished) == sorted(registry.tags)
+    for key in registry.tags:
+        came = names(rows, key)
+        assert registry.always[key] <= set(came)
+        staying = [tag for tag in came if tag in registry.always[key]]
+        assert staying == [tag for tag in registry.tags[key] if tag in registry.always[key]]
+    assert not walk.failures
+
+
+def test_a_large_list_is_walked_through_in_several_places_at_once() -> None:
+    """Once a list has shown how it pages, tasks for what follows are given out ahead."""
+    registry = Registry(1000)
+    walk = walk_of(concurrency=8)
+    widest = 0
+    waiting: list[Task] = []
+    while True:
+        while len(waiting) < 8 and (task := walk.next_task()) is not None:
+            waiting.append(task)
+        if not waiting:
+            break
+        widest = max(widest, len(waiting))
+        task = waiting.pop(0)
+        walk.record(task, registry.fetch(task))
+    assert widest == 8
+    assert walk.progress.rows == 1000
+    # 1 for the repository; 111 pages, each an item early; and less than a round too many.
+    assert 112 <= len(registry.asked) < 112 + 8
+
+
+def test_small_lists_cost_a_request_each() -> None:
+    """Nothing is fetched ahead of a list that has ended with its first page."""
+    registry = Registry(*[5] * 20)
+    rows, finished = walked(walk_of(page_size=100), registry)
+    assert (len(rows), len(finished), len(registry.asked)) == (100, 20, 21)
+
+
+def test_repositories_are_looked_up_as_they_are_needed() -> None:
+    """The list of repositories is not read on while enough of them wait."""
+    registry = Registry(*[1] * 200)
+    walk = walk_of(page_size=10, concurrency=2)
+    task = walk.next_task()
+    while task is not None and task.repository is None:
+        walk.record(task, registry.fetch(task))
+        task = walk.next_task()
+    assert walk.progress.repositories == 10
+    assert task is not None
+
+
+def test_what_is_not_included_is_not_asked_for() -> None:
+    """A repository whose name does not fit, or that is finished, costs nothing."""
+    registry = Registry(*[3] * 12)
+    walk = walk_of(page_size=100, without="R9", finished=frozenset({"r1"}))
+    rows, finished = walked(walk, registry)
+    assert {"r9", "r1"} == set(registry.tags) - set(finished)
+    assert {each.repository_id for each in rows} == set(finished)
+    assert walk.progress.repositories == walk.progress.finished == 11
+
+
+@pytest.mark.parametrize("pages", [1, 3])
+def test_a_repository_that_fails_once_is_walked_through_in_the_end(pages: int) -> None:
+    """It is tried again after all others, from where it was."""
+    registry = Registry(50, 50, 50)
+    registry.failing = {"r1": 1}
+    walk = walk_of(pages=pages)
+    rows, finished = walked(walk, registry)
+    assert names(rows, "r1") == registry.tags["r1"]
+    assert finished[-1] == "r1"
+    assert not walk.failures
+
+
+def test_a_repository_that_fails_twice_is_reported() -> None:
+    """The others are walked through; it stands among the failures, with its second error."""
+    registry = Registry(5, 5, 5)
+    registry.failing = {"r1": 2}
+    walk = walk_of()
+    rows, finished = walked(walk, registry)
+    assert {each.repository_id for each in rows} == set(finished) == {"r0", "r2"}
+    [failure] = walk.failures
+    assert (failure.repository_id, failure.repository_name) == ("r1", "R1")
+    assert str(failure.error) == "r1 failed"
+    assert (walk.progress.finished, walk.progress.failed) == (2, 1)
+
+
+def test_a_page_ahead_that_fails_does_not_count_against_its_list() -> None:
+    """It is fetched again when it is needed: only then its failing matters."""
+    registry = Registry(100)
+    walk = walk_of(concurrency=4)
+    waiting: list[Task] = []
+    rows: list[InventoryRow] = []
+    failed = 0
+    while True:
+        while len(waiting) < 4 and (task := walk.next_task()) is not None:
+            waiting.append(task)
+        if not waiting:
+            break
+        # The furthest ahead comes first, and every one that is not alone fails.
+        task = waiting.pop()
+        if waiting and failed < 5:
+            failed += 1
+            walk.fail(task, Error("ahead"))
+        else:
+            rows += walk.record(task, registry.fetch(task)).rows
+    assert failed == 5
+    assert names(rows, "r0") == registry.tags["r0"]
+    assert not walk.failures
+
+
+def test_without_the_list_of_repositories_there_is_no_going_on() -> None:
+    """Its error is raised."""
+    registry = Registry(1)
+    registry.failing = {None: 1}
+    with pytest.raises(Error, match="None failed"):
+        walked(walk_of(), registry)
+
+
+def test_a_list_that_contradicts_itself_is_a_failure() -> None:
+    """What came before is kept, and the others are walked through."""
+    registry = Registry(5, 5)
+    walk = walk_of()
+    rows: list[InventoryRow] = []
+    while (task := walk.next_task()) is not None:
+        pages = registry.fetch(task)
+        if task.repository is not None and task.repository.id == "r0":
+            pages = [Fetched(task.offset, [], True, [])]
+        rows += walk.record(task, pages).rows
+    assert names(rows, "r1") == registry.tags["r1"]
+    [failure] = walk.failures
+    assert type(failure.error) is PaginationError
+
+
+def test_what_nobody_waits_for_any_more_changes_nothing() -> None:
+    """An answer, or an error, to a task of a list that was given up or has ended, is passed by."""
+    registry = Registry(5)
+    walk = walk_of()
+    root = walk.next_task()
+    assert root is not None
+    walk.record(root, registry.fetch(root))
+    task = walk.next_task()
+    assert task is not None
+    stranger = Task(task.repository, task.limit, 77)
+    assert walk.record(stranger, registry.fetch(task)) == Batch([], [])
+    walk.fail(stranger, Error("stranger"))
+    assert len(walk.record(task, registry.fetch(task)).rows) == 5
+    assert walk.record(task, registry.fetch(task)) == Batch([], [])
+    walk.fail(task, Error("late"))
+    assert not walk.failures
