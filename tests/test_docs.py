@@ -21,7 +21,7 @@ from abeja_registry.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "abeja_registry"
-PAGES = {"README.md": 10, "docs/sandbox.md": 4}
+PAGES = {"README.md": 11, "docs/sandbox.md": 4}
 SNIPPETS = {
     page: re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
     for page in PAGES
@@ -32,8 +32,9 @@ MODULES = sorted(
 
 
 @pytest.fixture
-def exported(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `python -m abeja_registry.sandbox` says to paste."""
+def exported(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What `python -m abeja_registry.sandbox --seed` says to paste, in a folder of one's own."""
+    monkeypatch.chdir(tmp_path)
     sandbox.seed(repositories=1, tags=20)
     monkeypatch.setenv("ABEJA_API_URL", sandbox.url)
     monkeypatch.setenv("ABEJA_ORGANIZATION_ID", sandbox.organization_id)
@@ -69,6 +70,11 @@ EXAMPLES = {
     ],
     "async_quickstart": ["trainer: 2,000,000 bytes", "deleted notebook"],
     "raw_dicts": ["sample_repository: ['0.0.4']", "keys: id, organization_id, name"],
+    "inventory_on_dask": [
+        "3,780 tags, 3,780 of them different",
+        "failures: 0",
+        "the largest: sample-0040, 3,000 tags",
+    ],
     "migrate": ["120 tags with the old code, 120 typed, equal: True"],
 }
 

@@ -479,8 +479,8 @@ def test_by_a_dask_cluster(sandbox: Sandbox, client: Client) -> None:
     sandbox.seed(repositories=1, tags=1500)
     plain = expected(sandbox, client)
     with (
-        LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address=None
+        LocalCluster(
+            n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address=":0"
         ) as cluster,
         cluster.get_client() as dask,
     ):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar
 
@@ -155,7 +156,7 @@ class _Calls(Generic[Door]):
 class Transport(_Calls[Connections | HandedInClient]):
     """The way through, for threads."""
 
-    sleep = staticmethod(time.sleep)
+    sleep: Callable[[float], object] = staticmethod(time.sleep)
 
     @classmethod
     def open(cls, settings: Settings, http_client: HttpClient | None) -> Self:
@@ -194,7 +195,7 @@ class Transport(_Calls[Connections | HandedInClient]):
 class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
     """The way through, for the tasks of an event loop."""
 
-    sleep = staticmethod(asyncio.sleep)
+    sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
 
     @classmethod
     def open(cls, settings: Settings, http_client: AsyncHttpClient | None) -> Self:

@@ -1,0 +1,39 @@
+"""An inventory by a Dask cluster: its workers share the repositories, with no adapter.
+
+Runs by itself, against an embedded sandbox and a cluster of two processes on this machine; with
+`Client("scheduler:8786")` of distributed it is the same on any other cluster.
+"""
+
+from collections import Counter
+
+from distributed import Client as Dask
+from distributed import LocalCluster
+
+from abeja_registry import Client
+from abeja_registry.inventory import summarize
+from abeja_registry.sandbox import Sandbox
+
+
+def main() -> None:
+    """Walk through 40 repositories, one of them large, and add them up."""
+    with Sandbox() as sandbox:
+        sandbox.seed(repositories=39, tags=20)
+        sandbox.seed(repositories=1, tags=3000)
+        with (
+            LocalCluster(n_workers=2, host="127.0.0.1", dashboard_address=":0") as cluster,
+            Dask(cluster) as dask,
+            Client(**sandbox.connection) as client,
+        ):
+            inventory = client.inventory(executor=dask.get_executor())
+            rows = list(inventory)
+            print(f"{len(rows):,} tags, {len(set(rows)):,} of them different")
+            print(f"failures: {len(inventory.failures)}")
+            for group in summarize(rows).repositories[:1]:
+                print(f"the largest: {group.name}, {group.tags:,} tags, {group.bytes:,} bytes")
+            per_repository = Counter(row.repository_name for row in rows)
+            print(f"repositories: {len(per_repository)}")
+
+
+# The cluster's processes import this file; they are not to run it.
+if __name__ == "__main__":
+    main()
