@@ -40,7 +40,7 @@ test-pythons:
 		echo "== $$venv"; \
 		test -d $$venv || $$python -m venv $$venv; \
 		$$venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'; \
-		$$venv/bin/python -m pip install --quiet --editable '.[sandbox,arrow,versions]' --group test; \
+		$$venv/bin/python -m pip install --quiet --editable '.[sandbox,cli,arrow,versions]' --group test; \
 		$$venv/bin/python -m pytest --quiet --numprocesses=4; \
 	done
 
@@ -66,5 +66,5 @@ clean:
 # Dependency groups want a pip newer than the one that Python 3.11 brings.
 .venv/dev.stamp: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[sandbox,arrow,versions]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[sandbox,cli,arrow,versions]' --group dev
 	touch $@ .venv/demo.stamp

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -38,14 +39,24 @@ def public_classes(module: str) -> dict[str, type[Any]]:
     }
 
 
-def test_all_is_what_is_there() -> None:
-    """`__all__` names each public name of the package once, and no module."""
-    there = {
-        name
-        for name, value in vars(abeja_registry).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
-    }
-    assert sorted(abeja_registry.__all__) == sorted(there | {"__version__"})
+def test_all_is_what_checkers_see() -> None:
+    """`__all__` names each name that the package imports for checkers once, and nothing else."""
+    tree = ast.parse(inspect.getsource(abeja_registry))
+    imports = next(each for each in tree.body if isinstance(each, ast.If)).body
+    seen = [
+        name.asname or name.name
+        for each in imports
+        if isinstance(each, ast.ImportFrom)
+        for name in each.names
+    ]
+    assert sorted(abeja_registry.__all__) == sorted([*seen, "__version__"])
+
+
+def test_a_name_that_is_not_there() -> None:
+    """What is no name of ours is an AttributeError, and `dir` lists what there is."""
+    with pytest.raises(AttributeError, match="module 'abeja_registry' has no attribute 'Clint'"):
+        _ = abeja_registry.Clint  # type: ignore[attr-defined]
+    assert {*abeja_registry.__all__, "exceptions"} <= set(dir(abeja_registry))
 
 
 def test_everything_is_imported_by_a_star() -> None:
@@ -101,7 +112,7 @@ def test_importing_it_loads_no_extra() -> None:
     # What httpx itself loads where it finds it (rich, say) is not ours.
     program = (
         "import sys, httpx, pydantic; before = set(sys.modules);"
-        "import abeja_registry; print(*set(sys.modules) - before)"
+        "from abeja_registry import Client; print(*set(sys.modules) - before)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
@@ -110,6 +121,18 @@ def test_importing_it_loads_no_extra() -> None:
     assert "abeja_registry.client" in loaded
     extras = {"fastapi", "starlette", "uvicorn", "sqlite3", "httpx2", "typer", "rich", "pyarrow"}
     assert not loaded & {*extras, "abeja_registry.sandbox", "respx", "pytest"}
+
+
+def test_a_public_module_is_there_without_an_import_of_its_own() -> None:
+    """`import abeja_registry` alone loads nothing, and `abeja_registry.exceptions` can be used."""
+    program = (
+        "import sys, abeja_registry; assert 'httpx' not in sys.modules;"
+        "print(abeja_registry.exceptions.NotFound is abeja_registry.NotFound)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
+    assert ran.stdout == "True\n"
 
 
 def test_it_says_that_it_is_typed() -> None:

@@ -3,44 +3,49 @@
 `Client` and `AsyncClient` give typed values, `APIClient` and `AsyncAPIClient` plain dicts.
 """
 
-from ._config import (
-    BearerToken,
-    Credential,
-    DatasourceCredential,
-    InvalidRows,
-    OnRetry,
-    UserCredential,
-)
-from ._handed_in import AsyncHttpClient, HttpClient
-from ._retries import Retry, RetryPolicy
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
-from .client import AsyncClient, Client
-from .exceptions import (
-    Attempt,
-    BadRequest,
-    ConfigurationError,
-    Conflict,
-    Error,
-    Forbidden,
-    HttpError,
-    InsecureTransportWarning,
-    InternalServerError,
-    InvalidResponse,
-    MethodNotAllowed,
-    NotFound,
-    OutcomeUnknown,
-    PaginationError,
-    Timeout,
-    TooManyRequests,
-    TransportError,
-    Unauthorized,
-)
-from .images import ImageName
-from .models import Creator, Tag
-from .pages import AsyncListing, AsyncPage, Listing, Page
-from .raw import APIClient, AsyncAPIClient
-from .repositories import AsyncRepositories, AsyncRepository, Repositories, Repository
-from .tags import AsyncTags, Tags
+
+if TYPE_CHECKING:
+    from ._config import (
+        BearerToken,
+        Credential,
+        DatasourceCredential,
+        InvalidRows,
+        OnRetry,
+        UserCredential,
+    )
+    from ._handed_in import AsyncHttpClient, HttpClient
+    from ._retries import Retry, RetryPolicy
+    from .client import AsyncClient, Client
+    from .exceptions import (
+        Attempt,
+        BadRequest,
+        ConfigurationError,
+        Conflict,
+        Error,
+        Forbidden,
+        HttpError,
+        InsecureTransportWarning,
+        InternalServerError,
+        InvalidResponse,
+        MethodNotAllowed,
+        NotFound,
+        OutcomeUnknown,
+        PaginationError,
+        Timeout,
+        TooManyRequests,
+        TransportError,
+        Unauthorized,
+    )
+    from .images import ImageName
+    from .models import Creator, Tag
+    from .pages import AsyncListing, AsyncPage, Listing, Page
+    from .raw import APIClient, AsyncAPIClient
+    from .repositories import AsyncRepositories, AsyncRepository, Repositories, Repository
+    from .tags import AsyncTags, Tags
 
 __all__ = [
     "APIClient",
@@ -90,3 +95,37 @@ __all__ = [
     "UserCredential",
     "__version__",
 ]
+
+if not TYPE_CHECKING:  # with it, checkers would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        """Load everything once the first name of it is asked for.
+
+        A command's help, and what a shell completes, need not wait for what they do not use.
+        """
+        if name in _ROOMS:
+            return import_module(f".{name}", __name__)
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        for room in _ROOMS:
+            names = vars(import_module(f".{room}", __name__))
+            globals().update({each: names[each] for each in __all__ if each in names})
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, *_ROOMS})
+
+    # Where the public names are; those without an underscore are public themselves.
+    _ROOMS = (
+        "_config",
+        "_handed_in",
+        "_retries",
+        "client",
+        "exceptions",
+        "images",
+        "models",
+        "pages",
+        "raw",
+        "repositories",
+        "tags",
+    )

@@ -207,11 +207,7 @@ def typed_settings(
         ConfigurationError: A value is bad, a credential incomplete, or there is no organization
             or no credential at all: then it says where it looked.
     """
-    sources = [_arguments(arguments), *_environment()]
-    if profile is not None:
-        sources.insert(1, _cli_file(profile))
-    elif credential is None or not all(map(sources[0].get, ("organization_id", "base_url"))):
-        sources.append(_cli_file(None))
+    sources = _typed_sources(credential, profile, arguments)
     authorization, incomplete = _authorization(credential, sources)
     if incomplete is not None:
         raise ConfigurationError(f"the credential is incomplete: {incomplete}")
@@ -232,6 +228,42 @@ def typed_settings(
             f" nor as {_CLI_KEYS['organization_id']} in {_CLI_FILE}"
         )
     return _settings(sources, authorization, _organization_id(*found))
+
+
+def found_settings(profile: str | None, **arguments: Any) -> list[tuple[str, Any, str]]:
+    """Return the settings that a typed client finds: of each its name, its value and its place.
+
+    What is left at its default has no place. Values are as they were found; the parts of the
+    credential are the last of them, and none where it finds no complete one.
+    """
+    sources = _typed_sources(None, profile, arguments)
+    defaults: dict[str, Any] = {
+        "organization_id": None,
+        "base_url": DEFAULT_BASE_URL,
+        "timeout": DEFAULT_TIMEOUT,
+        "deadline": DEFAULT_DEADLINE,
+        "max_retry_count": RetryPolicy().max_retries,
+    }
+    found = []
+    for name, default in defaults.items():
+        value, place = _first(sources, name) or (default, "")
+        found.append((name, value, place))
+    for source in sources:
+        for parts in _KINDS.values():
+            if all(part in source for part in parts):
+                return found + [(part, source[part][0], source[part][1]) for part in parts]
+    return found
+
+
+def _typed_sources(
+    credential: Credential | None, profile: str | None, arguments: Mapping[str, Any]
+) -> list[_Source]:
+    sources = [_arguments(arguments), *_environment()]
+    if profile is not None:
+        sources.insert(1, _cli_file(profile))
+    elif credential is None or not all(map(sources[0].get, ("organization_id", "base_url"))):
+        sources.append(_cli_file(None))
+    return sources
 
 
 def authorization(credential: Credential) -> str:
@@ -349,10 +381,10 @@ def _cli_file(profile: str | None) -> _Source:
     except OSError as error:
         raise ConfigurationError(f"{_CLI_FILE} cannot be read: {error.strerror}") from None
     if os.name == "posix" and mode & 0o077:
-        # From here over typed_settings and the client's __init__ to its caller.
+        # From here over _typed_sources, typed_settings and the client's __init__ to its caller.
         warnings.warn(
             f"{_CLI_FILE} holds a secret and others may read it (mode {mode:o}): chmod it to 600",
-            stacklevel=4,
+            stacklevel=5,
         )
     try:
         entry = from_json(text)

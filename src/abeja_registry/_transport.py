@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar
 
@@ -156,8 +155,6 @@ class _Calls(Generic[Door]):
 class Transport(_Calls[Connections | HandedInClient]):
     """The way through, for threads."""
 
-    sleep: Callable[[float], object] = staticmethod(time.sleep)
-
     @classmethod
     def open(cls, settings: Settings, http_client: HttpClient | None) -> Self:
         """Return a transport over a client handed in, or over connections of its own."""
@@ -186,6 +183,10 @@ class Transport(_Calls[Connections | HandedInClient]):
             outcome = self._door.send(request)
         return self._result(operation, request, outcome, attempts, started)
 
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
     def close(self) -> None:
         """Close the connections, unless they are shared and somebody else's."""
         if self._owner:
@@ -194,8 +195,6 @@ class Transport(_Calls[Connections | HandedInClient]):
 
 class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
     """The way through, for the tasks of an event loop."""
-
-    sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
 
     @classmethod
     def open(cls, settings: Settings, http_client: AsyncHttpClient | None) -> Self:
@@ -219,6 +218,10 @@ class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
                 raise
             outcome = await self._door.send(request)
         return self._result(operation, request, outcome, attempts, started)
+
+    async def sleep(self, seconds: float) -> None:
+        """As `Transport.sleep`, awaited."""
+        await asyncio.sleep(seconds)
 
     async def aclose(self) -> None:
         """As `Transport.close`, awaited."""

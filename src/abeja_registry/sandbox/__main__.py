@@ -34,11 +34,15 @@ NOTIFICATIONS = """\
 #         backoff: 1s"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+PROGRAM = "python -m abeja_registry.sandbox"
+
+
+def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Serve until Ctrl-C or SIGTERM.
 
     Args:
         arguments: the command line after the program's name, `sys.argv`'s unless given.
+        program: how it was called, as its help says.
 
     Returns:
         The exit code: 0 once told to end, 1 if the port, the data or the Docker registry can't be
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: with code 2, if the command line is wrong.
     """
-    parser = _parser()
+    parser = _parser(program)
     options = parser.parse_args(arguments)
     credentials = [_credential(text) for text in options.credential]
     try:
@@ -85,9 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m abeja_registry.sandbox",
+        prog=program,
         description="A Registry API on this machine, until Ctrl-C.",
     )
     default = "(default: %(default)s)"

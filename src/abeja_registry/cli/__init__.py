@@ -1,0 +1,35 @@
+"""The command line: `abeja-registry`, or `python -m abeja_registry.cli`; the extra `cli`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The command line after the program's name, `sys.argv`'s if not given.
+
+    Returns:
+        The exit code: 0; 1 for an error of the API or no connection; 2 for wrong usage; 3 for
+        what is not there; 4 for what timed out; 130 after Ctrl-C; 141 where the reader of the
+        output went away.
+    """
+    if not (find_spec("typer") and find_spec("rich")):
+        print(
+            "error: the command line needs its extra: pip install 'abeja-registry[cli]'",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        from ._app import run
+
+        return run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130

@@ -1,0 +1,68 @@
+"""Progress on stderr, where that is a terminal; nothing anywhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """How far the walk through an organization is."""
+
+    @property
+    def repositories(self) -> int: ...
+    @property
+    def finished(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show that something is waited for."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(text)):
+        yield
+
+
+@contextmanager
+def walking(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """Show how many of the repositories are done; gives what is to be told of it."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("repositories"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rows]:,} tags, {task.fields[failed]} failed"),
+        TimeElapsedColumn(),
+    )
+    # Data that is written meanwhile is none of rich's business, which would turn it to stderr.
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("", total=None, rows=0, failed=0)
+
+        def show(progress: Progress) -> None:
+            bar.update(
+                task,
+                total=progress.repositories,
+                completed=progress.finished + progress.failed,
+                rows=progress.rows,
+                failed=progress.failed,
+            )
+
+        yield show

@@ -1,0 +1,115 @@
+"""`abeja-registry tags …`, and `abeja-registry image`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from ._client import Access, id_of, repository_of
+from ._output import Kind, Output, write_one, write_rows, write_text
+from ._progress import waiting
+
+if TYPE_CHECKING:
+    from ..models import Tag
+
+
+def _to_json(tag: Tag) -> dict[str, Any]:
+    return tag.model_dump(mode="json")
+
+
+TAG: Kind[Tag] = Kind(
+    _to_json,
+    columns=(
+        "id",
+        "name",
+        "digest",
+        "size",
+        "media_type",
+        "creator.email",
+        "created_at",
+        "updated_at",
+    ),
+    table=("name", "digest", "size", "updated_at", "creator.email"),
+)
+
+
+def list_(
+    access: Access,
+    repository: str,
+    by_id: bool,
+    matching: str | None,
+    since: str | None,
+    until: str | None,
+    page_size: int | None,
+    output: Output,
+) -> None:
+    """Write the tags of a repository."""
+    begin, end = _time("--since", since), _time("--until", until)
+    with access.client() as client:
+        found = client.tags.iter(
+            id_of(client, repository, by_id),
+            page_size=page_size,
+            matching=matching,
+            since=begin,
+            until=end,
+        )
+        write_rows(TAG, found, output)
+
+
+def latest(
+    access: Access,
+    repository: str,
+    by_id: bool,
+    by: Literal["created", "version"],
+    matching: str | None,
+    prereleases: bool,
+    output: Output,
+) -> None:
+    """Write the newest tag."""
+    with access.client() as client:
+        repository_id = id_of(client, repository, by_id)
+        tag = client.tags.latest(repository_id, by=by, matching=matching, prereleases=prereleases)
+        write_one(TAG, tag, output)
+
+
+def wait(
+    access: Access,
+    repository: str,
+    name: str,
+    by_id: bool,
+    timeout: float,
+    digest: str | None,
+    changed_from: str | None,
+    output: Output,
+) -> None:
+    """Wait for a tag, and write it."""
+    with access.client() as client, waiting(f"waiting for {repository}:{name}"):
+        tag = client.tags.wait_for(
+            id_of(client, repository, by_id),
+            name,
+            timeout=timeout,
+            digest=digest,
+            changed_from=changed_from,
+        )
+    write_one(TAG, tag, output)
+
+
+def image(access: Access, repository: str, name: str, by_id: bool, pinned: bool) -> None:
+    """Write the image's name of a tag that is there."""
+    with access.client() as client:
+        found = repository_of(client, repository, by_id)
+        write_text(str(found.image(found.get_tag(name), pinned=pinned)))
+
+
+def _time(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{option} must be a time such as 2024-01-31 or 2024-01-31T12:00:00Z, not {text!r}"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

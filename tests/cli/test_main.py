@@ -1,0 +1,393 @@
+"""The command line as a program: its endings, its errors, what it loads."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+from contextlib import nullcontext
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.conftest import until
+
+import abeja_registry
+from abeja_registry import Client, OutcomeUnknown, Timeout, exceptions
+from abeja_registry.cli import _errors, _output, _tags, main
+from abeja_registry.cli._client import import_httpx
+from abeja_registry.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+COMMAND = [sys.executable, "-m", "abeja_registry.cli"]
+
+
+# -- help and usage -------------------------------------------------------------------------------
+
+COMMANDS = [
+    "repositories list",
+    "repositories get",
+    "repositories create",
+    "repositories delete",
+    "tags list",
+    "tags latest",
+    "tags wait",
+    "image",
+    "inventory",
+    "diff",
+    "summary",
+    "whoami",
+    "doctor",
+]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_each_help_has_examples(command: str, run: Run) -> None:
+    """The help of each command shows how it is called."""
+    ran = run(*command.split(), "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert re.search(rf"Examples?:\n +abeja-registry {command}", ran.out)
+
+
+def test_the_help_lists_every_command(run: Run) -> None:
+    """Each command is in the help of its group, with a summary that is not cut."""
+    listed = run("--help").out + run("tags", "--help").out + run("repositories", "--help").out
+    for command in [*COMMANDS, "sandbox"]:
+        line = re.search(rf"^  {command.split()[-1]} .*$", listed, re.M)
+        assert line is not None, command
+        assert not line[0].endswith("..."), command
+
+
+def test_the_version(run: Run) -> None:
+    """--version is the package's, and nothing more."""
+    assert run("--version").out == f"{abeja_registry.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        ([], "abeja-registry"),
+        (["--nope"], "abeja-registry"),
+        (["tags"], "abeja-registry tags"),
+        (["tags", "lis"], "abeja-registry tags"),
+        (["tags", "list"], "abeja-registry tags list"),
+        (["tags", "list", "trainer", "--output", "xml"], "abeja-registry tags list"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], path: str, run: Run) -> None:
+    """Wrong usage is a 2, with one line that names the help to read."""
+    ran = run(*arguments)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.startswith("error: ")
+    assert ran.err.endswith(f" - see {path} --help\n")
+
+
+def test_arguments_that_are_refused(run: Run) -> None:
+    """What the package refuses is wrong usage too, before anything is sent."""
+    for arguments in (["--timeout", "-1", "doctor"], ["repositories", "list", "--page-size", "0"]):
+        ran = run(*arguments)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
+def test_no_option_takes_a_secret(run: Run) -> None:
+    """No help names an option for a token or a password."""
+    for command in ["", *COMMANDS]:
+        options = re.findall(r"--[a-z-]+", run(*command.split(), "--help").out)
+        assert not [each for each in options if re.search("token|secret|password|cred", each)]
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+def test_a_credential_that_is_not_taken(run: Run, sandbox: Sandbox) -> None:
+    """A 401 is a 1, and says where to look."""
+    sandbox.faults.add(status=401)
+    ran = run("repositories", "list")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert "(401 from http://" in ran.err
+    assert ", request " in ran.err
+    assert ran.err.endswith(" - check the credential: abeja-registry whoami\n")
+
+
+def test_no_connection(run: Run) -> None:
+    """No connection is a 1, after warnings of its replays."""
+    ran = run("--base-url", "http://127.0.0.1:9", "repositories", "list")
+    assert (ran.code, ran.out) == (1, "")
+    last = ran.err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert last.endswith(" - check the network and the address: abeja-registry whoami")
+    assert all(line.startswith("warning: ") for line in ran.err.splitlines()[:-1])
+
+
+def test_a_time_out(run: Run, sandbox: Sandbox) -> None:
+    """An answer that does not come in time is a 4."""
+    sandbox.faults.add(latency=1)
+    ran = run("--deadline", "0.05", "repositories", "list")
+    assert (ran.code, ran.out) == (4, "")
+
+
+def test_control_characters_do_not_reach_a_terminal(run: Run, sandbox: Sandbox) -> None:
+    """What the server says cannot move the cursor or break the line, in a table or an error."""
+    with Client(**sandbox.connection) as client:
+        client.repositories.create("trainer", "\x1b[2Jhidden\n\u202etxt")
+    ran = run("repositories", "list")
+    assert ran.out.splitlines()[1].rstrip().endswith("�[2Jhidden �txt")
+    dump = json.loads(run("repositories", "list", "--output", "json").out)
+    assert dump[0]["description"] == "\x1b[2Jhidden\n\u202etxt"
+    assert _output.plain("a\x1b]0;b\x07\x9bc") == "a�]0;b��c"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (OutcomeUnknown("no answer came"), 1, "no answer came - look whether it is there"),
+        (Timeout("too long"), 4, "too long - try again, or allow more time"),
+        (exceptions.HttpError("teapot", ""), 1, "teapot - try again later"),
+        (exceptions.HttpError("x", "y", None, 502, "http://z"), 1, "y (502 from http://z) - "),
+        (ImportError("needs an extra"), 1, "needs an extra"),
+        (OSError("broken"), 1, "broken"),
+        (KeyError("x"), 1, "this should not happen: KeyError: 'x'"),
+    ],
+)
+def test_errors_that_are_rare(error: Exception, code: int, text: str) -> None:
+    """Each error has its code, and a line that says what to do next where that is known."""
+    assert _errors.exit_code(error) == code
+    assert _errors.described(error).startswith(text)
+
+
+def failing(error: BaseException) -> Any:
+    """Return a command's body that fails."""
+
+    def body(*_: object) -> None:
+        raise error
+
+    return body
+
+
+def test_a_mistake_of_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is one line as well, but for developers, who see where it came from."""
+    monkeypatch.setattr(_tags, "image", failing(KeyError("x")))
+    ran = run("image", "trainer", "1")
+    assert (ran.code, ran.err) == (1, "error: this should not happen: KeyError: 'x'\n")
+    monkeypatch.setattr(sys, "flags", type("Flags", (), {"dev_mode": True}))
+    with pytest.raises(KeyError):
+        run("image", "trainer", "1")
+
+
+def test_the_log_is_left_as_it_was(run: Run) -> None:
+    """Nothing of a run stays behind in the process."""
+    before = logging.getLogger("abeja_registry").handlers[:]
+    run("whoami")
+    assert logging.getLogger("abeja_registry").handlers == before
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_the_extra_is_missing(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without typer or rich it says in one line what to install."""
+    import abeja_registry.cli as cli
+
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == missing else find_spec(name))
+    assert main(["--help"]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "error: the command line needs its extra: pip install 'abeja-registry[cli]'\n",
+    )
+
+
+# -- interrupts and pipes -------------------------------------------------------------------------
+
+
+def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends a command with 130 and a newline, wherever it strikes."""
+    monkeypatch.setattr(_tags, "image", failing(KeyboardInterrupt()))
+    assert run("image", "trainer", "1") == type(run("--version"))(130, "", "\n")
+    monkeypatch.setattr("abeja_registry.cli._app.run", failing(KeyboardInterrupt()))
+    assert main([]) == 130
+
+
+def test_a_reader_that_went_away(
+    run: Run, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    """Where nobody reads any more it ends with 141, and says nothing."""
+    sandbox.seed()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        ran = run("repositories", "list")
+    assert (ran.code, ran.err) == (141, "")
+
+
+def test_a_closed_pipe(exported: dict[str, str], sandbox: Sandbox) -> None:
+    """`abeja-registry … | head -1` has its line, and no complaint follows."""
+    sandbox.seed(repositories=1, tags=3000)
+    arguments = ["tags", "list", "sample-0001", "--output", "jsonl"]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["name"] == "0.0.1"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_ctrl_c_at_a_wait(exported: dict[str, str], sandbox: Sandbox) -> None:
+    """Ctrl-C ends a wait at once, without a traceback."""
+    sandbox.seed(repositories=1, tags=0)
+    arguments = ["tags", "wait", "sample-0001", "1", "--timeout", "60"]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        # Once it has looked for the tag, it waits.
+        until(lambda: any(each.path.endswith("/tags") for each in sandbox.requests))
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == (b"", b"\n")
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("name", ["__main__", "abeja_registry.cli.__main__"])
+def test_as_a_module(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python -m abeja_registry.cli` is the same program; to import it runs nothing."""
+    monkeypatch.setattr(sys, "argv", ["abeja-registry", "--version"])
+    monkeypatch.delitem(sys.modules, "abeja_registry.cli.__main__", raising=False)
+    runs = name == "__main__"
+    with pytest.raises(SystemExit, match="0") if runs else nullcontext():
+        runpy.run_module("abeja_registry.cli.__main__", run_name=name)
+    assert capsys.readouterr().out == (f"{abeja_registry.__version__}\n" if runs else "")
+
+
+# -- terminals ------------------------------------------------------------------------------------
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make both outputs a terminal that knows colours."""
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def test_colours_obey(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header stands out at a terminal; with NO_COLOR nothing has a colour."""
+    at_a_terminal(monkeypatch)
+    assert "\x1b[1m" in run("repositories", "list").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", run("repositories", "list").out)
+
+
+def test_progress_at_a_terminal(
+    run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long work shows on stderr how far it is, and leaves stdout to the data."""
+    at_a_terminal(monkeypatch)
+    sandbox.seed(repositories=2, tags=2)
+    assert "4 tags, 0 failed" in run("inventory").err
+    # Lines that come at the same terminal would be torn apart.
+    assert run("inventory", "--output", "jsonl").err == ""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    ran = run("inventory", "--output", "jsonl")
+    assert "2/2" in ran.err
+    assert len([json.loads(line) for line in ran.out.splitlines()]) == 4
+    ran = run("tags", "wait", "sample-0001", "0.0.1", "--output", "json")
+    assert "waiting for sample-0001:0.0.1" in ran.err
+    assert json.loads(ran.out)["name"] == "0.0.1"
+
+
+def test_a_stdout_of_another_kind(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a program put in the place of stdout is written to like stdout."""
+    stdout = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert run("repositories", "list", "--output", "json").code == 0
+    assert stdout.getvalue() == "[]\n"
+
+
+# -- completion, the sandbox ----------------------------------------------------------------------
+
+
+def test_completion(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell is told which commands begin so."""
+    monkeypatch.setenv("_ABEJA_REGISTRY_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "abeja-registry tags l")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    ran = run()
+    assert (ran.code, ran.out.split()) == (0, ["list", "latest"])
+
+
+def test_a_completion_that_cannot_be(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell that is not known is an error, and no traceback."""
+    monkeypatch.setenv("_ABEJA_REGISTRY_COMPLETE", "complete_nosuchshell")
+    assert run().code == 1
+
+
+def test_the_sandbox(run: Run) -> None:
+    """The sandbox takes its own options, and has its own help."""
+    ran = run("sandbox", "--help")
+    assert ran.code == 0
+    assert ran.out.startswith("usage: abeja-registry sandbox [-h]")
+    assert run("sandbox", "--port", "99999").code == 2
+
+
+# -- what is loaded -------------------------------------------------------------------------------
+
+OURS = {"abeja_registry", "typer"}
+# What an argument's or an option's value is read with, by typer.
+VALUES = OURS | {"pydantic"}
+CLIENT = VALUES | {"httpx"}
+LOADED = [
+    ("--help", OURS),
+    ("--version", OURS),
+    ("tags list --help", VALUES),
+    ("repositories delete nobody", VALUES),
+    ("whoami --output json", CLIENT),
+    ("whoami", CLIENT | {"rich"}),
+    ("tags list sample-0001 --output csv", CLIENT),
+    ("tags list sample-0001", CLIENT | {"rich"}),
+    ("repositories get sample-0001 --output json", CLIENT),
+    ("image sample-0001 0.0.1", CLIENT),
+    ("inventory", CLIENT),
+    ("summary --output json", CLIENT),
+]
+HEAVY = {"click", "fastapi", "httpx", "numpy", "packaging", "pandas", "pyarrow", "pydantic"}
+HEAVY |= {"pygments", "rich", "sqlite3", "starlette", "uvicorn"}
+PROGRAM = """\
+import sys
+from abeja_registry.cli import main
+main(sys.argv[1:])
+print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(("command", "allowed"), LOADED, ids=[command for command, _ in LOADED])
+def test_a_command_loads_what_it_needs(
+    command: str, allowed: set[str], exported: dict[str, str], sandbox: Sandbox
+) -> None:
+    """Of all that takes long to import, a command loads what it uses and nothing else."""
+    sandbox.seed(repositories=1, tags=1)
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *command.split()], capture_output=True, text=True
+    )
+    loaded = set(ran.stderr.splitlines()[-1].split()) & HEAVY
+    # Older ones of typer use click.
+    assert loaded <= allowed | {"click"}
+
+
+def test_httpx_without_its_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Httpx is loaded without its own command line, and this leaves no trace."""
+    for name in ("httpx", "httpx._main"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import_httpx()
+    assert "httpx" in sys.modules
+    assert "httpx._main" not in sys.modules

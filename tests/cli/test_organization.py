@@ -1,0 +1,213 @@
+"""`abeja-registry inventory`, `diff` and `summary`, in process against the sandbox."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from abeja_registry import Client
+from abeja_registry.inventory import read_rows
+from abeja_registry.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+COLUMNS = ["repository_id", "repository_name", "tag", "digest", "size", "media_type"]
+COLUMNS += ["creator_email", "created_at", "updated_at"]
+
+
+@pytest.fixture
+def rows(client: Client, sandbox: Sandbox) -> list[dict[str, Any]]:
+    """The rows of two repositories with two tags each."""
+    for name in ("trainer", "predictor"):
+        repository = client.repositories.create(name)
+        for tag in ("1", "2"):
+            sandbox.push(repository, tag, size=1000)
+    return sorted((row.to_dict() for row in client.inventory()), key=by_name)
+
+
+def by_name(row: dict[str, Any]) -> tuple[str, str]:
+    """Return what tells a row from others."""
+    return row["repository_name"], row["tag"]
+
+
+def lines(text: str) -> list[Any]:
+    """Return the values of JSON lines."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def broken(sandbox: Sandbox) -> None:
+    """The tags of no repository can be had."""
+    sandbox.faults.add(operation="get_repository_tags", status=403)
+
+
+def test_rows_for_programs(run: Run, rows: list[dict[str, Any]]) -> None:
+    """Without a terminal the rows are JSON lines; the other forms are asked for."""
+    ran = run("inventory")
+    assert (ran.code, ran.err) == (0, "")
+    assert sorted(lines(ran.out), key=by_name) == rows
+    assert sorted(json.loads(run("inventory", "-o", "json").out), key=by_name) == rows
+    (row, *_) = csv.DictReader(io.StringIO(run("inventory", "-o", "csv", "--page-size", "1").out))
+    assert list(row) == list(rows[0]) == COLUMNS
+    assert len(lines(run("inventory", "--include", "train*").out)) == 2
+
+
+def test_a_table_for_people(
+    run: Run, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a terminal the rows are a table that is no wider."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    shown = re.sub(r"\x1b\[[0-9]*m", "", run("inventory").out).splitlines()
+    assert len(shown) == 1 + len(rows)
+    assert max(map(len, shown)) <= 60
+    # What is told apart by is whole; what is long gives way.
+    assert {line.split()[1] for line in shown[1:]} == {"1", "2"}
+
+
+@pytest.mark.usefixtures("rows", "broken")
+def test_failures_are_told(run: Run) -> None:
+    """Where repositories failed it names each of them, and ends with 1."""
+    ran = run("inventory")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 3)
+    assert {line.split(":")[1] for line in ran.err.splitlines()[:2]} == {" trainer", " predictor"}
+    assert "error: 2 of the repositories failed: their rows are missing" in ran.err
+
+
+@pytest.mark.usefixtures("rows", "broken")
+def test_failures_that_are_accepted(run: Run) -> None:
+    """With --partial it ends with 0, and the failures are still told."""
+    ran = run("inventory", "--partial")
+    assert (ran.code, len(lines(ran.out)), ran.err.count("\n")) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_file(run: Run, rows: list[dict[str, Any]], tmp_path: Path, suffix: str) -> None:
+    """--write makes a file of the suffix's kind, and says so on stderr alone."""
+    path = tmp_path / f"inventory.{suffix}"
+    ran = run("inventory", "--write", str(path))
+    assert (ran.code, ran.out, ran.err) == (0, "", f"4 rows in {path}\n")
+    assert sorted((row.to_dict() for row in read_rows(path)), key=by_name) == rows
+
+
+@pytest.mark.usefixtures("rows", "broken")
+def test_a_file_is_resumed(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Where a repository failed there is no file; --resume asks again, --partial does without."""
+    path = tmp_path / "inventory.csv"
+    ran = run("inventory", "--write", str(path))
+    assert (ran.code, path.exists()) == (1, False)
+    assert f"{path} was not written - --resume asks for the rest" in ran.err
+    assert run("inventory", "--write", str(path), "--resume", "--partial").code == 0
+    assert list(read_rows(path)) == []
+    assert run("inventory", "--write", str(path)).code == 1
+    sandbox.faults.clear()
+    assert run("inventory", "--write", str(path), "--resume").code == 0
+    assert len(list(read_rows(path))) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--write", "inventory.txt"], "takes a .jsonl, .csv or .parquet file"),
+        (["--write", "inventory.csv", "--output", "csv"], "exclude each other"),
+        (["--resume"], "--resume needs --write"),
+        (["--concurrency", "0"], "concurrency must be at least 1"),
+    ],
+)
+def test_what_is_refused(run: Run, arguments: list[str], said: str) -> None:
+    """What cannot be meant is wrong usage."""
+    ran = run("inventory", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+
+
+def test_a_file_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
+    """A folder that is not there is an error of one line, with the path."""
+    ran = run("inventory", "--write", str(tmp_path / "nowhere" / "inventory.csv"))
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert "nowhere" in ran.err
+    assert "No such file or directory" in ran.err
+
+
+def test_diff(
+    run: Run, rows: list[dict[str, Any]], client: Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Files are compared with one another or with what is there now; the order is fixed."""
+    old, new = str(tmp_path / "old.jsonl"), str(tmp_path / "new.csv")
+    client.inventory().write_jsonl(old)
+    same = run("diff", old, "--exit-code", "--output", "json")
+    assert (same.code, json.loads(same.out)) == (0, [])
+    client.repositories.get_by_name("predictor").delete()
+    sandbox.push(
+        client.repositories.get_by_name("trainer"), "1", size=7, digest="sha256:" + "0" * 64
+    )
+    sandbox.push(client.repositories.create("notebook"), "1")
+    client.inventory().write_csv(new)
+    changes = lines(run("diff", old, new, "--output", "jsonl").out)
+    assert [(each["change"], each["repository_name"], each["tag"]) for each in changes] == [
+        ("repository_added", "notebook", None),
+        ("repository_removed", "predictor", None),
+        ("added", "notebook", "1"),
+        ("removed", "predictor", "1"),
+        ("removed", "predictor", "2"),
+        ("moved", "trainer", "1"),
+    ]
+    moved = changes[-1]
+    assert moved["old"] == next(row for row in rows if by_name(row) == ("trainer", "1"))
+    assert moved["new"]["size"] == 7
+    live = run("diff", old, "--exit-code", "--output", "csv")
+    assert live.code == 1
+    assert live.out.splitlines()[-1].startswith("moved,trainer,1,sha256:")
+    assert len(run("diff", old, new).out.splitlines()) == 1 + len(changes)
+
+
+@pytest.mark.usefixtures("rows")
+def test_diff_with_a_part_of_what_is_there(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Where a repository failed nothing is compared: it would look as if it were gone."""
+    old = tmp_path / "old.jsonl"
+    run("inventory", "--write", str(old))
+    sandbox.faults.add(operation="get_repository_tags", status=403)
+    ran = run("diff", str(old))
+    assert (ran.code, ran.out) == (1, "")
+    assert "without them there is nothing to tell" in ran.err
+
+
+def test_files_that_are_none(run: Run, tmp_path: Path) -> None:
+    """A file that is not there, or that is no inventory, is wrong usage."""
+    text = tmp_path / "inventory.txt"
+    text.write_text("no inventory")
+    for path in (tmp_path / "nowhere.csv", text):
+        for command in ("diff", "summary"):
+            assert run(command, str(path)).code == 2
+
+
+@pytest.mark.usefixtures("rows")
+def test_summary(run: Run, tmp_path: Path) -> None:
+    """What is there now, and a file, add up to the same: in all, by repository and by creator."""
+    path = str(tmp_path / "inventory.jsonl")
+    run("inventory", "--write", path)
+    now = json.loads(run("summary", "--output", "json").out)
+    assert now == json.loads(run("summary", path, "--output", "json").out)
+    assert list(now) == ["untouched_days", "total", "repositories", "creators"]
+    assert (now["untouched_days"], now["total"]["tags"], now["total"]["bytes"]) == (90, 4, 4000)
+    assert [group["name"] for group in now["repositories"]] == ["predictor", "trainer"]
+    (total, *others) = csv.DictReader(io.StringIO(run("summary", path, "-o", "csv").out))
+    assert list(total) == ["of", "name", "tags", "bytes", "oldest", "newest", "untouched"]
+    assert [row["of"] for row in others] == ["repository", "repository", "creator"]
+    assert total["newest"].endswith("Z")
+    assert "4,000" in run("summary", path, "--untouched-days", "1").out
+
+
+def test_summary_of_nothing(run: Run) -> None:
+    """An organization without tags adds up to nothing, at no time."""
+    total = json.loads(run("summary", "--output", "json").out)["total"]
+    assert (total["tags"], total["oldest"]) == (0, None)

@@ -1,0 +1,112 @@
+"""`abeja-registry whoami` and `doctor`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from abeja_registry import Client
+from abeja_registry.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+
+def found(text: str) -> dict[str, tuple[object, str]]:
+    """Return each setting's value and place."""
+    return {row["setting"]: (row["value"], row["place"]) for row in json.loads(text)}
+
+
+def test_it_says_what_was_found_where(run: Run, sandbox: Sandbox) -> None:
+    """Each setting comes with its place, the secret masked, and nothing is asked of the API."""
+    ran = run("--timeout", "7", "whoami", "--output", "json")
+    assert found(ran.out) == {
+        "organization_id": (sandbox.organization_id, "ABEJA_ORGANIZATION_ID"),
+        "base_url": (sandbox.url, "ABEJA_API_URL"),
+        "timeout": (7, "timeout"),
+        "deadline": (120, "default"),
+        "max_retry_count": (5, "default"),
+        "auth_token": ("********", "PLATFORM_AUTH_TOKEN"),
+    }
+    assert (ran.code, ran.err, sandbox.requests) == (0, "", ())
+    assert run("whoami").out.split()[:3] == ["SETTING", "VALUE", "PLACE"]
+
+
+def test_a_profile_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A profile's settings name the file and its key, and show its user but not the token."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / ".abeja" / "config"
+    file.parent.mkdir()
+    configuration = {
+        "configuration-name": "staging",
+        "abeja-platform-user": "7",
+        "personal-access-token": "hush",
+        "organization-name": "1",
+    }
+    file.write_text(json.dumps({"configurations": [configuration]}))
+    file.chmod(0o600)
+    ran = run("--profile", "staging", "whoami", "--output", "json")
+    place = "of 'staging' in ~/.abeja/config"
+    assert (
+        found(ran.out).items()
+        >= {
+            "user_id": ("7", f"abeja-platform-user {place}"),
+            "personal_access_token": ("********", f"personal-access-token {place}"),
+        }.items()
+    )
+    assert run("--profile", "nope", "whoami").code == 2
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = run("--profile", "staging", "whoami").out
+    assert "…" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 60
+
+
+def test_what_is_missing_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a credential it shows the rest, and ends as a command would: with 2."""
+    monkeypatch.delenv("PLATFORM_AUTH_TOKEN")
+    ran = run("whoami", "--output", "json")
+    assert "auth_token" not in found(ran.out)
+    assert ran.code == 2
+    assert ran.err.startswith("error: no credential: neither as the argument")
+
+
+def test_an_address_that_is_refused_is_not_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused may hold a password: neither the table nor the error shows it."""
+    monkeypatch.setenv("ABEJA_API_URL", "https://user:hush@api.example.com")
+    ran = run("whoami", "--output", "json")
+    assert found(ran.out)["base_url"] == ("********", "ABEJA_API_URL")
+    assert ran.code == 2
+    assert "hush" not in ran.out + ran.err
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_lines(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning of the package is one line on stderr, without a place in the source."""
+    monkeypatch.setenv("ABEJA_API_URL", "http://api.example.com")
+    ran = run("whoami", "--output", "json")
+    assert ran.code == 0
+    assert ran.err == (
+        "warning: the credential is going to be sent unencrypted to http://api.example.com\n"
+    )
+
+
+@dataclass
+class Report:
+    """What the API was found to be."""
+
+    ok: bool
+
+    def __str__(self) -> str:
+        return "tags\n  size: \x1b[1ma string"
+
+
+@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
+def test_doctor(ok: bool, code: int, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report is shown without control characters; one that is not ok is a 1."""
+    monkeypatch.setattr(Client, "check_contract", lambda _: Report(ok), raising=False)
+    ran = run("doctor")
+    assert (ran.code, ran.out) == (code, "tags\n  size: \N{REPLACEMENT CHARACTER}[1ma string\n")

@@ -1,0 +1,95 @@
+"""`abeja-registry tags …` and `image`, in process against the sandbox."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from abeja_registry import Client, Repository
+from abeja_registry.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+COLUMNS = "id,name,digest,size,media_type,creator_email,created_at,updated_at"
+DIGEST = "sha256:" + "0" * 64
+
+
+@pytest.fixture
+def trainer(client: Client, sandbox: Sandbox) -> Repository:
+    """A repository with the tags 1.9.0, 1.10.0 and 2.0.0rc1, pushed in another order."""
+    repository = client.repositories.create("trainer")
+    for name in ("1.10.0", "2.0.0rc1", "1.9.0"):
+        sandbox.push(repository, name, size=2_757_009)
+    return repository
+
+
+def test_a_table_cuts_digests_as_docker_does(run: Run, trainer: Repository) -> None:
+    """People see sizes with commas and the beginning of each digest."""
+    ran = run("tags", "list", "trainer")
+    tag = next(iter(trainer.iter_tags()))
+    assert (ran.code, ran.err, len(ran.out.splitlines())) == (0, "", 4)
+    assert ran.out.splitlines()[1].split()[:3] == [tag.name, tag.digest[7:19], "2,757,009"]
+
+
+def test_lists_for_programs(run: Run, trainer: Repository) -> None:
+    """JSON is the models' dumps, CSV the documented columns; an id will do."""
+    dumps = [tag.model_dump(mode="json") for tag in trainer.iter_tags()]
+    assert json.loads(run("tags", "list", "--id", trainer.id, "-o", "json").out) == dumps
+    lines = run("tags", "list", "trainer", "--output", "csv").out.splitlines()
+    assert lines[0] == COLUMNS
+    assert lines[1].split(",")[2:4] == [dumps[0]["digest"], "2757009"]
+
+
+def test_filters(run: Run, trainer: Repository) -> None:
+    """Names fit a pattern; times bound the last push, in UTC where they have no zone."""
+
+    def names(*options: str) -> list[str]:
+        lines = run("tags", "list", "trainer", "-o", "jsonl", *options).out.splitlines()
+        return [json.loads(line)["name"] for line in lines]
+
+    assert names("--matching", "1.*") == ["1.10.0", "1.9.0"]
+    assert len(names("--since", "2001-01-01", "--until", "2999-12-31T00:00:00+09:00")) == 3
+    assert names("--until", "2001-01-01") == []
+
+
+def test_a_time_that_is_none(run: Run) -> None:
+    """What is no time is wrong usage, before anything is asked."""
+    ran = run("tags", "list", "trainer", "--since", "yesterday")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--since must be a time such as 2024-01-31" in ran.err
+
+
+def test_latest(run: Run, trainer: Repository) -> None:
+    """The newest is the one pushed last, or the highest version."""
+
+    def name(*options: str) -> str:
+        return str(json.loads(run("tags", "latest", "trainer", "-o", "json", *options).out)["name"])
+
+    assert name() == "1.9.0"
+    assert name("--by", "version") == "1.10.0"
+    assert name("--by", "version", "--prereleases") == "2.0.0rc1"
+    assert run("tags", "latest", "trainer", "--matching", "3.*").code == 3
+    assert run("tags", "latest", "trainer", "--by", "size").code == 2
+
+
+def test_wait(run: Run, trainer: Repository) -> None:
+    """A tag that is there is shown; one that does not come is a 4, a bad digest a 2."""
+    tag = trainer.get_tag("1.9.0")
+    ran = run("tags", "wait", "trainer", "1.9.0", "--digest", tag.digest, "--output", "json")
+    assert json.loads(ran.out) == tag.model_dump(mode="json")
+    options = ["--timeout", "0.01", "--changed-from", tag.digest]
+    ran = run("tags", "wait", "trainer", "1.9.0", *options)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (4, "", 1)
+    assert run("tags", "wait", "trainer", "1.9.0", "--digest", "latest").code == 2
+
+
+def test_image(run: Run, trainer: Repository) -> None:
+    """The image's name is all that is written: by the tag, or by its digest; never of no tag."""
+    tag = trainer.get_tag("1.9.0")
+    name = f"custom/{trainer.organization_id}/trainer"
+    assert run("image", "trainer", "1.9.0").out == f"{name}:1.9.0\n"
+    assert run("image", "--id", trainer.id, "1.9.0", "--pinned").out == f"{name}@{tag.digest}\n"
+    assert run("image", "trainer", "nope").code == 3
