@@ -1,15 +1,13 @@
-"""`abeja-registry whoami` and `doctor`."""
+"""`abeja-registry whoami`."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from abeja_registry import Client
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -92,21 +90,3 @@ def test_warnings_are_lines(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ran.err == (
         "warning: the credential is going to be sent unencrypted to http://api.example.com\n"
     )
-
-
-@dataclass
-class Report:
-    """What the API was found to be."""
-
-    ok: bool
-
-    def __str__(self) -> str:
-        return "tags\n  size: \x1b[1ma string"
-
-
-@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
-def test_doctor(ok: bool, code: int, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report is shown without control characters; one that is not ok is a 1."""
-    monkeypatch.setattr(Client, "check_contract", lambda _: Report(ok), raising=False)
-    ran = run("doctor")
-    assert (ran.code, ran.out) == (code, "tags\n  size: \N{REPLACEMENT CHARACTER}[1ma string\n")
