@@ -246,8 +246,13 @@ def test_ctrl_c_at_a_wait(exported: dict[str, str], sandbox: Sandbox) -> None:
     """Ctrl-C ends a wait at once, without a traceback."""
     sandbox.seed(repositories=1, tags=0)
     arguments = ["tags", "wait", "sample-0001", "1", "--timeout", "60"]
+    # Where this runs in a shell's background, Ctrl-C is ignored, by what it starts too.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "import runpy; runpy.run_module('abeja_registry.cli', run_name='__main__')"
+    )
     with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         # Once it has looked for the tag, it waits.
         until(lambda: any(each.path.endswith("/tags") for each in sandbox.requests))
