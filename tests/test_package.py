@@ -59,6 +59,14 @@ def test_a_name_that_is_not_there() -> None:
     assert {*abeja_registry.__all__, "exceptions"} <= set(dir(abeja_registry))
 
 
+def test_a_name_that_was_set_stays() -> None:
+    """What a test puts in a name's place is not undone by the first look at another name."""
+    program = (
+        "import abeja_registry as a; a.Client = 5; a.Error; assert a.Client == 5; print(a.Tag)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_everything_is_imported_by_a_star() -> None:
     """`from abeja_registry import *` brings each of them."""
     namespace: dict[str, Any] = {}

@@ -66,6 +66,21 @@ def test_more_rows_than_a_group(tmp_path: Path) -> None:
     assert list(read_rows(path)) == many(45_000)
 
 
+def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
+    """A file that somebody else wrote may have such times: they are read as the API's are."""
+    line = ROW.to_dict() | {"created_at": "2026-01-02T03:04:05.678901"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n")
+    assert list(read_rows(tmp_path / "a.jsonl")) == [ROW]
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".csv"])
+def test_a_time_at_the_end_of_the_calendar(kind: str, tmp_path: Path) -> None:
+    """What cannot be told in UTC is told in its own zone."""
+    row = ROW._replace(created_at=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=9))))
+    WRITERS[kind](tmp_path / f"a{kind}", [row])
+    assert list(read_rows(tmp_path / f"a{kind}")) == [row]
+
+
 def test_a_line_of_json(tmp_path: Path) -> None:
     """A line has the columns by their names, and times in UTC that end in Z."""
     write_jsonl(tmp_path / "a", [ROW])
@@ -126,6 +141,8 @@ def test_a_file_may_be_read_by_those_who_may_read_others(kind: str, tmp_path: Pa
         ("a.jsonl", '{"tag": "1"}\n', "line 1 of .* KeyError: 'repository_id'"),
         ("a.csv", "a,b\n1,2\n", "line 2 of .*a.csv is no row of an inventory: KeyError"),
         ("a.csv", ",".join(COLUMNS) + "\n1,2\n", "line 2 of .*a.csv is no row"),
+        ("a.csv", "a" * 11_000_000, "line 1 of .*a.csv is no row of an inventory: field larger"),
+        ("a.csv", "a\n\udcff\n", "of .*a.csv is no row of an inventory: 'utf-8' codec"),
         ("a.parquet", "nonsense", "a.parquet is no inventory: "),
     ],
 )
@@ -133,7 +150,7 @@ def test_a_file_that_is_none_of_an_inventory(
     tmp_path: Path, name: str, content: str, message: str
 ) -> None:
     """It is refused, with the line where there are lines."""
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_text(content, errors="surrogateescape")
     with pytest.raises(ValueError, match=message):
         list(read_rows(tmp_path / name))
 
@@ -174,27 +191,63 @@ def test_a_journal_has_the_rows_of_what_is_finished(tmp_path: Path) -> None:
     assert journal.finished == {"0", "empty"}
     journal.add(many(2)[1:], ["1"])
     assert [row.tag for row in journal.rows()] == ["t0", "t3", "t1"]
-    journal.close()
     journal.remove()
+    journal.close()
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kept", [0, 10, -1, -30])
-def test_a_journal_that_was_cut(tmp_path: Path, kept: int) -> None:
-    """A last line that is not whole is none; what is whole before it counts."""
+@pytest.mark.parametrize(
+    ("keep", "finished"),
+    [
+        (lambda whole: whole[:-1], {"0"}),
+        (lambda whole: whole[:-30], set()),
+        (lambda whole: whole[:10], set()),
+        (lambda whole: b"", set()),
+        (lambda whole: whole + b"\0" * 20 + b"\n" + b'{"finished": "2"}\n', {"0", "1"}),
+        (lambda whole: whole + b"5\n" + b'{"finished": "2"}\n', {"0", "1"}),
+    ],
+)
+def test_a_journal_that_was_cut_or_damaged(
+    tmp_path: Path, keep: Callable[[bytes], bytes], finished: set[str]
+) -> None:
+    """What is whole before the damage counts, and what comes after it is asked for again."""
     target = tmp_path / "a"
     journal = Journal(target, WALKED, resume=False)
     journal.add(many(3), ["0", "1"])
     journal.close()
     path = tmp_path / "a.partial.jsonl"
-    path.write_bytes(path.read_bytes()[:kept])
-    if kept >= 0:
-        with pytest.raises(ValueError, match="is of another walk"):
-            Journal(target, WALKED, resume=True)
-        return
+    path.write_bytes(keep(path.read_bytes()))
     journal = Journal(target, WALKED, resume=True)
-    assert journal.finished == ({"0"} if kept == -1 else set())
+    assert journal.finished == finished
+    journal.add(many(3)[2:], ["2"])
+    assert {row.repository_id for row in journal.rows()} == {*finished, "2"}
     journal.close()
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_journal_that_another_walk_is_at(tmp_path: Path, resume: bool) -> None:
+    """A second walk to the same file is refused, and the first one is as it was."""
+    first = Journal(tmp_path / "a", WALKED, resume=False)
+    first.add(many(1), ["0"])
+    with pytest.raises(BlockingIOError, match="another walk writes to this file"):
+        Journal(tmp_path / "a", WALKED, resume=resume)
+    assert list(first.rows()) == many(1)
+    first.close()
+    second = Journal(tmp_path / "a", WALKED, resume=True)
+    assert list(second.rows()) == many(1)
+    second.close()
+
+
+def test_a_journal_where_files_have_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept and removed there too."""
+    monkeypatch.setattr("abeja_registry._rows.fcntl", None)
+    journal = Journal(tmp_path / "a", WALKED, resume=False)
+    journal.add(many(1), ["0"])
+    assert list(journal.rows()) == many(1)
+    journal.remove()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_journal_of_another_walk(tmp_path: Path) -> None:

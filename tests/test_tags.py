@@ -287,6 +287,17 @@ async def test_the_tags_that_fit(tags_of: TagsOf, options: dict[str, Any], names
     assert paged == names.split()
 
 
+async def test_the_page_after_a_filtered_one(tags_of: TagsOf) -> None:
+    """`next_page` goes on where the page that was fetched ended, whatever a walk kept of it."""
+    listing = tags_of(Registry("a1", "b1", "a2", "b2", "a3")).iter(ID, matching="a1", page_size=2)
+    page = (await walked(listing.pages()))[0]
+    following = await done(page.next_page())
+    assert [tag.name for tag in following] == ["a2", "b2"]
+    listing = tags_of(Registry("a1", "b1", "a2")).iter(ID, matching="none", page_size=2)
+    page = (await walked(listing.pages()))[0]
+    assert [tag.name for tag in await done(page.next_page())] == ["a2"]
+
+
 async def test_a_walk_that_filters_keeps_rows_that_cannot_be_read_in_the_count(
     api: ScriptedApi, answer: Answers
 ) -> None:
@@ -445,7 +456,7 @@ async def test_waiting_through_an_outage(tags_of: TagsOf) -> None:
 
     registry = Registry("a")
     registry.later[1] = lambda: setattr(registry, "status", 503)
-    with pytest.raises(Timeout, match="the last look ended with <HttpError"):
+    with pytest.raises(Timeout, match="it is not there; the last look ended with <HttpError"):
         await done(tags_of(registry).wait_for(ID, "b", timeout=60))
 
 

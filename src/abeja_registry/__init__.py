@@ -109,7 +109,10 @@ if not TYPE_CHECKING:  # with it, checkers would take any name for one of ours
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         for room in _ROOMS:
             names = vars(import_module(f".{room}", __name__))
-            globals().update({each: names[each] for each in __all__ if each in names})
+            for each in __all__:
+                # A name that somebody has set, as a test does, stays as it is.
+                if each in names:
+                    globals().setdefault(each, names[each])
         return globals()[name]
 
     def __dir__() -> list[str]:

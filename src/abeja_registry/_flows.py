@@ -136,22 +136,22 @@ def wait_for(
     or if it would fail again.
     """
     ends = now() + timeout
-    wait, looked = FIRST_WAIT, False
+    wait, seen = FIRST_WAIT, ""
     while True:
         try:
             row = yield from find(name, ask, read_page)
         except Error as error:
-            if not (looked and _may_pass(error)):
+            if not (seen and _may_pass(error)):
                 raise
-            said: str | None = f"the last look ended with {error}"
+            failed = f"; the last look ended with {error}"
         else:
-            looked = True
-            said = "it is not there" if row is None else problem(row)
-            if row is not None and said is None:
+            wrong = "it is not there" if row is None else problem(row)
+            if row is not None and wrong is None:
                 return row
+            seen, failed = wrong or "", ""
         left = ends - now()
         if left < NO_TIME_LEFT:
-            raise Timeout(f"waited {timeout:g} s for {shown(name)}: {said}")
+            raise Timeout(f"waited {timeout:g} s for {shown(name)}: {seen}{failed}")
         yield Wait(min(wait, left * SHARE_OF_THE_REST))
         wait = min(wait * WAIT_GROWTH, LONGEST_WAIT)
 

@@ -7,13 +7,18 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from ._operations import shown
+
+# Not on Windows, where two walks to one file are not noticed.
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 
 # Rows that a Parquet file's writer holds at a time.
 ROW_GROUP = 20_000
@@ -60,7 +65,8 @@ class InventoryRow(NamedTuple):
     def _from(cls, values: Mapping[str, Any]) -> Self:
         texts = {name: values[name] for name in cls._fields}
         for name in ("created_at", "updated_at"):
-            texts[name] = datetime.fromisoformat(texts[name])
+            time = datetime.fromisoformat(texts[name])
+            texts[name] = time if time.tzinfo else time.replace(tzinfo=UTC)
         return cls(**{**texts, "size": int(texts["size"])})
 
 
@@ -68,7 +74,9 @@ COLUMNS = InventoryRow._fields
 
 
 def _time_text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    with suppress(OverflowError):  # on the first and the last day of the calendar
+        time = time.astimezone(UTC)
+    return time.isoformat().replace("+00:00", "Z")
 
 
 @contextmanager
@@ -173,8 +181,13 @@ def _read_csv(path: Path) -> Iterator[InventoryRow]:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.DictReader(file)
-        for line in lines:
-            yield _row(path, lines.line_num, line)
+        try:
+            for line in lines:
+                yield _row(path, lines.line_num, line)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"line {lines.line_num + 1} of {path} is no row of an inventory: {error}"
+            ) from None
 
 
 def _row(path: Path, number: int, line: bytes | Mapping[str, Any]) -> InventoryRow:
@@ -222,27 +235,31 @@ class Journal:
 
     Raises:
         ValueError: What is there is of another walk.
-        OSError: It cannot be written.
+        OSError: It cannot be written, or another walk is at it.
     """
 
     def __init__(self, target: Path, walked: Mapping[str, str], *, resume: bool) -> None:
         self._path = target.with_name(target.name + ".partial.jsonl")
         self.finished: set[str] = set()
-        before: Iterable[bytes] = ()
-        if resume and self._path.exists():
-            self._check(walked)
-            self.finished = {
-                line["finished"] for line in self._lines() if isinstance(line.get("finished"), str)
-            }
-            before = self._finished_rows()
-        with _appearing(self._path) as file:
-            file.write(_json_line({"walked": walked}))
-            file.writelines(before)
-            file.writelines(_finished_line(each) for each in self.finished)
-        self._file = self._path.open("ab")
+        with _held(self._path):
+            if resume:
+                self._check(walked)
+                self.finished = {
+                    line["finished"]
+                    for line in self._lines()
+                    if isinstance(line.get("finished"), str)
+                }
+            with _appearing(self._path) as file:
+                file.write(_json_line({"walked": walked}))
+                file.writelines(_json_line(row.to_dict()) for row in self.rows())
+                file.writelines(_finished_line(each) for each in self.finished)
+            self._file = _held(self._path)
 
     def _check(self, walked: Mapping[str, str]) -> None:
-        there = next(self._lines(), {}).get("walked")
+        first = next(self._lines(), None)
+        if first is None:
+            return
+        there = first.get("walked")
         if there != walked:
             raise ValueError(
                 f"{self._path} is of another walk, {shown(str(there))}, and not of"
@@ -252,14 +269,14 @@ class Journal:
     def _lines(self) -> Iterator[dict[str, Any]]:
         with self._path.open("rb") as file:
             for line in file:
-                # The last one may have been cut.
-                if not line.endswith(b"\n"):
+                # The last one may have been cut; after a power cut others may be damaged.
+                try:
+                    value = json.loads(line) if line.endswith(b"\n") else None
+                except ValueError:
+                    value = None
+                if not isinstance(value, dict):
                     return
-                yield json.loads(line)
-
-    def _finished_rows(self) -> Iterator[bytes]:
-        for row in self.rows():
-            yield _json_line(row.to_dict())
+                yield value
 
     def add(self, rows: Iterable[InventoryRow], finished: Iterable[str]) -> None:
         """Take note of rows, and then of repositories of which these are the last."""
@@ -281,7 +298,22 @@ class Journal:
 
     def remove(self) -> None:
         """Remove it: the file is there."""
-        self._path.unlink()
+        if fcntl is None:
+            # Where there are no such locks, a file that is open cannot be removed either.
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _held(path: Path) -> IO[bytes]:
+    """Open a file to append to, which nobody else holds open so."""
+    file = path.open("ab")
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise BlockingIOError(error.errno, "another walk writes to this file", str(path)) from None
+    return file
 
 
 def _finished_line(repository_id: str) -> bytes:

@@ -267,7 +267,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         Raises:
             IncompleteInventory: Repositories failed; the file was not written.
             ValueError: What is kept beside the file is of another organization or pattern.
-            OSError: The file cannot be written.
+            OSError: The file cannot be written, or another walk to it is under way.
 
         Example:
             >>> client.inventory().write_jsonl(folder / "inventory.jsonl")
@@ -298,7 +298,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
                     journal.add(batch.rows, batch.finished)
             self._check_whole(partial)
             count = write(Path(path), journal.rows())
-        journal.remove()
+            journal.remove()
         return count
 
     def summary(self, untouched_days: int = UNTOUCHED_DAYS, now: datetime | None = None) -> Summary:
@@ -443,7 +443,7 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
             self._check_whole(partial)
             # A large file takes seconds, in which other tasks go on.
             count = await asyncio.to_thread(write, Path(path), journal.rows())
-        journal.remove()
+            journal.remove()
         return count
 
     async def summary(

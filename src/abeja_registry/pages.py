@@ -37,6 +37,8 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
     # The items with None for each row that was left out, where there may be any.
     _rows: tuple[T_co | None, ...] | None = PrivateAttr(default=None)
     _row_ids: tuple[str | None, ...] | None = PrivateAttr(default=None)
+    # Where the page that was fetched ended, if this is what a walk has left of it.
+    _end: int | None = PrivateAttr(default=None)
 
     @property
     def skipped(self) -> int:
@@ -59,6 +61,7 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
         passed = indexes[0] if indexes else len(rows)
         page = self.model_copy(update={"items": items, "offset": self.offset + passed})
         page._rows = kept
+        page._end = self.offset + len(rows)
         return page
 
     def _kept(self, indexes: list[int], keep: Callable[[Any], bool] | None) -> list[int]:
@@ -87,6 +90,8 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
         if not self.has_next:
             return None
         rows = self._all_rows()
+        if self._end is not None:
+            return self.limit, self._end
         if not rows:
             raise PaginationError(
                 f"the page at offset {self.offset} is empty and says that more follow"
