@@ -82,8 +82,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         """Let no time pass, and other tasks have their turn, as any wait does."""
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(Transport, "sleep", staticmethod(lambda _: None))
-    monkeypatch.setattr(AsyncTransport, "sleep", staticmethod(no_time))
+    monkeypatch.setattr(Transport, "_sleep", staticmethod(lambda _: None))
+    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(no_time))
 
 
 @pytest.fixture

@@ -121,8 +121,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(Transport, "sleep", staticmethod(waited.append))
-    monkeypatch.setattr(AsyncTransport, "sleep", staticmethod(sleep))
+    monkeypatch.setattr(Transport, "_sleep", staticmethod(waited.append))
+    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
     return waited
 
 

@@ -143,6 +143,12 @@ def test_a_public_module_is_there_without_an_import_of_its_own() -> None:
     assert ran.stdout == "True\n"
 
 
+def test_a_module_is_looked_up_like_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody has imported it yet, the package does."""
+    monkeypatch.delattr(abeja_registry, "exceptions")
+    assert abeja_registry.exceptions is exceptions
+
+
 def test_it_says_that_it_is_typed() -> None:
     """Checkers read the package's own annotations: the marker is beside the modules."""
     data = pkgutil.get_data("abeja_registry", "py.typed")

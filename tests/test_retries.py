@@ -472,8 +472,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(Transport, "sleep", staticmethod(waited.append))
-    monkeypatch.setattr(AsyncTransport, "sleep", staticmethod(sleep))
+    monkeypatch.setattr(Transport, "_sleep", staticmethod(waited.append))
+    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
     for transport in (Transport, AsyncTransport):
         monkeypatch.setattr(transport, "_random", staticmethod(lambda: 1.0))
     return waited

@@ -250,8 +250,8 @@ def tags_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         async def sleep(seconds: float) -> None:
             registry.waits.append(seconds)
 
-        monkeypatch.setattr(Transport, "sleep", staticmethod(registry.waits.append))
-        monkeypatch.setattr(AsyncTransport, "sleep", staticmethod(sleep))
+        monkeypatch.setattr(Transport, "_sleep", staticmethod(registry.waits.append))
+        monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
         clock = SimpleNamespace(monotonic=registry.now)
         monkeypatch.setattr("abeja_registry._transport.time", clock)
         options: dict[str, Any] = {"base_url": BASE_URL, "max_retry_count": 0}

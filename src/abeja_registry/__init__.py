@@ -96,7 +96,8 @@ __all__ = [
     "__version__",
 ]
 
-if not TYPE_CHECKING:  # with it, checkers would take any name for one of ours
+# Not for checkers: they would take any name for one of ours.
+if not TYPE_CHECKING:  # pragma: no branch
 
     def __getattr__(name: str) -> Any:
         """Load everything once the first name of it is asked for.

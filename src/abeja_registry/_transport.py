@@ -155,6 +155,8 @@ class _Calls(Generic[Door]):
 class Transport(_Calls[Connections | HandedInClient]):
     """The way through, for threads."""
 
+    _sleep = staticmethod(time.sleep)
+
     @classmethod
     def open(cls, settings: Settings, http_client: HttpClient | None) -> Self:
         """Return a transport over a client handed in, or over connections of its own."""
@@ -185,7 +187,7 @@ class Transport(_Calls[Connections | HandedInClient]):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        time.sleep(seconds)
+        self._sleep(seconds)
 
     def close(self) -> None:
         """Close the connections, unless they are shared and somebody else's."""
@@ -195,6 +197,8 @@ class Transport(_Calls[Connections | HandedInClient]):
 
 class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
     """The way through, for the tasks of an event loop."""
+
+    _sleep = staticmethod(asyncio.sleep)
 
     @classmethod
     def open(cls, settings: Settings, http_client: AsyncHttpClient | None) -> Self:
@@ -221,7 +225,7 @@ class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
 
     async def sleep(self, seconds: float) -> None:
         """As `Transport.sleep`, awaited."""
-        await asyncio.sleep(seconds)
+        await self._sleep(seconds)
 
     async def aclose(self) -> None:
         """As `Transport.close`, awaited."""
