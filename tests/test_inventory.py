@@ -457,13 +457,13 @@ def test_by_threads_of_ones_own(sandbox: Sandbox) -> None:
 
 def test_a_worker_keeps_its_clients_until_it_ends(sandbox: Sandbox, client: Client) -> None:
     """Tasks of the same settings share one, and the worker's end closes it."""
-    sandbox.seed(repositories=3, tags=5)
+    first, *_ = sandbox.seed(repositories=3, tags=5)
     with ThreadPoolExecutor(2) as threads:
         elsewhere = Counting(threads)
         for _ in range(2):
             assert len(list(client.inventory(executor=elsewhere, page_size=2))) == 15
         # In the middle of a task: what it had so far is not lost.
-        sandbox.faults.add(operation="get_repository_tags", status=404, skip=2, times=1)
+        sandbox.faults.add(repository_id=first, status=404, skip=1, times=1)
         assert len(list(client.inventory(executor=elsewhere, page_size=2))) == 15
     [kept] = inventory_module._clients.values()
     inventory_module._close_clients()
