@@ -37,6 +37,9 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 LONGEST_TIMEOUT = 1_000_000
 
 _CLI_FILE = "~/.abeja/config"
+# Where a setting is from that was found nowhere, and one that a client was derived with.
+DEFAULT_PLACE = "default"
+_DERIVED = "with_options"
 
 _ENVIRONMENT = {
     "auth_token": "PLATFORM_AUTH_TOKEN",
@@ -149,6 +152,41 @@ _KINDS: Mapping[_Kind, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class FoundSetting:
+    """A setting of a client, and where it was found.
+
+    Attributes:
+        name: The setting's name, as an argument of the client.
+        value: Its value, to be shown; of a credential the kind and the user, `***` in place of
+            the secret.
+        place: Where it was found: an argument, a variable, a key of the command line's file,
+            `with_options`, or `default`.
+    """
+
+    name: str
+    value: str
+    place: str
+
+    @property
+    def source(self) -> str:
+        """The place, of the command line's file without the key and the profile's name."""
+        return _CLI_FILE if _CLI_FILE in self.place else self.place
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The Authorization header of the credential found first, or None.
+
+    With it, where that is from, and what is incomplete in the sources that were searched until
+    then.
+    """
+
+    value: str | None = field(repr=False)
+    place: str
+    incomplete: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a client was told, found and checked.
 
@@ -162,6 +200,7 @@ class Settings:
         max_response_bytes: Bytes that an answer's body may have, packed and unpacked.
         organization_id: The organization of a typed client; empty for a raw one.
         invalid_rows: What becomes of a row that no model can be made from, in a typed client.
+        places: The name of each setting, as an argument, and where it was found.
     """
 
     base_url: str
@@ -173,13 +212,39 @@ class Settings:
     max_response_bytes: int
     organization_id: str
     invalid_rows: InvalidRows
+    places: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
     def but(self, **changes: Any) -> Settings:
         """Return settings that differ in those of the changes that are not None."""
         checked = {
             name: _CHECKS[name](value, name) for name, value in changes.items() if value is not None
         }
-        return replace(self, **checked)
+        derived = {*checked, "max_retry_count"} if "retry" in checked else {*checked}
+        places = tuple((name, _DERIVED if name in derived else at) for name, at in self.places)
+        return replace(self, **checked, places=places)
+
+    def found(self) -> tuple[FoundSetting, ...]:
+        """Return each setting as it is shown, and where it was found."""
+        shown_as = {
+            "credential": self._masked(),
+            "max_retry_count": str(self.retry.max_retries),
+            "on_retry": "none" if self.on_retry is None else "a function",
+        }
+        return tuple(
+            FoundSetting(name, shown_as.get(name) or str(getattr(self, name)), place)
+            for name, place in self.places
+        )
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what is secret in the Authorization header, as it stands there and decoded."""
+        kind, _, sent = (self.authorization or "").partition(" ")
+        return (sent, _decoded(sent)[1]) if kind == "Basic" else tuple(filter(None, [sent]))
+
+    def _masked(self) -> str:
+        if self.authorization is None:
+            return "none"
+        kind, _, sent = self.authorization.partition(" ")
+        return f"{kind} {_decoded(sent)[0]}:***" if kind == "Basic" else f"{kind} ***"
 
 
 def raw_settings(*, credential: Credential | None, **arguments: Any) -> Settings:
@@ -189,11 +254,13 @@ def raw_settings(*, credential: Credential | None, **arguments: Any) -> Settings
     expects that.
     """
     sources = [_arguments(arguments), *_environment()]
-    authorization, incomplete = _authorization(credential, sources)
-    if authorization is None and incomplete is not None:
+    header = _authorization(credential, sources)
+    if header.value is None and header.incomplete is not None:
         # From here over the client's __init__ to its caller.
-        warnings.warn(f"no credential is sent, as it is incomplete: {incomplete}", stacklevel=3)
-    return _settings(sources, authorization, "")
+        warnings.warn(
+            f"no credential is sent, as it is incomplete: {header.incomplete}", stacklevel=3
+        )
+    return _settings(sources, header, "")
 
 
 def typed_settings(
@@ -208,10 +275,10 @@ def typed_settings(
             or no credential at all: then it says where it looked.
     """
     sources = _typed_sources(credential, profile, arguments)
-    authorization, incomplete = _authorization(credential, sources)
-    if incomplete is not None:
-        raise ConfigurationError(f"the credential is incomplete: {incomplete}")
-    if authorization is None and credential is None:
+    header = _authorization(credential, sources)
+    if header.incomplete is not None:
+        raise ConfigurationError(f"the credential is incomplete: {header.incomplete}")
+    if header.value is None and credential is None:
         raise ConfigurationError(
             "no credential: neither as the argument credential (an empty dict is none on purpose)"
             f" nor in {', '.join(list(_ENVIRONMENT.values())[:5])},"
@@ -227,7 +294,7 @@ def typed_settings(
             f" nor in {', '.join(_CLI_ENVIRONMENT.values())} (these three together),"
             f" nor as {_CLI_KEYS['organization_id']} in {_CLI_FILE}"
         )
-    return _settings(sources, authorization, _organization_id(*found))
+    return _settings(sources, header, _organization_id(*found))
 
 
 def found_settings(profile: str | None, **arguments: Any) -> list[tuple[str, Any, str]]:
@@ -272,22 +339,33 @@ def authorization(credential: Credential) -> str:
     Raises:
         ConfigurationError: It is none, or is incomplete.
     """
-    header, incomplete = _authorization(credential, [])
-    if header is None:
-        raise ConfigurationError(f"the credential is incomplete: {incomplete or 'it is empty'}")
-    return header
+    header = _authorization(credential, [])
+    if header.value is None:
+        what = header.incomplete or "it is empty"
+        raise ConfigurationError(f"the credential is incomplete: {what}")
+    return header.value
 
 
-def _settings(sources: list[_Source], authorization: str | None, organization_id: str) -> Settings:
+def _settings(sources: list[_Source], header: _Header, organization_id: str) -> Settings:
+    places: dict[str, str] = {}
+
     def found(setting: str, default: Any) -> Any:
-        return _CHECKS[setting](*(_first(sources, setting) or (default, setting)))
+        first = _first(sources, setting)
+        given = first is not None and setting in sources[0]
+        places[setting] = f"argument {setting}" if given else first[1] if first else DEFAULT_PLACE
+        return _CHECKS[setting](*(first or (default, setting)))
 
+    if organization_id:  # a raw client has none
+        found("organization_id", organization_id)
+    places["credential"] = header.place
     retry = found("retry", RetryPolicy())
     # A policy that is an argument goes before the environment's count.
     if "max_retry_count" in sources[0] or "retry" not in sources[0]:
         retry = replace(retry, max_retries=found("max_retry_count", retry.max_retries))
+    else:
+        places["max_retry_count"] = places["retry"]
     base_url = found("base_url", DEFAULT_BASE_URL)
-    if authorization is not None and not _is_private(httpx.URL(base_url)):
+    if header.value is not None and not _is_private(httpx.URL(base_url)):
         # From here over typed_settings or raw_settings and the client's __init__ to its caller.
         warnings.warn(
             f"the credential is going to be sent unencrypted to {base_url}",
@@ -296,7 +374,7 @@ def _settings(sources: list[_Source], authorization: str | None, organization_id
         )
     return Settings(
         base_url=base_url,
-        authorization=authorization,
+        authorization=header.value,
         timeout=found("timeout", DEFAULT_TIMEOUT),
         deadline=found("deadline", DEFAULT_DEADLINE),
         retry=retry,
@@ -304,6 +382,7 @@ def _settings(sources: list[_Source], authorization: str | None, organization_id
         max_response_bytes=found("max_response_bytes", DEFAULT_MAX_RESPONSE_BYTES),
         organization_id=organization_id,
         invalid_rows=found("invalid_rows", "raise"),
+        places=tuple(places.items()),
     )
 
 
@@ -424,15 +503,10 @@ def _found(
     }
 
 
-def _authorization(
-    credential: Credential | None, sources: list[_Source]
-) -> tuple[str | None, str | None]:
-    """Return the Authorization header of the credential found first, or None.
-
-    With it, what is incomplete in the sources that were searched until then.
-    """
+def _authorization(credential: Credential | None, sources: list[_Source]) -> _Header:
+    given = "argument credential"
     if isinstance(credential, BearerToken | UserCredential | DatasourceCredential):
-        return credential._authorization, None
+        return _Header(credential._authorization, given, None)
     incomplete = None
     if credential is not None:
         if not isinstance(credential, Mapping):
@@ -448,13 +522,15 @@ def _authorization(
         for kind, parts in _KINDS.items():
             if all(part in source for part in parts):
                 found = kind(*(_header_text(*source[part]) for part in parts))
-                return found._authorization, incomplete
+                places = " and ".join(source[part][1] for part in parts)
+                place = places if credential is None else given
+                return _Header(found._authorization, place, incomplete)
         for parts in _KINDS.values():
             for part in parts:
                 if part in source:
                     others = " and ".join(other for other in parts if other != part)
                     incomplete = incomplete or f"{source[part][1]} is there without its {others}"
-    return None, incomplete
+    return _Header(None, DEFAULT_PLACE if credential is None else given, incomplete)
 
 
 # -- checks: a value and its place in, the value as it is used out --------------------------------
@@ -480,6 +556,11 @@ def _user_text(value: Any, place: str) -> str:
 def _basic(prefix: str, user: str, secret: str) -> str:
     user = user if user.startswith(prefix) else prefix + user
     return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
+
+
+def _decoded(basic: str) -> tuple[str, str]:
+    user, _, secret = base64.b64decode(basic).decode().partition(":")
+    return user, secret
 
 
 def _organization_id(value: Any, place: str) -> str:

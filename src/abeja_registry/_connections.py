@@ -73,14 +73,14 @@ class _Own(Generic[T]):
     closed = True
 
     def __init__(self, settings: Settings) -> None:
-        self._proxy = proxy_for(settings.base_url)
+        self.proxy = proxy_for(settings.base_url)
         # Loading certificates takes tens of milliseconds: once, and only where TLS is spoken.
         https = settings.base_url.startswith("https:")
-        self._ssl_context = (
+        self.ssl_context = (
             self._trusting(ca_bundle()) if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         )
         # Of TLS, around a request: to the API, and to a proxy.
-        self._layers = https + (self._proxy or "").startswith("https:")
+        self._layers = https + (self.proxy or "").startswith("https:")
         self.closed = False
 
     @staticmethod
@@ -99,12 +99,12 @@ class _Own(Generic[T]):
     def _open(self) -> T:
         return self._kind(
             self._layers,
-            verify=self._ssl_context,
+            verify=self.ssl_context,
             trust_env=False,
             limits=httpx.Limits(
                 max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_IDLE
             ),
-            proxy=self._proxy,
+            proxy=self.proxy,
         )
 
 

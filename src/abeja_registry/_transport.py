@@ -38,7 +38,7 @@ class _Calls(Generic[Door]):
 
     def __init__(self, settings: Settings, door: Door, budget: RetryBudget, *, owner: bool) -> None:
         self.settings = settings
-        self._door: Door = door
+        self.door: Door = door
         self._budget = budget
         self._owner = owner
         self._headers = {
@@ -52,7 +52,7 @@ class _Calls(Generic[Door]):
 
     def sharing(self, settings: Settings) -> Self:
         """Return one of other settings over the same door, which it never closes."""
-        return type(self)(settings, self._door, self._budget, owner=False)
+        return type(self)(settings, self.door, self._budget, owner=False)
 
     def own_settings(self) -> Settings:
         """Return the settings from which another process can open a transport like this.
@@ -60,7 +60,7 @@ class _Calls(Generic[Door]):
         Raises:
             TypeError: It sends through a client that was handed in, which cannot go along.
         """
-        if isinstance(self._door, HandedInClient | HandedInAsyncClient):
+        if isinstance(self.door, HandedInClient | HandedInAsyncClient):
             raise TypeError("a client with an http_client of its own cannot be pickled")
         return self.settings
 
@@ -92,7 +92,7 @@ class _Calls(Generic[Door]):
         )
 
     def _request(self, operation: Operation, attempts: Attempts) -> Request:
-        if self._door.closed:
+        if self.door.closed:
             raise Error(
                 f"{operation.name} cannot be called: the client was closed,"
                 " or the one that it shares its connections with"
@@ -174,7 +174,7 @@ class Transport(_Calls[Connections | HandedInClient]):
         started = time.monotonic()
         attempts = self._attempts(operation, deadline)
         request = self._request(operation, attempts)
-        outcome = self._door.send(request)
+        outcome = self.door.send(request)
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
                 self._tell(retry)
@@ -182,7 +182,7 @@ class Transport(_Calls[Connections | HandedInClient]):
             except BaseException:
                 attempts.give_up()
                 raise
-            outcome = self._door.send(request)
+            outcome = self.door.send(request)
         return self._result(operation, request, outcome, attempts, started)
 
     def sleep(self, seconds: float) -> None:
@@ -192,7 +192,7 @@ class Transport(_Calls[Connections | HandedInClient]):
     def close(self) -> None:
         """Close the connections, unless they are shared and somebody else's."""
         if self._owner:
-            self._door.close()
+            self.door.close()
 
 
 class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
@@ -212,7 +212,7 @@ class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
         started = time.monotonic()
         attempts = self._attempts(operation, deadline)
         request = self._request(operation, attempts)
-        outcome = await self._door.send(request)
+        outcome = await self.door.send(request)
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
                 self._tell(retry)
@@ -220,7 +220,7 @@ class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
             except BaseException:
                 attempts.give_up()
                 raise
-            outcome = await self._door.send(request)
+            outcome = await self.door.send(request)
         return self._result(operation, request, outcome, attempts, started)
 
     async def sleep(self, seconds: float) -> None:
@@ -230,4 +230,4 @@ class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
     async def aclose(self) -> None:
         """As `Transport.close`, awaited."""
         if self._owner:
-            await self._door.aclose()
+            await self.door.aclose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from ._config import Credential, InvalidRows, OnRetry, Settings, typed_settings
+from ._config import Credential, FoundSetting, InvalidRows, OnRetry, Settings, typed_settings
 from ._handed_in import AsyncHttpClient, HttpClient
 from ._retries import RetryPolicy
 from ._transport import AsyncTransport, Transport
@@ -15,6 +15,7 @@ from .tags import AsyncTags, Tags
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from .contract import ContractReport
     from .inventory import AsyncInventory, Inventory, OnProgress
 
 
@@ -194,6 +195,49 @@ class Client:
             executor=executor,
         )
 
+    def check_contract(self) -> ContractReport:
+        """Compare the API with the reference that this package is written from.
+
+        Makes some ten read-only calls, with this client's own settings, and looks at the
+        connection, TLS and the credential, each by itself; at each operation's fields and their
+        types; at the default page size, a large limit and the order of the lists; and at what a
+        missing repository is answered with. What goes wrong is a finding, and ends nothing that
+        can still be looked at. With an `http_client` of your own, or a proxy, the connection is
+        what the first call shows of it.
+
+        Returns:
+            A `ContractReport`: `ok` where nothing differs, and printed a table without secrets,
+            e-mail addresses, ids and names, to be pasted into a report of a bug.
+
+        Raises:
+            Error: The client was closed.
+
+        Example:
+            >>> report = client.check_contract()
+            >>> report.ok
+            True
+            >>> for finding in report.findings[-3:]:
+            ...     print(finding.subject, "-", finding.verdict, "-", finding.said)
+            get_repository, fields - ok - as in the reference (1 looked at)
+            get_repository, fields of a tag - ok - as in the reference (3 looked at)
+            a missing repository - ok - NotFound (404), JSON, with a code in `error`, without \
+`error_detail`
+        """
+        from .contract import check
+
+        return check(self._transport)
+
+    def found_settings(self) -> tuple[FoundSetting, ...]:
+        """Return each setting of this client, and where it was found; secrets are masked.
+
+        Example:
+            >>> for setting in client.found_settings()[:2]:
+            ...     print(setting.name, "-", setting.value, "-", setting.place)
+            organization_id - 1410000000000 - argument organization_id
+            credential - Bearer *** - argument credential
+        """
+        return self._transport.settings.found()
+
     def close(self) -> None:
         """Close the connections; a client handed in, or shared with another, stays open."""
         self._transport.close()
@@ -298,6 +342,16 @@ class AsyncClient:
             include=include,
             on_progress=on_progress,
         )
+
+    async def check_contract(self) -> ContractReport:
+        """As `Client.check_contract`, awaited."""
+        from .contract import acheck
+
+        return await acheck(self._transport)
+
+    def found_settings(self) -> tuple[FoundSetting, ...]:
+        """As `Client.found_settings`."""
+        return self._transport.settings.found()
 
     async def aclose(self) -> None:
         """As `Client.close`, awaited."""

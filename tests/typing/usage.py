@@ -27,6 +27,7 @@ from abeja_registry import (
     Credential,
     DatasourceCredential,
     Error,
+    FoundSetting,
     HttpClient,
     HttpError,
     InvalidResponse,
@@ -43,6 +44,7 @@ from abeja_registry import (
     UserCredential,
     __version__,
 )
+from abeja_registry.contract import ContractReport, Finding, Verdict
 from abeja_registry.sandbox import Sandbox
 
 version: str = __version__
@@ -291,6 +293,22 @@ def fields(repository: Repository, tag: Tag, creator: Creator) -> None:
     tag.name = "b"  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def contract(client: Client) -> None:
+    """Compare the API with its reference, and see where the settings are from."""
+    report = client.check_contract()
+    assert_type(report, ContractReport)
+    assert_type(report.ok, bool)
+    assert_type(report.findings, tuple[Finding, ...])
+    for finding in report.findings:
+        assert_type(finding.subject, str)
+        assert_type(finding.verdict, Verdict)
+        assert_type(finding.said, str)
+    for setting in client.found_settings():
+        assert_type(setting, FoundSetting)
+        assert_type((setting.name, setting.value, setting.place), tuple[str, str, str])
+    report.findings = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def raw(client: APIClient) -> None:
     """Call the five operations for plain dicts."""
     assert_type(client.create_repository("1", "sample", "a sample"), dict[str, Any])
@@ -416,6 +434,12 @@ async def async_covariance(client: AsyncClient) -> None:
     await async_names(client.repositories.iter())
     await async_objects(await client.tags.list("1"), client.repositories.iter())
     first(await client.tags.list("1"))
+
+
+async def async_contract(client: AsyncClient) -> None:
+    """Compare the API with its reference."""
+    assert_type(await client.check_contract(), ContractReport)
+    assert_type(client.found_settings(), tuple[FoundSetting, ...])
 
 
 async def async_raw(client: AsyncAPIClient) -> None:

@@ -1,0 +1,502 @@
+"""The API as it is, beside its reference: read-only calls, and what they showed.
+
+`client.check_contract()` makes a `ContractReport`. Printed, it can be pasted where others read it:
+no secret, no e-mail address, no id and no name of what the registry holds is in it.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from http.client import responses
+from textwrap import wrap
+from typing import Any, Literal, TypeVar
+
+from . import _reference
+from ._config import DEFAULT_BASE_URL, DEFAULT_PLACE, FoundSetting, Settings
+from ._operations import (
+    Operation,
+    get_repositories,
+    get_repository,
+    get_repository_tags,
+    segment,
+)
+from ._probes import Reached, areach, reach
+from ._reference import DEFAULT_LIMIT, Shape, differences, rows, strings
+from ._transport import AsyncTransport, Transport
+from ._version import __version__
+from .exceptions import (
+    Error,
+    Forbidden,
+    HttpError,
+    InvalidResponse,
+    NotFound,
+    TransportError,
+    Unauthorized,
+)
+
+__all__ = ["ContractReport", "Finding", "Verdict"]
+
+Verdict = Literal["ok", "differs", "unknown"]
+
+# More than any server is likely to put on a page.
+LARGE_LIMIT = 10_000
+# Assumption: ids count up, and no repository has reached this one.
+MISSING_ID = "9999999999999"
+# Repositories that are looked at for one that has tags.
+_CANDIDATES = 3
+# Rows of the large page that are compared with the reference.
+_COMPARED = 100
+# What an answer says of itself is shown below this.
+_SHOWN_BELOW = 1_000_000
+_WIDTH = 100
+
+_NOT_REACHED = "not reached"
+_NO_REPOSITORY = "no repository to look at"
+_CONNECTION, _TLS, _AUTHENTICATION = "connection", "TLS", "authentication"
+_MISSING = "a missing repository"
+_FAILED = (HttpError, InvalidResponse, TransportError)
+# How OpenSSL calls what failed.
+_TLS_REASON = re.compile(r"\[SSL: ([A-Z0-9_]{1,60})\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: What was looked at.
+        verdict: "ok", "differs" from what the reference says, or "unknown" where there was nothing
+            to look at.
+        said: What was found.
+    """
+
+    subject: str
+    verdict: Verdict
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContractReport:
+    """How the API compares with its reference; printed, a table.
+
+    Attributes:
+        findings: What was looked at, in the order in which it was.
+    """
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs."""
+        return all(finding.verdict != "differs" for finding in self.findings)
+
+    def __str__(self) -> str:
+        subjects = max((len(finding.subject) for finding in self.findings), default=0)
+        verdicts = len("differs")
+        lines = []
+        for finding in self.findings:
+            first, *more = wrap(finding.said, _WIDTH - subjects - verdicts - 4) or [""]
+            lines.append(f"{finding.subject:{subjects}}  {finding.verdict:{verdicts}}  {first}")
+            lines += [f"{'':{subjects}}  {'':{verdicts}}  {line}" for line in more]
+        counts = [
+            f"{sum(finding.verdict == verdict for finding in self.findings)} {verdict}"
+            for verdict in ("ok", "differs", "unknown")
+        ]
+        return "\n".join([*(line.rstrip() for line in lines), ", ".join(counts)])
+
+
+def check(transport: Transport) -> ContractReport:
+    """Compare the API behind a transport with its reference."""
+    flow = _Check(transport.settings).flow()
+    step: Callable[[], _Step] = partial(next, flow)
+    while True:
+        try:
+            asked = step()
+        except StopIteration as end:
+            report: ContractReport = end.value
+            return report
+        try:
+            answer = (
+                transport.call(asked)
+                if isinstance(asked, Operation)
+                else reach(transport.door, transport.settings)
+            )
+            step = partial(flow.send, answer)
+        except Error as error:
+            step = partial(flow.throw, error)
+
+
+async def acheck(transport: AsyncTransport) -> ContractReport:
+    """As `check`, awaited."""
+    flow = _Check(transport.settings).flow()
+    step: Callable[[], _Step] = partial(next, flow)
+    while True:
+        try:
+            asked = step()
+        except StopIteration as end:
+            report: ContractReport = end.value
+            return report
+        try:
+            answer = (
+                await transport.call(asked)
+                if isinstance(asked, Operation)
+                else await areach(transport.door, transport.settings)
+            )
+            step = partial(flow.send, answer)
+        except Error as error:
+            step = partial(flow.throw, error)
+
+
+# -- the work, written once -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What is yielded to have a connection made, and TLS spoken, with nothing sent."""
+
+
+T = TypeVar("T")
+_Step = Operation | _Reach
+# It is sent what a step brought, and has its error thrown in.
+_Flow = Generator[_Step, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A list of the API's, and what the reference says of it."""
+
+    operation: str
+    key: str
+    noun: str
+    page: Shape
+    row: Shape
+
+    def of(self, aspect: str) -> str:
+        return f"{self.operation}, {aspect}"
+
+    @property
+    def fields(self) -> str:
+        return self.of("fields")
+
+    @property
+    def row_fields(self) -> str:
+        return self.of(f"fields of a {self.noun}")
+
+    @property
+    def page_size(self) -> str:
+        return self.of("default page size")
+
+    @property
+    def large(self) -> str:
+        return self.of(f"a limit of {LARGE_LIMIT}")
+
+    @property
+    def order(self) -> str:
+        return self.of("order")
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return (self.fields, self.row_fields, self.page_size, self.large, self.order)
+
+
+_REPOSITORIES = _List(
+    "get_repositories",
+    "registry_repositories",
+    "repository",
+    _reference.REPOSITORY_PAGE,
+    _reference.LISTED_REPOSITORY,
+)
+_TAGS = _List("get_repository_tags", "tags", "tag", _reference.TAG_PAGE, _reference.TAG)
+_REPOSITORY_FIELDS = "get_repository, fields"
+_EMBEDDED_FIELDS = "get_repository, fields of a tag"
+
+_SUBJECTS = (
+    _CONNECTION,
+    _TLS,
+    _AUTHENTICATION,
+    *_REPOSITORIES.subjects,
+    *_TAGS.subjects,
+    _REPOSITORY_FIELDS,
+    _EMBEDDED_FIELDS,
+    _MISSING,
+)
+
+
+class _Check:
+    def __init__(self, settings: Settings) -> None:
+        self._organization_id = settings.organization_id
+        self._anonymous = settings.authorization is None
+        self._https = settings.base_url.startswith("https:")
+        self._secrets = settings.secrets()
+        # What may be somebody's name, were a field called so.
+        self._seen: set[str] = set()
+        self._findings: dict[str, Finding] = {}
+        system = f"Python {platform.python_version()} on {platform.system()}"
+        self._note("versions", "ok", f"abeja-registry {__version__}, {system}")
+        found = settings.found()
+        for setting in found:
+            if setting.place != DEFAULT_PLACE:
+                self._note(f"setting {setting.name}", "ok", _told_setting(setting))
+        defaults = [setting.name for setting in found if setting.place == DEFAULT_PLACE]
+        self._note("settings by default", "ok", ", ".join(defaults) or "none")
+        for subject in _SUBJECTS:
+            self._note(subject, "unknown", _NOT_REACHED)
+
+    def flow(self) -> _Flow[ContractReport]:
+        if (yield from self._let_in()):
+            ask = partial(get_repositories, self._organization_id)
+            _, listed = yield from self._list(_REPOSITORIES, {"": ask})
+            ids = self._ids(listed)
+            asks = {each: partial(get_repository_tags, self._organization_id, each) for each in ids}
+            with_tags, _ = yield from self._list(_TAGS, asks)
+            yield from self._repository(with_tags)
+            yield from self._missing()
+        return ContractReport(tuple(self._findings.values()))
+
+    def _note(self, subject: str, verdict: Verdict, said: str) -> None:
+        self._findings[subject] = Finding(subject, verdict, said)
+
+    # -- the way to the API, and in --
+
+    def _let_in(self) -> _Flow[bool]:
+        """Whether the API answers."""
+        reached: Reached = yield _Reach()
+        if reached.through is None and not self._reached(reached):
+            return False
+        error: Error | None = None
+        try:
+            yield get_repositories(self._organization_id, limit=1)
+        except _FAILED as caught:
+            error = caught
+        if reached.through is not None:
+            self._reached(_by_call(error), f", as a call through {reached.through} shows")
+        if isinstance(error, TransportError):
+            if reached.through is None:
+                self._note(_AUTHENTICATION, "differs", f"no answer: {_told(error)}")
+            return False
+        return self._authenticated(error)
+
+    def _reached(self, reached: Reached, how: str = "") -> bool:
+        """Note how far one came, and return whether it was all the way."""
+        if reached.no_connection is not None:
+            self._note(_CONNECTION, "differs", reached.no_connection + how)
+            return False
+        self._note(_CONNECTION, "ok", "there is one" + how)
+        if reached.no_tls is not None:
+            self._note(_TLS, "differs", reached.no_tls + how)
+            return False
+        if self._https:
+            # Whether a client handed in looks at certificates is its owner's affair.
+            trusted = f"{reached.tls}, with a certificate that is trusted"
+            self._note(_TLS, "ok", "spoken" + how if how else trusted)
+        else:
+            self._note(_TLS, "unknown", "not spoken: the base URL is an http one")
+        return True
+
+    def _authenticated(self, error: Error | None) -> bool:
+        """Note what an answer says of the credential, and return whether to go on."""
+        if isinstance(error, Unauthorized):
+            what = "none is sent" if self._anonymous else "the credential is not taken"
+            self._note(_AUTHENTICATION, "differs", f"{_told(error)}: {what}")
+            return False
+        if isinstance(error, Forbidden):
+            what = "the credential may not read the registry of this organization"
+            self._note(_AUTHENTICATION, "differs", f"{_told(error)}: {what}")
+            return False
+        if error is not None:
+            self._note(_AUTHENTICATION, "unknown", f"nothing is said of it: {_told(error)}")
+        elif self._anonymous:
+            self._note(_AUTHENTICATION, "ok", "no credential is sent, and none is asked for")
+        else:
+            self._note(_AUTHENTICATION, "ok", "the credential is taken")
+        return True
+
+    # -- the operations --
+
+    def _asked(self, subject: str, operation: Operation) -> _Flow[dict[str, Any] | None]:
+        """Return what an operation brought; where it fails, that is what is noted."""
+        try:
+            body: dict[str, Any] = yield operation
+        except _FAILED as error:
+            self._note(subject, "differs", _told(error))
+            return None
+        return body
+
+    def _list(
+        self, of: _List, asks: Mapping[str, Callable[..., Operation]]
+    ) -> _Flow[tuple[str, list[Any]]]:
+        """Look at the first of some lists that has rows; return which it is, and its rows."""
+        name, first = "", None
+        for name in asks:
+            first = yield from self._asked(of.fields, asks[name]())
+            if first is None or rows(first, of.key):
+                break
+        if first is None:
+            if not asks:
+                for subject in of.subjects:
+                    self._note(subject, "unknown", _NO_REPOSITORY)
+            return name, []
+        second = yield from self._asked(of.order, asks[name]())
+        large = yield from self._asked(of.large, asks[name](limit=LARGE_LIMIT))
+        pages = [page for page in (first, second, large) if page is not None]
+        heads = [_head(of, page) for page in pages]
+        self._compare(of.fields, of.page, heads, "")
+        most = max((rows(head, of.key) for head in heads), key=len)
+        self._compare(of.row_fields, of.row, most, of.noun)
+        self._default_page_size(of, first)
+        if second is not None:
+            self._order(of, *([_identity(row) for row in rows(page, of.key)] for page in heads[:2]))
+        if large is not None:
+            self._large_limit(of, large)
+        return name, rows(first, of.key)
+
+    def _repository(self, repository_id: str) -> _Flow[None]:
+        if not repository_id:
+            self._note(_REPOSITORY_FIELDS, "unknown", _NO_REPOSITORY)
+            self._note(_EMBEDDED_FIELDS, "unknown", _NO_REPOSITORY)
+            return
+        operation = get_repository(self._organization_id, repository_id)
+        body = yield from self._asked(_REPOSITORY_FIELDS, operation)
+        if body is not None:
+            self._compare(_REPOSITORY_FIELDS, _reference.REPOSITORY, [body], "")
+            self._compare(_EMBEDDED_FIELDS, _reference.TAG, rows(body, "tags"), "tag")
+
+    def _missing(self) -> _Flow[None]:
+        try:
+            yield get_repository(self._organization_id, MISSING_ID)
+        except NotFound as error:
+            self._note(_MISSING, "ok", f"{_told(error)}, {_told_body(error)}")
+        except _FAILED as error:
+            self._note(_MISSING, "differs", f"{_told(error)}, not NotFound (404)")
+        else:
+            self._note(_MISSING, "differs", "a success, not NotFound (404)")
+
+    # -- what an answer shows --
+
+    def _compare(self, subject: str, shape: Shape, values: Sequence[object], noun: str) -> None:
+        if not values:
+            self._note(subject, "unknown", f"no {noun} to look at")
+            return
+        self._seen.update(strings(values))
+        differing = differences(shape, values, self._seen, self._secrets)
+        if differing:
+            self._note(subject, "differs", differing)
+        else:
+            self._note(subject, "ok", f"as in the reference ({len(values)} looked at)")
+
+    def _default_page_size(self, of: _List, page: dict[str, Any]) -> None:
+        limit, wrong = _limit(of, page)
+        if wrong:
+            self._note(of.page_size, "differs", wrong)
+        elif limit != DEFAULT_LIMIT:
+            said = f"{_number(limit)}, where the reference shows {DEFAULT_LIMIT}"
+            self._note(of.page_size, "differs", said)
+        else:
+            self._note(of.page_size, "ok", str(limit))
+
+    def _large_limit(self, of: _List, page: dict[str, Any]) -> None:
+        limit, wrong = _limit(of, page)
+        if wrong or limit > LARGE_LIMIT:
+            self._note(of.large, "differs", wrong or f"answered as {_number(limit)}")
+        elif limit < LARGE_LIMIT:
+            self._note(of.large, "ok", f"clamped to {limit}")
+        else:
+            self._note(of.large, "ok", "not clamped")
+
+    def _order(self, of: _List, first: list[Any], second: list[Any]) -> None:
+        if len(first) < 2:
+            self._note(of.order, "unknown", "fewer than two rows to compare")
+        elif first == second:
+            self._note(of.order, "ok", "the same on two reads")
+        elif len(first) == len(second) and all(row in second for row in first):
+            self._note(of.order, "differs", "the same rows in another order on a second read")
+        else:
+            said = "other rows on a second read: the order changes, or somebody changed the list"
+            self._note(of.order, "differs", said)
+
+    def _ids(self, listed: list[Any]) -> list[str]:
+        """Return the ids of the first repositories, of those that can be asked for."""
+        found = []
+        for row in listed[:_CANDIDATES]:
+            repository_id = row.get("id") if isinstance(row, dict) else None
+            with suppress(TypeError, ValueError):
+                segment("repository_id", repository_id)
+                found.append(str(repository_id))
+        return found
+
+
+# -- in words -------------------------------------------------------------------------------------
+
+
+def _told_setting(setting: FoundSetting) -> str:
+    """Return where a setting is from, and its value where that names nothing and nobody."""
+    if setting.name == "organization_id":
+        return f"from {setting.source}"
+    if setting.name == "credential":
+        return f"{setting.value.partition(' ')[0]} from {setting.source}"
+    if setting.name == "base_url" and setting.value != DEFAULT_BASE_URL:
+        scheme = setting.value.partition(":")[0]
+        return f"another than {DEFAULT_BASE_URL}, an {scheme} one, from {setting.source}"
+    return f"{setting.value} from {setting.source}"
+
+
+def _told(error: Error) -> str:
+    """Return what kind of error it is: what else it says may name somebody."""
+    kind = type(error).__name__
+    if isinstance(error, HttpError):
+        told = f"{kind} ({error.status_code})"
+    elif isinstance(error, InvalidResponse):
+        told = f"{kind}: the body is no JSON object, or too large"
+    else:
+        told = f"{kind} ({error.history[-1].cause.partition(':')[0]})"
+    attempts = len(error.history)
+    return told if attempts < 2 else f"{told}, after {attempts} attempts"
+
+
+def _told_body(error: HttpError) -> str:
+    code = error.error != responses.get(error.status_code or 0)
+    json = "json" in error.headers.get("content-type", "").lower()
+    detail = error.error_detail is not None
+    return (
+        f"{'JSON' if json else 'no JSON'}, {'with' if code else 'without'} a code in `error`,"
+        f" {'with' if detail else 'without'} `error_detail`"
+    )
+
+
+def _by_call(error: Error | None) -> Reached:
+    """Return how far a call came."""
+    if not isinstance(error, TransportError):
+        return Reached()
+    reason = _TLS_REASON.search(error.history[-1].cause)
+    if reason is not None:
+        return Reached(no_tls=f"{_told(error)}: {reason[1]}")
+    return Reached(no_connection=_told(error))
+
+
+def _limit(of: _List, page: dict[str, Any]) -> tuple[int, str]:
+    """Return the limit that a page says it has, and what is wrong with it."""
+    limit, held = page.get("limit"), len(rows(page, of.key))
+    if type(limit) is not int:
+        return 0, f"not said: the page holds {held} rows, and no whole number as its limit"
+    if limit < max(1, held):
+        return limit, f"said to be {_number(limit)}, and the page holds {held} rows"
+    return limit, ""
+
+
+def _number(value: int) -> str:
+    return str(value) if abs(value) < _SHOWN_BELOW else "a number far too large"
+
+
+def _head(of: _List, page: dict[str, Any]) -> dict[str, Any]:
+    """Return a page with as many of its rows as are compared."""
+    return page | {of.key: rows(page, of.key)[:_COMPARED]} if rows(page, of.key) else page
+
+
+def _identity(row: object) -> object:
+    """Return what tells a row from others."""
+    return row.get("id", row) if isinstance(row, dict) else row

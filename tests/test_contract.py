@@ -1,0 +1,870 @@
+"""The API beside its reference: each kind of difference is noticed, and nobody is named."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.conftest import done
+
+from abeja_registry import AsyncClient, Client, Error, FoundSetting, RetryPolicy
+from abeja_registry.contract import ContractReport, Finding
+from abeja_registry.sandbox import Sandbox
+
+from .peer import Peer, said
+from .test_connections import TLS, Server, serving
+
+pytestmark = pytest.mark.anyio
+
+MARKER = "Marker-5ecret"
+EMAIL = "somebody@marker.example"
+AT_ONCE = RetryPolicy(max_retries=1, base=0)
+TABLE = """\
+get_repositories, fields                  ok       as in the reference (3 looked at)
+get_repositories, fields of a repository  ok       as in the reference (3 looked at)
+get_repositories, default page size       ok       10
+get_repositories, a limit of 10000        ok       clamped to 1000
+get_repositories, order                   ok       the same on two reads
+get_repository_tags, fields               ok       as in the reference (3 looked at)
+get_repository_tags, fields of a tag      ok       as in the reference (25 looked at)
+get_repository_tags, default page size    ok       10
+get_repository_tags, a limit of 10000     ok       clamped to 1000
+get_repository_tags, order                ok       the same on two reads
+get_repository, fields                    ok       as in the reference (1 looked at)
+get_repository, fields of a tag           ok       as in the reference (10 looked at)
+a missing repository                      ok       NotFound (404), JSON, with a code in `error`,
+                                                   without `error_detail`
+"""
+
+# What comes of an answer: an operation, the number of the answer, its body.
+Alter = Callable[[str, int, Any], Any]
+
+
+class Altering(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """The sandbox in process, its successes altered."""
+
+    def __init__(self, sandbox: Sandbox, alter: Alter) -> None:
+        self._inner = sandbox.transport()
+        self._alter = alter
+        self._count = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a sync client's request."""
+        return self._altered(request, self._inner.handle_request(request))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer an async client's request."""
+        return self._altered(request, await self._inner.handle_async_request(request))
+
+    def _altered(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        last = request.url.path.rpartition("/")[2]
+        operation = {"repositories": "get_repositories", "tags": "get_repository_tags"}.get(last)
+        self._count += 1
+        if not response.is_success:
+            return response
+        body = self._alter(operation or "get_repository", self._count, response.json())
+        return body if isinstance(body, httpx.Response) else httpx.Response(200, json=body)
+
+
+class World:
+    """Either world: makes its client, and has it compare."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.kind: Any = Client if name == "sync" else AsyncClient
+
+    async def check(self, *arguments: Any, alter: Any = None, **options: Any) -> ContractReport:
+        """Compare through connections of the client's own, or through altered answers."""
+        if alter is None:
+            return await self._closed(self.kind(*arguments, retry=AT_ONCE, **options))
+        http: Any = httpx.Client if self._name == "sync" else httpx.AsyncClient
+        http_client = http(transport=alter)
+        try:
+            options["http_client"] = http_client
+            return await self._closed(self.kind(*arguments, retry=AT_ONCE, **options))
+        finally:
+            await done(http_client.close() if self._name == "sync" else http_client.aclose())
+
+    async def _closed(self, client: Any) -> ContractReport:
+        try:
+            report: ContractReport = await done(client.check_contract())
+            return report
+        finally:
+            await done(client.close() if self._name == "sync" else client.aclose())
+
+
+@pytest.fixture(params=["sync", "async"])
+def world(request: pytest.FixtureRequest) -> World:
+    """Either world."""
+    return World(request.param)
+
+
+@pytest.fixture
+def full(sandbox: Sandbox) -> Sandbox:
+    """A sandbox with more tags than a page has, and repositories to put in order."""
+    sandbox.seed(repositories=3, tags=25)
+    return sandbox
+
+
+def found(report: ContractReport) -> dict[str, tuple[str, str]]:
+    """Return verdicts and what was said, by the subject."""
+    return {finding.subject: (finding.verdict, finding.said) for finding in report.findings}
+
+
+def differing(report: ContractReport) -> dict[str, str]:
+    """Return what differs, by the subject."""
+    return {each.subject: each.said for each in report.findings if each.verdict == "differs"}
+
+
+# -- an API that keeps its reference --------------------------------------------------------------
+
+
+async def test_nothing_differs_in_the_sandbox(world: World, full: Sandbox) -> None:
+    """Every operation is as in the reference, and the report's table says what was looked at."""
+    report = await world.check(**full.connection)
+    assert report.ok
+    assert TABLE in str(report)
+    assert str(report).endswith("\n22 ok, 0 differs, 1 unknown")
+    assert found(report)["connection"] == ("ok", "there is one")
+    assert found(report)["TLS"] == ("unknown", "not spoken: the base URL is an http one")
+    assert found(report)["authentication"] == ("ok", "the credential is taken")
+
+
+async def test_a_dozen_calls_at_the_most_that_only_read(world: World, full: Sandbox) -> None:
+    """Nothing is asked but GETs, and few of them."""
+    await world.check(**full.connection)
+    assert {request.method for request in full.requests} == {"GET"}
+    assert len(full.requests) == 9
+
+
+async def test_without_a_repository(world: World, sandbox: Sandbox) -> None:
+    """What needs a repository is unknown, which is no difference."""
+    report = await world.check(**sandbox.connection)
+    assert report.ok
+    unknown = {each.subject: each.said for each in report.findings if each.verdict == "unknown"}
+    assert unknown.pop("TLS")
+    assert unknown.pop("get_repositories, order") == "fewer than two rows to compare"
+    assert len(unknown) == 8
+    assert {*unknown.values()} == {"no repository to look at"}
+
+
+async def test_without_a_tag(world: World, sandbox: Sandbox) -> None:
+    """Three repositories are looked at for one with tags; without one, tags are unknown."""
+    sandbox.seed(repositories=4, tags=0)
+    report = await world.check(**sandbox.connection)
+    assert report.ok
+    for operation in ("get_repository", "get_repository_tags"):
+        assert found(report)[f"{operation}, fields"][0] == "ok"
+        assert found(report)[f"{operation}, fields of a tag"] == ("unknown", "no tag to look at")
+    assert len({each.path for each in sandbox.requests if each.path.endswith("/tags")}) == 3
+
+
+async def test_the_first_repository_with_tags_is_looked_at(world: World, sandbox: Sandbox) -> None:
+    """One without tags is passed over."""
+    _, second = sandbox.seed(repositories=2, tags=0)
+    sandbox.push(second, "1.0.0")
+    report = await world.check(**sandbox.connection)
+    assert found(report)["get_repository, fields of a tag"][0] == "ok"
+    assert found(report)["get_repository_tags, fields of a tag"][0] == "ok"
+
+
+# -- answers that differ --------------------------------------------------------------------------
+
+
+def without(name: str, at: str | None = None) -> Callable[[Any], Any]:
+    """Leave a field out, of the body or of each row."""
+
+    def change(body: Any) -> Any:
+        for each in [body] if at is None else body[at]:
+            del each[name]
+        return body
+
+    return change
+
+
+def having(at: str | None = None, **fields: Any) -> Callable[[Any], Any]:
+    """Set fields, of the body or of each row."""
+
+    def change(body: Any) -> Any:
+        for each in [body] if at is None else body[at]:
+            each.update(fields)
+        return body
+
+    return change
+
+
+def creators(**fields: Any) -> Callable[[Any], Any]:
+    """Set fields of each tag's creator."""
+
+    def change(body: Any) -> Any:
+        for each in body["tags"]:
+            each["creator"].update(fields)
+        return body
+
+    return change
+
+
+LIST = "registry_repositories"
+CHANGES: dict[str, tuple[str, Callable[[Any], Any], str, str]] = {
+    "a field is missing": (
+        "get_repositories",
+        without("organization_name"),
+        "fields",
+        "missing: organization_name",
+    ),
+    "a field is unknown": ("get_repositories", having(total=3), "fields", "unknown: total"),
+    "an id is a string": (
+        "get_repositories",
+        having(organization_id="1"),
+        "fields",
+        "of another type: organization_id (string, not integer)",
+    ),
+    "an id is a number": (
+        "get_repository_tags",
+        having(organization_id=1),
+        "fields",
+        "of another type: organization_id (integer, not string)",
+    ),
+    "a number is a boolean": (
+        "get_repositories",
+        having(offset=False),
+        "fields",
+        "of another type: offset (boolean, not integer)",
+    ),
+    "a number has a fraction": (
+        "get_repository_tags",
+        having("tags", size=0.5),
+        "fields of a tag",
+        "of another type: size (number, not integer)",
+    ),
+    "a field is null": (
+        "get_repository",
+        having(name=None),
+        "fields",
+        "of another type: name (null, not string)",
+    ),
+    "one that may be null is a number": (
+        "get_repositories",
+        having(LIST, description=5),
+        "fields of a repository",
+        "of another type: description (integer, not string or null)",
+    ),
+    "a time is no time": (
+        "get_repository",
+        having(created_at="yesterday"),
+        "fields",
+        "of another type: created_at (string, not time)",
+    ),
+    "a time is a number": (
+        "get_repository",
+        having(updated_at=1),
+        "fields",
+        "of another type: updated_at (integer, not time)",
+    ),
+    "tags are in the list": (
+        "get_repositories",
+        having(LIST, tags=[]),
+        "fields of a repository",
+        "unknown: tags",
+    ),
+    "tags are left out": ("get_repository", without("tags"), "fields", "missing: tags"),
+    "tags are no list": (
+        "get_repository",
+        having(tags={"0.0.1": {}}),
+        "fields",
+        "of another type: tags (object, not array)",
+    ),
+    "an embedded tag has no digest": (
+        "get_repository",
+        without("digest", "tags"),
+        "fields of a tag",
+        "missing: digest",
+    ),
+    "a creator is an id": (
+        "get_repository",
+        having(creator="1"),
+        "fields",
+        "of another type: creator (string, not object)",
+    ),
+    "a creator's field": (
+        "get_repository_tags",
+        creators(avatar="x"),
+        "fields of a tag",
+        "unknown: creator.avatar",
+    ),
+    "a row is no object": (
+        "get_repository_tags",
+        having(tags=["0.0.1", "0.0.2"]),
+        "fields of a tag",
+        "of another type: all of it (string, not object)",
+    ),
+    "the list has another name": (
+        "get_repository_tags",
+        lambda body: {("entries" if name == "tags" else name): body[name] for name in body},
+        "fields",
+        "missing: tags; unknown: entries",
+    ),
+    "several": (
+        "get_repository",
+        lambda body: {**body, "name": 1, "id": 2, "size": 3, "private": True} | {"tags": None},
+        "fields",
+        "unknown: size, private; of another type: id (integer, not string),"
+        " name (integer, not string), tags (null, not array)",
+    ),
+    "many": (
+        "get_repository",
+        lambda body: body | {f"field_{n}": n for n in range(12)},
+        "fields",
+        "unknown: " + ", ".join(f"field_{n}" for n in range(10)) + " and 2 more",
+    ),
+    "another default": (
+        "get_repositories",
+        lambda body: body | {"limit": 20} if body["limit"] == 10 else body,
+        "default page size",
+        "20, where the reference shows 10",
+    ),
+    "a page beyond its limit": (
+        "get_repository_tags",
+        lambda body: body | {"tags": body["tags"] * 2} if body["limit"] == 10 else body,
+        "default page size",
+        "said to be 10, and the page holds 20 rows",
+    ),
+    "a huge limit": (
+        "get_repository_tags",
+        lambda body: body | {"limit": 10**30} if body["limit"] == 10 else body,
+        "default page size",
+        "a number far too large, where the reference shows 10",
+    ),
+    "a limit that is not kept to": (
+        "get_repository_tags",
+        lambda body: body | {"limit": 7} if body["limit"] == 1000 else body,
+        "a limit of 10000",
+        "said to be 7, and the page holds 25 rows",
+    ),
+    "a limit that grows": (
+        "get_repository_tags",
+        lambda body: body | {"limit": 10_001} if body["limit"] == 1000 else body,
+        "a limit of 10000",
+        "answered as 10001",
+    ),
+}
+
+
+@pytest.mark.parametrize(("operation", "change", "aspect", "what"), CHANGES.values(), ids=CHANGES)
+async def test_a_difference_is_told(
+    world: World,
+    full: Sandbox,
+    operation: str,
+    change: Callable[[Any], Any],
+    aspect: str,
+    what: str,
+) -> None:
+    """It is named under its operation, it alone, and the report is not ok."""
+
+    def alter(name: str, _: int, body: Any) -> Any:
+        return change(body) if name == operation else body
+
+    report = await world.check(**full.connection, alter=Altering(full, alter))
+    assert not report.ok
+    assert differing(report) == {f"{operation}, {aspect}": what}
+
+
+async def test_a_limit_that_is_not_said(world: World, full: Sandbox) -> None:
+    """A page without its limit says nothing of the default and of a large one."""
+    change = without("limit")
+    report = await world.check(
+        **full.connection,
+        alter=Altering(full, lambda name, _, body: change(body) if "tags" in name else body),
+    )
+    assert differing(report) == {
+        "get_repository_tags, fields": "missing: limit",
+        "get_repository_tags, default page size": (
+            "not said: the page holds 10 rows, and no whole number as its limit"
+        ),
+        "get_repository_tags, a limit of 10000": (
+            "not said: the page holds 25 rows, and no whole number as its limit"
+        ),
+    }
+
+
+def on_second(change: Callable[[list[Any]], list[Any]]) -> Alter:
+    """Change the rows of the second page of tags, on which the order is looked at."""
+    pages = 0
+
+    def alter(name: str, _: int, body: Any) -> Any:
+        nonlocal pages
+        pages += name == "get_repository_tags"
+        second = name == "get_repository_tags" and pages == 2
+        return body | {"tags": change(body["tags"])} if second else body
+
+    return alter
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda rows: rows[::-1], "the same rows in another order on a second read"),
+        (
+            lambda rows: rows[:-1],
+            "other rows on a second read: the order changes, or somebody changed the list",
+        ),
+        (
+            lambda rows: [*rows[:-1], {**rows[-1], "id": 5}],
+            "other rows on a second read: the order changes, or somebody changed the list",
+        ),
+    ],
+    ids=["order", "fewer", "others"],
+)
+async def test_an_order_that_changes(world: World, full: Sandbox, change: Any, what: str) -> None:
+    """Two reads of the same page are compared by the ids of their rows."""
+    report = await world.check(**full.connection, alter=Altering(full, on_second(change)))
+    assert differing(report) == {"get_repository_tags, order": what}
+
+
+@pytest.mark.parametrize(
+    ("limit_max", "what"), [(15, "clamped to 15"), (20_000, "not clamped")], ids=str
+)
+async def test_a_clamped_limit_is_no_difference(world: World, limit_max: int, what: str) -> None:
+    """The reference says nothing of a large limit; what becomes of it is told."""
+    with Sandbox(limit_max=limit_max) as sandbox:
+        sandbox.seed(repositories=1, tags=20)
+        report = await world.check(**sandbox.connection)
+    assert report.ok
+    for operation in ("get_repositories", "get_repository_tags"):
+        assert found(report)[f"{operation}, a limit of 10000"] == ("ok", what)
+
+
+async def test_a_small_limit_clamps_the_default_too(world: World, full: Sandbox) -> None:
+    """A default page of another size than in the reference differs."""
+    full.faults.add(operation="get_repository_tags", limit_max=5)
+    report = await world.check(**full.connection)
+    what = "5, where the reference shows 10"
+    assert differing(report) == {"get_repository_tags, default page size": what}
+
+
+async def test_a_repository_whose_id_cannot_be_asked_for(world: World, full: Sandbox) -> None:
+    """An id that leads elsewhere is not asked for; the next repository is looked at."""
+
+    def alter(name: str, _: int, body: Any) -> Any:
+        if name != "get_repositories":
+            return body
+        for row, repository_id in zip(body[LIST], ("..", None, "HUGE"), strict=False):
+            row["id"] = repository_id
+        text = json.dumps(body).replace('"HUGE"', f"1{'0' * 5000}")
+        return httpx.Response(200, text=text)
+
+    report = await world.check(**full.connection, alter=Altering(full, alter))
+    assert found(report)["get_repository, fields"] == ("unknown", "no repository to look at")
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+async def test_an_operation_that_fails(world: World, full: Sandbox) -> None:
+    """It is told by its class and status, and the others are looked at all the same."""
+    full.faults.add(operation="get_repository_tags", status=503)
+    full.faults.add(operation="get_repository", status=400, times=1)
+    report = await world.check(**full.connection)
+    assert differing(report) == {
+        "get_repository_tags, fields": "HttpError (503), after 2 attempts",
+        "get_repository, fields": "BadRequest (400)",
+    }
+    assert found(report)["get_repository_tags, order"] == ("unknown", "not reached")
+    assert found(report)["a missing repository"][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("skip", "subject"), [(2, "order"), (3, "a limit of 10000")], ids=["order", "limit"]
+)
+async def test_a_second_call_that_fails(
+    world: World, full: Sandbox, skip: int, subject: str
+) -> None:
+    """What it was to show differs, and the rest of the list is looked at."""
+    full.faults.add(operation="get_repositories", status=400, skip=skip, times=1)
+    report = await world.check(**full.connection)
+    assert differing(report) == {f"get_repositories, {subject}": "BadRequest (400)"}
+
+
+async def test_no_answer_to_an_operation(world: World, full: Sandbox) -> None:
+    """A lost connection is told by what the HTTP library calls it."""
+    full.faults.add(operation="get_repository", drop="request")
+    report = await world.check(**full.connection)
+    what = "TransportError (RemoteProtocolError), after 2 attempts"
+    assert differing(report) == {
+        "get_repository, fields": what,
+        "a missing repository": f"{what}, not NotFound (404)",
+    }
+
+
+async def test_a_success_that_is_no_answer(world: World, full: Sandbox) -> None:
+    """A page of HTML is told by what it is not."""
+
+    def alter(name: str, _: int, body: Any) -> Any:
+        return httpx.Response(200, html="<p>hello") if name == "get_repository" else body
+
+    report = await world.check(**full.connection, alter=Altering(full, alter))
+    what = "InvalidResponse: the body is no JSON object, or too large"
+    assert differing(report) == {"get_repository, fields": what}
+
+
+async def test_a_missing_repository_that_is_there(world: World) -> None:
+    """A repository for any id is a difference."""
+    with Peer(lambda _: said({})) as peer:
+        report = await world.check("1", {}, base_url=peer.url)
+    assert differing(report)["a missing repository"] == "a success, not NotFound (404)"
+    authentication = found(report)["authentication"]
+    assert authentication == ("ok", "no credential is sent, and none is asked for")
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (
+            said({"error": "e", "error_detail": {"a": 1}}, 404, "Content-Type: application/json"),
+            "JSON, with a code in `error`, with `error_detail`",
+        ),
+        (said("gone", 404), "no JSON, without a code in `error`, without `error_detail`"),
+    ],
+    ids=["the API's", "a proxy's"],
+)
+async def test_what_a_missing_repository_is_answered_with(
+    world: World, answer: bytes, what: str
+) -> None:
+    """The shape of the body is told; a 404 says nothing of the credential."""
+    with Peer(lambda _: answer) as peer:
+        report = await world.check("1", {}, base_url=peer.url)
+    assert found(report)["a missing repository"] == ("ok", f"NotFound (404), {what}")
+    authentication = found(report)["authentication"]
+    assert authentication == ("unknown", "nothing is said of it: NotFound (404)")
+    assert differing(report) == {"get_repositories, fields": "NotFound (404)"}
+
+
+async def test_a_closed_client_is_nothing_to_report(world: World, sandbox: Sandbox) -> None:
+    """It is the error that every call of a closed client is."""
+    client: Any = world.kind(**sandbox.connection)
+    await done(client.close() if world.kind is Client else client.aclose())
+    with pytest.raises(Error, match="the client was closed"):
+        await done(client.check_contract())
+
+
+# -- the way in -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("credential", "what"),
+    [
+        ({"auth_token": MARKER}, "Unauthorized (401): the credential is not taken"),
+        ({}, "Unauthorized (401): none is sent"),
+    ],
+    ids=["another", "none"],
+)
+async def test_a_credential_that_is_not_taken(world: World, credential: Any, what: str) -> None:
+    """Authentication differs, and what is behind it is not reached."""
+    with Sandbox(credentials=[{"auth_token": "right"}]) as sandbox:
+        report = await world.check(**{**sandbox.connection, "credential": credential})
+        assert len(sandbox.requests) == 1
+    assert differing(report) == {"authentication": what}
+    assert found(report)["connection"][0] == "ok"
+    assert found(report)["get_repositories, fields"] == ("unknown", "not reached")
+
+
+async def test_another_organization(world: World, full: Sandbox) -> None:
+    """A credential that is known and not for this organization is told apart."""
+    report = await world.check(**{**full.connection, "organization_id": "15"})
+    assert differing(report) == {
+        "authentication": (
+            "Forbidden (403): the credential may not read the registry of this organization"
+        )
+    }
+
+
+async def test_no_answer_at_all(world: World, full: Sandbox) -> None:
+    """A connection without an answer is no word on the credential, and the end."""
+    full.faults.add(drop="request")
+    report = await world.check(**full.connection)
+    what = "no answer: TransportError (RemoteProtocolError), after 2 attempts"
+    assert differing(report) == {"authentication": what}
+    assert found(report)["connection"][0] == "ok"
+
+
+async def test_no_connection(world: World) -> None:
+    """Where nobody listens, the connection differs and nothing else is tried."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    report = await world.check("1", {}, base_url=f"http://127.0.0.1:{port}")
+    assert differing(report).keys() == {"connection"}
+    assert differing(report)["connection"].startswith("ConnectError")
+    assert found(report)["TLS"] == ("unknown", "not reached")
+    assert found(report)["authentication"] == ("unknown", "not reached")
+
+
+@pytest.fixture
+def tls_server() -> Iterator[Server]:
+    """A server over TLS, with a certificate by a CA that nobody knows."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(TLS / "server.pem")
+    with serving(Server(tls)) as server:
+        yield server
+
+
+async def test_a_certificate_that_is_not_trusted(world: World, tls_server: Server) -> None:
+    """There is a connection, and TLS differs: what OpenSSL says is told, without the host."""
+    report = await world.check("1", {"auth_token": MARKER}, base_url=tls_server.url)
+    assert differing(report).keys() == {"TLS"}
+    assert "certificate verify failed" in differing(report)["TLS"]
+    assert found(report)["connection"] == ("ok", "there is one")
+    assert found(report)["authentication"] == ("unknown", "not reached")
+    assert "127.0.0.1" not in str(report)
+
+
+async def test_a_certificate_that_is_trusted(
+    world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CA that the environment names is trusted, as by the client's connections."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
+    report = await world.check("1", {"auth_token": MARKER}, base_url=tls_server.url)
+    assert found(report)["TLS"] == ("ok", "TLSv1.3, with a certificate that is trusted")
+    assert found(report)["authentication"] == ("ok", "the credential is taken")
+
+
+@pytest.mark.parametrize("option", ["timeout", "deadline"])
+async def test_a_server_that_never_speaks_tls(world: World, option: str) -> None:
+    """The time-out and the deadline of the client end the wait."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        report = await world.check("1", {}, base_url=url, **{option: 0.1})
+    assert differing(report).keys() == {"TLS"}
+    assert "Time" in differing(report)["TLS"]
+
+
+def raising(error: Exception) -> httpx.MockTransport:
+    """Raise for every request."""
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    return httpx.MockTransport(fail)
+
+
+VERIFY = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed for marker.example"
+
+
+async def test_a_client_handed_in_is_known_by_a_call(world: World) -> None:
+    """Its connections are its owner's: what a call through it came to is told."""
+    how = ", as a call through a client handed in shows"
+    cases: list[tuple[httpx.MockTransport, dict[str, tuple[str, str]]]] = [
+        (
+            httpx.MockTransport(lambda _: httpx.Response(200, json={})),
+            {"connection": ("ok", f"there is one{how}"), "TLS": ("ok", f"spoken{how}")},
+        ),
+        (
+            raising(httpx.ConnectError("refused by marker.example")),
+            {
+                "connection": (
+                    "differs",
+                    f"TransportError (ConnectError), after 2 attempts{how}",
+                ),
+                "TLS": ("unknown", "not reached"),
+            },
+        ),
+        (
+            raising(httpx.ConnectError(VERIFY)),
+            {
+                "connection": ("ok", f"there is one{how}"),
+                "TLS": (
+                    "differs",
+                    f"TransportError (ConnectError): CERTIFICATE_VERIFY_FAILED{how}",
+                ),
+            },
+        ),
+    ]
+    for transport, expected in cases:
+        report = await world.check("1", {}, base_url="https://marker.example", alter=transport)
+        assert {each: found(report)[each] for each in expected} == expected
+        assert "marker.example" not in str(report)
+
+
+async def test_a_proxy_is_known_by_a_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way through it is not tried by itself: what a call came to is told."""
+    with Peer(lambda _: said({})) as peer:
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:{MARKER}@127.0.0.1:{peer.port}")
+        report = await world.check("1", {}, base_url="http://marker.example")
+    how = "as a call through the proxy that the environment names shows"
+    assert found(report)["connection"] == ("ok", f"there is one, {how}")
+    assert MARKER not in str(report)
+
+
+# -- settings -------------------------------------------------------------------------------------
+
+
+def settings_told(report: ContractReport) -> dict[str, str]:
+    """Return what was said of the settings, by their names."""
+    return {
+        each.subject.removeprefix("setting "): each.said
+        for each in report.findings
+        if each.subject.startswith("setting")
+    }
+
+
+async def test_settings_of_the_environment(
+    world: World, full: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each setting is told with the variable that it is from, or as an argument."""
+    monkeypatch.setenv("ABEJA_PLATFORM_USER_ID", "5")
+    monkeypatch.setenv("ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN", MARKER)
+    monkeypatch.setenv("ABEJA_ORGANIZATION_ID", full.organization_id)
+    monkeypatch.setenv("ABEJA_SDK_MAX_RETRY_COUNT", "3")
+    report = await world.check(base_url=full.url, timeout=7)
+    told = settings_told(report)
+    assert told.pop("retry").startswith("RetryPolicy(max_retries=1, ")
+    assert told == {
+        "organization_id": "from ABEJA_ORGANIZATION_ID",
+        "credential": (
+            "Basic from ABEJA_PLATFORM_USER_ID and ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN"
+        ),
+        "base_url": ("another than https://api.abeja.io, an http one, from argument base_url"),
+        "max_retry_count": "1 from argument retry",
+        "timeout": "7.0 from argument timeout",
+        "settings by default": "deadline, on_retry, max_response_bytes, invalid_rows",
+    }
+
+
+async def test_settings_of_a_profile(
+    world: World, full: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line's file is told, and not the name of the profile nor of anybody in it."""
+    profile = {
+        "configuration-name": EMAIL,
+        "abeja-platform-user": "user-1",
+        "personal-access-token": MARKER,
+        "organization-name": "acme",
+        "abeja-api-url": full.url,
+    }
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".abeja").mkdir()
+    file = tmp_path / ".abeja" / "config"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps({"configurations": [profile]}))
+    report = await world.check(profile=EMAIL)
+    told = settings_told(report)
+    assert told["organization_id"] == "from ~/.abeja/config"
+    assert told["credential"] == "Basic from ~/.abeja/config"
+    assert told["base_url"].endswith("from ~/.abeja/config")
+    for secret in (EMAIL, MARKER, "acme", "user-1"):
+        assert secret not in f"{report} {report!r}"
+
+
+async def test_the_default_address_is_shown(world: World) -> None:
+    """It names nobody, wherever it is set."""
+    report = await world.check(
+        "1",
+        {},
+        base_url="https://api.abeja.io",
+        alter=raising(httpx.ConnectError("no network here")),
+    )
+    told = settings_told(report)
+    assert told["base_url"] == "https://api.abeja.io from argument base_url"
+    assert told["credential"] == "none from argument credential"
+
+
+def test_a_client_tells_its_settings(full: Sandbox) -> None:
+    """Each has its place, also in a derived client and in one that was pickled; no secret."""
+    credential = {"datasource_id": "5", "datasource_secret": MARKER}
+    with Client(full.organization_id, credential, base_url=full.url, on_retry=print) as client:
+        derived = client.with_options(organization_id="2", retry=AT_ONCE)
+        with pickle.loads(pickle.dumps(derived)) as other:
+            assert other.found_settings() == derived.found_settings()
+        assert AsyncClient("2", {}).found_settings()[0] == FoundSetting(
+            "organization_id", "2", "argument organization_id"
+        )
+        shown = {each.name: (each.value, each.place) for each in derived.found_settings()}
+        assert {each.name: each.place for each in client.found_settings()}["retry"] == "default"
+    assert MARKER not in str(shown)
+    assert shown.pop("retry")[1] == "with_options"
+    assert shown == {
+        "organization_id": ("2", "with_options"),
+        "credential": ("Basic datasource-5:***", "argument credential"),
+        "base_url": (full.url, "argument base_url"),
+        "timeout": ("30.0", "default"),
+        "max_retry_count": ("1", "with_options"),
+        "deadline": ("120.0", "default"),
+        "on_retry": ("a function", "argument on_retry"),
+        "max_response_bytes": ("67108864", "default"),
+        "invalid_rows": ("raise", "default"),
+    }
+
+
+# -- what is never told ---------------------------------------------------------------------------
+
+
+async def test_nobody_is_named(world: World) -> None:
+    """No secret, no e-mail address, no id and no name is in a report, whatever the API says."""
+    names = {"organization_name": "acme_corp", "name": "acme_trainer", "email": EMAIL}
+    hostile = {
+        "acme_trainer": 1,
+        "acme_corp": 1,
+        MARKER.replace("-", "_"): 1,
+        EMAIL: 1,
+        "\x1b[31mred": 1,
+        "x" * 41: 1,
+        "": 1,
+        "extra_field": MARKER,
+    }
+
+    def altered(value: Any) -> Any:
+        if isinstance(value, list):
+            return [altered(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        fields = {name: altered(each) for name, each in value.items()}
+        return fields | {each: names[each] for each in names if each in fields} | hostile
+
+    secret = MARKER.replace("-", "_")
+    with Sandbox(credentials=[{"user_id": "77", "personal_access_token": secret}]) as sandbox:
+        ids = sandbox.seed(repositories=2, tags=2)
+        report = await world.check(
+            **sandbox.connection, alter=Altering(sandbox, lambda _, __, body: altered(body))
+        )
+    for text in (str(report), repr(report)):
+        for hidden in (*names.values(), MARKER, secret, "\x1b", "x" * 41, "77", *ids, "1410000"):
+            assert hidden not in text
+    told = differing(report)
+    assert "extra_field" in told["get_repositories, fields"]
+    assert "(a name that is not shown)" in told["get_repositories, fields"]
+    assert len(told) == 6
+
+
+# -- the report -----------------------------------------------------------------------------------
+
+
+def test_a_report_is_a_value() -> None:
+    """It compares, hashes, pickles, cannot be changed, and is ok where nothing differs."""
+    report = ContractReport((Finding("a", "ok", "b"), Finding("c", "unknown", "d")))
+    assert report == pickle.loads(pickle.dumps(report)) == replace(report)
+    assert hash(report) == hash(replace(report))
+    assert report.ok
+    worse = ContractReport((*report.findings, Finding("e", "differs", "f")))
+    assert not worse.ok
+    assert worse != report
+    with pytest.raises(FrozenInstanceError):
+        report.findings = ()  # type: ignore[misc]
+
+
+def test_a_report_is_a_table_of_a_hundred_columns() -> None:
+    """Long cells are wrapped, words too, under their own column."""
+    report = ContractReport((Finding("subject", "differs", "word " * 30 + "x" * 100),))
+    lines = str(report).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].startswith("subject  differs  word word")
+    assert lines[1].startswith(" " * 18 + "word")
+    assert lines[-1] == "0 ok, 1 differs, 0 unknown"
+    assert str(ContractReport((Finding("a", "ok", ""),))) == "a  ok\n1 ok, 0 differs, 0 unknown"
+    assert str(ContractReport(())) == "0 ok, 0 differs, 0 unknown"
