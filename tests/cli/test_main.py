@@ -45,6 +45,7 @@ COMMANDS = [
     "diff",
     "summary",
     "whoami",
+    "doctor",
 ]
 
 
@@ -91,7 +92,7 @@ def test_wrong_usage(arguments: list[str], path: str, run: Run) -> None:
 
 def test_arguments_that_are_refused(run: Run) -> None:
     """What the package refuses is wrong usage too, before anything is sent."""
-    for arguments in (["--timeout", "-1", "summary"], ["repositories", "list", "--page-size", "0"]):
+    for arguments in (["--timeout", "-1", "doctor"], ["repositories", "list", "--page-size", "0"]):
         ran = run(*arguments)
         assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
 

@@ -1,4 +1,4 @@
-"""`abeja-registry whoami`."""
+"""`abeja-registry whoami` and `doctor`."""
 
 from __future__ import annotations
 
@@ -90,3 +90,23 @@ def test_warnings_are_lines(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ran.err == (
         "warning: the credential is going to be sent unencrypted to http://api.example.com\n"
     )
+
+
+def test_doctor_of_an_api_as_promised(run: Run, sandbox: Sandbox) -> None:
+    """It shows the report as a table, without the organization's names, and ends with 0."""
+    sandbox.seed(repositories=2, tags=12)
+    ran = run("doctor")
+    lines = ran.out.splitlines()
+    assert (ran.code, ran.err) == (0, "")
+    assert f"{'setting credential':42}ok       Bearer from PLATFORM_AUTH_TOKEN" in lines
+    assert f"{'connection':42}ok       there is one" in lines
+    assert lines[-1].endswith(" ok, 0 differs, 1 unknown")
+    assert sandbox.organization_id not in ran.out
+
+
+def test_doctor_of_an_api_that_differs(run: Run, sandbox: Sandbox) -> None:
+    """Where something differs it shows all that it found, and ends with 1."""
+    sandbox.faults.add(operation="get_repositories", status=401)
+    ran = run("doctor")
+    assert (ran.code, ran.err) == (1, "")
+    assert f"{'authentication':42}differs  Unauthorized (401)" in ran.out

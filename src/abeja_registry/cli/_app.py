@@ -491,6 +491,22 @@ def _whoami(ctx: _Context, output: _Output = Output.table) -> None:
     _settings.whoami(ctx.obj, output)
 
 
+@app.command("doctor")
+def _doctor(ctx: _Context) -> None:
+    """Compare the API with its reference.
+
+    Ends with 1 where they differ.
+
+    \b
+    Example:
+      abeja-registry doctor
+    """  # noqa: D301
+    from . import _settings
+
+    if not _settings.doctor(ctx.obj):
+        raise typer.Exit(1)
+
+
 @app.command(
     "sandbox",
     add_help_option=False,

@@ -30,7 +30,7 @@ _NEXT: tuple[tuple[type[BaseException], str], ...] = (
     (exceptions.OutcomeUnknown, "look whether it is there: abeja-registry repositories list"),
     (exceptions.Timeout, "try again, or allow more time: --timeout, --deadline"),
     (exceptions.TransportError, "check the network and the address: abeja-registry whoami"),
-    (exceptions.InvalidResponse, "check the address of the API: abeja-registry whoami"),
+    (exceptions.InvalidResponse, "see how the API differs: abeja-registry doctor"),
     (exceptions.PaginationError, "try again"),
 )
 

@@ -1,11 +1,11 @@
-"""`abeja-registry whoami`."""
+"""`abeja-registry whoami` and `abeja-registry doctor`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ._client import Access, import_httpx
-from ._output import Kind, Output, write_rows
+from ._output import Kind, Output, write_rows, write_text
 
 if TYPE_CHECKING:
     from .._config import Settings
@@ -56,3 +56,11 @@ def _masked(setting: Setting, settings: Settings | None) -> Setting:
         # One that is refused may hold a password.
         return name, settings.base_url if settings else _MASK, place
     return name, value, place
+
+
+def doctor(access: Access) -> bool:
+    """Write how the API compares with its reference, and return whether it is as promised."""
+    with access.client() as client:
+        report = client.check_contract()
+    write_text(str(report))
+    return report.ok
