@@ -47,7 +47,7 @@ KINDS = ("sync", "async")
 # How long the client waits, for each read and altogether, by what it has to wait for.
 PATIENCE = {
     "prompt": {"timeout": 2.0, "deadline": 4.0},
-    "never": {"timeout": 0.5, "deadline": 4.0},
+    "never": {"timeout": 0.8, "deadline": 4.0},
     "drips": {"timeout": 0.5, "deadline": 0.5},
 }
 # Seconds that may pass between a deadline and the moment when a busy machine notices.
