@@ -205,6 +205,14 @@ def test_an_id_is_a_string(tag_row: dict[str, Any], identifier: int | str) -> No
     assert Tag.model_validate(tag_row | {"id": identifier}).id == str(identifier)
 
 
+@pytest.mark.parametrize("size", [-(2**63) - 1, 2**63])
+def test_a_size_is_a_number_of_64_bits(tag_row: dict[str, Any], size: int) -> None:
+    """A larger one is refused before it is in anybody's sums and files."""
+    assert Tag.model_validate(tag_row | {"size": 2**63 - 1}).size == 2**63 - 1
+    with pytest.raises(ValidationError, match="size"):
+        Tag.model_validate(tag_row | {"size": size})
+
+
 # -- what no model can be made from ---------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from .images import ImageName
 
 M = TypeVar("M", bound=BaseModel)
 
-# No list is longer; a number of thousands of digits could not even be sent back.
+# No list is longer and no image larger; a number of thousands of digits could not even be sent back.
 _LARGEST = 2**63
 
 
@@ -76,7 +76,7 @@ class Tag(Model):
     id: Id
     name: str
     digest: str
-    size: int
+    size: Annotated[int, Field(ge=-_LARGEST, lt=_LARGEST)]
     media_type: str
     creator: Creator
     created_at: Time
