@@ -13,14 +13,14 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from tests.conftest import until
 
 import abeja_registry
 from abeja_registry import Client, OutcomeUnknown, Timeout, exceptions
-from abeja_registry.cli import _errors, _output, _tags, main
+from abeja_registry.cli import _errors, _output, _tags, main, script
 from abeja_registry.cli._client import import_httpx
 from abeja_registry.sandbox import Sandbox
 
@@ -243,10 +243,18 @@ def test_a_closed_pipe(exported: dict[str, str], sandbox: Sandbox) -> None:
     assert process.returncode == 141
 
 
-def test_ctrl_c_at_a_wait(exported: dict[str, str], sandbox: Sandbox) -> None:
-    """Ctrl-C ends a wait at once, without a traceback."""
+@pytest.mark.parametrize(
+    "arguments",
+    [["tags", "wait", "sample-0001", "1", "--timeout", "60"], ["inventory", "--output", "jsonl"]],
+    ids=["wait", "inventory"],
+)
+def test_ctrl_c_while_it_waits(
+    exported: dict[str, str], sandbox: Sandbox, arguments: list[str]
+) -> None:
+    """Ctrl-C ends a wait, and a walk whose answers do not come, without a traceback."""
     sandbox.seed(repositories=1, tags=0)
-    arguments = ["tags", "wait", "sample-0001", "1", "--timeout", "60"]
+    if arguments[0] == "inventory":
+        sandbox.faults.add(operation="get_repository_tags", latency=3600)
     # Where this runs in a shell's background, Ctrl-C is ignored, by what it starts too.
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
@@ -255,11 +263,33 @@ def test_ctrl_c_at_a_wait(exported: dict[str, str], sandbox: Sandbox) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        # Once it has looked for the tag, it waits.
+        # Once it has asked for the tags, it waits.
         until(lambda: any(each.path.endswith("/tags") for each in sandbox.requests))
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30) == (b"", b"\n")
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize("code", [130, 141])
+def test_an_interrupted_process_waits_for_no_thread(
+    code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was written is flushed, and the process ends there and then."""
+    ended: list[tuple[int, str]] = []
+
+    def end(with_code: int) -> NoReturn:
+        ended.append((with_code, capsys.readouterr().out))
+        raise SystemExit
+
+    def interrupted() -> int:
+        sys.stdout.write("so far")
+        return code
+
+    monkeypatch.setattr("abeja_registry.cli.main", interrupted)
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(SystemExit):
+        script()
+    assert ended == [(code, "so far")]
 
 
 @pytest.mark.parametrize("name", ["__main__", "abeja_registry.cli.__main__"])

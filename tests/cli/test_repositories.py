@@ -72,6 +72,16 @@ def test_csv_has_the_documented_columns(run: Run, client: Client) -> None:
     assert row["creator_email"] == made.creator.email
 
 
+def test_csv_is_read_back(run: Run, client: Client) -> None:
+    """Whatever stands in a text, a reader of CSV gets it back; lines end with LF alone."""
+    text = 'a, "b"\rc\nd\r\ne'
+    client.repositories.create("trainer", description=text)
+    out = run("repositories", "list", "--output", "csv").out
+    [row] = csv.DictReader(io.StringIO(out, newline=""))
+    assert row["description"] == text
+    assert out.startswith(",".join(COLUMNS) + "\n")
+
+
 def test_get_takes_a_name_or_an_id(run: Run, client: Client) -> None:
     """One repository is found by its name, and with --id by its id."""
     made = client.repositories.create("trainer")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
+from typing import NoReturn
 
-__all__ = ["main"]
+__all__ = ["main", "script"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,3 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
+
+
+def script() -> NoReturn:
+    """Run the command line of this process, and end the process with its exit code."""
+    code = main()
+    if code > 128:  # Ctrl-C, or no reader: nobody waits for answers that threads still wait for
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

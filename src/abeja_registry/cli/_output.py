@@ -79,7 +79,7 @@ def write_rows(kind: Kind[T], rows: Iterable[T], output: Output) -> None:
         return
     _prepare_for_data()
     if output is Output.csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer = csv.writer(_LineFeeds())
         writer.writerow(kind.header)
         writer.writerows(kind.cells(row).values() for row in rows)
     elif output is Output.jsonl:
@@ -88,6 +88,14 @@ def write_rows(kind: Kind[T], rows: Iterable[T], output: Output) -> None:
     else:
         for piece in _json_array(kind.to_json(row) for row in rows):
             sys.stdout.write(piece)
+
+
+class _LineFeeds:
+    """Stdout for csv, which quotes a lone carriage return only where lines end with one."""
+
+    def write(self, line: str) -> None:
+        """Write a line, ended as everywhere else."""
+        sys.stdout.write(line.removesuffix("\r\n") + "\n")
 
 
 def write_one(kind: Kind[T], row: T, output: Output) -> None:
