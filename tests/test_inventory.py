@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -210,6 +210,28 @@ async def test_a_walk_that_is_left_alone(sandbox: Sandbox, either: Any) -> None:
     assert len(await walked(rows)) == 90
 
 
+def walking_threads() -> list[str]:
+    """Return the names of the threads that walks have left."""
+    names = (thread.name for thread in threading.enumerate())
+    return [name for name in names if name.startswith("abeja_registry.inventory")]
+
+
+def test_who_stops_early_does_not_wait(sandbox: Sandbox) -> None:
+    """What is under way ends by itself, and is not replayed once the client is closed."""
+    until(lambda: not walking_threads())
+    _, slow = sandbox.seed(repositories=2, tags=1)
+    sandbox.faults.add(repository_id=slow, latency=3600)
+    with Client(**sandbox.connection, timeout=0.5) as client:
+        walk = iter(client.inventory())
+        next(walk)
+        until(lambda: slow in tag_requests(sandbox))
+        assert isinstance(walk, Generator)
+        walk.close()
+        assert walking_threads()
+    until(lambda: not walking_threads())
+    assert tag_requests(sandbox).count(slow) == 1
+
+
 async def test_an_async_walk_is_cancelled(sandbox: Sandbox, async_client: AsyncClient) -> None:
     """Its requests are cancelled with it."""
     sandbox.seed(repositories=5, tags=1)
@@ -401,9 +423,11 @@ class Counting(Executor):
     def __init__(self, other: Executor) -> None:
         self._other = other
         self.brought: list[int] = []
+        self.shown = ""
 
     def submit(self, task: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
         """Submit a task."""
+        self.shown += repr((arguments, options))
         future = self._other.submit(task, *arguments, **options)
         future.add_done_callback(
             lambda done: self.brought.append(sum(len(page.rows) for page in done.result()))
@@ -420,6 +444,8 @@ def test_by_processes(sandbox: Sandbox, client: Client, processes: Executor) -> 
     for _ in range(2):
         assert sorted(client.inventory(executor=counting)) == sorted(plain)
     assert 500 < max(counting.brought) <= 1000
+    # Dask logs the arguments of what fails.
+    assert "Bearer" not in counting.shown
     assert processes.submit(kept_clients).result() == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from typing import Any
@@ -170,6 +171,25 @@ async def test_a_closed_client_says_so(api: ScriptedApi, raw: Any) -> None:
     with pytest.raises(Error, match="get_repository cannot be called: the client was closed"):
         await done(raw.get_repository("1", "2"))
     assert not api.requests
+
+
+async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: str) -> None:
+    """A call that waits for its replay as the client is closed ends with an Error."""
+    closing: list[Any] = []
+
+    def close_it(_: Retry) -> None:
+        if world == "sync":
+            raw.close()
+        else:
+            closing.append(asyncio.ensure_future(raw.aclose()))
+
+    options: dict[str, Any] = {"on_retry": close_it, "retry": RetryPolicy(base=0.01)}
+    raw: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
+    api.answers(status=503)
+    with pytest.raises(Error, match="get_repository cannot be called: the client was closed"):
+        await done(raw.get_repository("1", "2"))
+    await asyncio.gather(*closing)
+    assert len(api.requests) == 1
 
 
 async def test_what_shares_connections_does_not_close_them(api: ScriptedApi, typed: Any) -> None:

@@ -91,12 +91,15 @@ class _Calls(Generic[Door]):
             random=self._random,
         )
 
-    def _request(self, operation: Operation, attempts: Attempts) -> Request:
+    def _check_open(self, operation: Operation) -> None:
         if self.door.closed:
             raise Error(
                 f"{operation.name} cannot be called: the client was closed,"
                 " or the one that it shares its connections with"
             )
+
+    def _request(self, operation: Operation, attempts: Attempts) -> Request:
+        self._check_open(operation)
         return Request(
             operation.method,
             self.settings.base_url + operation.target,
@@ -179,6 +182,7 @@ class Transport(_Calls[Connections | HandedInClient]):
             try:
                 self._tell(retry)
                 self.sleep(retry.wait)
+                self._check_open(operation)
             except BaseException:
                 attempts.give_up()
                 raise
@@ -217,6 +221,7 @@ class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
             try:
                 self._tell(retry)
                 await self.sleep(retry.wait)
+                self._check_open(operation)
             except BaseException:
                 attempts.give_up()
                 raise

@@ -22,6 +22,7 @@ from collections.abc import (
 )
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import aclosing, closing
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -144,7 +145,10 @@ class _Inventory(Generic[C]):
 
     @property
     def failures(self) -> tuple[InventoryFailure, ...]:
-        """The repositories that the latest walk could not walk through, so far."""
+        """The repositories that the latest walk could not walk through, so far.
+
+        One that was deleted in the meantime is among them, as `NotFound`.
+        """
         return tuple(self._failures)
 
     def _begin(self, finished: Set[str], *, pages: int) -> Walk:
@@ -209,7 +213,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         # Threads share the client; whatever else an executor is, it is sent the client's settings.
         shares = executor is None or isinstance(executor, ThreadPoolExecutor)
         self._pages = 1 if shares else max(1, ROWS_PER_TASK // self._page_size)
-        self._packed = None if shares else _packed(client)
+        self._packed = None if shares else _pack(client)
 
     def __iter__(self) -> Iterator[InventoryRow]:
         with closing(self._batches()) as batches:
@@ -220,8 +224,12 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         if self._executor is not None:
             yield from self._batches_by(self._executor, finished)
             return
-        with ThreadPoolExecutor(self._concurrency, "abeja_registry.inventory") as threads:
+        threads = ThreadPoolExecutor(self._concurrency, "abeja_registry.inventory")
+        try:
             yield from self._batches_by(threads, finished)
+        finally:
+            # Who stops early does not wait for what is under way.
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _batches_by(self, executor: Executor, finished: Set[str]) -> Generator[Batch, None, None]:
         walk = self._begin(finished, pages=self._pages)
@@ -535,8 +543,15 @@ def _row(repository: Named, tag: Tag) -> InventoryRow:
     )
 
 
-def _packed(client: _Client) -> bytes:
-    """Return what another process makes the same client of, or refuse what cannot go there."""
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """What another process makes the same client of: with its credential, so never shown."""
+
+    data: bytes = field(repr=False)
+
+
+def _pack(client: _Client) -> _Packed:
+    """Return a client as it can go to another process, or refuse one that cannot."""
     transport = client._transport
     try:
         settings = transport.own_settings()
@@ -546,7 +561,7 @@ def _packed(client: _Client) -> bytes:
             " to another process"
         ) from None
     try:
-        return pickle.dumps(client)
+        return _Packed(pickle.dumps(client))
     except Exception as error:
         raise ValueError(
             f"executor cannot be used: on_retry, {shown(settings.on_retry)}, cannot be pickled"
@@ -555,15 +570,15 @@ def _packed(client: _Client) -> bytes:
 
 
 # A worker's clients, by what they were made of, so that its tasks share connections.
-_clients: dict[bytes, Any] = {}
+_clients: dict[_Packed, Any] = {}
 _clients_lock = threading.Lock()
 
 
-def _fetch_there(packed: bytes, task: Task, _unlike_any_other: str) -> list[Fetched]:
+def _fetch_there(packed: _Packed, task: Task, _unlike_any_other: str) -> list[Fetched]:
     """Fetch a task's pages in a worker, through the client that it keeps for these settings."""
     with _clients_lock:
         if packed not in _clients:
-            _clients[packed] = pickle.loads(packed)
+            _clients[packed] = pickle.loads(packed.data)
     return _fetch(_clients[packed], task)
 
 
