@@ -179,15 +179,15 @@ async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: 
 
     def close_it(_: Retry) -> None:
         if world == "sync":
-            raw.close()
+            caller.close()
         else:
-            closing.append(asyncio.ensure_future(raw.aclose()))
+            closing.append(asyncio.ensure_future(caller.aclose()))
 
     options: dict[str, Any] = {"on_retry": close_it, "retry": RetryPolicy(base=0.01)}
-    raw: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
+    caller: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
     api.answers(status=503)
     with pytest.raises(Error, match="get_repository cannot be called: the client was closed"):
-        await done(raw.get_repository("1", "2"))
+        await done(caller.get_repository("1", "2"))
     await asyncio.gather(*closing)
     assert len(api.requests) == 1
 

@@ -19,7 +19,7 @@ from .images import ImageName
 
 M = TypeVar("M", bound=BaseModel)
 
-# No list is longer and no image larger; a number of thousands of digits could not even be sent back.
+# No list is longer, no image larger; a number of thousands of digits could not even be sent back.
 _LARGEST = 2**63
 
 
