@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from abeja_registry import Client
+from abeja_registry.contract import ContractReport, Finding, Verdict
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -102,6 +104,18 @@ def test_doctor_of_an_api_as_promised(run: Run, sandbox: Sandbox) -> None:
     assert f"{'connection':42}ok       there is one" in lines
     assert lines[-1].endswith(" ok, 0 differs, 1 unknown")
     assert sandbox.organization_id not in ran.out
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("ok", 0), ("unknown", 0), ("differs", 1)])
+def test_doctor_shows_any_report(
+    verdict: Verdict, code: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report is shown without control characters; a difference alone ends with 1."""
+    report = ContractReport((Finding("tags", verdict, "\x1b[1ma string"),))
+    monkeypatch.setattr(Client, "check_contract", lambda _: report)
+    ran = run("doctor")
+    assert ran.code == code
+    assert ran.out.startswith(f"tags  {verdict:7}  \N{REPLACEMENT CHARACTER}[1ma string\n")
 
 
 def test_doctor_of_an_api_that_differs(run: Run, sandbox: Sandbox) -> None:
