@@ -21,6 +21,8 @@ from typing import Any
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from abeja_registry import (
     APIClient,
@@ -34,7 +36,7 @@ from abeja_registry import (
     Timeout,
     TransportError,
 )
-from abeja_registry._operations import create_repository
+from abeja_registry._operations import create_repository, get_repository_tags
 
 TLS = Path(__file__).parent / "tls"
 # What OpenSSL calls ca.pem in a folder of certificates: `openssl x509 -hash -in ca.pem`.
@@ -925,3 +927,46 @@ def test_a_host_that_no_proxy_names_is_reached_directly(
     client = world.client(server.url)
     assert world.get(client).result(PATIENCE) == {}
     world.close(client)
+
+
+# -- what is sent ---------------------------------------------------------------------------------
+
+TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    base=st.sampled_from(["http://127.0.0.1:8080", "http://127.0.0.1/a%20b/c", "http://[::1]:81"]),
+    organization_id=TEXT.filter(lambda text: text not in (".", "..")),
+    repository_id=TEXT.filter(lambda text: text not in (".", "..")),
+    limit=st.none() | st.integers(1),
+)
+def test_a_request_is_what_the_library_makes_of_it(
+    base: str, organization_id: str, repository_id: str, limit: int | None
+) -> None:
+    """Whoever looks at a request sees what httpx builds of the whole URL: OpenTelemetry, a mock."""
+    seen: list[httpx.Request] = []
+
+    def answer(_: object, request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={})
+
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        APIClient({"auth_token": "t"}, base_url=base) as client,
+    ):
+        patched.setattr(httpx.HTTPTransport, "handle_request", answer)
+        client.get_repository_tags(organization_id, repository_id, limit)
+        client.create_repository(organization_id, "sample")
+    asked = [
+        get_repository_tags(organization_id, repository_id, limit),
+        create_repository(organization_id, "sample"),
+    ]
+    for request, each in zip(seen, asked, strict=True):
+        alike = httpx.Request(each.method, base + each.target, content=each.body)
+        assert (request.method, request.read()) == (alike.method, alike.content)
+        for part in ("scheme", "host", "port", "path", "query", "raw_path", "netloc", "fragment"):
+            assert getattr(request.url, part) == getattr(alike.url, part), part
+        assert request.url == alike.url
+        ours = {name: request.headers.get_list(name) for name in ("host", "content-length")}
+        assert ours == {name: alike.headers.get_list(name) for name in ours}

@@ -289,6 +289,28 @@ def test_a_number_that_python_does_not_write(api: ScriptedApi) -> None:
     assert (caught.value.field, caught.value.place) == ("", None)
 
 
+# -- creators -------------------------------------------------------------------------------------
+
+
+def test_a_creator_who_is_said_twice_is_one_value(api: ScriptedApi, answer: Answers) -> None:
+    """Tags of one answer share equal creators; where one differs, or is none, it is told apart."""
+    page = answer("get_repository_tags")
+    row = page["tags"][0]
+    renamed = {**row["creator"], "display_name": "Somebody"}
+    without_id = {name: value for name, value in row["creator"].items() if name != "id"}
+    creators = [row["creator"], dict(row["creator"]), renamed, row["creator"]]
+    api.answers({**page, "tags": [{**row, "id": n, "creator": c} for n, c in enumerate(creators)]})
+    first, second, third, fourth = api.client().tags.list("1")
+    assert first.creator is second.creator
+    assert (third.creator.display_name, third.creator.id) == ("Somebody", first.creator.id)
+    assert fourth.creator == first.creator
+    for wrong, field in ((without_id, "tags.0.creator.id"), (None, "tags.0.creator")):
+        api.answers({**page, "tags": [{**row, "creator": wrong}]})
+        with pytest.raises(InvalidResponse) as caught:
+            api.client().tags.list("1")
+        assert caught.value.field == field
+
+
 # -- the bond -------------------------------------------------------------------------------------
 
 

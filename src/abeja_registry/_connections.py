@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import httpcore
 import httpx
 
 from ._answers import Answer, Failure, Outcome
@@ -44,22 +45,35 @@ _UNCLOSED = "a client was not closed: use it in a `with` block, or call its clos
 class _Connection(httpx.HTTPTransport):
     """A transport of one connection, watched at its socket."""
 
-    def __init__(self, layers: int, **options: Any) -> None:
+    def __init__(self, origin: httpcore.Origin, layers: int, **options: Any) -> None:
         super().__init__(**options)
         self.watch = Watch()
         self.used_at = 0.0
-        # The one private name used here: httpx has no argument for httpcore's network backend.
+        # The private names used here: httpx has no arguments for httpcore's network backend, and
+        # for one connection in the place of a pool of one, which costs a tenth of a call.
+        self._pool: Any
         self._pool._network_backend = Backend(self.watch, layers)
+        self._pool = self._pool.create_connection(origin)
+
+    def usable(self) -> bool:
+        """Whether nothing was heard from the other side since the last call."""
+        return not self._pool.has_expired()
 
 
 class _AsyncConnection(httpx.AsyncHTTPTransport):
     """As `_Connection`, for an event loop."""
 
-    def __init__(self, layers: int, **options: Any) -> None:
+    def __init__(self, origin: httpcore.Origin, layers: int, **options: Any) -> None:
         super().__init__(**options)
         self.watch = Watch()
         self.used_at = 0.0
+        self._pool: Any
         self._pool._network_backend = AsyncBackend(self.watch, layers)
+        self._pool = self._pool.create_connection(origin)
+
+    def usable(self) -> bool:
+        """As `_Connection.usable`."""
+        return not self._pool.has_expired()
 
 
 T = TypeVar("T", _Connection, _AsyncConnection)
@@ -81,6 +95,14 @@ class _Own(Generic[T]):
         )
         # Of TLS, around a request: to the API, and to a proxy.
         self._layers = https + (self.proxy or "").startswith("https:")
+        self._base = httpx.URL(settings.base_url)
+        self._path = self._base.raw_path.decode().rstrip("/")
+        self._origin = httpcore.URL(
+            scheme=self._base.raw_scheme,
+            host=self._base.raw_host,
+            port=self._base.port,
+            target=b"/",
+        ).origin
         self.closed = False
 
     @staticmethod
@@ -98,6 +120,7 @@ class _Own(Generic[T]):
 
     def _open(self) -> T:
         return self._kind(
+            self._origin,
             self._layers,
             verify=self.ssl_context,
             trust_env=False,
@@ -107,11 +130,41 @@ class _Own(Generic[T]):
             proxy=self.proxy,
         )
 
+    def _built(self, request: Request) -> httpx.Request:
+        """Return a request as httpx has it, of parts that need no more looking at."""
+        if len(request.target) > _LONGEST_TARGET:
+            raise httpx.InvalidURL(f"the URL is longer than {_LONGEST_TARGET} characters")
+        headers = [(b"Host", self._base.netloc), *request.headers]
+        if request.body is not None:
+            headers.append((b"Content-Length", b"%d" % len(request.body)))
+        built = httpx.Request(
+            request.method,
+            self._base,
+            headers=headers,
+            # Unlike content=, it has httpx add nothing.
+            stream=httpx.ByteStream(request.body or b""),
+            extensions={"timeout": dict.fromkeys(_TIMEOUTS, request.timeout)},
+        )
+        # Parsing the whole URL costs as much as the rest of the request.
+        path, _, query = request.target.partition("?")
+        built.url._uri_reference = self._base._uri_reference._replace(
+            path=self._path + path, query=query or None
+        )
+        return built
 
-def _too_old(connection: _Connection | _AsyncConnection, request: Request) -> bool:
-    """Whether a create had better not go out on a connection that has been idle this long."""
+
+# What httpx calls them.
+_TIMEOUTS = ("connect", "read", "write", "pool")
+# Characters of a path and a query: httpx takes no more of a whole URL.
+_LONGEST_TARGET = 65_536
+
+
+def _fits(connection: _Connection | _AsyncConnection, request: Request) -> bool:
+    """Whether a request may go out on a connection that has been idle."""
     idle = time.monotonic() - connection.used_at
-    return not request.replayable and idle > KEPT_IDLE_FOR_A_CREATE
+    if not request.replayable and idle > KEPT_IDLE_FOR_A_CREATE:
+        return False
+    return connection.usable()
 
 
 def _expired(idle: list[T]) -> Iterator[T]:
@@ -140,25 +193,15 @@ def _clean(connection: _Connection | _AsyncConnection, outcome: Outcome) -> bool
     if not isinstance(outcome, Answer):
         return False
     connection.used_at = time.monotonic()
-    pool: Any = connection._pool
-    for at in pool.connections:
-        # Through a proxy there are wrappers around it. What came too early is in h11's hands, and
-        # would be taken for the next call's answer.
-        while (inner := getattr(at, "_connection", None)) is not None:
-            at = inner
-        ended = at.is_idle() and at._h11_state.trailing_data == (b"", False)
-        return bool(ended and not connection.watch.holds_back())
-    return False
-
-
-def _built(request: Request) -> httpx.Request:
-    return httpx.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        content=request.body,
-        extensions={"timeout": httpx.Timeout(request.timeout).as_dict()},
-    )
+    at = connection._pool
+    # There are wrappers around it, through a proxy several.
+    while (inner := getattr(at, "_connection", None)) is not None:
+        at = inner
+    # What came too early is in h11's hands, and would be taken for the next call's answer.
+    state = getattr(at, "_h11_state", None)
+    if state is None or not at.is_idle() or state.trailing_data != (b"", False):
+        return False
+    return not connection.watch.holds_back()
 
 
 class _Place(Generic[T, F]):
@@ -215,19 +258,18 @@ class Connections(_Own[_Connection]):
     def _take(self, idle: list[_Connection], request: Request) -> _Connection:
         for expired in _expired(idle):
             expired.close()
-        try:
-            connection = idle.pop()
-        except IndexError:
-            return self._open()
-        if not _too_old(connection, request):
-            return connection
-        connection.close()
+        with suppress(IndexError):  # several threads may be at it
+            while True:
+                connection = idle.pop()
+                if _fits(connection, request):
+                    return connection
+                connection.close()
         return self._open()
 
     def _exchange(self, connection: _Connection, request: Request) -> Outcome:
         connection.watch.begin(request.deadline)
         try:
-            outcome = read(connection.handle_request(_built(request)), request)
+            outcome = read(connection.handle_request(self._built(request)), request)
         except Exception as error:
             outcome = failure(error)
         return _known(connection, outcome)
@@ -297,20 +339,18 @@ class AsyncConnections(_Own[_AsyncConnection]):
     async def _take(self, idle: list[_AsyncConnection], request: Request) -> _AsyncConnection:
         for expired in _expired(idle):
             await expired.aclose()
-        try:
+        while idle:
             connection = idle.pop()
-        except IndexError:
-            return self._open()
-        if not _too_old(connection, request):
-            return connection
-        await connection.aclose()
+            if _fits(connection, request):
+                return connection
+            await connection.aclose()
         return self._open()
 
     async def _exchange(self, connection: _AsyncConnection, request: Request) -> Outcome:
         connection.watch.begin(request.deadline)
         try:
             async with asyncio.timeout(request.left):
-                response = await connection.handle_async_request(_built(request))
+                response = await connection.handle_async_request(self._built(request))
             outcome = await aread(response, request)
         except TimeoutError:
             outcome = LATE

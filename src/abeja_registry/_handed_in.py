@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ._answers import Answer, Outcome
-from ._wire import LATE, Request, aread, failure, families, read
+from ._wire import LATE, Request, aread, failure, families, headers, read
 from .exceptions import ConfigurationError
 
 # What its owner set up for other calls (auth, following redirects) is not for ours.
@@ -26,7 +26,7 @@ def _raised(error: Any, request: object) -> Outcome:
                 body = response.content
             except family.StreamError:  # it was closed unread
                 body = b""
-            return Answer(response.status_code, dict(response.headers), body)
+            return Answer(response.status_code, headers(response), body)
     return failure(error)
 
 

@@ -15,6 +15,7 @@ there comes again if more items than are remembered looked removed after it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from ._operations import shown
 from .exceptions import PaginationError
@@ -117,9 +118,7 @@ class Cursor:
                 if key not in self._seen:
                     self._gone.pop(key, None)
                     self._seen[key] = None
-            while len(self._seen) > max(self._remembered, len(keys)):
-                del self._seen[next(iter(self._seen))]
-                self._forgotten += 1
+            self._forgotten += _shorten(self._seen, max(self._remembered, len(keys)))
         if known:
             # What is remembered no more stands before all that is.
             self._forgotten = min(self._forgotten, self.offset + known[0])
@@ -138,8 +137,7 @@ class Cursor:
         for key in gone:
             del self._seen[key]
             self._gone[key] = None
-        while len(self._gone) > self._remembered:
-            del self._gone[next(iter(self._gone))]
+        _shorten(self._gone, self._remembered)
 
     def _move_on(self, count: int, last_with_id: int, has_next: bool) -> None:
         self.resume_offset = self.offset + count
@@ -156,6 +154,15 @@ class Cursor:
         self.offset = max(0, self.offset - self._step)
         self.resume_offset = min(self.resume_offset, self.offset)
         self._step *= 4
+
+
+def _shorten(ordered: dict[str, None], length: int) -> int:
+    """Remove the first of an ordered set until it is no longer than told; return how many."""
+    # At a stroke: what was removed from a dict's front is passed over in each look for its first.
+    removed = list(islice(ordered, max(0, len(ordered) - length)))
+    for key in removed:
+        del ordered[key]
+    return len(removed)
 
 
 def check_window(limit: int | None, offset: int | None) -> None:

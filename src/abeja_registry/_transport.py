@@ -41,14 +41,14 @@ class _Calls(Generic[Door]):
         self.door: Door = door
         self._budget = budget
         self._owner = owner
-        self._headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": f"abeja-registry/{__version__}",
-        }
+        self._headers = [
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"gzip"),
+            (b"User-Agent", f"abeja-registry/{__version__}".encode()),
+        ]
         if settings.authorization is not None:
-            self._headers["Authorization"] = settings.authorization
-        self._headers_of_a_body = {**self._headers, "Content-Type": "application/json"}
+            self._headers.append((b"Authorization", settings.authorization.encode()))
+        self._headers_of_a_body = [*self._headers, (b"Content-Type", b"application/json")]
 
     def sharing(self, settings: Settings) -> Self:
         """Return one of other settings over the same door, which it never closes."""
@@ -102,7 +102,8 @@ class _Calls(Generic[Door]):
         self._check_open(operation)
         return Request(
             operation.method,
-            self.settings.base_url + operation.target,
+            self.settings.base_url,
+            operation.target,
             self._headers if operation.body is None else self._headers_of_a_body,
             operation.body,
             operation.replayable,

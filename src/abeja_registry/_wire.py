@@ -10,7 +10,7 @@ import asyncio
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -41,7 +41,8 @@ class Request:
 
     Attributes:
         method: The HTTP method.
-        url: The whole URL.
+        base_url: Where the API is.
+        target: The path below it, with the query where there is one.
         headers: The headers, Authorization among them.
         body: The body, or None.
         replayable: Whether sending it twice does no more than sending it once.
@@ -51,13 +52,19 @@ class Request:
     """
 
     method: str
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
+    base_url: str
+    target: str
+    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
     body: bytes | None
     replayable: bool
     timeout: float
     deadline: float
     max_response_bytes: int
+
+    @property
+    def url(self) -> str:
+        """The whole URL."""
+        return self.base_url + self.target
 
     @property
     def left(self) -> float:
@@ -133,11 +140,27 @@ async def aread(response: Any, request: Request) -> Outcome:
 
 def _received(response: Any, request: Request, body: bytes, cut: Failure | None) -> Outcome:
     limit = request.max_response_bytes
-    return receive(response.status_code, dict(response.headers), body, limit=limit, cut=cut)
+    return receive(response.status_code, headers(response), body, limit=limit, cut=cut)
 
 
 def _read_before(response: Any, request: Request) -> Answer:
     """Return a response that its owner's hook has read, or that a mock has made: unpacked."""
     body = response.content
     too_large = len(body) > request.max_response_bytes
-    return Answer(response.status_code, dict(response.headers), body, too_large)
+    return Answer(response.status_code, headers(response), body, too_large)
+
+
+def headers(response: Any) -> dict[str, str]:
+    """Return a response's headers by their lower-case names; those of one name are joined."""
+    found: dict[str, str] = {}
+    for name, value in response.headers.raw:
+        key, text = _text(name).lower(), _text(value)
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def _text(header: bytes) -> str:
+    try:
+        return header.decode()
+    except UnicodeDecodeError:
+        return header.decode("latin-1")

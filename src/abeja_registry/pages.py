@@ -135,7 +135,7 @@ def read_page(
     body: dict[str, Any],
     fetch: object,
     *,
-    context: object = None,
+    origin: object = None,
     invalid_rows: InvalidRows,
 ) -> P:
     """Return a page made from an answer's body, bound to what fetches its neighbours.
@@ -144,7 +144,7 @@ def read_page(
         model: The page's class.
         body: The answer's JSON object.
         fetch: What fetches another page of the same list.
-        context: What the page's items are bound to.
+        origin: What the page's items are bound to.
         invalid_rows: What becomes of rows that no model can be made from.
 
     Raises:
@@ -155,9 +155,9 @@ def read_page(
         key = next((key for key in _ROWS if isinstance(body.get(key), list)), None)
         if key is not None:
             sent = body[key]
-            rows = _valid_rows(model, sent, context)
+            rows = _valid_rows(model, sent, origin)
             body = {**body, key: [row for row in rows if row is not None]}
-    page = parse(model, body, context)
+    page = parse(model, body, origin)
     page._bind(fetch)
     if rows is not None and None in rows:
         # What was left out keeps its place: it is a part of the list that is walked through.
@@ -172,13 +172,13 @@ def _id_of(row: Any) -> str | None:
     return str(found) if type(found) in (int, str) else None
 
 
-def _valid_rows(model: type[PageOf[Any]], rows: Sequence[Any], context: object) -> list[Any]:
+def _valid_rows(model: type[PageOf[Any]], rows: Sequence[Any], origin: object) -> list[Any]:
     """Return rows, with None for each that the page's items cannot be made from."""
     row_model = get_args(model.model_fields["items"].annotation)[0]
     valid = []
     for place, row in enumerate(rows):
         try:
-            parse(row_model, row, context)
+            parse(row_model, row, origin)
         except InvalidResponse as error:
             _logger.warning("row %d of a page, id %s, is skipped: %s", place, _id_of(row), error)
             row = None

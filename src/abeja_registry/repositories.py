@@ -25,10 +25,6 @@ _INSTEAD = "get it from client.repositories, or pass its id to client.repositori
 class Repository(RepositoryFields):
     """A Docker repository, bound to the client that it came from."""
 
-    def model_post_init(self, context: object, /) -> None:
-        """Take the bond from the validation context, where it is one of ours."""
-        self._bind(context if isinstance(context, Repositories) else None)
-
     def list_tags(self, limit: int | None = None, offset: int | None = None) -> Page[Tag]:
         """Fetch one page of this repository's tags: `client.tags.list(repository.id, …)`."""
         return self._repositories._tags.list(self.id, limit, offset)
@@ -124,10 +120,6 @@ class Repository(RepositoryFields):
 
 class AsyncRepository(RepositoryFields):
     """A `Repository` bound to an `AsyncClient`, its calls awaited."""
-
-    def model_post_init(self, context: object, /) -> None:
-        """As `Repository.model_post_init`."""
-        self._bind(context if isinstance(context, AsyncRepositories) else None)
 
     async def list_tags(
         self, limit: int | None = None, offset: int | None = None
@@ -233,7 +225,7 @@ class Repositories:
         return self._created(self._transport.call(operation))
 
     def _created(self, body: dict[str, Any]) -> Repository:
-        return parse(Repository, body, context=self, created=True)
+        return parse(Repository, body, origin=self, created=True)
 
     def find(self, name: str) -> Repository | None:
         """Look for the repository of a name, in all of the organization's.
@@ -332,7 +324,7 @@ class Repositories:
             'admin'
         """
         operation = _operations.get_repository(self._organization_id, repository_id)
-        return parse(Repository, self._transport.call(operation), context=self)
+        return parse(Repository, self._transport.call(operation), origin=self)
 
     def list(self, limit: int | None = None, offset: int | None = None) -> Page[Repository]:
         """Fetch one page of the organization's repositories.
@@ -362,7 +354,7 @@ class Repositories:
         self, body: dict[str, Any], invalid_rows: InvalidRows | None = None
     ) -> Page[Repository]:
         rows = invalid_rows or self._transport.settings.invalid_rows
-        return read_page(RepositoryPage, body, self.list, context=self, invalid_rows=rows)
+        return read_page(RepositoryPage, body, self.list, origin=self, invalid_rows=rows)
 
     def _whole_page(self, body: dict[str, Any]) -> Page[Repository]:
         # A row that cannot be read may be the one that is looked for.
@@ -432,7 +424,7 @@ class AsyncRepositories:
         return self._created(await self._transport.call(operation))
 
     def _created(self, body: dict[str, Any]) -> AsyncRepository:
-        return parse(AsyncRepository, body, context=self, created=True)
+        return parse(AsyncRepository, body, origin=self, created=True)
 
     async def find(self, name: str) -> AsyncRepository | None:
         """As `Repositories.find`, awaited."""
@@ -458,7 +450,7 @@ class AsyncRepositories:
     async def get(self, repository_id: str) -> AsyncRepository:
         """As `Repositories.get`, awaited."""
         operation = _operations.get_repository(self._organization_id, repository_id)
-        return parse(AsyncRepository, await self._transport.call(operation), context=self)
+        return parse(AsyncRepository, await self._transport.call(operation), origin=self)
 
     async def list(
         self, limit: int | None = None, offset: int | None = None
@@ -472,7 +464,7 @@ class AsyncRepositories:
         self, body: dict[str, Any], invalid_rows: InvalidRows | None = None
     ) -> AsyncPage[AsyncRepository]:
         rows = invalid_rows or self._transport.settings.invalid_rows
-        return read_page(AsyncRepositoryPage, body, self.list, context=self, invalid_rows=rows)
+        return read_page(AsyncRepositoryPage, body, self.list, origin=self, invalid_rows=rows)
 
     def _whole_page(self, body: dict[str, Any]) -> AsyncPage[AsyncRepository]:
         return self._page(body, "raise")
