@@ -102,9 +102,10 @@ __all__ = [
 if not TYPE_CHECKING:  # pragma: no branch
 
     def __getattr__(name: str) -> Any:
-        """Load everything once the first name of it is asked for.
+        """Load what is asked for, and no more than has to be loaded before.
 
-        A command's help, and what a shell completes, need not wait for what they do not use.
+        A command's help, what a shell completes, and a client that is built and not used yet need
+        not wait for what they do not use.
         """
         if name in _ROOMS:
             return import_module(f".{name}", __name__)
@@ -116,22 +117,25 @@ if not TYPE_CHECKING:  # pragma: no branch
                 # A name that somebody has set, as a test does, stays as it is.
                 if each in names:
                     globals().setdefault(each, names[each])
+            if name in globals():
+                break
         return globals()[name]
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__, *_ROOMS})
 
-    # Where the public names are; those without an underscore are public themselves.
+    # Where the public names are, what takes longest to load last; those without an underscore
+    # are public themselves.
     _ROOMS = (
-        "_config",
-        "_handed_in",
-        "_retries",
-        "client",
         "exceptions",
         "images",
+        "_retries",
+        "_config",
+        "_handed_in",
+        "raw",
+        "client",
         "models",
         "pages",
-        "raw",
-        "repositories",
         "tags",
+        "repositories",
     )

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pydantic_core import from_json
-
 from ._operations import Operation
 from .exceptions import (
     Attempt,
@@ -213,6 +211,9 @@ _NOT_JSON = object()
 
 
 def _json(content: bytes) -> Any:
+    # Not above: a client that is built and not used yet need not wait for pydantic.
+    from pydantic_core import from_json
+
     try:
         return from_json(content)
     except ValueError:

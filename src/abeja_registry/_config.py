@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
-from pydantic_core import from_json
 
 from ._operations import segment, shown
 from ._retries import Retry, RetryPolicy
@@ -465,6 +464,8 @@ def _cli_file(profile: str | None) -> _Source:
             f"{_CLI_FILE} holds a secret and others may read it (mode {mode:o}): chmod it to 600",
             stacklevel=5,
         )
+    from pydantic_core import from_json  # as late as where answers are read
+
     try:
         entry = from_json(text)
     except ValueError:

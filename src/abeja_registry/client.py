@@ -9,14 +9,14 @@ from ._handed_in import AsyncHttpClient, HttpClient
 from ._retries import RetryPolicy
 from ._transport import AsyncTransport, Transport
 from .raw import APIClient, AsyncAPIClient
-from .repositories import AsyncRepositories, Repositories
-from .tags import AsyncTags, Tags
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from .contract import ContractReport
     from .inventory import AsyncInventory, Inventory, OnProgress
+    from .repositories import AsyncRepositories, Repositories
+    from .tags import AsyncTags, Tags
 
 
 class Client:
@@ -99,9 +99,21 @@ class Client:
 
     def _set_up(self, transport: Transport) -> None:
         self._transport = transport
-        self.tags = Tags(transport, self.organization_id)
-        self.repositories = Repositories(transport, self.organization_id, self.tags)
         self.raw = APIClient._over(transport.sharing(transport.settings))
+
+    # Not for checkers: they would take any name for an attribute.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Make the collections once they are asked for: most of all loading is their models."""
+            if name not in ("repositories", "tags"):
+                raise AttributeError(f"a {type(self).__name__} has no {name!r}")
+            from .repositories import Repositories
+            from .tags import Tags
+
+            self.tags = Tags(self._transport, self.organization_id)
+            self.repositories = Repositories(self._transport, self.organization_id, self.tags)
+            return vars(self)[name]
 
     @property
     def organization_id(self) -> str:
@@ -299,9 +311,20 @@ class AsyncClient:
 
     def _set_up(self, transport: AsyncTransport) -> None:
         self._transport = transport
-        self.tags = AsyncTags(transport, self.organization_id)
-        self.repositories = AsyncRepositories(transport, self.organization_id, self.tags)
         self.raw = AsyncAPIClient._over(transport.sharing(transport.settings))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """As `Client.__getattr__`."""
+            if name not in ("repositories", "tags"):
+                raise AttributeError(f"a {type(self).__name__} has no {name!r}")
+            from .repositories import AsyncRepositories
+            from .tags import AsyncTags
+
+            self.tags = AsyncTags(self._transport, self.organization_id)
+            self.repositories = AsyncRepositories(self._transport, self.organization_id, self.tags)
+            return vars(self)[name]
 
     @property
     def organization_id(self) -> str:
