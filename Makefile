@@ -29,8 +29,9 @@ types: .venv/dev.stamp
 layers: .venv/dev.stamp
 	$(BIN)/lint-imports
 
-# The tests that need tools of the system: docker-registry and skopeo. Without one they fail.
-test-system: .venv/dev.stamp
+# The tests that need tools of the system: docker-registry, skopeo and chromium. Without one they
+# fail.
+test-system: .venv/system.stamp
 	$(BIN)/python -m pytest tests/system
 
 # The tests alone, in an environment of its own for each Python.
@@ -68,3 +69,7 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable '.[sandbox,cli,arrow,versions]' --group dev
 	touch $@ .venv/demo.stamp
+
+.venv/system.stamp: pyproject.toml .venv/dev.stamp
+	$(BIN)/python -m pip install --quiet --group system
+	touch $@

@@ -73,14 +73,19 @@ class InventoryRow(NamedTuple):
 COLUMNS = InventoryRow._fields
 
 
+def in_utc(time: datetime) -> datetime:
+    """Return the same time in UTC; on the calendar's first and last day maybe as it is."""
+    with suppress(OverflowError):
+        return time.astimezone(UTC)
+    return time
+
+
 def _time_text(time: datetime) -> str:
-    with suppress(OverflowError):  # on the first and the last day of the calendar
-        time = time.astimezone(UTC)
-    return time.isoformat().replace("+00:00", "Z")
+    return in_utc(time).isoformat().replace("+00:00", "Z")
 
 
 @contextmanager
-def _appearing(path: Path) -> Iterator[IO[bytes]]:
+def appearing(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that appears under its path when all of it is written, or not at all."""
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -96,7 +101,7 @@ def _appearing(path: Path) -> Iterator[IO[bytes]]:
 def write_jsonl(path: Path, rows: Iterable[InventoryRow]) -> int:
     """Write a file of a JSON object a line; return how many there are."""
     count = 0
-    with _appearing(path) as file:
+    with appearing(path) as file:
         for row in rows:
             file.write(_json_line(row.to_dict()))
             count += 1
@@ -106,7 +111,7 @@ def write_jsonl(path: Path, rows: Iterable[InventoryRow]) -> int:
 def write_csv(path: Path, rows: Iterable[InventoryRow]) -> int:
     """Write a file of comma-separated values, the columns' names first; return how many rows."""
     count = 0
-    with _appearing(path) as file:
+    with appearing(path) as file:
         # csv writes text: of each row it is told to write, the bytes.
         # Unquoted, a carriage return in a text would end the line.
         writer = csv.writer(_Encoded(file), lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
@@ -132,7 +137,7 @@ def write_parquet(path: Path, rows: Iterable[InventoryRow]) -> int:
     types = {"size": arrow.int64(), "created_at": time, "updated_at": time}
     schema = arrow.schema([(name, types.get(name, arrow.string())) for name in COLUMNS])
     count, left = 0, iter(rows)
-    with _appearing(path) as file, parquet.ParquetWriter(file, schema) as writer:
+    with appearing(path) as file, parquet.ParquetWriter(file, schema) as writer:
         while group := list(islice(left, ROW_GROUP)):
             columns = [list(column) for column in zip(*group, strict=True)]
             writer.write_table(arrow.table(columns, schema=schema))
@@ -249,7 +254,7 @@ class Journal:
                     for line in self._lines()
                     if isinstance(line.get("finished"), str)
                 }
-            with _appearing(self._path) as file:
+            with appearing(self._path) as file:
                 file.write(_json_line({"walked": walked}))
                 file.writelines(_json_line(row.to_dict()) for row in self.rows())
                 file.writelines(_finished_line(each) for each in self.finished)

@@ -30,8 +30,10 @@ PATIENCE = 30
 @pytest.fixture(scope="session", autouse=True)
 def tools() -> None:
     """The tools that these tests are about; without one they fail, and don't pass by."""
-    missing = [name for name in ("docker-registry", "skopeo") if shutil.which(name) is None]
-    assert not missing, f"not installed: {', '.join(missing)}"
+    missing = [
+        name for name in ("docker-registry", "skopeo", "chromium") if shutil.which(name) is None
+    ]
+    assert not missing, f"not installed: {', '.join(missing)} - apt-get install {' '.join(missing)}"
 
 
 def free_port() -> int:

@@ -455,21 +455,46 @@ def _summary(
     ] = 90,
     include: _Include = "*",
     concurrency: _Concurrency = 16,
-    output: _Output = Output.table,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="PAGE", dir_okay=False, help="Make this page to look at."),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare",
+            metavar="OLD",
+            exists=True,
+            dir_okay=False,
+            help="Show on the page which tags moved since this inventory.",
+        ),
+    ] = None,
+    output: Annotated[
+        Output | None,
+        typer.Option("--output", "-o", help="As elsewhere.", show_default="table"),
+    ] = None,
 ) -> None:
     """Count tags by repository and by creator.
 
-    Of an inventory that was written to FILE, or of now.
+    Of an inventory that was written to FILE, or of now; or make a page of it.
 
     \b
     Examples:
       abeja-registry summary
       abeja-registry summary inventory.parquet --untouched-days 365 --output csv
+      abeja-registry summary --html report.html --compare monday.jsonl
     """  # noqa: D301
     from . import _organization
 
     asked = _organization.Asked(include, concurrency)
-    _organization.summary(ctx.obj, asked, file, untouched_days, output)
+    if html is not None:
+        if output is not None:
+            raise typer.BadParameter("--html and --output exclude each other")
+        _organization.report(ctx.obj, asked, file, untouched_days, html, compare)
+    elif compare is not None:
+        raise typer.BadParameter("--compare needs --html")
+    else:
+        _organization.summary(ctx.obj, asked, file, untouched_days, output or Output.table)
 
 
 # -- settings and the sandbox ---------------------------------------------------------------------

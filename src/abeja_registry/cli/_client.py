@@ -34,6 +34,11 @@ class Access:
             deadline=self.deadline,
         )
 
+    def organization(self) -> str:
+        """Return the organization's id, wherever it was found."""
+        with self.client() as client:
+            return client.organization_id
+
 
 def import_httpx() -> None:
     """Import httpx without its own command line, which would take a third of all starting."""

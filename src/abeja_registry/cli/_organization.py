@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,15 +99,18 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
 
 
 def _rows(access: Access, asked: Asked, path: Path | None) -> Iterable[InventoryRow]:
-    """Return the rows of a file, or of now: then all of them, or none."""
+    """Return the rows of a file, or of now; the latter fail at their end if any are missing."""
     if path is not None:
         from ..inventory import read_rows
 
         return read_rows(path)
+    return _rows_of_now(access, asked)
+
+
+def _rows_of_now(access: Access, asked: Asked) -> Iterator[InventoryRow]:
     with _walk(access, asked) as found:
-        rows = list(found)
+        yield from found
     _tell_failures(found, "without them there is nothing to tell - try again")
-    return rows
 
 
 def _tell_failures(found: Inventory, problem: str | None) -> None:
@@ -223,6 +226,54 @@ def summary(
         )
         return
     write_rows(GROUP, _counted(made), output)
+
+
+def report(
+    access: Access,
+    asked: Asked,
+    path: Path | None,
+    untouched_days: int,
+    page: Path,
+    old: Path | None,
+) -> None:
+    """Write the counts of an inventory to a page of HTML."""
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise typer.BadParameter(f"--html takes a .html file, not {page}")
+    if not page.parent.is_dir():
+        raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
+    import_httpx()
+    from .._reports import Sums
+    from .._rows import appearing, read_rows
+    from . import _html
+    from ._moves import Moves
+    from ._timeline import Timeline
+
+    # Whatever can be refused is refused before the first row is asked for.
+    now = datetime.now(UTC)
+    sums, timeline = Sums(untouched_days, now), Timeline()
+    organization = None if path else access.organization()
+    rows = _rows(access, asked, path)
+    with appearing(page) as file:
+        moves = Moves(old.name, read_rows(old), _html.LISTED) if old else None
+        for row in rows:
+            sums.add(row)
+            timeline.add(row)
+            if moves is not None:
+                moves.add(row)
+        made = _html.Report(
+            source=path.name if path else _place(asked),
+            organization=organization,
+            made_at=now,
+            summary=sums.summary(),
+            periods=timeline.periods(),
+            moved=moves.moved() if moves else None,
+        )
+        file.write(_html.page(made).encode())
+    say(f"{made.summary.total.tags:,} tags in {page}")
+
+
+def _place(asked: Asked) -> str:
+    return "the API" if asked.include == "*" else f"the API, repositories like {asked.include}"
 
 
 def _counted(made: Summary) -> Iterator[Counted]:

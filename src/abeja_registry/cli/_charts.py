@@ -1,0 +1,177 @@
+"""Charts of the report as inline SVG: bars for repositories, and time from left to right.
+
+Lengths are in percent of the room and texts in pixels, so that a narrow screen has texts of the
+same size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from itertools import accumulate
+
+from ._output import plain
+from ._timeline import Periods
+
+HEIGHT = 180
+# Texts under a chart of time.
+_LABELS = 5
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
+
+
+def text(value: object) -> str:
+    """Return a text as a page may have it, between tags and in attributes."""
+    return escape(plain(value))
+
+
+def size(count: int) -> str:
+    """Return bytes as people read them, in powers of 1000 as Docker counts: `1.25 GB`."""
+    if count < 1000:
+        return f"{count:,} B"
+    # Integers alone: what a file says may be beyond all floats.
+    fitting = (each for each in range(1, len(_UNITS) + 1) if 2 * count < 1999 * 1000**each)
+    power = next(fitting, None)
+    if power is None:
+        return f"over 999 {_UNITS[-1]}"
+    unit = _UNITS[power - 1]
+    rounded = {2: _rounded(100 * count, power), 1: _rounded(10 * count, power)}
+    for decimals, number in rounded.items():
+        if number < 1000:
+            return f"{number / 10**decimals:.{decimals}f} {unit}"
+    return f"{_rounded(count, power)} {unit}"
+
+
+def _rounded(count: int, power: int) -> int:
+    """Return a count in units of this power of 1000."""
+    return int((2 * count // 1000**power + 1) // 2)
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a part of a whole: `12 %`, and `under 1 %` where there is little."""
+    if part <= 0 or whole <= 0:
+        return "0 %"
+    rounded = (200 * part // whole + 1) // 2
+    return f"{rounded} %" if rounded else "under 1 %"
+
+
+def bar(part: int, whole: int) -> str:
+    """Return a horizontal bar; what it shows stands beside it as text."""
+    return (
+        '<svg class="bar" aria-hidden="true" focusable="false">'
+        f'<rect width="{_share(part, whole):.2f}%" height="100%" rx="2"/></svg>'
+    )
+
+
+def columns(name: str, periods: Periods) -> str:
+    """Return a chart of how many tags there are of each period."""
+    counts = [period.tags for period in periods.each]
+    top = _top(max(counts))
+    step = 100 / len(counts)
+    # A single column as wide as the page would be a wall.
+    width = min(step * 0.8, 8)
+    parts = [
+        f'<rect class="mark" x="{(number + 0.5) * step - width / 2:.3f}%" width="{width:.3f}%"'
+        f' y="{100 - _share(count, top):.2f}%" height="{_share(count, top):.2f}%">'
+        f"<title>{text(period.name)}: {count:,} {'tag' if count == 1 else 'tags'},"
+        f" {size(period.bytes)}</title></rect>"
+        for number, (period, count) in enumerate(zip(periods.each, counts, strict=True))
+        if count
+    ]
+    most = max(periods.each, key=lambda period: period.tags)
+    described = (
+        f"One column for each {periods.unit} from {periods.each[0].name} to"
+        f" {periods.each[-1].name}; most of them, {most.tags:,}, in {most.name}."
+    )
+    return _chart(
+        name, "Tags by their last push", described, periods, top, "{:,}".format, "".join(parts)
+    )
+
+
+def growth(name: str, periods: Periods) -> str:
+    """Return a chart of how many bytes were last pushed up to the end of each period."""
+    sums = [max(0, each) for each in accumulate(period.bytes for period in periods.each)]
+    top = _top(max(sums))
+    heights = [100 - _share(each, top) for each in sums]
+    line = f"M0 {heights[0]:.2f}" + "".join(
+        f"V{height:.2f}H{number}" for number, height in enumerate(heights, 1)
+    )
+    parts = (
+        f'<svg viewBox="0 0 {len(sums)} 100" preserveAspectRatio="none" width="100%" height="100%"'
+        ' overflow="visible">'
+        f'<path class="area" d="{line}V100H0Z"/>'
+        f'<path class="line" d="{line}" vector-effect="non-scaling-stroke"/></svg>'
+    )
+    described = (
+        f"It rises from {size(sums[0])} at the end of the {periods.unit} {periods.each[0].name}"
+        f" to {size(sums[-1])}."
+    )
+    return _chart(
+        name, "Bytes by the last push, added up", described, periods, top, _tick_size, parts
+    )
+
+
+def _chart(
+    name: str,
+    title: str,
+    described: str,
+    periods: Periods,
+    top: int,
+    shown: Callable[[int], str],
+    parts: str,
+) -> str:
+    middle = [top // 2] if top % 2 == 0 else []
+    grid = "".join(
+        f'<line x1="0" x2="100%" y1="{y:.2f}%" y2="{y:.2f}%"/>'
+        f'<text x="-8" y="{y:.2f}%" dy="0.32em" text-anchor="end">{text(shown(tick))}</text>'
+        for tick, y in ((tick, 100 - _share(tick, top)) for tick in (0, *middle, top))
+    )
+    return (
+        f'<svg class="chart" role="img" aria-labelledby="{name}-title {name}-text"'
+        f' height="{HEIGHT}">'
+        f'<title id="{name}-title">{text(title)}</title><desc id="{name}-text">{text(described)}'
+        f'</desc><g class="grid">{grid}</g>{parts}'
+        f'<g class="axis">{_axis([period.name for period in periods.each])}</g></svg>'
+    )
+
+
+def _axis(names: Sequence[str]) -> str:
+    """Return the texts under a chart; every second of many is for wide screens alone."""
+    count = len(names)
+    labels = min(_LABELS, count) if count != 4 else 2
+    marks = []
+    for label in range(labels):
+        number = label * (count - 1) // max(1, labels - 1)
+        if count == 1:
+            x, anchor = 50.0, "middle"
+        elif number == 0:
+            x, anchor = 0.0, "start"
+        elif number == count - 1:
+            x, anchor = 100.0, "end"
+        else:
+            x, anchor = (number + 0.5) * 100 / count, "middle"
+        minor = ' class="minor"' if labels == _LABELS and label % 2 else ""
+        marks.append(
+            f'<text{minor} x="{x:.2f}%" y="100%" dy="1.6em" text-anchor="{anchor}">'
+            f"{text(names[number])}</text>"
+        )
+    return "".join(marks)
+
+
+def _share(part: int, whole: int) -> float:
+    """Return what percentage a part is, from 0 to 100."""
+    if part <= 0 or whole <= 0:
+        return 0.0
+    return min(part, whole) * 10_000 // whole / 100
+
+
+def _top(most: int) -> int:
+    """Return the round number that an axis ends with."""
+    power: int = 10 ** (len(str(max(1, most))) - 1)
+    return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= most)
+
+
+def _tick_size(count: int) -> str:
+    number, _, unit = size(count).partition(" ")
+    if "." in number:
+        number = number.rstrip("0").rstrip(".")
+    return f"{number} {unit}"

@@ -1,0 +1,297 @@
+"""The report: one page of HTML that asks for nothing else.
+
+Whatever came from the API goes through `text`, and nothing that is not written here is run: the
+page's policy knows its own style and script by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from .._rows import in_utc
+from ._charts import bar, columns, growth, percent, size, text
+
+if TYPE_CHECKING:
+    from ..inventory import Group, Summary
+    from ._moves import MovedTag, MovedTags
+    from ._timeline import Periods
+
+# Repositories that have a bar of their own.
+LARGEST = 20
+# Moved tags that are listed.
+LISTED = 500
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the page shows.
+
+    Attributes:
+        source: Where the rows are from, in words.
+        organization: The organization's id, where it is known.
+        made_at: When the page is made.
+        summary: What the rows add up to.
+        periods: When the tags were last pushed.
+        moved: The tags that moved; None where there is nothing to compare with.
+    """
+
+    source: str
+    organization: str | None
+    made_at: datetime
+    summary: Summary
+    periods: Periods
+    moved: MovedTags | None
+
+
+def page(report: Report) -> str:
+    """Return the whole page."""
+    style, script = _asset("report.css"), _asset("report.js")
+    policy = (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)};"
+        " base-uri 'none'; form-action 'none'"
+    )
+    name = f"Registry of {report.organization}" if report.organization else "Registry"
+    return f"""\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{text(name)}</title>
+<style>{style}</style>
+</head>
+<body>
+<header>
+<h1>{text(name)}</h1>
+<p>From {text(report.source)}, {_time(report.made_at)} UTC</p>
+</header>
+<main>
+{_figures(report)}
+<div class="pair">
+{_sizes(report.summary)}
+{_history(report.periods)}
+</div>
+{_moved(report.moved)}
+{_groups("repositories", "Repositories", "Repository", report.summary.repositories)}
+{_groups("creators", "Creators", "Creator", report.summary.creators)}
+</main>
+<footer>
+<p>Sizes are sums of images' sizes: layers that images share are counted with each. Repositories
+without tags are not in it. Times are UTC.</p>
+</footer>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _asset(name: str) -> str:
+    return files("abeja_registry.cli").joinpath(name).read_text("utf-8")
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _section(name: str, title: str, content: str) -> str:
+    return (
+        f'<section id="{name}" aria-labelledby="{name}-h">\n'
+        f'<h2 id="{name}-h">{title}</h2>\n{content}\n</section>'
+    )
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def _figures(report: Report) -> str:
+    total, days = report.summary.total, report.summary.untouched_days
+    shown = [
+        ("Repositories", f"{len(report.summary.repositories):,}", ""),
+        ("Tags", f"{total.tags:,}", ""),
+        ("Size", size(total.bytes), f"{total.bytes:,} bytes" if total.bytes >= 1000 else ""),
+        ("Creators", f"{len(report.summary.creators):,}", ""),
+        (
+            f"Untouched for {days:,} {'day' if days == 1 else 'days'}",
+            f"{total.untouched:,}",
+            f"{percent(total.untouched, total.tags)} of all tags",
+        ),
+    ]
+    if report.moved is not None:
+        shown.append(("Moved tags", f"{report.moved.count:,}", f"since {report.moved.since}"))
+    return (
+        '<dl class="figures">\n'
+        + "\n".join(
+            f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd>"
+            + (f'<dd class="note">{text(note)}</dd>' if note else "")
+            + "</div>"
+            for name, value, note in shown
+        )
+        + "\n</dl>"
+    )
+
+
+# -- charts ---------------------------------------------------------------------------------------
+
+
+def _sizes(summary: Summary) -> str:
+    groups = summary.repositories
+    if not groups:
+        return _section("sizes", "Size by repository", "<p>There are no tags.</p>")
+    shown = [(_name(group.name), group.bytes, "") for group in groups[:LARGEST]]
+    if others := groups[LARGEST:]:
+        name = f"{len(others):,} {'other' if len(others) == 1 else 'others'}"
+        shown.append((name, sum(group.bytes for group in others), ' class="others"'))
+    most = max(bytes_ for _, bytes_, _ in shown)
+    items = "\n".join(
+        f'<li{kind}><span class="name">{name}</span>{bar(bytes_, most)}'
+        f'<span class="value">{size(bytes_)} <span class="share">'
+        f"{percent(bytes_, summary.total.bytes)}</span></span></li>"
+        for name, bytes_, kind in shown
+    )
+    return _section("sizes", "Size by repository", f'<ol class="bars">\n{items}\n</ol>')
+
+
+def _history(periods: Periods) -> str:
+    title = "Tags over time"
+    if not periods.each:
+        return _section("history", title, "<p>There are no tags.</p>")
+    added = 0
+    rows = []
+    for period in periods.each:
+        added += period.bytes
+        rows.append(
+            f'<tr><th scope="row">{text(period.name)}</th><td>{period.tags:,}</td>'
+            f"<td>{size(period.bytes)}</td><td>{size(added)}</td></tr>"
+        )
+    unit = periods.unit.capitalize()
+    heads = "".join(f'<th scope="col">{each}</th>' for each in (unit, "Tags", "Size", "Added up"))
+    table = _scrolling(
+        "history-table", "Tags over time, as a table", heads, rows, kind="plain numbers"
+    )
+    return _section(
+        "history",
+        title,
+        f"<figure><figcaption>Tags by {periods.unit} of their last push</figcaption>\n"
+        f"{columns('columns', periods)}</figure>\n"
+        "<figure><figcaption>Size of all that was last pushed up to then</figcaption>\n"
+        f"{growth('growth', periods)}</figure>\n"
+        f"<details><summary>As a table</summary>\n{table}\n</details>",
+    )
+
+
+# -- tables ---------------------------------------------------------------------------------------
+
+
+def _scrolling(name: str, label: str, heads: str, rows: Iterable[str], kind: str) -> str:
+    """Return a table that scrolls by itself where it is too wide, also by keyboard."""
+    return (
+        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">\n'
+        f'<table class="{kind}" id="{name}">\n<thead><tr>{heads}</tr></thead>\n<tbody>\n'
+        + "\n".join(rows)
+        + "\n</tbody>\n</table>\n</div>"
+    )
+
+
+def _groups(name: str, title: str, of: str, groups: tuple[Group, ...]) -> str:
+    if not groups:
+        return _section(name, title, "<p>There are no tags.</p>")
+    heads = (
+        f'<th scope="col" data-kind="text">{of}</th>'
+        '<th scope="col" class="number">Tags</th>'
+        '<th scope="col" class="number" aria-sort="descending">Size</th>'
+        '<th scope="col" class="number">Untouched</th>'
+        '<th scope="col">Oldest push</th><th scope="col">Newest push</th>'
+    )
+    search = (
+        f'<p class="filter" hidden><label for="{name}-filter">Filter by name</label>'
+        f'<input id="{name}-filter" type="search" autocomplete="off" spellcheck="false">'
+        f'<output for="{name}-filter"></output></p>\n'
+    )
+    table = _scrolling(f"{name}-table", title, heads, map(_group, groups), kind="sortable")
+    return _section(name, title, search + table)
+
+
+def _group(group: Group) -> str:
+    return (
+        f'<tr><th scope="row">{_name(group.name)}</th>'
+        f'<td class="number" data-value="{group.tags}">{group.tags:,}</td>'
+        f'<td class="number" data-value="{group.bytes}" title="{group.bytes:,} bytes">'
+        f"{size(group.bytes)}</td>"
+        f'<td class="number" data-value="{group.untouched}">{group.untouched:,}</td>'
+        f"<td>{_day(group.oldest)}</td><td>{_day(group.newest)}</td></tr>"
+    )
+
+
+def _moved(moved: MovedTags | None) -> str:
+    title = "Moved tags"
+    if moved is None:
+        return _section(
+            "moved",
+            title,
+            "<p>Which tags point to another image than before is known beside an older inventory:"
+            " keep one with <code>abeja-registry inventory --write OLD.jsonl</code>, and add"
+            " <code>--compare OLD.jsonl</code> next time.</p>",
+        )
+    since = f"<bdi>{text(moved.since)}</bdi>"
+    if not moved.count:
+        return _section("moved", title, f"<p>None since {since}.</p>")
+    told = (
+        "<p>One tag points" if moved.count == 1 else f"<p>{moved.count:,} tags point"
+    ) + f" to another image than in {since}."
+    if moved.count > len(moved.newest):
+        told += (
+            f" Here are the {len(moved.newest):,} that were pushed last;"
+            " <code>abeja-registry diff</code> lists all."
+        )
+    heads = "".join(
+        f'<th scope="col">{each}</th>'
+        for each in ("Repository", "Tag", "Was", "Is", "Pushed", "Creator")
+    )
+    table = _scrolling("moved-table", title, heads, map(_moved_tag, moved.newest), kind="plain")
+    return _section("moved", title, f"{told}</p>\n{table}")
+
+
+def _moved_tag(moved: MovedTag) -> str:
+    row = moved.row
+    return (
+        f"<tr><td>{_name(row.repository_name)}</td>"
+        f'<th scope="row">{_name(row.tag)}</th>'
+        f"<td>{_digest(moved.old_digest)}</td><td>{_digest(row.digest)}</td>"
+        f"<td>{_time(row.updated_at)}</td><td>{_name(row.creator_email)}</td></tr>"
+    )
+
+
+# -- texts ----------------------------------------------------------------------------------------
+
+
+def _name(name: str) -> str:
+    # A name that is written from right to left stays with itself, and one that is cut has a title.
+    return f'<bdi title="{text(name)}">{text(name)}</bdi>'
+
+
+def _digest(digest: str) -> str:
+    short = (digest.partition(":")[2] or digest)[:12]
+    return f'<code title="{text(digest)}">{text(short)}</code>'
+
+
+def _utc(time: datetime) -> str:
+    return in_utc(time).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def _time(time: datetime) -> str:
+    utc = _utc(time)
+    return f'<time datetime="{utc}Z">{utc.replace("T", " ")[:16]}</time>'
+
+
+def _day(time: datetime | None) -> str:
+    utc = _utc(time) if time else ""
+    return f'<time datetime="{utc}Z" title="{utc}Z">{utc[:10]}</time>' if utc else ""

@@ -1,0 +1,101 @@
+"""How many tags were last pushed when: counted by days, shown by what suits the whole span."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from .._rows import in_utc
+
+if TYPE_CHECKING:
+    from ..inventory import InventoryRow
+
+# More bars than this have no room beside one another.
+MOST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What was last pushed in a stretch of time.
+
+    Attributes:
+        name: The period, as its first day or less of it: `2025-03-31`, `2025-03`, `2025`, `2020s`.
+        tags: How many tags.
+        bytes: The sum of their sizes.
+    """
+
+    name: str
+    tags: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Periods one after another, the empty ones among them.
+
+    Attributes:
+        unit: What each of them is: a day, a week, a month, a year, a decade or a century.
+        each: The periods, the oldest first; none where there are no tags.
+    """
+
+    unit: str
+    each: tuple[Period, ...]
+
+
+@dataclass(frozen=True)
+class _Unit:
+    name: str
+    number: Callable[[date], int]
+    label: Callable[[int], str]
+
+
+# Numbers instead of dates, so that the calendar's ends need no care. Its first day is a Monday.
+_UNITS = (
+    _Unit("day", date.toordinal, lambda n: str(date.fromordinal(n))),
+    _Unit(
+        "week",
+        lambda day: (day.toordinal() - 1) // 7,
+        lambda n: str(date.fromordinal(n * 7 + 1)),
+    ),
+    _Unit(
+        "month",
+        lambda day: day.year * 12 + day.month - 1,
+        lambda n: f"{n // 12:04}-{n % 12 + 1:02}",
+    ),
+    _Unit("year", lambda day: day.year, lambda n: f"{n:04}"),
+    _Unit("decade", lambda day: day.year // 10, lambda n: f"{n * 10:04}s"),
+    _Unit("century", lambda day: day.year // 100, lambda n: f"{n * 100:04}s"),
+)
+
+
+class Timeline:
+    """Periods in the making: told rows, in whatever order, it counts them by their last push."""
+
+    def __init__(self) -> None:
+        self._days: dict[date, tuple[int, int]] = {}
+
+    def add(self, row: InventoryRow) -> None:
+        """Take note of a row."""
+        day = in_utc(row.updated_at).date()
+        tags, bytes_ = self._days.get(day, (0, 0))
+        self._days[day] = tags + 1, bytes_ + row.size
+
+    def periods(self) -> Periods:
+        """Return what there is so far, by the shortest period that gives no more than 60."""
+        if not self._days:
+            return Periods(_UNITS[0].name, ())
+        first, last = min(self._days), max(self._days)
+        unit = next(
+            (each for each in _UNITS if each.number(last) - each.number(first) < MOST), _UNITS[-1]
+        )
+        counts = {number: [0, 0] for number in range(unit.number(first), unit.number(last) + 1)}
+        for day, (tags, bytes_) in self._days.items():
+            count = counts[unit.number(day)]
+            count[0] += tags
+            count[1] += bytes_
+        return Periods(
+            unit.name,
+            tuple(Period(unit.label(number), *count) for number, count in counts.items()),
+        )

@@ -1,0 +1,461 @@
+"""`abeja-registry summary --html`: what is on the page, and what never is."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from abeja_registry import Client
+from abeja_registry._reports import Sums
+from abeja_registry._rows import InventoryRow, write_jsonl
+from abeja_registry.cli._charts import percent, size
+from abeja_registry.cli._html import Report, page
+from abeja_registry.cli._moves import Moves
+from abeja_registry.cli._output import plain
+from abeja_registry.cli._timeline import Period, Timeline
+from abeja_registry.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+VOID = {"meta", "input", "br"}
+
+
+def row(repository: str, tag: str = "1", **other: Any) -> InventoryRow:
+    """Make a row."""
+    digest = f"sha256:{0:064}"
+    made = InventoryRow("1", repository, tag, digest, 1000, "a/b", "a@b", NOW, NOW)
+    return made._replace(**other)
+
+
+class Parsed(HTMLParser):
+    """A page as a browser takes it apart.
+
+    Attributes:
+        tags: The start tags, with the names of their attributes, in their order.
+        attributes: The values of all attributes.
+        texts: The texts of each element's own, by the element's id or its section's.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, ...]] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[tuple[str, str]] = []
+        self.feed(text)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take note of an element."""
+        self.tags.append((tag, *(name for name, _ in attrs)))
+        self.attributes += attrs
+        above = self._open[-1][1] if self._open else ""
+        if tag not in VOID:
+            self._open.append((tag, dict(attrs).get("id") or above))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Go up to the element around."""
+        assert self._open.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        """Take note of a text."""
+        if self._open and data.strip():
+            self.texts.setdefault(self._open[-1][1], []).append(data)
+
+
+Make = Callable[..., Parsed]
+
+
+@pytest.fixture
+def make(run: Run, tmp_path: Path) -> Make:
+    """Make a page of rows, and perhaps of older ones to compare with."""
+
+    def make(rows: list[InventoryRow], old: list[InventoryRow] | None = None) -> Parsed:
+        arguments = [str(tmp_path / "rows.jsonl"), "--html", str(tmp_path / "report.html")]
+        write_jsonl(tmp_path / "rows.jsonl", rows)
+        if old is not None:
+            write_jsonl(tmp_path / "old.jsonl", old)
+            arguments += ["--compare", str(tmp_path / "old.jsonl")]
+        ran = run("summary", *arguments)
+        assert (ran.code, ran.out) == (0, "")
+        assert ran.err == f"{len(rows):,} tags in {tmp_path / 'report.html'}\n"
+        return Parsed((tmp_path / "report.html").read_text("utf-8"))
+
+    return make
+
+
+# -- what is on it --------------------------------------------------------------------------------
+
+
+def test_a_page_of_now(run: Run, client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    """It says whose registry it shows and when; stdout stays empty, and one file is there."""
+    for name in ("trainer", "predictor"):
+        sandbox.push(client.repositories.create(name), "1", size=1_250_000_000)
+    path = tmp_path / "report.html"
+    ran = run("summary", "--html", str(path))
+    assert (ran.code, ran.out, ran.err) == (0, "", f"2 tags in {path}\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+    shown = path.read_text("utf-8")
+    assert f"<h1>Registry of {sandbox.organization_id}</h1>" in shown
+    assert f'From the API, <time datetime="{datetime.now(UTC).year}' in shown
+    assert "<dd>2.50 GB</dd>" in shown
+    run("summary", "--html", str(path), "--include", "train*")
+    assert "From the API, repositories like train*, " in path.read_text("utf-8")
+
+
+def test_figures(make: Make) -> None:
+    """The figures are those of the summary."""
+    old = NOW - timedelta(days=900)
+    rows = [row("a", "1", updated_at=old), row("a", "2"), row("b", creator_email="c@d")]
+    texts = make(rows).texts[""]
+    start = texts.index("Repositories")
+    assert texts[start : start + 9] == [
+        "Repositories", "2", "Tags", "3", "Size", "3.00 kB", "3,000 bytes", "Creators", "2",
+    ]  # fmt: skip
+    assert "% of all tags" in " ".join(texts)
+
+
+def test_the_largest_have_bars(make: Make) -> None:
+    """Twenty repositories have a bar of their own, and the others one together."""
+    rows = [row(f"r{number:02}", size=(22 - number) * 1000) for number in range(22)]
+    shown = make(rows)
+    assert shown.texts["sizes"][:3] == ["r00", "22.0 kB ", "9 %"]
+    assert shown.texts["sizes"][-3:] == ["2 others", "3.00 kB ", "1 %"]
+    assert shown.texts["sizes"].count("r20") == 0
+    assert "r21" in shown.texts["repositories-table"]
+    assert make(rows[:21]).texts["sizes"][-3] == "1 other"
+
+
+def test_tables(make: Make) -> None:
+    """Each repository and creator has a row, the largest first, with values to sort by."""
+    shown = make([row("a", size=5), row("b", size=1_500_000), row("b", "2", creator_email="c@d")])
+    cells = shown.texts["repositories-table"]
+    assert cells[6:] == [
+        "b", "2", "1.50 MB", cells[9], "2026-11-01", "2026-11-01",
+        "a", "1", "5 B", cells[15], "2026-11-01", "2026-11-01",
+    ]  # fmt: skip
+    assert ("data-value", "1501000") in shown.attributes
+    assert ("title", "1,501,000 bytes") in shown.attributes
+    assert shown.attributes.count(("aria-sort", "descending")) == 2
+    assert {"a@b", "c@d"} <= set(shown.texts["creators-table"])
+
+
+def test_moved_tags(make: Make) -> None:
+    """Moved tags stand with both digests; those that are new, gone or the same do not."""
+    was = [row("a", "1", digest="sha256:0123456789abcdef"), row("a", "2"), row("a", "gone")]
+    shown = make([row("a", "1"), row("a", "2"), row("a", "new")], was)
+    cells = shown.texts["moved-table"]
+    assert cells[6:] == ["a", "1", "0123456789ab", "0" * 12, "2026-11-01 12:00", "a@b"]
+    assert "One tag points" in shown.texts["moved"][0]
+    assert ("title", "sha256:0123456789abcdef") in shown.attributes
+    assert "None since " in make([row("a")], [row("a")]).texts["moved"]
+    assert "--compare OLD.jsonl" in make([row("a")]).texts["moved"]
+
+
+def test_many_moved_tags(make: Make) -> None:
+    """Of many, those that were pushed last are listed, and all are counted."""
+    rows = [
+        row("a", str(number), updated_at=NOW + timedelta(minutes=number)) for number in range(502)
+    ]
+    shown = make(rows, [each._replace(digest="x") for each in rows])
+    assert shown.texts["moved"][0].startswith("502 tags point to another image than in ")
+    assert "Here are the 500 that were pushed last" in " ".join(shown.texts["moved"])
+    tags = shown.texts["moved-table"][7::6]
+    assert tags == [str(number) for number in range(501, 1, -1)]
+
+
+def test_the_newest_moves_in_whatever_order() -> None:
+    """What is kept does not hang on the order; a tag that comes twice counts once."""
+    rows = [row("a", str(number), updated_at=NOW + timedelta(days=number)) for number in range(4)]
+    for order in (rows, rows[::-1], [*rows, *rows]):
+        moves = Moves("old", (each._replace(digest="x") for each in rows), keep=2)
+        for each in order:
+            moves.add(each)
+        moved = moves.moved()
+        assert (moved.count, [each.row.tag for each in moved.newest]) == (4, ["3", "2"])
+
+
+def test_an_organization_without_tags(make: Make) -> None:
+    """Where there is nothing, it says so in each section, and there is no table."""
+    shown = make([], [])
+    for name in ("sizes", "history", "repositories", "creators"):
+        assert shown.texts[name] == ["There are no tags."]
+    assert not [tag for tag, *_ in shown.tags if tag in ("table", "svg")]
+
+
+# -- time -----------------------------------------------------------------------------------------
+
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "unit", "names", "count"),
+    [
+        (NOW, NOW, "day", ["2026-11-01"] * 2, 1),
+        (NOW - timedelta(days=59), NOW, "day", ["2026-09-03", "2026-11-01"], 60),
+        (NOW - timedelta(days=60), NOW, "week", ["2026-08-31", "2026-10-26"], 9),
+        (NOW - timedelta(days=730), NOW, "month", ["2024-11", "2026-11"], 25),
+        (NOW - timedelta(days=4000), NOW, "year", ["2015", "2026"], 12),
+        (NOW - timedelta(days=40_000), NOW, "decade", ["1910s", "2020s"], 12),
+        (FIRST, LAST, "century", ["0000s", "9900s"], 100),
+    ],
+)
+def test_periods(
+    first: datetime, last: datetime, unit: str, names: list[str], count: int, make: Make
+) -> None:
+    """The span decides what a period is; empty ones are among them, and none is lost."""
+    timeline = Timeline()
+    rows = [row("a", "1", updated_at=last, size=7), row("a", "2", updated_at=first)]
+    for each in rows:
+        timeline.add(each)
+    periods = timeline.periods()
+    assert periods.unit == unit
+    assert [periods.each[0].name, periods.each[-1].name] == names
+    assert len(periods.each) == count
+    assert sum(each.tags for each in periods.each) == 2
+    assert sum(each.bytes for each in periods.each) == 1007
+    shown = make(rows)
+    assert f"Tags by {unit} of their last push" in shown.texts["history"]
+    cells = shown.texts["history-table"]
+    assert cells[:4] == [unit.capitalize(), "Tags", "Size", "Added up"]
+    assert len(cells) == 4 * (count + 1)
+    assert (cells[4], cells[-4], cells[-1]) == (*names, "1.01 kB")
+
+
+def test_days_are_those_of_utc() -> None:
+    """A push counts on its day in UTC, wherever its time is from; the calendar's ends are days."""
+    tokyo = datetime.fromisoformat("2026-11-02T08:59:59+09:00")
+    end = datetime.fromisoformat("9999-12-31T23:00:00-09:00")
+    for time, name in ((tokyo, "2026-11-01"), (end, "9999-12-31")):
+        timeline = Timeline()
+        timeline.add(row("a", updated_at=time, size=3))
+        assert timeline.periods().each == (Period(name, 1, 3),)
+
+
+@pytest.mark.parametrize("days", [1, 2, 3, 4, 5, 40])
+def test_texts_below_a_chart(days: int, make: Make) -> None:
+    """However many periods there are, the first and the last are named, and no more than five."""
+    rows = [row("a", str(n), updated_at=NOW - timedelta(days=n)) for n in range(days)]
+    svg = make(rows).texts["history"]
+    names = [each for each in svg if re.fullmatch(r"\d{4}-\d\d-\d\d", each)]
+    half = names[: len(names) // 2]
+    assert names == half * 2
+    assert 1 <= len(half) <= 5
+    assert len(set(half)) == len(half)
+    assert half[-1] == "2026-11-01"
+    assert half[0] == str((NOW - timedelta(days=days - 1)).date())
+
+
+# -- numbers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 B"),
+        (-5, "-5 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (9_994, "9.99 kB"),
+        (9_995, "10.0 kB"),
+        (99_950, "100 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.00 MB"),
+        (1_234_567_890_123, "1.23 TB"),
+        (10**24, "1.00 YB"),
+        (10**400, "over 999 YB"),
+    ],
+)
+def test_sizes(count: int, shown: str) -> None:
+    """Bytes have three digits and a unit in powers of 1000."""
+    assert size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [
+        (0, 0, "0 %"),
+        (-1, 5, "0 %"),
+        (1, 1000, "under 1 %"),
+        (1, 200, "1 %"),
+        (1, 3, "33 %"),
+        (5, 5, "100 %"),
+    ],
+)
+def test_percents(part: int, whole: int, shown: str) -> None:
+    """A part is in whole percents, and never nothing where there is something."""
+    assert percent(part, whole) == shown
+
+
+def test_sizes_that_cannot_be(make: Make) -> None:
+    """Sizes below nothing and beyond all floats make a page all the same."""
+    for sizes in ([-5, -5], [0, 0], [10**400, 1]):
+        shown = make([row("a", size=sizes[0]), row("b", size=sizes[1])])
+        widths = [float(v[:-1]) for k, v in shown.attributes if k == "width" and v and "%" in v]
+        assert all(0 <= width <= 100 for width in widths)
+
+
+# -- what never is --------------------------------------------------------------------------------
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "</style><img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)',
+    "' x='",
+    "<!--",
+    "]]>",
+    "&lt;b&gt;&amp",
+    "\u202egnp.exe",
+    "\u05e9\u05dc\u05d5\u05dd",
+    "\ud800",
+    "\x00\x1b[2J",
+    "x" * 10_000,
+]
+
+
+def made_of(name: str) -> Parsed:
+    """Return the page on which everything that is not ours is this text."""
+    rows = [
+        row(name, name, creator_email=name, digest=name, media_type=name),
+        row("other", name, creator_email="other"),
+    ]
+    sums, timeline = Sums(90, NOW), Timeline()
+    moves = Moves(name, (each._replace(digest=f"{name}:{name}") for each in rows), keep=5)
+    for each in rows:
+        sums.add(each)
+        timeline.add(each)
+        moves.add(each)
+    return Parsed(page(Report(name, name, NOW, sums.summary(), timeline.periods(), moves.moved())))
+
+
+PLAIN = made_of("plain")
+
+
+def check(name: str) -> None:
+    """A name is shown as it is, and changes nothing else."""
+    shown = made_of(name)
+    # The order of two repositories of one size is that of their names; their rows are alike.
+    assert shown.tags == PLAIN.tags
+    visible = plain(name)
+    assert shown.attributes.count(("title", visible)) == PLAIN.attributes.count(("title", "plain"))
+    for section in ("sizes", "moved-table", "repositories-table", "creators-table"):
+        if visible.strip():
+            assert visible in shown.texts[section]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_hostile_names(name: str) -> None:
+    """Whatever a name tries, it is a text on the page."""
+    check(name)
+
+
+@given(st.text(st.characters(), min_size=1))
+def test_any_name(name: str) -> None:
+    """Whatever its name, a repository changes no element and no attribute of the page."""
+    assume(name != "other")
+    check(name)
+
+
+def test_nothing_else_runs_or_is_asked_for(make: Make, tmp_path: Path) -> None:
+    """The policy lets in the page's own style and script by their hashes, and nothing else."""
+    shown = make([row("a")], [row("a", digest="x")])
+    source = (tmp_path / "report.html").read_bytes()
+    hashes = [
+        base64.b64encode(hashlib.sha256(content).digest()).decode()
+        for kind in (b"style", b"script")
+        for content in re.findall(b"<%b>(.*?)</%b>" % (kind, kind), source, re.S)
+    ]
+    assert len(hashes) == 2
+    assert (
+        "content",
+        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}';"
+        " base-uri 'none'; form-action 'none'",
+    ) in shown.attributes
+    names = {name for name, _ in shown.attributes}
+    assert not names & {"style", "src", "href", "srcset", "action"}
+    assert not [name for name in names if name.startswith("on")]
+    assert b"://" not in source
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--html", "report.pdf"], "--html takes a .html file, not report.pdf"),
+        (["--html", "nowhere/report.html"], "a folder that is not there: nowhere/report.html"),
+        (["--html", "."], "is a directory"),
+        (["--html", "report.html", "--output", "csv"], "exclude each other"),
+        (["--compare", "old.jsonl"], "--compare needs --html"),
+        (["--html", "report.html", "--compare", "nowhere.jsonl"], "does not exist"),
+        (["--html", "report.html", "--compare", "old.txt"], "path must end in .jsonl"),
+        (["--html", "report.html", "--compare", "bad.jsonl"], "is no row of an inventory"),
+        (["--html", "report.html", "--untouched-days", "-1"], "must be at least 0"),
+        (["--html", "report.html", "--concurrency", "0"], "must be at least 1"),
+    ],
+)
+def test_what_is_refused(
+    arguments: list[str],
+    said: str,
+    run: Run,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What cannot be meant is wrong usage, before anything is asked; no file is left."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("old.jsonl", "old.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "bad.jsonl").write_text("no row\n")
+    ran = run("summary", *arguments)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert said in ran.err
+    assert not sandbox.requests
+    there = sorted(each.name for each in tmp_path.iterdir())
+    assert there == ["bad.jsonl", "old.jsonl", "old.txt"]
+
+
+def test_a_part_of_what_is_there(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Where a repository failed there is no page, and one of before stays as it was."""
+    sandbox.seed(repositories=1, tags=1)
+    sandbox.faults.add(operation="get_repository_tags", status=403)
+    path = tmp_path / "report.html"
+    path.write_text("before")
+    ran = run("summary", "--html", str(path))
+    assert (ran.code, ran.out) == (1, "")
+    assert "without them there is nothing to tell" in ran.err
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_who_asks_for_a_page_loads_it(exported: dict[str, str], tmp_path: Path) -> None:
+    """The page's modules are loaded for a page, and by nothing else."""
+    program = (
+        "import sys; from abeja_registry.cli import main; main(sys.argv[1:]);"
+        "print([n for n in sys.modules if n.endswith(('_html', '_charts'))], file=sys.stderr)"
+    )
+    for arguments, loaded in (
+        (["--help"], False),
+        (["summary", "--help"], False),
+        (["summary"], False),
+        (["summary", "--html", str(tmp_path / "report.html")], True),
+    ):
+        line = [sys.executable, "-c", program, *arguments]
+        ran = subprocess.run(line, capture_output=True, text=True, check=True)
+        assert ("_html" in ran.stderr.splitlines()[-1]) is loaded

@@ -1,0 +1,302 @@
+"""The report of `abeja-registry summary --html` in a real browser: Debian's chromium."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+from tests.conftest import until
+
+from abeja_registry._rows import InventoryRow, write_jsonl
+from abeja_registry.cli import main
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+WIDTHS = (320, 360, 768, 1440, 1600)
+HOSTILE = [
+    "</script><script>document.title = 'taken'</script>",
+    "<img src=https://example.com/x.png onerror=\"document.title = 'taken'\">",
+    "\u202egnp.exe",
+    "\u05e9\u05dc\u05d5\u05dd",
+    "x" * 1000,
+]
+# The element's text colour and what it stands on, as red, green and blue from 0 to 255.
+COLOURS = """element => {
+  const style = getComputedStyle(element);
+  const ink = element instanceof SVGElement ? style.fill : style.color;
+  let ground = "rgba(0, 0, 0, 0)";
+  for (let each = element; ground === "rgba(0, 0, 0, 0)"; each = each.parentElement)
+    ground = getComputedStyle(each).backgroundColor;
+  return [ink, ground].map(each => each.match(/[\\d.]+/g).slice(0, 3).map(Number));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Open]:
+    """Open a file in a context of its own; in the end no other was asked for, without an error."""
+    with ExitStack() as stack:
+
+        def opened(path: Path, width: int = 1440, scheme: str = "light", **options: Any) -> Any:
+            context = browser.new_context(
+                viewport={"width": width, "height": 900}, color_scheme=scheme, **options
+            )
+            stack.callback(context.close)
+            page = context.new_page()
+            asked: list[str] = []
+            said: list[str] = []
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.goto(path.as_uri(), wait_until="networkidle")
+            stack.callback(lambda: check(asked == [path.as_uri()] and not said, [*asked, *said]))
+            return page
+
+        yield opened
+
+
+def check(holds: bool, told: object) -> None:
+    """Fail where something does not hold."""
+    assert holds, told
+
+
+def row(repository: str, tag: str, number: int) -> InventoryRow:
+    """Make a row; the larger the number, the larger and the older."""
+    time = NOW - timedelta(days=number)
+    return InventoryRow(
+        "1", repository, tag, f"sha256:{number:064}", number * 10**8, "a/b", "a@b", time, time
+    )
+
+
+def made(folder: Path, rows: list[InventoryRow], old: list[InventoryRow]) -> Path:
+    """Make a report."""
+    write_jsonl(folder / "rows.jsonl", rows)
+    write_jsonl(folder / "old.jsonl", old)
+    page = folder / "report.html"
+    arguments = ["--html", str(page), "--compare", str(folder / "old.jsonl")]
+    assert main(["summary", str(folder / "rows.jsonl"), *arguments]) == 0
+    return page
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    """A report of many repositories, the ninth of which has the most tags."""
+    rows = [
+        row(f"repository-{number}", f"1.0.{tag}", number * 30)
+        for number in range(1, 31)
+        for tag in range(90 if number == 9 else number)
+    ]
+    return made(tmp_path, rows, [each._replace(digest="sha256:old") for each in rows[:40]])
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A report of names that try something."""
+    rows = [
+        row(name, name, number)._replace(creator_email=name, size=10 ** (9 * number))
+        for number, name in enumerate(HOSTILE, 1)
+    ]
+    return made(tmp_path, rows, [each._replace(digest=HOSTILE[0]) for each in rows])
+
+
+def names(page: Any) -> list[str]:
+    """Return the names in the table of repositories that show, from top to bottom."""
+    shown: list[str] = page.locator("#repositories-table tbody tr:visible th").all_inner_texts()
+    return shown
+
+
+def contrast(colours: list[list[float]]) -> float:
+    """Return the contrast of two colours by WCAG, from 1 to 21."""
+    lights = []
+    for colour in colours:
+        parts = [each / 255 for each in colour]
+        red, green, blue = (
+            each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts
+        )
+        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["report", "hostile"])
+def test_it_fits(name: str, width: int, opened: Open, request: pytest.FixtureRequest) -> None:
+    """However wide the screen, the page is no wider, whatever the names on it."""
+    page = opened(request.getfixturevalue(name), width)
+    page.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.title() == "Registry"
+
+
+def test_wide_tables_scroll_by_themselves(opened: Open, report: Path) -> None:
+    """On a narrow screen a table scrolls in its own place, by keyboard too."""
+    page = opened(report, 320)
+    place = page.locator(".scroll:has(#repositories-table)")
+    assert place.evaluate("each => each.scrollWidth > each.clientWidth")
+    place.focus()
+    page.keyboard.press("ArrowRight")
+    # Not by playwright's own waiting, which the page's policy keeps out.
+    until(lambda: place.evaluate("each => each.scrollLeft") > 0)
+
+
+@pytest.mark.parametrize("width", [320, 1440])
+def test_texts_of_the_charts(width: int, opened: Open, report: Path) -> None:
+    """The texts below and beside a chart keep clear of one another and of the page's edge."""
+    page = opened(report, width)
+    for chart in page.locator("svg.chart").all():
+        for group in (".grid text", ".axis text"):
+            texts = [each for each in chart.locator(group).all() if each.is_visible()]
+            boxes = [each.bounding_box() for each in texts]
+            assert len(boxes) >= 2
+            assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+            if group == ".axis text":
+                assert all(one["x"] + one["width"] < two["x"] for one, two in pairwise(boxes))
+
+
+def test_light_and_dark(opened: Open, report: Path) -> None:
+    """Each scheme has its background, and every text stands out from it by 4.5 at least."""
+    grounds = []
+    for scheme in ("light", "dark"):
+        page = opened(report, 1440, scheme)
+        page.locator("summary").click()
+        (_, ground) = page.locator("body").evaluate(COLOURS)
+        grounds.append(sum(ground))
+        for selector in (
+            "h1, h2, header p, footer p, section p, code, dt, dd, figcaption, summary, label",
+            "th, td, bdi, time, thead button, .name, .value, .share, output",
+            "svg text",
+        ):
+            found = page.locator(selector).all()
+            assert found
+            # Each kind of text once is enough: there are hundreds of cells.
+            pairs = {
+                str(colours): contrast(colours)
+                for colours in page.locator(selector).evaluate_all(
+                    f"elements => elements.map({COLOURS})"
+                )
+            }
+            assert min(pairs.values()) >= 4.5, (scheme, selector, pairs)
+    light, dark = grounds
+    assert light > 600 > 200 > dark
+
+
+def test_marks_stand_out(opened: Open, report: Path) -> None:
+    """Bars and columns stand out from their background by 3 at least, in each scheme."""
+    for scheme in ("light", "dark"):
+        page = opened(report, 1440, scheme)
+        for selector in (".bar rect", "svg .mark"):
+            assert contrast(page.locator(selector).first.evaluate(COLOURS)) >= 3
+
+
+def test_sorted_by_click(opened: Open, report: Path) -> None:
+    """A click on a column's name sorts by its values, another one the other way around."""
+    page = opened(report)
+    header = page.locator("#repositories-table thead th")
+    tags = page.locator("#repositories-table").get_by_role("button", name="Tags")
+    assert names(page)[:2] == ["repository-30", "repository-29"]
+    assert header.nth(2).get_attribute("aria-sort") == "descending"
+    tags.click()
+    assert names(page)[:3] == ["repository-9", "repository-30", "repository-29"]
+    assert header.nth(1).get_attribute("aria-sort") == "descending"
+    assert header.nth(2).get_attribute("aria-sort") is None
+    tags.click()
+    assert names(page)[:3] == ["repository-1", "repository-2", "repository-3"]
+    assert header.nth(1).get_attribute("aria-sort") == "ascending"
+    # The other table is left as it was.
+    assert page.locator("#creators-table th[aria-sort]").inner_text().startswith("Size")
+
+
+def test_sorted_by_keyboard(opened: Open, report: Path) -> None:
+    """With Tab one comes to a column's name, and Enter and the space bar sort by it."""
+    page = opened(report)
+    page.locator("#repositories-filter").focus()
+    header = page.locator("#repositories-table thead th").first
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Repository"
+    page.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert names(page)[:3] == ["repository-1", "repository-2", "repository-3"]
+    page.keyboard.press("Space")
+    assert header.get_attribute("aria-sort") == "descending"
+    assert names(page)[0] == "repository-30"
+
+
+def test_sorted_by_time(opened: Open, report: Path) -> None:
+    """Times are sorted from the last on."""
+    page = opened(report)
+    button = page.locator("#repositories-table").get_by_role("button", name="Newest push")
+    button.click()
+    assert names(page)[0] == "repository-1"
+    button.click()
+    assert names(page)[0] == "repository-30"
+
+
+def test_filtered(opened: Open, report: Path) -> None:
+    """A part of a name, in whatever case, leaves those that have it, and says how many."""
+    page = opened(report)
+    page.get_by_label("Filter by name").first.fill("Y-2")
+    assert len(names(page)) == 11
+    assert page.locator("#repositories output").inner_text() == "11 of 30"
+    page.get_by_label("Filter by name").first.fill("")
+    assert len(names(page)) == 30
+    assert page.locator("#repositories output").inner_text() == ""
+
+
+def test_without_javascript(opened: Open, report: Path) -> None:
+    """Without JavaScript all is there, the largest first, and no button that does nothing."""
+    page = opened(report, java_script_enabled=False)
+    assert names(page)[:2] == ["repository-30", "repository-29"]
+    assert len(names(page)) == 30
+    assert page.locator("button").count() == 0
+    assert not page.locator("#repositories-filter").is_visible()
+    assert page.locator("#moved-table tbody tr").count() == 40
+
+
+def test_hostile_names_are_texts(opened: Open, hostile: Path) -> None:
+    """A name that is a script or an image is a text, and nothing of it runs."""
+    page = opened(hostile)
+    assert page.title() == "Registry"
+    assert HOSTILE[0] in names(page)
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 1
+
+
+def test_the_policy_holds(browser: Any, report: Path) -> None:
+    """A script or an image that were in the page all the same would be kept out by its policy."""
+    text = report.read_text("utf-8")
+    extra = "<script>document.title = 'taken'</script><img src='https://example.com/x.png'>"
+    report.write_text(text.replace("<main>", f"<main>{extra}"), "utf-8")
+    with browser.new_context() as context:
+        page = context.new_page()
+        said: list[str] = []
+        answered: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("response", lambda response: answered.append(response.url))
+        page.goto(report.as_uri(), wait_until="networkidle")
+        assert page.title() == "Registry"
+        assert len([each for each in said if "Content Security Policy" in each]) == 2
+        assert [each for each in answered if each.startswith("http")] == []
+
+
+def test_printed(opened: Open, report: Path) -> None:
+    """On paper it is black on white, whatever the scheme, without what is to be clicked."""
+    page = opened(report, 1440, "dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    (ink, ground) = page.locator("body").evaluate(COLOURS)
+    assert (ink, ground) == ([0, 0, 0], [255, 255, 255])
+    assert not page.locator("#repositories-filter").is_visible()
