@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .calls import HEADERS, TOKEN
 
 if TYPE_CHECKING:
+    import httpx
+
     from abeja_registry import AsyncHttpClient, HttpClient
 
     from ..worker import AsyncWork, Work
@@ -133,7 +135,9 @@ async def _by_hand(
 
     path = f"/organizations/{organization}/registry/repositories"
     repositories = await pages(path, "registry_repositories")
-    tags = await asyncio.gather(*(pages(f"{path}/{each['id']}/tags", "tags") for each in repositories))
+    tags = await asyncio.gather(
+        *(pages(f"{path}/{each['id']}/tags", "tags") for each in repositories)
+    )
     return sum(map(len, tags))
 
 
@@ -155,15 +159,32 @@ async def aiohttp_by_hand(
 
 @asynccontextmanager
 async def httpx_by_hand(url: str, organization: str, concurrency: int) -> AsyncIterator[AsyncWork]:
-    """The same loop over one shared httpx.AsyncClient."""
+    """The same loop over one shared httpx.AsyncClient that keeps its connections."""
+    import httpx
+
+    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+    async with httpx.AsyncClient(
+        base_url=url, headers=HEADERS, timeout=30, limits=limits
+    ) as client:
+        yield _over_httpx(client, organization, concurrency)
+
+
+@asynccontextmanager
+async def httpx_by_hand_default_limits(
+    url: str, organization: str, concurrency: int
+) -> AsyncIterator[AsyncWork]:
+    """The same with httpx's own limits: it keeps 20 connections and opens others anew."""
     import httpx
 
     async with httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=30) as client:
+        yield _over_httpx(client, organization, concurrency)
 
-        async def ask(target: str) -> Any:
-            return (await client.get(target)).json()
 
-        yield lambda: _by_hand(ask, organization, concurrency)
+def _over_httpx(client: httpx.AsyncClient, organization: str, concurrency: int) -> AsyncWork:
+    async def ask(target: str) -> Any:
+        return (await client.get(target)).json()
+
+    return lambda: _by_hand(ask, organization, concurrency)
 
 
 @contextmanager

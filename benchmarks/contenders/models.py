@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 
 class Creator(BaseModel):
@@ -43,3 +43,11 @@ class Repository(BaseModel):
     creator: Creator
     created_at: datetime
     updated_at: datetime
+
+
+def openai_repository() -> type[Repository]:
+    """Return the same over openai's own kind of model, which is the one that it makes."""
+    from openai import BaseModel
+
+    creator = create_model("Creator", __base__=(Creator, BaseModel))
+    return create_model("Repository", __base__=(Repository, BaseModel), creator=(creator, ...))
