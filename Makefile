@@ -7,6 +7,11 @@ PYTHONS ?= $(shell for version in 3.11 3.12 3.13 3.14; do \
 	for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
 		$$python -c '' 2>/dev/null && echo $$python && break; done; done; true)
 
+# abeja-sdk is made for no later Python, and its peers are compared with it on the same one.
+PYTHON_OF_PEERS ?= $(firstword $(foreach python,python3.11 $(wildcard \
+	$(HOME)/.pyenv/versions/3.11.*/bin/python),$(shell $(python) -c '' 2>/dev/null && echo $(python))))
+PEERS := benchmarks/.venvs
+
 .PHONY: demo test check lint types layers test-system test-pythons soak bench clean
 
 demo: .venv/demo.stamp
@@ -49,12 +54,14 @@ test-pythons:
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest --quiet --capture=no tests/soak/soak.py
 
-# Figures, none of which is a test.
-bench: .venv/dev.stamp
+# Figures, none of which is a test; ITEMS="calls paging" measures these alone.
+bench: .venv/dev.stamp $(PEERS)/peers/stamp $(PEERS)/abeja-sdk/stamp
+	$(BIN)/python -m benchmarks.run $(ITEMS)
+	$(PEERS)/peers/bin/python -m benchmarks.charts
 	$(BIN)/python benchmarks/sandbox.py
 
 clean:
-	rm -rf .venv .venv-* .coverage
+	rm -rf .venv .venv-* $(PEERS) .coverage
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 …")'
@@ -72,4 +79,15 @@ clean:
 
 .venv/system.stamp: pyproject.toml .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet --group system
+	touch $@
+
+# The peers of `make bench`; abeja-sdk stands apart, with the urllib3 that it is written for.
+$(PEERS)/%/stamp: pyproject.toml
+	@test -n "$(PYTHON_OF_PEERS)" || { echo 'Python 3.11 is needed for abeja-sdk'; exit 1; }
+	$(PYTHON_OF_PEERS) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(@D)/bin/python -m pip install --quiet --group bench-$*
+	test $* = abeja-sdk || $(@D)/bin/python -m pip install --quiet --editable .
+	@$(@D)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("urllib3_future") \
+		and "niquests has replaced urllib3")'
 	touch $@

@@ -1,0 +1,94 @@
+"""The package beside its peers: every figure a ratio on the same work in the same run.
+
+make bench
+python -m benchmarks.run calls paging
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from . import imports, items
+from .rounds import HERE, Figure, Measurement, Server, ratio
+
+RESULTS = HERE / "results.json"
+ITEMS: dict[str, Callable[[Server], Measurement]] = {
+    "calls": items.calls,
+    "async_calls": items.async_calls,
+    "paging": items.paging,
+    "memory": items.memory,
+    "inventory": items.inventory,
+    "narrow_inventory": items.narrow_inventory,
+    "large_repository": items.large_repository,
+    "imports": lambda _: imports.imports(),
+    "building": lambda _: imports.building(),
+    "connections": items.connections,
+    "scaling": items.scaling,
+}
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _row(figure: Figure, ours: Figure) -> str:
+    beside = ""
+    if figure.unit == ours.unit and len(figure.rounds) == len(ours.rounds):
+        beside = f"{ratio(figure, ours):.2f}"
+    spread = f"{_number(min(figure.rounds))} - {_number(max(figure.rounds))}"
+    return f"| {figure.name} | {_number(figure.median)} {figure.unit} | {spread} | {beside} |"
+
+
+def table(measurement: Measurement) -> str:
+    """Return a measurement as Markdown."""
+    ours = measurement.figures[0]
+    lines = [
+        f"### {measurement.title}",
+        "",
+        f"| | median | spread | / {ours.name} |",
+        "|---|---:|---:|---:|",
+        *(_row(figure, ours) for figure in measurement.figures),
+    ]
+    if measurement.targets:
+        lines += ["", "| target | | should be | met |", "|---|---:|---:|---|"]
+    for target in measurement.targets:
+        bound = f"{'≥' if target.least else '≤'} {target.limit:.3g}"
+        met = "yes" if target.met else "**no**"
+        lines.append(f"| {target.text} | {target.value:.3g} | {bound} | {met} |")
+    if measurement.note:
+        lines += ["", measurement.note]
+    return "\n".join([*lines, ""])
+
+
+def _plain(measurement: Measurement) -> dict[str, Any]:
+    return {
+        "title": measurement.title,
+        "figures": [{**vars(each), "median": each.median} for each in measurement.figures],
+        "targets": [{**vars(each), "met": each.met} for each in measurement.targets],
+        "note": measurement.note,
+    }
+
+
+def main(names: list[str]) -> None:
+    """Measure the items named, or all; print tables, and keep the figures in a file."""
+    if unknown := set(names) - set(ITEMS):
+        raise SystemExit(f"no such item: {', '.join(unknown)}; there are {', '.join(ITEMS)}")
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} processors"
+    with Server.running() as server:
+        for name in names or ITEMS:
+            measurement = ITEMS[name](server)
+            print(table(measurement), flush=True)
+            when = datetime.datetime.now(datetime.UTC).date().isoformat()
+            results[name] = {"date": when, "machine": machine, **_plain(measurement)}
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,139 @@
+"""The benchmark's own server: prebuilt bodies over raw asyncio, in a process of its own.
+
+    python -m benchmarks.server
+
+It prints its port, and ends with its standard input. An organization's id says what it holds and
+how long it takes: `100-200-50` has 100 repositories of 200 tags each and answers after 50 ms.
+`/counts` says how many connections and requests there were so far.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from functools import lru_cache
+from urllib.parse import parse_qs
+
+MOST_TAGS = 1_000_000
+FIRST_REPOSITORY = 1510000000000
+FIRST_TAG = 1771682238503
+
+# The shapes of the API's reference.
+_TIMES = {"created_at": "2018-06-07T04:42:34.913644Z", "updated_at": "2018-06-07T04:42:34.913726Z"}
+_CREATOR = {
+    "updated_at": "2018-01-04T03:02:12Z",
+    "role": "admin",
+    "is_registered": True,
+    "id": "1122334455660",
+    "email": "test@abeja.asia",
+    "display_name": None,
+    "created_at": "2017-05-26T01:38:46Z",
+}
+_TAG = {
+    "size": 2757009,
+    "media_type": "application/vnd.docker.distribution.manifest.v2+json",
+    "digest": "sha256:5c40b3c27b9f13c873fefb2139765c56ce97fd50230f1f2d5c91e55dec171907",
+    "creator": _CREATOR,
+    **_TIMES,
+}
+# A row is its id and name, and what all rows share: a page is one join.
+_REST_OF_A_TAG = json.dumps(_TAG)[1:].encode()
+_TAGS = [b'{"id": %d, "name": "0.0.%d", ' % (FIRST_TAG + at, at) for at in range(MOST_TAGS)]
+
+
+def _repository(organization: str, at: int) -> dict[str, object]:
+    return {
+        "id": str(FIRST_REPOSITORY + at),
+        "organization_id": organization,
+        "name": f"sample_repository_{at}",
+        "description": None,
+        "creator": _CREATOR,
+        **_TIMES,
+    }
+
+
+def _page(offset: int, limit: int, count: int, key: str, rows: bytes) -> bytes:
+    envelope = {
+        "offset": offset,
+        "limit": limit,
+        "has_next": offset + limit < count,
+        "organization_name": "test-org",
+        **_TIMES,
+    }
+    return json.dumps(envelope)[:-1].encode() + b', "%s": [%s]}' % (key.encode(), rows)
+
+
+@lru_cache(maxsize=64)
+def answer(target: str) -> tuple[float, bytes]:
+    """Return how many seconds to wait, and the whole answer, for a request's target."""
+    path, _, query = target.partition("?")
+    # registry/repositories stands between.
+    organization, _, _, *rest = path.partition("/organizations/")[2].split("/")
+    repositories, tags, milliseconds = map(int, organization.split("-"))
+    window = parse_qs(query)
+    offset, limit = int(window.get("offset", "0")[0]), int(window.get("limit", "10")[0])
+    if rest[1:] == ["tags"]:
+        rows = _TAGS[offset : min(offset + limit, tags)]
+        joined = (_REST_OF_A_TAG + b", ").join(rows) + (_REST_OF_A_TAG if rows else b"")
+        body = _page(offset, limit, tags, "tags", joined)
+    elif not rest:
+        places = range(repositories)[offset : offset + limit]
+        joined = ", ".join(json.dumps(_repository(organization, at)) for at in places).encode()
+        body = _page(offset, limit, repositories, "registry_repositories", joined)
+    else:
+        repository = _repository(organization, int(rest[0]) - FIRST_REPOSITORY)
+        body = json.dumps({**repository, "tags": []}).encode()
+    return milliseconds / 1000, _whole(body)
+
+
+def _whole(body: bytes) -> bytes:
+    head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+    return head.format(len(body)).encode() + body
+
+
+class Connection(asyncio.Protocol):
+    """One connection, kept open; every request is a GET without a body."""
+
+    connections = 0
+    requests = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; it counts as a connection with its first request to the API."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._received = b""
+        self._counted = False
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the requests that are whole."""
+        *requests, self._received = (self._received + data).split(b"\r\n\r\n")
+        for request in requests:
+            target = request.split(b" ", 2)[1].decode()
+            if target == "/counts":
+                self._transport.write(_whole(json.dumps(self._counts()).encode()))
+                continue
+            Connection.requests += 1
+            Connection.connections += not self._counted
+            self._counted = True
+            latency, whole = answer(target)
+            if latency:
+                asyncio.get_running_loop().call_later(latency, self._transport.write, whole)
+            else:
+                self._transport.write(whole)
+
+    @staticmethod
+    def _counts() -> dict[str, int]:
+        return {"connections": Connection.connections, "requests": Connection.requests}
+
+
+async def main() -> None:
+    """Serve on a free port, until standard input ends."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Connection, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
