@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import abeja_registry
-from abeja_registry import exceptions
+from abeja_registry import AsyncClient, Client, exceptions
 
 MODULES = [
     module.name
@@ -120,7 +120,7 @@ def test_importing_it_loads_no_extra() -> None:
     # What httpx itself loads where it finds it (rich, say) is not ours.
     program = (
         "import sys, httpx, pydantic; before = set(sys.modules);"
-        "from abeja_registry import Client; print(*set(sys.modules) - before)"
+        "from abeja_registry import *; print(*set(sys.modules) - before)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
@@ -129,6 +129,25 @@ def test_importing_it_loads_no_extra() -> None:
     assert "abeja_registry.client" in loaded
     extras = {"fastapi", "starlette", "uvicorn", "sqlite3", "httpx2", "typer", "rich", "pyarrow"}
     assert not loaded & {*extras, "abeja_registry.sandbox", "respx", "pytest"}
+
+
+@pytest.mark.parametrize("kind", ["Client", "AsyncClient", "APIClient", "AsyncAPIClient"])
+def test_a_client_that_is_not_used_waits_for_no_models(kind: str) -> None:
+    """Pydantic is loaded once an answer is read or a collection asked for."""
+    organization = '"1", ' if "API" not in kind else ""
+    program = (
+        f"import sys, abeja_registry; abeja_registry.{kind}({organization}{{'auth_token': 't'}});"
+        "assert 'pydantic_core' not in sys.modules, 'pydantic is loaded'"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_client_has_no_other_names() -> None:
+    """What is no attribute of a client is an AttributeError that names it."""
+    kinds: list[Any] = [Client, AsyncClient]
+    for kind in kinds:
+        with pytest.raises(AttributeError, match=f"a {kind.__name__} has no 'repository'"):
+            _ = kind("1", {}).repository
 
 
 def test_a_public_module_is_there_without_an_import_of_its_own() -> None:
