@@ -52,8 +52,8 @@ def bars(measurement: dict[str, Any], name: str) -> Path:
     drawn, axes = pyplot.subplots(figsize=(8, 0.35 * len(figures) + 1))
     medians = [each["median"] for each in figures]
     spreads = (
-        [each["median"] - min(each["rounds"]) for each in figures],
-        [max(each["rounds"]) - each["median"] for each in figures],
+        [each["median"] - each["least"] for each in figures],
+        [each["most"] - each["median"] for each in figures],
     )
     names = [each["name"] for each in figures]
     colors = [_color(each) for each in names]

@@ -12,6 +12,7 @@ from .rounds import ENVIRONMENT, PEERS, Figure, Measurement, below
 
 RUNS = 20
 _OURS = "import abeja_registry; abeja_registry.Client"
+_ALL = f"{_OURS}; abeja_registry.Repository"
 _TOKEN = "{'auth_token': 'benchmark'}"
 
 
@@ -59,9 +60,14 @@ def _compared(title: str, codes: dict[str, str], pairs: dict[str, str]) -> Measu
 
 
 def imports() -> Measurement:
-    """`import abeja_registry`, all of which a first name loads, against what it needs."""
-    codes = {"abeja_registry": _OURS, "httpx, pydantic": "import httpx, pydantic"}
-    return _compared("`import abeja_registry`", codes, {"abeja_registry": "httpx, pydantic"})
+    """`import abeja_registry` with a client's class, and with its models, against what it needs."""
+    codes = {
+        "abeja_registry": _OURS,
+        "abeja_registry with its models": _ALL,
+        "httpx, pydantic": "import httpx, pydantic",
+    }
+    pairs = dict.fromkeys(list(codes)[:2], "httpx, pydantic")
+    return _compared("`import abeja_registry`", codes, pairs)
 
 
 def building() -> Measurement:

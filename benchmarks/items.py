@@ -231,7 +231,7 @@ def narrow_inventory(server: Server) -> Measurement:
 
 def large_repository(server: Server) -> Measurement:
     """One repository, its pages side by side and one after the other."""
-    share = 20
+    share = 50
     few = Job(
         _organization(1, TAGS // share, 50),
         items=TAGS // share,
@@ -276,18 +276,17 @@ def connections(server: Server) -> Measurement:
 
 def scaling(server: Server) -> Measurement:
     """What one of 1, 10 and 100 times as many costs, over no latency."""
-    jobs: dict[str, Job] = {}
     figures = []
     for of, module, names, base in (
-        ("call", "calls", ("abeja_registry", "httpx_client"), 20),
-        ("tag", "tags", ("abeja_registry", "httpx_json_loads"), 1_000),
-        ("repository", "inventories", ("abeja_registry_async", "aiohttp_by_hand"), 5),
+        ("call", "calls", ("abeja_registry", "httpx_client"), 10),
+        ("tag", "tags", ("abeja_registry", "httpx_json_loads"), 500),
+        ("repository", "inventories", ("abeja_registry_async", "aiohttp_by_hand"), 4),
     ):
         for number in (base, base * 10, base * 100):
             if of == "call":
                 job = Job(_organization(1, 0), times=number, warm_up=20)
             elif of == "tag":
-                job = _reading(number, 1000)
+                job = _reading(number, 500)
             else:
                 organization = _organization(number, TAGS_EACH)
                 job = Job(organization, number * TAGS_EACH, options={"concurrency": 100})
@@ -299,5 +298,5 @@ def scaling(server: Server) -> Measurement:
     return Measurement(
         "Scaling: 1, 10 and 100 times as many, no latency",
         figures,
-        note=f"Tags: page 1,000. Repositories: {TAGS_EACH} tags each, concurrency 100.",
+        note=f"Tags: page 500. Repositories: {TAGS_EACH} tags each, concurrency 100.",
     )

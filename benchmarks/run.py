@@ -37,12 +37,18 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def _beside(figure: Figure, ours: Figure) -> float | None:
+    """Return how many times ours a figure is, if both count the same."""
+    if figure.unit != ours.unit or len(figure.rounds) != len(ours.rounds):
+        return None
+    return ratio(figure, ours)
+
+
 def _row(figure: Figure, ours: Figure) -> str:
-    beside = ""
-    if figure.unit == ours.unit and len(figure.rounds) == len(ours.rounds):
-        beside = f"{ratio(figure, ours):.2f}"
+    beside = _beside(figure, ours)
+    shown = "" if beside is None else f"{beside:.2f}"
     spread = f"{_number(min(figure.rounds))} - {_number(max(figure.rounds))}"
-    return f"| {figure.name} | {_number(figure.median)} {figure.unit} | {spread} | {beside} |"
+    return f"| {figure.name} | {_number(figure.median)} {figure.unit} | {spread} | {shown} |"
 
 
 def table(measurement: Measurement) -> str:
@@ -67,10 +73,24 @@ def table(measurement: Measurement) -> str:
 
 
 def _plain(measurement: Measurement) -> dict[str, Any]:
+    ours = measurement.figures[0]
+    figures = [
+        {
+            "name": each.name,
+            "unit": each.unit,
+            "median": each.median,
+            "least": min(each.rounds),
+            "most": max(each.rounds),
+            "rounds": len(each.rounds),
+            "ratio": _beside(each, ours),
+        }
+        for each in measurement.figures
+    ]
+    targets = [{**vars(each), "met": each.met} for each in measurement.targets]
     return {
         "title": measurement.title,
-        "figures": [{**vars(each), "median": each.median} for each in measurement.figures],
-        "targets": [{**vars(each), "met": each.met} for each in measurement.targets],
+        "figures": figures,
+        "targets": targets,
         "note": measurement.note,
     }
 
