@@ -18,6 +18,8 @@ from . import imports, items
 from .rounds import HERE, Figure, Measurement, Server, ratio
 
 RESULTS = HERE / "results.json"
+PAGE = HERE.parent / "docs" / "performance.md"
+BELOW = "<!-- What stands below is written by `make bench`. -->\n"
 ITEMS: dict[str, Callable[[Server], Measurement]] = {
     "calls": items.calls,
     "async_calls": items.async_calls,
@@ -106,8 +108,27 @@ def main(names: list[str]) -> None:
             measurement = ITEMS[name](server)
             print(table(measurement), flush=True)
             when = datetime.datetime.now(datetime.UTC).date().isoformat()
-            results[name] = {"date": when, "machine": machine, **_plain(measurement)}
+            results[name] = {
+                "date": when,
+                "machine": machine,
+                **_plain(measurement),
+                "table": table(measurement),
+            }
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            publish(results)
+
+
+def publish(results: dict[str, dict[str, Any]]) -> None:
+    """Write the tables to the end of the docs' page."""
+    text, below, _ = PAGE.read_text().partition(BELOW)
+    lines = [text + below]
+    for item in ITEMS:
+        if item in results:
+            lines += [
+                results[item]["table"],
+                f"{results[item]['date']}, {results[item]['machine']}.\n",
+            ]
+    PAGE.write_text("\n".join(lines))
 
 
 if __name__ == "__main__":
