@@ -111,14 +111,13 @@ if not TYPE_CHECKING:  # pragma: no branch
             return import_module(f".{name}", __name__)
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        for room in _ROOMS:
-            names = vars(import_module(f".{room}", __name__))
+        rooms = iter(_ROOMS)
+        while name not in globals():
+            names = vars(import_module(f".{next(rooms)}", __name__))
             for each in __all__:
                 # A name that somebody has set, as a test does, stays as it is.
                 if each in names:
                     globals().setdefault(each, names[each])
-            if name in globals():
-                break
         return globals()[name]
 
     def __dir__() -> list[str]:

@@ -102,7 +102,7 @@ class Client:
         self.raw = APIClient._over(transport.sharing(transport.settings))
 
     # Not for checkers: they would take any name for an attribute.
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # pragma: no branch
 
         def __getattr__(self, name: str) -> object:
             """Make the collections once they are asked for: most of all loading is their models."""
@@ -313,7 +313,7 @@ class AsyncClient:
         self._transport = transport
         self.raw = AsyncAPIClient._over(transport.sharing(transport.settings))
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # pragma: no branch
 
         def __getattr__(self, name: str) -> object:
             """As `Client.__getattr__`."""
