@@ -31,6 +31,8 @@ from .exceptions import (
 
 # Assumption: the reference names no header; this is the field's usual one.
 REQUEST_ID_HEADER = "x-request-id"
+# Why there is no answer, where the call's time ran out.
+DEADLINE_PASSED = "the call's deadline has passed"
 # Characters of a body that an exception quotes.
 QUOTED_CHARACTERS = 1000
 

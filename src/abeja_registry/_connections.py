@@ -21,9 +21,9 @@ from typing import Any, Generic, TypeVar
 import httpcore
 import httpx
 
-from ._answers import Answer, Failure, Outcome
+from ._answers import DEADLINE_PASSED, Answer, Failure, Outcome
 from ._config import Settings, ca_bundle, proxy_for
-from ._sockets import DEADLINE_PASSED, AsyncBackend, Backend, Watch
+from ._sockets import AsyncBackend, Backend, Watch
 from ._wire import LATE, Request, aread, failure, read
 from .exceptions import ConfigurationError
 

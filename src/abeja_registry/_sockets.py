@@ -19,7 +19,7 @@ from typing import Any
 
 import httpcore
 
-DEADLINE_PASSED = "the call's deadline has passed"
+from ._answers import DEADLINE_PASSED
 
 # Bytes written in one go: before each piece the deadline is looked at.
 _PIECE = 16 * 1024

@@ -7,11 +7,10 @@ import logging
 import random
 import time
 from dataclasses import replace
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from ._answers import Answer, Outcome, judge
 from ._config import Settings
-from ._connections import AsyncConnections, Connections
 from ._handed_in import AsyncHttpClient, HandedInAsyncClient, HandedInClient, HttpClient
 from ._operations import Operation
 from ._retries import Attempts, Retry, RetryBudget
@@ -19,9 +18,12 @@ from ._version import __version__
 from ._wire import Request
 from .exceptions import Error
 
+if TYPE_CHECKING:
+    from ._connections import AsyncConnections, Connections
+
 _logger = logging.getLogger("abeja_registry")
 
-Door = TypeVar("Door", Connections | HandedInClient, AsyncConnections | HandedInAsyncClient)
+Door = TypeVar("Door", "Connections | HandedInClient", "AsyncConnections | HandedInAsyncClient")
 
 
 class _Calls(Generic[Door]):
@@ -156,7 +158,7 @@ class _Calls(Generic[Door]):
         )
 
 
-class Transport(_Calls[Connections | HandedInClient]):
+class Transport(_Calls["Connections | HandedInClient"]):
     """The way through, for threads."""
 
     _sleep = staticmethod(time.sleep)
@@ -166,6 +168,9 @@ class Transport(_Calls[Connections | HandedInClient]):
         """Return a transport over a client handed in, or over connections of its own."""
         if http_client is not None:
             return cls(settings, HandedInClient(http_client), RetryBudget(), owner=True)
+        # Here: with what it needs of httpcore it is half of what a client's import would cost.
+        from ._connections import Connections
+
         return cls(settings, Connections(settings), RetryBudget(), owner=True)
 
     def call(self, operation: Operation, deadline: float | None = None) -> dict[str, Any]:
@@ -200,7 +205,7 @@ class Transport(_Calls[Connections | HandedInClient]):
             self.door.close()
 
 
-class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
+class AsyncTransport(_Calls["AsyncConnections | HandedInAsyncClient"]):
     """The way through, for the tasks of an event loop."""
 
     _sleep = staticmethod(asyncio.sleep)
@@ -210,6 +215,8 @@ class AsyncTransport(_Calls[AsyncConnections | HandedInAsyncClient]):
         """As `Transport.open`."""
         if http_client is not None:
             return cls(settings, HandedInAsyncClient(http_client), RetryBudget(), owner=True)
+        from ._connections import AsyncConnections
+
         return cls(settings, AsyncConnections(settings), RetryBudget(), owner=True)
 
     async def call(self, operation: Operation, deadline: float | None = None) -> dict[str, Any]:

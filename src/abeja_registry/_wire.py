@@ -14,8 +14,7 @@ from collections.abc import AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ._answers import QUOTED_CHARACTERS, Answer, Failure, Outcome, receive
-from ._sockets import DEADLINE_PASSED
+from ._answers import DEADLINE_PASSED, QUOTED_CHARACTERS, Answer, Failure, Outcome, receive
 
 LATE = Failure(DEADLINE_PASSED, sent=True, timeout=True)
 
