@@ -65,9 +65,10 @@ def imports() -> Measurement:
         "abeja_registry": _OURS,
         "abeja_registry with its models": _ALL,
         "httpx, pydantic": "import httpx, pydantic",
+        # Which is what models are made from; pydantic loads it with the first look at the name.
+        "httpx, pydantic.BaseModel": "import httpx; from pydantic import BaseModel",
     }
-    pairs = dict.fromkeys(list(codes)[:2], "httpx, pydantic")
-    return _compared("`import abeja_registry`", codes, pairs)
+    return _compared("`import abeja_registry`", codes, {"abeja_registry": "httpx, pydantic"})
 
 
 def building() -> Measurement:
