@@ -202,28 +202,19 @@ def inventory(server: Server) -> Measurement:
 def narrow_inventory(server: Server) -> Measurement:
     """The same, 16 wide, against what the latency allows."""
     wide = 16
-    names = ("abeja_registry_async", "abeja_registry")
     job = _walking(wide)
-    requests = {}
-    for name in names:
-        with Worker(f"inventories.{name}", server) as worker:
-            before = server.counts()["requests"]
-            worker.turn(job)
-            requests[name] = server.counts()["requests"] - before
+    names = ("abeja_registry_async", "abeja_registry")
     turns = take_turns(server, {f"inventories.{name}": job for name in names})
     figures = _figures(turns, "s", _seconds)
+    requests = _figures(turns, "requests", lambda turn: turn.requests)
+    targets = []
+    for name in names:
+        bound = [number / wide * 0.1 for number in requests[name].rounds]
+        targets.append(below(figures[name], Figure("(requests / 16 x 0.1 s)", "s", bound), 1.15))
     least = 1 + REPOSITORIES * (TAGS_EACH // PAGE_SIZE)
-    targets = [
-        Target(
-            f"{name} / ({requests[name]} requests / {wide} x 0.1 s)",
-            figures[name].median / (requests[name] / wide * 0.1),
-            1.15,
-        )
-        for name in names
-    ]
     return Measurement(
         f"Inventory, {REPOSITORIES} repositories x {TAGS_EACH} tags, 100 ms, concurrency {wide}",
-        [*figures.values()],
+        [*figures.values(), *requests.values()],
         targets,
         f"Without pages that overlap there would be {least} requests.",
     )
@@ -259,17 +250,12 @@ def large_repository(server: Server) -> Measurement:
 def connections(server: Server) -> Measurement:
     """How many connections many threads open through one client."""
     job = Job(_organization(1, 0, 5), items=1_000)
-    opened: dict[str, list[float]] = {"abeja_registry": [], "httpx_client": []}
-    for _ in range(ROUNDS):
-        for name, counts in opened.items():
-            with Worker(f"threads.{name}", server) as worker:
-                before = server.counts()["connections"]
-                worker.turn(job)
-                counts.append(server.counts()["connections"] - before)
+    jobs = {f"threads.{name}": job for name in ("abeja_registry", "httpx_client")}
+    opened = _figures(take_turns(server, jobs), "connections", lambda turn: turn.connections)
     return Measurement(
         f"Connections opened for {job.items:,} calls from {THREADS} threads, 5 ms",
-        [Figure(name, "connections", counts) for name, counts in opened.items()],
-        [Target("abeja_registry, at the most", max(opened["abeja_registry"]), THREADS)],
+        [*opened.values()],
+        [Target("abeja_registry, at the most", max(opened["abeja_registry"].rounds), THREADS)],
         "httpx_client: its default limits.",
     )
 

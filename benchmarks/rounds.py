@@ -31,11 +31,15 @@ class Turn:
         seconds: How long it took.
         items: How many items of work were done.
         peak: The most memory that its process has had, in bytes.
+        requests: How many the server has seen meanwhile.
+        connections: How many were opened for them.
     """
 
     seconds: float
     items: int
     peak: int
+    requests: int
+    connections: int
 
 
 class Process:
@@ -128,8 +132,11 @@ class Worker(Process):
 
     def turn(self, job: Job) -> Turn:
         """Let it do its work."""
+        before = self._server.counts()
         self.tell(json.dumps({**vars(job), "url": self._server.url}))
-        turn = Turn(**json.loads(self.hear()))
+        said = json.loads(self.hear())
+        after = self._server.counts()
+        turn = Turn(**said, **{name: after[name] - before[name] for name in after})
         if turn.items != job.items * job.times:
             raise SystemExit(f"{self._contender} has found {turn.items} items of {job}")
         return turn
