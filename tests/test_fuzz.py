@@ -199,7 +199,7 @@ operations = st.sampled_from(
 # -- the judge ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=1000)
+@settings(max_examples=500)
 @given(
     operation=operations,
     status=statuses | st.integers(100, 999),
@@ -282,7 +282,7 @@ def parts(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [body, *(each for each in found if isinstance(each, dict))]
 
 
-@settings(max_examples=1000)
+@settings(max_examples=500)
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @given(body=near(), data=st.data())
 def test_any_object_is_a_model_or_an_error(
@@ -423,7 +423,7 @@ def read_with(way: str, invalid_rows: Any, script: Any) -> None:
 
 @rows
 @pytest.mark.parametrize("way", [*WAYS, *ASYNC_WAYS])
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(script=scripts)
 def test_any_pages_end(way: str, invalid_rows: str, script: Any) -> None:
     """Whatever the pages of a list say, reading it ends, with items or one of our exceptions."""
