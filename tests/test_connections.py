@@ -709,7 +709,8 @@ def test_looking_up_a_name_is_within_the_deadline(
         return look_up(*arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    with APIClient({}, base_url=server.url, deadline=0.5) as client:
+    url = server.url.replace("127.0.0.1", "localhost")
+    with APIClient({}, base_url=url, deadline=0.5) as client:
         with pytest.raises(Timeout) as caught:
             client.create_repository("1", "sample")
         enough.set()
@@ -800,6 +801,29 @@ def test_a_ca_that_nobody_knows_is_not_trusted(world: World, tls_server: Server)
         world.create(client).result(PATIENCE)
     assert not caught.value.outcome_unknown
     assert not tls_server.connections
+    world.close(client)
+
+
+def test_certificates_are_loaded_once_with_the_first_connection(
+    world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that is built has loaded none; of calls that begin at once, one loads them."""
+    loaded: list[ssl.SSLContext] = []
+    twice = threading.Event()
+
+    def load(*, trust_env: bool) -> ssl.SSLContext:
+        loaded.append(ssl.create_default_context(cafile=TLS / "ca.pem"))
+        if len(loaded) > 1:
+            twice.set()
+        twice.wait(0.2)
+        return loaded[0]
+
+    monkeypatch.setattr(httpx, "create_ssl_context", load)
+    client = world.client(tls_server.url)
+    assert not loaded
+    for call in [world.get(client) for _ in range(4)]:
+        assert call.result(PATIENCE) == {}
+    assert len(loaded) == 1
     world.close(client)
 
 

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -80,7 +81,17 @@ T = TypeVar("T", _Connection, _AsyncConnection)
 F = TypeVar("F", threading.Semaphore, asyncio.Semaphore)
 
 
-class _Own(Generic[T]):
+class _Place(Generic[T, F]):
+    """What belongs to one process, or to one event loop: its connections."""
+
+    def __init__(self, free: F) -> None:
+        # Last in, first out: what was used last is the least likely to have been closed.
+        self.idle: list[T] = []
+        self.free: F = free
+        self.loading = threading.Lock()
+
+
+class _Own(ABC, Generic[T]):
     """What both kinds share: how a connection is opened, which one is used, which is kept."""
 
     _kind: type[T]
@@ -88,11 +99,14 @@ class _Own(Generic[T]):
 
     def __init__(self, settings: Settings) -> None:
         self.proxy = proxy_for(settings.base_url)
-        # Loading certificates takes tens of milliseconds: once, and only where TLS is spoken.
         https = settings.base_url.startswith("https:")
-        self.ssl_context = (
-            self._trusting(ca_bundle()) if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        )
+        bundle = ca_bundle() if https else None
+        self._ssl_context: ssl.SSLContext | None = None
+        if not https:
+            self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        elif bundle is not None:
+            # At once: whoever names it is told if it cannot be used.
+            self._ssl_context = _trusting(bundle)
         # Of TLS, around a request: to the API, and to a proxy.
         self._layers = https + (self.proxy or "").startswith("https:")
         self._base = httpx.URL(settings.base_url)
@@ -105,18 +119,18 @@ class _Own(Generic[T]):
         ).origin
         self.closed = False
 
-    @staticmethod
-    def _trusting(bundle: str | None) -> ssl.SSLContext:
-        if bundle is None:
-            return httpx.create_ssl_context(trust_env=False)
-        try:
-            if Path(bundle).is_dir():
-                return ssl.create_default_context(capath=bundle)
-            return ssl.create_default_context(cafile=bundle)
-        except OSError as error:
-            raise ConfigurationError(
-                f"the CA bundle {bundle!r} that the environment names cannot be loaded: {error}"
-            ) from None
+    @abstractmethod
+    def _here(self) -> _Place[T, Any]:
+        """Return what belongs to this process, or to this event loop."""
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """What TLS is spoken with, if it is."""
+        with self._here().loading:
+            if self._ssl_context is None:
+                # It takes tens of milliseconds: once, and with the first connection.
+                self._ssl_context = httpx.create_ssl_context(trust_env=False)
+            return self._ssl_context
 
     def _open(self) -> T:
         return self._kind(
@@ -204,13 +218,15 @@ def _clean(connection: _Connection | _AsyncConnection, outcome: Outcome) -> bool
     return not connection.watch.holds_back()
 
 
-class _Place(Generic[T, F]):
-    """What belongs to one process, or to one event loop: its connections."""
-
-    def __init__(self, free: F) -> None:
-        # Last in, first out: what was used last is the least likely to have been closed.
-        self.idle: list[T] = []
-        self.free: F = free
+def _trusting(bundle: str) -> ssl.SSLContext:
+    try:
+        if Path(bundle).is_dir():
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the CA bundle {bundle!r} that the environment names cannot be loaded: {error}"
+        ) from None
 
 
 # Kept for good: a child process has nothing to say to what its parent is connected to.
@@ -315,7 +331,9 @@ class AsyncConnections(_Own[_AsyncConnection]):
             return Failure(DEADLINE_PASSED, sent=False, timeout=True)
         place = self._here()
         try:
-            async with asyncio.timeout(min(request.timeout, request.left)):
+            # Mostly there is nothing to wait for, and no time to keep.
+            waits = place.free.locked()
+            async with asyncio.timeout(min(request.timeout, request.left) if waits else None):
                 await place.free.acquire()
         except TimeoutError:
             return _NONE_FREE

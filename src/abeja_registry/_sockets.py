@@ -8,6 +8,7 @@ of ours. Each knows how many layers of TLS are yet to come before the request it
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 import threading
@@ -94,15 +95,11 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._watch = watch
         self._layers = layers
-        watch.holds_back = self._holds_back
 
     def _holds_back(self) -> bool:
         """Whether something came that nobody has read, behind the socket: in the TLS layer."""
-        tls = self.get_extra_info("ssl_object")
-        if tls is None:
-            return False
         try:
-            tls.read(1)
+            self.get_extra_info("ssl_object").read(1)
         except ssl.SSLError as error:
             return not isinstance(error, ssl.SSLWantReadError)
         return True
@@ -129,7 +126,9 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
             # httpcore closes it after an error alone.
             await self.aclose()
             raise
-        return _AsyncStream(stream, self._watch, self._layers - 1)
+        encrypted = _AsyncStream(stream, self._watch, self._layers - 1)
+        self._watch.holds_back = encrypted._holds_back
+        return encrypted
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -158,6 +157,9 @@ class Backend(httpcore.SyncBackend):
         return _Stream(stream, self._watch, self._layers)
 
     def _addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
+        with suppress(ValueError):
+            ipaddress.ip_address(host)
+            return [host]
         # The system's own look-up of a name knows no time-out, so a thread waits for it.
         found: SimpleQueue[list[Any] | OSError] = SimpleQueue()
 
