@@ -20,6 +20,7 @@ from tests.conftest import ORGANIZATION_ID, done, until, walked
 
 from abeja_registry import AsyncClient, Client, Error, HttpError, NotFound, RetryPolicy
 from abeja_registry import inventory as inventory_module
+from abeja_registry._operations import Operation
 from abeja_registry.inventory import (
     AsyncInventory,
     IncompleteInventory,
@@ -104,8 +105,8 @@ async def test_no_more_requests_at_a_time_than_told(
     sandbox.seed(repositories=12, tags=1)
     under_way, most = 0, 0
     lock = threading.Lock()
-    tags = either.tags
-    list_tags = tags.list
+    transport = either._transport
+    call = transport.call
 
     def count(change: int) -> None:
         nonlocal under_way, most
@@ -116,22 +117,54 @@ async def test_no_more_requests_at_a_time_than_told(
     def counted(*arguments: Any) -> Any:
         count(1)
         try:
-            return list_tags(*arguments)
+            return call(*arguments)
         finally:
             count(-1)
 
     async def async_counted(*arguments: Any) -> Any:
         count(1)
         try:
-            return await list_tags(*arguments)
+            return await call(*arguments)
         finally:
             count(-1)
 
     sync = isinstance(either, Client)
-    monkeypatch.setattr(tags, "list", counted if sync else async_counted)
+    monkeypatch.setattr(transport, "call", counted if sync else async_counted)
     sandbox.faults.add(operation="get_repository_tags", latency=0.05)
     assert len(await walked(either.inventory(concurrency=4))) == 12
     assert most == 4
+
+
+async def test_the_next_request_goes_out_before_the_next_answer_is_read(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of answers that come at once, reading one does not hold up what follows upon another."""
+    sandbox.seed(repositories=12, tags=1)
+    events: list[str] = []
+    at_once = asyncio.Barrier(4)
+    async with AsyncClient(**sandbox.connection) as client:
+        call, read = client._transport.call, client.tags._page
+
+        async def asked(operation: Operation) -> dict[str, Any]:
+            if operation.name == "get_repositories":
+                return await call(operation)
+            events.append("asked")
+            among_the_first = len(events) <= 4
+            body = await call(operation)
+            if among_the_first:
+                await at_once.wait()
+            return body
+
+        def was_read(*arguments: Any) -> Any:
+            events.append("read")
+            return read(*arguments)
+
+        monkeypatch.setattr(client._transport, "call", asked)
+        monkeypatch.setattr(client.tags, "_page", was_read)
+        assert len(await walked(client.inventory(concurrency=4))) == 12
+    for answers in range(1, 5):
+        until_read = events[: [at for at, event in enumerate(events) if event == "read"][answers]]
+        assert until_read.count("asked") >= 4 + answers
 
 
 async def test_only_what_is_included(sandbox: Sandbox, either: Any, client: Client) -> None:

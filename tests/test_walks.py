@@ -199,6 +199,51 @@ def test_small_lists_cost_a_request_each() -> None:
     assert (len(rows), len(finished), len(registry.asked)) == (100, 20, 21)
 
 
+def asked(registry: Registry) -> list[str | None]:
+    """Return whose pages were asked for, in order; None for the list of repositories."""
+    return [task.repository and task.repository.id for task in registry.asked]
+
+
+def test_of_short_lists_no_page_too_many_is_asked() -> None:
+    """Lists of three pages are not fetched ahead, not even where tasks are left without work."""
+    registry = Registry(*[25] * 20)
+    walked(walk_of(concurrency=16), registry, concurrency=16)
+    pages_of_the_list = 3
+    assert len(registry.asked) == pages_of_the_list + 20 * 3
+
+
+def test_many_short_lists_are_begun_before_one_is_walked_on() -> None:
+    """So they end together: no task is left without work while another goes page by page."""
+    registry = Registry(*[25] * 30)
+    walk = walk_of(page_size=10, concurrency=4)
+    while (task := walk.next_task()) is not None and len(registry.asked) < 25:
+        walk.record(task, registry.fetch(task))
+    tags = [key for key in asked(registry) if key is not None]
+    assert tags[:13] == [f"r{at}" for at in range(13)]
+    # From then on a list that has ended makes room for another; the others take turns.
+    assert tags[13:16] == ["r0", "r1", "r2"]
+
+
+def test_a_list_that_has_proved_long_is_walked_through_before_others() -> None:
+    """Whoever is interrupted has whole repositories, and not a part of each."""
+    registry = Registry(*[200] * 6)
+    _, finished = walked(walk_of(concurrency=2), registry, concurrency=2)
+    tags = [key for key in asked(registry) if key is not None]
+    # Two at a time: when they have ended, the others have had their first pages alone.
+    for ended in (2, 4):
+        last = max(len(tags) - tags[::-1].index(key) for key in finished[:ended])
+        assert all(tags[:last].count(key) <= 3 for key in finished[ended + 1 :])
+
+
+def test_one_task_at_a_time_walks_from_repository_to_repository() -> None:
+    """The next one is begun when the one before has ended."""
+    registry = Registry(*[30] * 5)
+    _, finished = walked(walk_of(concurrency=1), registry, concurrency=1)
+    tags = [key for key in asked(registry) if key is not None]
+    assert finished == list(registry.tags)
+    assert tags == sorted(tags)
+
+
 def test_repositories_are_looked_up_as_they_are_needed() -> None:
     """The list of repositories is not read on while enough of them wait."""
     registry = Registry(*[1] * 200)
@@ -248,7 +293,7 @@ def test_a_repository_that_fails_twice_is_reported() -> None:
 
 def test_a_page_ahead_that_fails_does_not_count_against_its_list() -> None:
     """It is fetched again when it is needed: only then its failing matters."""
-    registry = Registry(100)
+    registry = Registry(300)
     walk = walk_of(concurrency=4)
     waiting: list[Task] = []
     rows: list[InventoryRow] = []

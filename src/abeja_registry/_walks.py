@@ -13,11 +13,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
 from typing import NamedTuple
 
 from ._paging import Cursor
 from ._rows import InventoryRow
 from .exceptions import Error, PaginationError
+
+# Repositories that are walked through at a time, for each task but one that may be under way: where
+# they are short, they end together, and leave no task without work.
+_BREADTH = 4
+# Tasks, one after the other, after which a list counts as long and is fetched ahead.
+_FEW = 2
 
 
 class Named(NamedTuple):
@@ -106,17 +115,21 @@ class _List:
 
     Attributes:
         repository: The repository whose tags these are; None for the list of repositories.
+        number: How many lists were begun before it.
         failed_before: Whether it has failed once.
     """
 
-    def __init__(self, repository: Named | None, limit: int, pages: int, widest: int) -> None:
+    def __init__(
+        self, repository: Named | None, number: int, limit: int, pages: int, widest: int
+    ) -> None:
         self.repository = repository
+        self.number = number
         self.failed_before = False
         self._cursor = Cursor(limit)
         self._pages = pages
-        # How many tasks may be ahead of the cursor, now and at the most.
-        self._width = 1
+        # How many tasks may be ahead of the cursor, at the most; and how many came since it moved.
         self._widest = widest
+        self._quiet = 0
         # Pages that came before their turn, and tasks under way with the offsets that they are for.
         self._ahead: dict[int, Fetched] = {}
         self._asked: dict[Task, range] = {}
@@ -129,14 +142,23 @@ class _List:
         """Whether all of it was walked through."""
         return self._cursor.done
 
+    @property
+    def long(self) -> bool:
+        """Whether it is so long that it is fetched ahead, as long as it is quiet."""
+        return self._quiet > _FEW
+
     def needed(self) -> Task | None:
         """Return the task without which this list does not go on, unless it is under way."""
         return None if self._covered() else self._task()
 
     def speculative(self) -> Task | None:
         """Return a task for pages that are probably going to be needed."""
+        if not self.long or not self._stride:
+            return None
+        # The longer it has been quiet, the further.
+        width = min(self._widest, 1 << min(16, self._quiet - _FEW))
         waiting = len(self._asked) * self._pages + len(self._ahead)
-        return self._task() if self._stride and waiting < self._width * self._pages else None
+        return self._task() if waiting < width * self._pages else None
 
     def _task(self) -> Task:
         task = Task(self.repository, self._cursor.limit, self._front, self._pages)
@@ -165,13 +187,11 @@ class _List:
         except PaginationError as error:
             self._forget_from(cursor.offset)
             return fresh, error
-        if self._covered():
-            self._width = min(self._widest, self._width * 2)
-        elif self._ahead or self._asked:
-            # The list has moved: none of this begins where the cursor is now.
-            self._forget_from(0)
-        else:
-            self._width = min(self._widest, self._width * 2)
+        self._quiet += 1
+        if not self._covered():
+            if self._ahead or self._asked:
+                # The list has moved: none of this begins where the cursor is now.
+                self._forget_from(0)
             self._front = cursor.offset
         return fresh, None
 
@@ -188,7 +208,7 @@ class _List:
         self._ahead = {at: page for at, page in self._ahead.items() if at < offset}
         self._asked = {task: at for task, at in self._asked.items() if task.offset < offset}
         self._front = offset if self._asked else self._cursor.offset
-        self._width = 1
+        self._quiet = 0
 
 
 class Walk:
@@ -218,26 +238,37 @@ class Walk:
         self.progress = Progress()
         self.failures: list[InventoryFailure] = []
         self._concurrency = concurrency
+        self._breadth = 1 + (concurrency - 1) * _BREADTH
         self._list = partial(_List, limit=page_size, pages=pages, widest=concurrency)
         self._included = included
         self._finished = finished
-        self._repositories = self._list(None)
+        self._count_up = count()
+        self._repositories = self._list(None, next(self._count_up))
         self._active: dict[Named | None, _List] = {None: self._repositories}
         self._waiting: deque[Named] = deque()
         self._again: deque[_List] = deque()
+        # A heap of lists that may need a page. Long ones stand first, in the order in which they
+        # were begun: an interrupted walk has ended what it could. The others take turns.
+        self._ready: list[tuple[float, int, _List]] = []
 
     def next_task(self) -> Task | None:
         """Return what to fetch next; None where nothing is, until more has come."""
-        for each in self._active.values():
-            # Repositories are looked up as they are needed, lest they pile up.
-            enough = each is self._repositories and len(self._waiting) >= self._concurrency
-            if not enough and (task := each.needed()) is not None:
+        # Repositories are looked up as they are needed, lest they pile up.
+        if None in self._active and len(self._waiting) < self._concurrency:
+            task = self._repositories.needed()
+            if task is not None:
                 return task
-        if self._waiting:
-            repository = self._waiting.popleft()
-            return self._begun(self._list(repository))
-        if self._again and None not in self._active:
-            return self._begun(self._again.popleft())
+        if len(self._active) - (None in self._active) < self._breadth:
+            if self._waiting:
+                return self._begun(self._list(self._waiting.popleft(), next(self._count_up)))
+            if self._again and None not in self._active:
+                return self._begun(self._again.popleft())
+        while self._ready:
+            *_, walked = heappop(self._ready)
+            if walked.repository in self._active:
+                task = walked.needed()
+                if task is not None:
+                    return task
         tasks = (each.speculative() for each in self._active.values() if each.repository)
         return next((task for task in tasks if task is not None), None)
 
@@ -268,6 +299,9 @@ class Walk:
             if task.repository is not None:
                 finished = [task.repository.id]
                 self._count(finished=1)
+        elif task.repository is not None:
+            rank = walked.number if walked.long else inf
+            heappush(self._ready, (rank, next(self._count_up), walked))
         return Batch(rows, finished)
 
     def fail(self, task: Task, error: Error) -> None:

@@ -20,16 +20,17 @@ from collections.abc import (
     Iterator,
     Set,
 )
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
-from ._operations import shown
+from ._operations import get_repositories, get_repository_tags, shown
 from ._paging import PAGE_SIZE, check_count
 from ._reports import Diff, Group, Moved, Summary, Sums, compare
 from ._rows import (
@@ -133,6 +134,9 @@ class _Inventory(Generic[C]):
     ) -> None:
         self._client: C = client
         self._concurrency = check_count("concurrency", concurrency, least=1)
+        # Tasks given out, those under way among them: a request need not wait until the answer to
+        # the one before has been read.
+        self._given_out = 2 * self._concurrency
         self._page_size = check_count(
             "page_size", PAGE_SIZE if page_size is None else page_size, least=1
         )
@@ -210,6 +214,9 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
                 f"executor must be a concurrent.futures.Executor, not {shown(executor)}"
             )
         self._executor = executor
+        if executor is not None:
+            # It decides by itself how many of them are under way.
+            self._given_out = self._concurrency
         # Threads share the client; whatever else an executor is, it is sent the client's settings.
         shares = executor is None or isinstance(executor, ThreadPoolExecutor)
         self._pages = 1 if shares else max(1, ROWS_PER_TASK // self._page_size)
@@ -234,19 +241,27 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
     def _batches_by(self, executor: Executor, finished: Set[str]) -> Generator[Batch, None, None]:
         walk = self._begin(finished, pages=self._pages)
         running: dict[Future[list[Fetched]], Task] = {}
+        answered: SimpleQueue[Future[list[Fetched]]] = SimpleQueue()
+
+        def ask() -> None:
+            while len(running) < self._given_out and (task := walk.next_task()) is not None:
+                future = self._submitted(executor, task)
+                future.add_done_callback(answered.put)
+                running[future] = task
+
         try:
-            while True:
-                while len(running) < self._concurrency and (task := walk.next_task()) is not None:
-                    running[self._submitted(executor, task)] = task
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    outcome: list[Fetched] | Error
-                    try:
-                        outcome = future.result()
-                    except Error as error:
-                        outcome = error
-                    yield self._recorded(walk, running.pop(future), outcome)
+            ask()
+            while running:
+                future = answered.get()
+                task = running.pop(future)
+                outcome: list[Fetched] | Error
+                try:
+                    outcome = future.result()
+                except Error as error:
+                    outcome = error
+                batch = self._recorded(walk, task, outcome)
+                ask()
+                yield batch
         finally:
             for future in running:
                 future.cancel()
@@ -404,21 +419,31 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
 
     async def _batches(self, finished: Set[str] = frozenset()) -> AsyncGenerator[Batch, None]:
         walk = self._begin(finished, pages=1)
-        running: dict[asyncio.Future[list[Fetched]], Task] = {}
+        running: dict[asyncio.Future[dict[str, Any]], Task] = {}
+        answered: asyncio.Queue[asyncio.Future[dict[str, Any]]] = asyncio.Queue()
+        free = asyncio.Semaphore(self._concurrency)
+
+        def ask() -> None:
+            while len(running) < self._given_out and (task := walk.next_task()) is not None:
+                future = asyncio.ensure_future(_ask(self._client, task, free))
+                future.add_done_callback(answered.put_nowait)
+                running[future] = task
+
         try:
-            while True:
-                while len(running) < self._concurrency and (task := walk.next_task()) is not None:
-                    running[asyncio.ensure_future(_afetch(self._client, task))] = task
-                if not running:
-                    return
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for future in done:
-                    outcome: list[Fetched] | Error
-                    try:
-                        outcome = future.result()
-                    except Error as error:
-                        outcome = error
-                    yield self._recorded(walk, running.pop(future), outcome)
+            ask()
+            while running:
+                future = await answered.get()
+                task = running.pop(future)
+                outcome: list[Fetched] | Error
+                try:
+                    outcome = [_read(self._client, task, future.result())]
+                except Error as error:
+                    outcome = error
+                batch = self._recorded(walk, task, outcome)
+                ask()
+                yield batch
+                # What waits to be sent goes out before the next answer is read, which takes longer.
+                await asyncio.sleep(0)
         finally:
             for future in running:
                 future.cancel()
@@ -501,14 +526,25 @@ def _fetch(client: _Client, task: Task) -> list[Fetched]:
     return pages
 
 
-async def _afetch(client: _AsyncClient, task: Task) -> list[Fetched]:
-    """Fetch a task's page."""
+async def _ask(client: _AsyncClient, task: Task, free: asyncio.Semaphore) -> dict[str, Any]:
+    """Ask for a task's page, when one more may be under way."""
+    window = task.limit, task.offset
+    if task.repository is None:
+        operation = get_repositories(client.organization_id, *window)
+    else:
+        operation = get_repository_tags(client.organization_id, task.repository.id, *window)
+    async with free:
+        return await client._transport.call(operation)
+
+
+def _read(client: _AsyncClient, task: Task, body: dict[str, Any]) -> Fetched:
+    """Return what the answer to `_ask` says."""
     page: PageOf[Any]
     if task.repository is None:
-        page = await client.repositories.list(task.limit, task.offset)
+        page = client.repositories._page(body)
     else:
-        page = await client.tags.list(task.repository.id, task.limit, task.offset)
-    return [_fetched(task, task.offset, page)]
+        page = client.tags._page(task.repository.id, body)
+    return _fetched(task, task.offset, page)
 
 
 def _fetched(task: Task, offset: int, page: PageOf[Any]) -> Fetched:
