@@ -827,6 +827,23 @@ def test_certificates_are_loaded_once_with_the_first_connection(
     world.close(client)
 
 
+def test_certificates_that_are_not_there_are_a_wrong_configuration(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the usual ones cannot be loaded, as in a frozen application, the first call says so."""
+
+    def load(*, trust_env: bool) -> ssl.SSLContext:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(httpx, "create_ssl_context", load)
+    client = world.client("https://127.0.0.1:1")
+    with pytest.raises(
+        ConfigurationError, match=r"the usual CA bundle cannot be loaded: .*No such"
+    ):
+        world.get(client).result(PATIENCE)
+    world.close(client)
+
+
 def test_a_certificate_that_is_not_trusted_now_is_not_tried_again(
     world: World, tls_server: Server
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -169,6 +170,109 @@ def test_each_item_comes_exactly_once(
         assert registry.always[key] <= set(came)
         staying = [tag for tag in came if tag in registry.always[key]]
         assert staying == [tag for tag in registry.tags[key] if tag in registry.always[key]]
+    assert not walk.failures
+
+
+class Shaky(Moving):
+    """A registry whose pages are now short, now long, now empty, or not there for a while."""
+
+    def __init__(self, *counts: int, chance: random.Random, outages: float) -> None:
+        super().__init__(*counts, clamp=20, chance=chance, moves=0.05)
+        self._outages = outages
+        self._down = 0
+
+    def fetch(self, task: Task) -> list[Fetched]:
+        """Carry a task out, unless it is of tags and falls into an outage."""
+        self.clamp = self._chance.choice([4, 4, 4, 4, 10, 20])
+        if task.repository is not None:
+            begins = self._chance.random() < self._outages
+            self._down = 6 if begins else max(0, self._down - 1)
+            if self._down == 6 and self._chance.random() < 0.5:
+                return [Fetched(task.offset, [], True, [])]
+            if self._down:
+                raise Error("out of order")
+        return super().fetch(task)
+
+
+@settings(max_examples=400)
+@given(
+    counts=st.lists(st.integers(100, 400), min_size=1, max_size=3),
+    concurrency=st.integers(4, 9),
+    pages=st.integers(1, 4),
+    outages=st.sampled_from([0.02, 0.06, 0.12]),
+    seed=st.integers(0, 2**32),
+)
+def test_no_repository_is_lost_in_outages(
+    counts: list[int], concurrency: int, pages: int, outages: float, seed: int
+) -> None:
+    """Each is walked through, every item once, or is reported; nothing ends as if it were whole."""
+    chance = random.Random(seed)
+    registry = Shaky(*counts, chance=chance, outages=outages)
+    walk = walk_of(page_size=20, concurrency=concurrency, pages=pages)
+    rows, finished = walked(walk, registry, concurrency, chance)
+    walk.check_ended()
+    failed = [failure.repository_id for failure in walk.failures]
+    assert sorted(finished + failed) == sorted(registry.tags)
+    assert len(rows) == len(set(rows))
+    for key in finished:
+        assert registry.always[key] <= set(names(rows, key))
+
+
+def test_a_walk_that_stops_with_lists_left_says_so() -> None:
+    """Nothing that is not there may look like the end: a file would be taken for whole."""
+    with pytest.raises(Error, match="the walk stopped with 1 lists left"):
+        walk_of().check_ended()
+
+
+def test_what_comes_late_of_a_task_that_was_given_up_counts_for_nothing() -> None:
+    """The page that was asked for anew in its place decides."""
+    registry = Registry(300)
+    walk = walk_of(concurrency=4)
+    waiting: list[Task] = []
+    while len(waiting) < 4:
+        while len(waiting) < 4 and (task := walk.next_task()) is not None:
+            waiting.append(task)
+        if len(waiting) < 4:
+            task = waiting.pop(0)
+            walk.record(task, registry.fetch(task))
+    first, *late = waiting
+    walk.fail(first, Error("first"))
+    again = walk.next_task()
+    assert again is not None
+    walk.record(again, registry.fetch(again))
+    after = walk.next_task()
+    assert after is not None
+    assert [again.offset, after.offset] == [first.offset, late[0].offset]
+    for task in late:
+        walk.fail(task, Error("late"))
+    walk.record(after, registry.fetch(after))
+    walked(walk, registry)
+    assert not walk.failures
+    assert walk.progress.rows == 300
+
+
+def test_a_list_that_was_given_up_waits_for_nothing_of_before() -> None:
+    """What was under way for the place where it failed came while nobody listened."""
+    registry = Registry(200, clamp=4)
+    walk = walk_of(concurrency=2, pages=3)
+    waiting: list[Task] = []
+    while len(waiting) < 2:
+        while len(waiting) < 2 and (task := walk.next_task()) is not None:
+            waiting.append(task)
+        if len(waiting) < 2:
+            task = waiting.pop()
+            walk.record(task, registry.fetch(task))
+    first, second = waiting
+    assert second.offset == first.offset + 9
+    # The second page is longer than those before, so that the third starts in the second task.
+    short, *_ = registry.fetch(first)
+    registry.clamp = 10
+    long, *_ = registry.fetch(replace(first, offset=first.offset + 3))
+    walk.record(first, [short, long, Fetched(first.offset + 12, [], True, [])])
+    walk.record(second, registry.fetch(second))
+    walked(walk, registry)
+    walk.check_ended()
+    assert walk.progress.rows == 200
     assert not walk.failures
 
 

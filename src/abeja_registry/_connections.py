@@ -129,7 +129,7 @@ class _Own(ABC, Generic[T]):
         with self._here().loading:
             if self._ssl_context is None:
                 # It takes tens of milliseconds: once, and with the first connection.
-                self._ssl_context = httpx.create_ssl_context(trust_env=False)
+                self._ssl_context = _trusting(None)
             return self._ssl_context
 
     def _open(self) -> T:
@@ -218,15 +218,16 @@ def _clean(connection: _Connection | _AsyncConnection, outcome: Outcome) -> bool
     return not connection.watch.holds_back()
 
 
-def _trusting(bundle: str) -> ssl.SSLContext:
+def _trusting(bundle: str | None) -> ssl.SSLContext:
     try:
+        if bundle is None:
+            return httpx.create_ssl_context(trust_env=False)
         if Path(bundle).is_dir():
             return ssl.create_default_context(capath=bundle)
         return ssl.create_default_context(cafile=bundle)
     except OSError as error:
-        raise ConfigurationError(
-            f"the CA bundle {bundle!r} that the environment names cannot be loaded: {error}"
-        ) from None
+        which = f"CA bundle {bundle!r} that the environment names" if bundle else "usual CA bundle"
+        raise ConfigurationError(f"the {which} cannot be loaded: {error}") from None
 
 
 # Kept for good: a child process has nothing to say to what its parent is connected to.

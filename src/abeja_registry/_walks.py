@@ -36,7 +36,8 @@ class Named(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: what is asked for anew is another task than the one that was given up.
+@dataclass(frozen=True, slots=True, eq=False)
 class Task:
     """Pages to fetch, one after the other.
 
@@ -115,7 +116,7 @@ class _List:
 
     Attributes:
         repository: The repository whose tags these are; None for the list of repositories.
-        number: How many lists were begun before it.
+        number: Greater than that of each list that was begun before.
         failed_before: Whether it has failed once.
     """
 
@@ -185,7 +186,6 @@ class _List:
                 fresh += (page.rows[at] for at in cursor.record(page.ids, page.has_next))
                 self._stride = max(0, cursor.offset - before)
         except PaginationError as error:
-            self._forget_from(cursor.offset)
             return fresh, error
         self._quiet += 1
         if not self._covered():
@@ -202,6 +202,10 @@ class _List:
             return False
         self._forget_from(task.offset)
         return self._cursor.offset in offsets
+
+    def give_up(self) -> None:
+        """Forget what was fetched ahead, and what is being: nobody waits for it any more."""
+        self._forget_from(0)
 
     def _forget_from(self, offset: int) -> None:
         """Forget what was fetched ahead from an offset on, and what is being; narrow down."""
@@ -265,7 +269,7 @@ class Walk:
                 return self._begun(self._again.popleft())
         while self._ready:
             *_, walked = heappop(self._ready)
-            if walked.repository in self._active:
+            if self._active.get(walked.repository) is walked:
                 task = walked.needed()
                 if task is not None:
                     return task
@@ -299,9 +303,7 @@ class Walk:
             if task.repository is not None:
                 finished = [task.repository.id]
                 self._count(finished=1)
-        elif task.repository is not None:
-            rank = walked.number if walked.long else inf
-            heappush(self._ready, (rank, next(self._count_up), walked))
+        self._may_need(walked)
         return Batch(rows, finished)
 
     def fail(self, task: Task, error: Error) -> None:
@@ -311,12 +313,32 @@ class Walk:
             Error: It was for the list of repositories, without which there is no going on.
         """
         walked = self._active.get(task.repository)
-        if walked is not None and walked.fail(task):
+        if walked is None:
+            return
+        if walked.fail(task):
             self._give_up(walked, error)
+        self._may_need(walked)
+
+    def check_ended(self) -> None:
+        """Raise where lists are left though nothing is under way: that must not look like the end.
+
+        Raises:
+            Error: There are some.
+        """
+        left = len(self._active) + len(self._waiting) + len(self._again)
+        if left:
+            raise Error(f"a defect of this package: the walk stopped with {left} lists left")
+
+    def _may_need(self, walked: _List) -> None:
+        """Take note that a list, which has had an answer, may need a page."""
+        if walked.repository is not None:
+            rank = walked.number if walked.long else inf
+            heappush(self._ready, (rank, next(self._count_up), walked))
 
     def _give_up(self, walked: _List, error: Error) -> None:
         if walked.repository is None:
             raise error
+        walked.give_up()
         del self._active[walked.repository]
         if not walked.failed_before:
             walked.failed_before = True

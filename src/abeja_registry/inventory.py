@@ -262,6 +262,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
                 batch = self._recorded(walk, task, outcome)
                 ask()
                 yield batch
+            walk.check_ended()
         finally:
             for future in running:
                 future.cancel()
@@ -444,6 +445,7 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
                 yield batch
                 # What waits to be sent goes out before the next answer is read, which takes longer.
                 await asyncio.sleep(0)
+            walk.check_ended()
         finally:
             for future in running:
                 future.cancel()
