@@ -361,6 +361,30 @@ async def test_a_walk_to_a_file_goes_on_where_it_ended(
     assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208
 
 
+async def test_an_interrupted_walk_to_a_file_has_repositories_that_are_whole(
+    sandbox: Sandbox, either: Any, tmp_path: Path
+) -> None:
+    """No more of them are begun than may be under way: half of the way is not for nothing."""
+    # Three pages each, and themselves five pages.
+    sandbox.seed(repositories=40, tags=28)
+    answers = 0
+
+    def interrupted(_: Progress) -> None:
+        nonlocal answers
+        answers += 1
+        if answers == 45:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "inventory.jsonl"
+    inventory = either.inventory(concurrency=8, page_size=10, on_progress=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        await done(inventory.write_jsonl(path))
+    sandbox.clear_requests()
+    assert await done(either.inventory().write_jsonl(path, resume=True)) == 40 * 28
+    # 40 answers were of tags, two each at the most of eight repositories that were not whole.
+    assert len(set(tag_requests(sandbox))) <= 40 - (40 - 8 * 2) // 3
+
+
 async def test_a_file_is_not_written_where_a_repository_failed(
     sandbox: Sandbox, either: Any, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def walk_of(
     page_size: int = 10,
     concurrency: int = 4,
     pages: int = 1,
+    breadth: int | None = None,
     without: str = "",
     finished: frozenset[str] = frozenset(),
 ) -> Walk:
@@ -75,6 +76,7 @@ def walk_of(
         page_size=page_size,
         concurrency=concurrency,
         pages=pages,
+        breadth=concurrency if breadth is None else breadth,
         included=lambda name: name != without,
         finished=finished,
     )
@@ -161,7 +163,8 @@ def test_each_item_comes_exactly_once(
     """What is there from first to last comes once, in order, and nothing twice, in any order."""
     chance = random.Random(seed)
     registry = Moving(*counts, clamp=clamp, chance=chance, moves=moves)
-    walk = walk_of(page_size=page_size, concurrency=concurrency, pages=pages)
+    breadth = concurrency * chance.choice([1, 4])
+    walk = walk_of(page_size=page_size, concurrency=concurrency, pages=pages, breadth=breadth)
     rows, finished = walked(walk, registry, concurrency, chance)
     assert len(rows) == len(set(rows)) == walk.progress.rows
     assert sorted(finished) == sorted(registry.tags)
@@ -319,7 +322,7 @@ def test_of_short_lists_no_page_too_many_is_asked() -> None:
 def test_many_short_lists_are_begun_before_one_is_walked_on() -> None:
     """So they end together: no task is left without work while another goes page by page."""
     registry = Registry(*[25] * 30)
-    walk = walk_of(page_size=10, concurrency=4)
+    walk = walk_of(page_size=10, concurrency=4, breadth=13)
     while (task := walk.next_task()) is not None and len(registry.asked) < 25:
         walk.record(task, registry.fetch(task))
     tags = [key for key in asked(registry) if key is not None]
@@ -331,7 +334,7 @@ def test_many_short_lists_are_begun_before_one_is_walked_on() -> None:
 def test_a_list_that_has_proved_long_is_walked_through_before_others() -> None:
     """Whoever is interrupted has whole repositories, and not a part of each."""
     registry = Registry(*[200] * 6)
-    _, finished = walked(walk_of(concurrency=2), registry, concurrency=2)
+    _, finished = walked(walk_of(concurrency=2, breadth=5), registry, concurrency=2)
     tags = [key for key in asked(registry) if key is not None]
     # Two at a time: when they have ended, the others have had their first pages alone.
     for ended in (2, 4):

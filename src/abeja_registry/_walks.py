@@ -22,9 +22,6 @@ from ._paging import Cursor
 from ._rows import InventoryRow
 from .exceptions import Error, PaginationError
 
-# Repositories that are walked through at a time, for each task but one that may be under way: where
-# they are short, they end together, and leave no task without work.
-_BREADTH = 4
 # Tasks, one after the other, after which a list counts as long and is fetched ahead.
 _FEW = 2
 
@@ -222,6 +219,7 @@ class Walk:
         page_size: Items that each page asks for.
         concurrency: Tasks that may be under way at a time.
         pages: Pages that a task may fetch.
+        breadth: Repositories that are walked through at a time.
         included: Whether to walk through the repository of a name.
         finished: Ids of repositories that need not be walked through.
 
@@ -236,13 +234,14 @@ class Walk:
         page_size: int,
         concurrency: int,
         pages: int,
+        breadth: int,
         included: Callable[[str], bool],
         finished: Set[str] = frozenset(),
     ) -> None:
         self.progress = Progress()
         self.failures: list[InventoryFailure] = []
         self._concurrency = concurrency
-        self._breadth = 1 + (concurrency - 1) * _BREADTH
+        self._breadth = breadth
         self._list = partial(_List, limit=page_size, pages=pages, widest=concurrency)
         self._included = included
         self._finished = finished

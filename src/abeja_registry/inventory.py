@@ -71,6 +71,9 @@ __all__ = [
 
 CONCURRENCY = 16
 UNTOUCHED_DAYS = 90
+# Repositories that are walked through at a time, for each request but one that may be under way:
+# where they are short, they end together, and leave none of these without work.
+BREADTH = 4
 # Rows that a task of another process gives back at the most, but for a page that has more.
 ROWS_PER_TASK = 1_000
 
@@ -155,13 +158,16 @@ class _Inventory(Generic[C]):
         """
         return tuple(self._failures)
 
-    def _begin(self, finished: Set[str], *, pages: int) -> Walk:
+    def _begin(self, finished: Set[str] | None, *, pages: int) -> Walk:
+        # To a file the width is less: of an interrupted walk the repositories that ended are kept.
+        per_request = BREADTH if finished is None else 1
         walk = Walk(
             page_size=self._page_size,
             concurrency=self._concurrency,
             pages=pages,
+            breadth=1 + (self._concurrency - 1) * per_request,
             included=self._included,
-            finished=finished,
+            finished=finished or frozenset(),
         )
         self._failures = walk.failures
         return walk
@@ -227,7 +233,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             for batch in batches:
                 yield from batch.rows
 
-    def _batches(self, finished: Set[str] = frozenset()) -> Generator[Batch, None, None]:
+    def _batches(self, finished: Set[str] | None = None) -> Generator[Batch, None, None]:
         if self._executor is not None:
             yield from self._batches_by(self._executor, finished)
             return
@@ -238,7 +244,9 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             # Who stops early does not wait for what is under way.
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _batches_by(self, executor: Executor, finished: Set[str]) -> Generator[Batch, None, None]:
+    def _batches_by(
+        self, executor: Executor, finished: Set[str] | None
+    ) -> Generator[Batch, None, None]:
         walk = self._begin(finished, pages=self._pages)
         running: dict[Future[list[Fetched]], Task] = {}
         answered: SimpleQueue[Future[list[Fetched]]] = SimpleQueue()
@@ -418,7 +426,7 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
                 for row in batch.rows:
                     yield row
 
-    async def _batches(self, finished: Set[str] = frozenset()) -> AsyncGenerator[Batch, None]:
+    async def _batches(self, finished: Set[str] | None = None) -> AsyncGenerator[Batch, None]:
         walk = self._begin(finished, pages=1)
         running: dict[asyncio.Future[dict[str, Any]], Task] = {}
         answered: asyncio.Queue[asyncio.Future[dict[str, Any]]] = asyncio.Queue()
