@@ -113,6 +113,18 @@ def walked(
             finished += batch.finished
 
 
+def under_way(walk: Walk, registry: Registry, number: int) -> list[Task]:
+    """Walk, a task at a time, until so many can be given out at once; return these."""
+    waiting: list[Task] = []
+    while True:
+        while len(waiting) < number and (task := walk.next_task()) is not None:
+            waiting.append(task)
+        if len(waiting) == number:
+            return waiting
+        task = waiting.pop(0)
+        walk.record(task, registry.fetch(task))
+
+
 def names(rows: list[InventoryRow], key: str) -> list[str]:
     """Return the tags of a repository, in the order in which they came."""
     return [each.tag for each in rows if each.repository_id == key]
@@ -231,14 +243,7 @@ def test_what_comes_late_of_a_task_that_was_given_up_counts_for_nothing() -> Non
     """The page that was asked for anew in its place decides."""
     registry = Registry(300)
     walk = walk_of(concurrency=4)
-    waiting: list[Task] = []
-    while len(waiting) < 4:
-        while len(waiting) < 4 and (task := walk.next_task()) is not None:
-            waiting.append(task)
-        if len(waiting) < 4:
-            task = waiting.pop(0)
-            walk.record(task, registry.fetch(task))
-    first, *late = waiting
+    first, *late = under_way(walk, registry, 4)
     walk.fail(first, Error("first"))
     again = walk.next_task()
     assert again is not None
@@ -258,14 +263,7 @@ def test_a_list_that_was_given_up_waits_for_nothing_of_before() -> None:
     """What was under way for the place where it failed came while nobody listened."""
     registry = Registry(200, clamp=4)
     walk = walk_of(concurrency=2, pages=3)
-    waiting: list[Task] = []
-    while len(waiting) < 2:
-        while len(waiting) < 2 and (task := walk.next_task()) is not None:
-            waiting.append(task)
-        if len(waiting) < 2:
-            task = waiting.pop()
-            walk.record(task, registry.fetch(task))
-    first, second = waiting
+    first, second = under_way(walk, registry, 2)
     assert second.offset == first.offset + 9
     # The second page is longer than those before, so that the third starts in the second task.
     short, *_ = registry.fetch(first)

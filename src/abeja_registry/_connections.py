@@ -100,11 +100,10 @@ class _Own(ABC, Generic[T]):
     def __init__(self, settings: Settings) -> None:
         self.proxy = proxy_for(settings.base_url)
         https = settings.base_url.startswith("https:")
-        bundle = ca_bundle() if https else None
         self._ssl_context: ssl.SSLContext | None = None
         if not https:
             self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        elif bundle is not None:
+        elif (bundle := ca_bundle()) is not None:
             # At once: whoever names it is told if it cannot be used.
             self._ssl_context = _trusting(bundle)
         # Of TLS, around a request: to the API, and to a proxy.

@@ -30,7 +30,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
-from ._operations import get_repositories, get_repository_tags, shown
+from ._operations import shown
 from ._paging import PAGE_SIZE, check_count
 from ._reports import Diff, Group, Moved, Summary, Sums, compare
 from ._rows import (
@@ -538,11 +538,10 @@ def _fetch(client: _Client, task: Task) -> list[Fetched]:
 
 async def _ask(client: _AsyncClient, task: Task, free: asyncio.Semaphore) -> dict[str, Any]:
     """Ask for a task's page, when one more may be under way."""
-    window = task.limit, task.offset
     if task.repository is None:
-        operation = get_repositories(client.organization_id, *window)
+        operation = client.repositories._ask(task.limit, task.offset)
     else:
-        operation = get_repository_tags(client.organization_id, task.repository.id, *window)
+        operation = client.tags._ask(task.repository.id, task.limit, task.offset)
     async with free:
         return await client._transport.call(operation)
 

@@ -302,7 +302,7 @@ class Repositories:
     def _run(self, flow: Flow[T]) -> T:
         return _flows.run(flow, self._transport)
 
-    def _ask(self, limit: int, offset: int) -> Operation:
+    def _ask(self, limit: int | None, offset: int | None) -> Operation:
         return _operations.get_repositories(self._organization_id, limit, offset)
 
     def get(self, repository_id: str) -> Repository:
@@ -347,8 +347,7 @@ class Repositories:
             (0, 50, False)
         """
         check_window(limit, offset)
-        operation = _operations.get_repositories(self._organization_id, limit, offset)
-        return self._page(self._transport.call(operation))
+        return self._page(self._transport.call(self._ask(limit, offset)))
 
     def _page(
         self, body: dict[str, Any], invalid_rows: InvalidRows | None = None
@@ -444,7 +443,7 @@ class AsyncRepositories:
     async def _run(self, flow: Flow[T]) -> T:
         return await _flows.arun(flow, self._transport)
 
-    def _ask(self, limit: int, offset: int) -> Operation:
+    def _ask(self, limit: int | None, offset: int | None) -> Operation:
         return _operations.get_repositories(self._organization_id, limit, offset)
 
     async def get(self, repository_id: str) -> AsyncRepository:
@@ -457,8 +456,7 @@ class AsyncRepositories:
     ) -> AsyncPage[AsyncRepository]:
         """As `Repositories.list`, awaited."""
         check_window(limit, offset)
-        operation = _operations.get_repositories(self._organization_id, limit, offset)
-        return self._page(await self._transport.call(operation))
+        return self._page(await self._transport.call(self._ask(limit, offset)))
 
     def _page(
         self, body: dict[str, Any], invalid_rows: InvalidRows | None = None

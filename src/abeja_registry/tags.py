@@ -60,10 +60,11 @@ class Tags:
             ['0.0.1', '0.0.2']
         """
         check_window(limit, offset)
-        body = self._transport.call(
-            _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
-        )
+        body = self._transport.call(self._ask(repository_id, limit, offset))
         return self._page(repository_id, body)
+
+    def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
+        return _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
 
     def _page(
         self, repository_id: str, body: dict[str, Any], invalid_rows: InvalidRows | None = None
@@ -74,16 +75,11 @@ class Tags:
     def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
         """Return how to ask for a page of tags, and how to read it."""
 
-        def ask(limit: int, offset: int) -> Operation:
-            return _operations.get_repository_tags(
-                self._organization_id, repository_id, limit, offset
-            )
-
         def read(body: dict[str, Any]) -> Page[Tag]:
             # A row that cannot be read may be the one that is looked for.
             return self._page(repository_id, body, "raise")
 
-        return ask, read
+        return partial(self._ask, repository_id), read
 
     def iter(
         self,
@@ -248,10 +244,11 @@ class AsyncTags:
     ) -> AsyncPage[Tag]:
         """As `Tags.list`, awaited."""
         check_window(limit, offset)
-        body = await self._transport.call(
-            _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
-        )
+        body = await self._transport.call(self._ask(repository_id, limit, offset))
         return self._page(repository_id, body)
+
+    def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
+        return _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
 
     def _page(
         self, repository_id: str, body: dict[str, Any], invalid_rows: InvalidRows | None = None
@@ -262,16 +259,11 @@ class AsyncTags:
     def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
         """Return how to ask for a page of tags, and how to read it."""
 
-        def ask(limit: int, offset: int) -> Operation:
-            return _operations.get_repository_tags(
-                self._organization_id, repository_id, limit, offset
-            )
-
         def read(body: dict[str, Any]) -> AsyncPage[Tag]:
             # A row that cannot be read may be the one that is looked for.
             return self._page(repository_id, body, "raise")
 
-        return ask, read
+        return partial(self._ask, repository_id), read
 
     def iter(
         self,
