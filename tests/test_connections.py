@@ -863,20 +863,32 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_second_answer_in_the_layer_of_tls_is_nobodys(world: World, tls_server: Server) -> None:
-    """What came behind an answer, decrypted or about to be, is not the next call's answer."""
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "later"])
+def test_a_second_answer_in_the_layer_of_tls_is_nobodys(
+    world: World, tls_server: Server, at_once: bool
+) -> None:
+    """What came behind an answer, in records of its own, is not the next call's answer."""
+    sent = threading.Event()
 
     def answer_twice(send: Callable[[bytes], object], head: str) -> bool:
         asked = head.split()[1].rpartition("/")[2]
+        # Corked, both arrive together: so that one read takes them, and one waits for decryption.
+        tls_server.latest.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, at_once)
         for name in (asked, "nobody-asked"):
             body = b'{"id": "%s"}' % name.encode()
             send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        tls_server.latest.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, False)
+        sent.set()
         return True
 
     tls_server.answer = answer_twice
     client = world.client(tls_server.url)
-    for number in range(30):
+    for number in range(5):
         assert world.get(client, f"r{number}").result(PATIENCE) == {"id": f"r{number}"}
+        # What comes once the next call is out cannot be told from its answer.
+        assert sent.wait(PATIENCE)
+        sent.clear()
+    assert len(tls_server.connections) == 5
     world.close(client)
 
 
