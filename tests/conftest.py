@@ -16,7 +16,7 @@ import httpx
 import httpx2
 import pytest
 import respx
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
 from abeja_registry._transport import AsyncTransport, Transport
@@ -25,7 +25,7 @@ from abeja_registry.sandbox import Sandbox
 pytest_plugins = ["abeja_registry.testing", "pytester"]
 
 # How long an example takes depends on what else the machine does.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 T = TypeVar("T")

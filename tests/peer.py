@@ -16,7 +16,7 @@ REPOSITORY: dict[str, Any] = json.loads(
     (Path(__file__).parent / "answers" / "get_repository.json").read_bytes()
 )
 # Seconds for what is bound to happen.
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True)

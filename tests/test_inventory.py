@@ -254,7 +254,7 @@ def test_who_stops_early_does_not_wait(sandbox: Sandbox) -> None:
     until(lambda: not walking_threads())
     _, slow = sandbox.seed(repositories=2, tags=1)
     sandbox.faults.add(repository_id=slow, latency=3600)
-    with Client(**sandbox.connection, timeout=0.5) as client:
+    with Client(**sandbox.connection, timeout=2) as client:
         walk = iter(client.inventory())
         next(walk)
         until(lambda: slow in tag_requests(sandbox))

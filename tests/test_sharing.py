@@ -144,7 +144,7 @@ def test_threads_wait_for_a_place(peer: Peer) -> None:
 @contextmanager
 def all_at_once(peer: Peer) -> Iterator[None]:
     """Have the peer answer nobody until all places are taken."""
-    taken = threading.Barrier(PLACES, timeout=5)
+    taken = threading.Barrier(PLACES, timeout=30)
 
     def answer(heard: Heard) -> bytes:
         taken.wait()
@@ -306,7 +306,7 @@ def in_a_child(work: Callable[[], bool]) -> int:
     if child == 0:
         verdict = 1
         try:
-            signal.alarm(10)
+            signal.alarm(60)
             verdict = not work()
         finally:
             os._exit(verdict)

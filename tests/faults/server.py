@@ -27,7 +27,7 @@ ANSWERS = Path(__file__).parent.parent / "answers"
 ORGANIZATION_ID = "1410000000000"
 ALWAYS = 1_000_000
 # Seconds that a client has to let go of a connection on which a fault struck.
-PATIENCE = 5.0
+PATIENCE = 30.0
 # Seconds between two pieces of a drip, and how many of them come before it dries up.
 DROP, DROPS = 0.005, 200
 

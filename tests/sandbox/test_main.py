@@ -63,7 +63,7 @@ def test_it_serves_until_it_is_told_to_end(number: signal.Signals) -> None:
             pages = [http.get(f"{url}/{each}/tags?limit=1000").json() for each in ids]
             assert [len(page["tags"]) for page in pages] == [25, 25, 25, 250]
             process.send_signal(number)
-            rest, errors = process.communicate(timeout=10)
+            rest, errors = process.communicate(timeout=30)
     assert (process.returncode, rest, errors) == (0, "", "")
 
 
@@ -152,7 +152,7 @@ def test_what_the_command_line_says_holds(tmp_path: Path) -> None:
             assert caught.value.retry_after == 3
             there = list(first.repositories)
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     # With repositories there already, nothing is seeded.
     with program(*options) as (_, exports), client(exports) as second:
         assert list(second.repositories) == there

@@ -43,7 +43,7 @@ def test_closing_is_quick_and_may_be_repeated() -> None:
         began = time.perf_counter()
         sandbox.close()
         sandbox.close()
-        assert time.perf_counter() - began < 0.5
+        assert time.perf_counter() - began < 3
 
 
 def test_an_answer_does_not_wait_for_an_acknowledgement(
