@@ -68,7 +68,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/demo.stamp: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox,versions]'
 	touch $@
 
 # Dependency groups want a pip newer than the one that Python 3.11 brings.

@@ -56,6 +56,16 @@ def test_each_snippet_of_a_page_runs(
             test(*map(request.getfixturevalue, inspect.signature(test).parameters))
 
 
+@pytest.mark.usefixtures("exported")
+def test_the_first_snippet_shows_the_tags_that_are_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Who tries it on the sandbox sees what a registry holds, not an empty repository made new."""
+    exec(SNIPPETS["README.md"][0], {})
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert shown == [f"0.0.{number}" for number in range(1, 21)]
+
+
 def test_the_pages_have_their_snippets() -> None:
     """The README shows the first lines, sync, async, raw, errors, settings and testing."""
     assert {page: len(snippets) for page, snippets in SNIPPETS.items()} == PAGES
