@@ -187,6 +187,8 @@ def _read_csv(path: Path) -> Iterator[InventoryRow]:
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.DictReader(file)
         try:
+            if missing := set(COLUMNS) - set(lines.fieldnames or ()):
+                raise ValueError(f"{path} is no inventory: it has no column {min(missing)!r}")
             for line in lines:
                 yield _row(path, lines.line_num, line)
         except (csv.Error, UnicodeDecodeError) as error:

@@ -170,7 +170,8 @@ class Client:
         a large one in several places at once, with what `iter_tags` promises while others push and
         delete. One that fails is tried again in the end, and if it fails again is among the
         inventory's `failures`. Rows come as they are fetched, those of a repository in order;
-        memory stays flat, however many there are.
+        memory stays flat, however many there are: who pauses between two rows has about twice
+        `concurrency` pages waiting.
 
         Args:
             concurrency: Requests under way at a time, from 1.

@@ -101,25 +101,30 @@ Rows = Iterable[InventoryRow]
 AnyRows = Rows | AsyncIterable[InventoryRow]
 OnProgress = Callable[[Progress], object]
 _Write = Callable[[Path, Rows], int]
+_NOT_WRITTEN = (
+    "the file was not written; resume=True asks for them again, partial=True does without them"
+)
+_NOT_COMPARED = "nothing was compared, as they would look as if removed or added"
 
 
 class IncompleteInventory(Error):
-    """A file was not written, as some repositories could not be walked through.
+    """What takes all repositories was not made, as some could not be walked through.
 
     Args:
         failures: Which ones, with what went wrong.
+        consequence: What was not made, and what helps.
     """
 
-    def __init__(self, failures: tuple[InventoryFailure, ...]) -> None:
-        super().__init__(failures)
+    def __init__(self, failures: tuple[InventoryFailure, ...], consequence: str) -> None:
+        super().__init__(failures, consequence)
         self.failures = failures
+        self.consequence = consequence
 
     def __str__(self) -> str:
         first = self.failures[0]
         return (
             f"{len(self.failures)} repositories failed, the first of them"
-            f" {shown(first.repository_name)} with {first.error}: the file was not written;"
-            " resume=True asks for them again, partial=True does without them"
+            f" {shown(first.repository_name)} with {first.error}: {self.consequence}"
         )
 
 
@@ -190,9 +195,9 @@ class _Inventory(Generic[C]):
         }
         return Journal(Path(path), walked, resume=resume)
 
-    def _check_whole(self, partial: bool) -> None:
-        if self._failures and not partial:
-            raise IncompleteInventory(self.failures)
+    def _check_whole(self, consequence: str) -> None:
+        if self._failures:
+            raise IncompleteInventory(self.failures, consequence)
 
 
 class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
@@ -328,7 +333,8 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             with closing(self._batches(journal.finished)) as batches:
                 for batch in batches:
                     journal.add(batch.rows, batch.finished)
-            self._check_whole(partial)
+            if not partial:
+                self._check_whole(_NOT_WRITTEN)
             count = write(Path(path), journal.rows())
             journal.remove()
         return count
@@ -380,7 +386,7 @@ def _whole(rows: FilePath | Rows) -> Iterator[InventoryRow]:
     if isinstance(rows, Iterable) and not isinstance(rows, str):
         yield from rows
         if isinstance(rows, Inventory):
-            rows._check_whole(partial=False)
+            rows._check_whole(_NOT_COMPARED)
     else:
         yield from read_rows(rows)
 
@@ -483,7 +489,8 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
             async with aclosing(self._batches(journal.finished)) as batches:
                 async for batch in batches:
                     journal.add(batch.rows, batch.finished)
-            self._check_whole(partial)
+            if not partial:
+                self._check_whole(_NOT_WRITTEN)
             # A large file takes seconds, in which other tasks go on.
             count = await asyncio.to_thread(write, Path(path), journal.rows())
             journal.remove()
@@ -509,7 +516,7 @@ async def _awhole(rows: FilePath | AnyRows) -> list[InventoryRow]:
         return list(_whole(rows))
     found = [row async for row in rows]
     if isinstance(rows, AsyncInventory):
-        rows._check_whole(partial=False)
+        rows._check_whole(_NOT_COMPARED)
     return found
 
 
