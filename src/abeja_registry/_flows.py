@@ -1,7 +1,8 @@
 """Work of several requests, each written once: a generator that yields operations and waits.
 
 A flow is sent the answer of each operation that it yields, and has its error thrown in. It reads
-top to bottom and is the same code for threads and for tasks; `run` and `arun` drive it.
+top to bottom and is the same code for threads and for tasks; `run` and `arun` drive it over a
+transport.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class _AsyncTransport(_Transport, Protocol):
 
 
 T = TypeVar("T")
+Asked = TypeVar("Asked")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 N = TypeVar("N", bound=_Named)
@@ -189,8 +191,45 @@ def get_or_create(
     return repository
 
 
+def drive(flow: Generator[Asked, Any, T], carry_out: Callable[[Asked], object]) -> T:
+    """Drive a generator to its end, and return what it returns.
+
+    Args:
+        flow: It is sent what each step that it yields has brought, and has its error thrown in.
+        carry_out: Carries out a step.
+    """
+    step: Callable[[], Asked] = partial(next, flow)
+    while True:
+        try:
+            asked = step()
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        try:
+            step = partial(flow.send, carry_out(asked))
+        except Error as error:
+            step = partial(flow.throw, error)
+
+
+async def adrive(
+    flow: Generator[Asked, Any, T], carry_out: Callable[[Asked], Awaitable[object]]
+) -> T:
+    """As `drive`, awaiting each step."""
+    step: Callable[[], Asked] = partial(next, flow)
+    while True:
+        try:
+            asked = step()
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        try:
+            step = partial(flow.send, await carry_out(asked))
+        except Error as error:
+            step = partial(flow.throw, error)
+
+
 def run(flow: Flow[T], transport: _SyncTransport, ends: float | None = None) -> T:
-    """Drive a flow to its end, and return what it returns.
+    """Drive a flow over a transport to its end, and return what it returns.
 
     Args:
         flow: The work.
@@ -198,41 +237,27 @@ def run(flow: Flow[T], transport: _SyncTransport, ends: float | None = None) -> 
         ends: When all of it has to be over, by the transport's clock; a call's deadline from now
             if not given. No single operation has more than a call's.
     """
-    ends = transport.deadline() if ends is None else ends
-    step: Callable[[], Operation | Wait] = partial(next, flow)
-    while True:
-        try:
-            asked = step()
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        try:
-            if isinstance(asked, Wait):
-                transport.sleep(asked.seconds)
-                step = partial(next, flow)
-            else:
-                deadline = transport.share(asked, min(ends, transport.deadline()))
-                step = partial(flow.send, transport.call(asked, deadline))
-        except Error as error:
-            step = partial(flow.throw, error)
+    until = transport.deadline() if ends is None else ends
+
+    def carry_out(asked: Operation | Wait) -> object:
+        if isinstance(asked, Wait):
+            return transport.sleep(asked.seconds)
+        return transport.call(asked, _share(transport, asked, until))
+
+    return drive(flow, carry_out)
 
 
 async def arun(flow: Flow[T], transport: _AsyncTransport, ends: float | None = None) -> T:
     """As `run`, awaiting each operation and each wait."""
-    ends = transport.deadline() if ends is None else ends
-    step: Callable[[], Operation | Wait] = partial(next, flow)
-    while True:
-        try:
-            asked = step()
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        try:
-            if isinstance(asked, Wait):
-                await transport.sleep(asked.seconds)
-                step = partial(next, flow)
-            else:
-                deadline = transport.share(asked, min(ends, transport.deadline()))
-                step = partial(flow.send, await transport.call(asked, deadline))
-        except Error as error:
-            step = partial(flow.throw, error)
+    until = transport.deadline() if ends is None else ends
+
+    def carry_out(asked: Operation | Wait) -> Awaitable[object]:
+        if isinstance(asked, Wait):
+            return transport.sleep(asked.seconds)
+        return transport.call(asked, _share(transport, asked, until))
+
+    return await adrive(flow, carry_out)
+
+
+def _share(transport: _Transport, operation: Operation, until: float) -> float:
+    return transport.share(operation, min(until, transport.deadline()))

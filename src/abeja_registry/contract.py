@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from . import _reference
 from ._config import DEFAULT_BASE_URL, DEFAULT_PLACE, FoundSetting, Settings
+from ._flows import adrive, drive
 from ._operations import (
     Operation,
     get_repositories,
@@ -112,44 +113,24 @@ class ContractReport:
 
 def check(transport: Transport) -> ContractReport:
     """Compare the API behind a transport with its reference."""
-    flow = _Check(transport.settings).flow()
-    step: Callable[[], _Step] = partial(next, flow)
-    while True:
-        try:
-            asked = step()
-        except StopIteration as end:
-            report: ContractReport = end.value
-            return report
-        try:
-            answer = (
-                transport.call(asked)
-                if isinstance(asked, Operation)
-                else reach(transport.door, transport.settings)
-            )
-            step = partial(flow.send, answer)
-        except Error as error:
-            step = partial(flow.throw, error)
+
+    def carry_out(asked: _Step) -> object:
+        if isinstance(asked, Operation):
+            return transport.call(asked)
+        return reach(transport.door, transport.settings)
+
+    return drive(_Check(transport.settings).flow(), carry_out)
 
 
 async def acheck(transport: AsyncTransport) -> ContractReport:
     """As `check`, awaited."""
-    flow = _Check(transport.settings).flow()
-    step: Callable[[], _Step] = partial(next, flow)
-    while True:
-        try:
-            asked = step()
-        except StopIteration as end:
-            report: ContractReport = end.value
-            return report
-        try:
-            answer = (
-                await transport.call(asked)
-                if isinstance(asked, Operation)
-                else await areach(transport.door, transport.settings)
-            )
-            step = partial(flow.send, answer)
-        except Error as error:
-            step = partial(flow.throw, error)
+
+    def carry_out(asked: _Step) -> Awaitable[object]:
+        if isinstance(asked, Operation):
+            return transport.call(asked)
+        return areach(transport.door, transport.settings)
+
+    return await adrive(_Check(transport.settings).flow(), carry_out)
 
 
 # -- the work, written once -----------------------------------------------------------------------
