@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pickle
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from distributed import LocalCluster
-from tests.conftest import ORGANIZATION_ID, done, until, walked
+from tests.conftest import ORGANIZATION_ID, PATIENCE, done, until, walked
 
 from abeja_registry import AsyncClient, Client, Error, HttpError, NotFound, RetryPolicy
 from abeja_registry import inventory as inventory_module
@@ -47,6 +48,28 @@ async def either(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncItera
         return
     async with AsyncClient(**options) as async_client:
         yield async_client
+
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+@pytest.fixture(params=["sync", "async"])
+async def either_of(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[Handler], Any]]:
+    """What makes a client of either world, whose requests a function answers."""
+    options: dict[str, Any] = {"credential": {}, "base_url": "https://api.example.com"}
+    opened: list[Any] = []
+
+    def client(handler: Handler) -> Any:
+        transport = httpx.MockTransport(handler)
+        if request.param == "sync":
+            opened.append(httpx.Client(transport=transport))
+            return Client(ORGANIZATION_ID, **options, http_client=opened[-1])
+        opened.append(httpx.AsyncClient(transport=transport))
+        return AsyncClient(ORGANIZATION_ID, **options, http_client=opened[-1])
+
+    yield client
+    for http_client in opened:
+        await done(http_client.close() if request.param == "sync" else http_client.aclose())
 
 
 def expected(sandbox: Sandbox, client: Client) -> list[InventoryRow]:
@@ -105,7 +128,7 @@ async def test_no_more_requests_at_a_time_than_told(
     sandbox.seed(repositories=12, tags=1)
     under_way, most = 0, 0
     lock = threading.Lock()
-    transport = either._transport
+    transport = type(either._transport)
     call = transport.call
 
     def count(change: int) -> None:
@@ -216,6 +239,58 @@ async def test_a_repository_that_fails_twice(sandbox: Sandbox, either: Any) -> N
 def failing(sandbox: Sandbox, repository_id: str) -> None:
     """Let every request for a repository's tags fail."""
     sandbox.faults.add(repository_id=repository_id, status=503)
+
+
+async def test_a_repository_that_is_deleted_meanwhile(
+    sandbox: Sandbox, either: Any, tmp_path: Path
+) -> None:
+    """It stands among the failures as gone, and a file, a sum and a diff do without it."""
+    first, *_ = sandbox.seed(repositories=3, tags=2)
+    sandbox.faults.add(repository_id=first, status=404)
+    inventory = either.inventory()
+    assert await done(inventory.write_csv(tmp_path / "a.csv")) == 4
+    [failure] = inventory.failures
+    assert (failure.repository_id, failure.gone) == (first, True)
+    assert (await done(inventory.summary())).total.tags == 4
+    assert not await done(type(inventory).diff(tmp_path / "a.csv", inventory))
+
+
+async def test_a_repository_that_cannot_be_asked_for(
+    either_of: Callable[[Handler], Any], answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """Where an id of the API's own is none, that repository fails, and the others come."""
+    repositories, tags = answer("get_repositories"), answer("get_repository_tags")
+    [row] = repositories["registry_repositories"]
+    repositories["registry_repositories"] = [row | {"id": each} for each in ("1", "..", "3")]
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(
+            200, json=tags if request.url.path.endswith("/tags") else repositories
+        )
+
+    inventory = either_of(answered).inventory()
+    assert [row.repository_id for row in await walked(inventory)] == ["1", "3"]
+    [failure] = inventory.failures
+    assert failure.repository_id == ".."
+    assert "repository_id must be an id" in str(failure.error)
+
+
+async def test_a_client_that_is_closed_meanwhile(sandbox: Sandbox, either: Any) -> None:
+    """The walk ends with an error, and not as if the repositories had failed."""
+    sandbox.seed(repositories=30, tags=1)
+    inventory = either.inventory(concurrency=1)
+
+    async def walked_and_closed() -> None:
+        if isinstance(either, Client):
+            for _ in inventory:
+                either.close()
+        else:
+            async for _ in inventory:
+                await either.aclose()
+
+    with pytest.raises(Error, match="the client was closed"):
+        await walked_and_closed()
+    assert not inventory.failures
 
 
 async def test_without_the_repositories_there_is_no_inventory(
@@ -414,6 +489,49 @@ async def test_a_file_that_cannot_be_written(sandbox: Sandbox, either: Any, tmp_
     assert not sandbox.requests
 
 
+class Held:
+    """A function that a thread is held in until somebody lets it go on."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Wait, and call the function."""
+        self.begun.set()
+        assert self.go_on.wait(PATIENCE)
+        return self._function(*arguments, **options)
+
+
+@pytest.mark.parametrize("held_in", ["Journal", "write_csv"])
+async def test_an_async_walk_to_a_file_is_cancelled(
+    sandbox: Sandbox,
+    async_client: AsyncClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    held_in: str,
+) -> None:
+    """What a thread does for it is over then: the file that was there stays, for good."""
+    sandbox.seed(repositories=2, tags=2)
+    path = tmp_path / "a.csv"
+    path.write_text("last week's")
+    held = Held(getattr(inventory_module, held_in))
+    monkeypatch.setattr(inventory_module, held_in, held)
+    writing = asyncio.ensure_future(async_client.inventory().write_csv(path))
+    await asyncio.to_thread(until, held.begun.is_set)
+    writing.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not writing.done()
+    held.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert path.read_text() == "last week's"
+    # Nobody holds what was found so far.
+    assert await async_client.inventory().write_csv(path, resume=True) == 4
+
+
 async def test_the_journal_of_another_organization(either: Any, tmp_path: Path) -> None:
     """A walk does not go on with what another has found."""
     journal = {"walked": {"base_url": "https://a", "organization_id": "5", "include": "*"}}
@@ -433,6 +551,15 @@ async def test_a_summary(sandbox: Sandbox, either: Any) -> None:
     summary = await done(inventory.summary(30, now))
     assert (summary.total.tags, summary.total.untouched, len(summary.repositories)) == (6, 6, 2)
     assert summary == summarize(await walked(inventory), 30, now)
+
+
+async def test_a_summary_of_what_is_not_whole(sandbox: Sandbox, either: Any) -> None:
+    """It is refused where a repository failed; `partial` does without."""
+    first, *_ = sandbox.seed(repositories=2, tags=3)
+    failing(sandbox, first)
+    with pytest.raises(IncompleteInventory, match="nothing was added up; partial=True"):
+        await done(either.inventory().summary())
+    assert (await done(either.inventory().summary(partial=True))).total.tags == 3
 
 
 async def test_a_diff(sandbox: Sandbox, client: Client, either: Any, tmp_path: Path) -> None:
@@ -467,6 +594,14 @@ async def test_a_diff_from_an_inventory_that_is_not_whole(sandbox: Sandbox, eith
 
 
 # -- beyond this thread ---------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def no_kept_client() -> Iterator[None]:
+    """What a test's tasks leave in this process goes with the test."""
+    yield
+    while inventory_module._clients:
+        inventory_module._clients.popitem()[1].close()
 
 
 @pytest.fixture(scope="module")
@@ -515,6 +650,70 @@ def kept_clients() -> int:
     return len(inventory._clients)
 
 
+def test_small_pages_hold_no_worker_for_long(
+    sandbox: Sandbox, client: Client, processes: Executor
+) -> None:
+    """A task ends after so many requests, however few rows they bring."""
+    sandbox.seed(repositories=1, tags=60)
+    counting = Counting(processes)
+    assert len(list(client.inventory(executor=counting, page_size=2))) == 60
+    assert max(counting.brought) == 20 * 2
+
+
+class Remembering(Executor):
+    """An executor that takes calls of equal arguments for one, as Dask does."""
+
+    def __init__(self) -> None:
+        self._results: dict[bytes, Future[Any]] = {}
+
+    def submit(self, task: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Run a task, unless it has been."""
+        key = pickle.dumps((task, arguments, options))
+        if key not in self._results:
+            future = self._results[key] = Future()
+            try:
+                future.set_result(task(*arguments, **options))
+            except Error as error:
+                future.set_exception(error)
+        return self._results[key]
+
+
+def test_what_failed_is_asked_for_again_elsewhere_too(sandbox: Sandbox, client: Client) -> None:
+    """An executor that remembers what it has computed is given another task."""
+    sandbox.seed(repositories=1, tags=3)
+    sandbox.faults.add(operation="get_repository_tags", status=403, times=1)
+    inventory = client.inventory(executor=Remembering())
+    assert len(list(inventory)) == 3
+    assert not inventory.failures
+
+
+class Idle(Executor):
+    """An executor that carries out two tasks, and has no time for the others."""
+
+    def __init__(self) -> None:
+        self.left: list[Future[Any]] = []
+        self._carried_out = 0
+
+    def submit(self, task: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Carry a task out, or leave it for later."""
+        future: Future[Any] = Future()
+        if self._carried_out < 2:
+            self._carried_out += 1
+            future.set_result(task(*arguments, **options))
+        else:
+            self.left.append(future)
+        return future
+
+
+def test_who_stops_early_leaves_no_task_elsewhere(sandbox: Sandbox, client: Client) -> None:
+    """What an executor has not begun is cancelled."""
+    sandbox.seed(repositories=3, tags=1)
+    idle = Idle()
+    for _ in client.inventory(executor=idle):
+        break
+    assert [future.cancelled() for future in idle.left] == [True, True]
+
+
 def test_a_failure_comes_back_from_a_process(
     sandbox: Sandbox, client: Client, processes: Executor
 ) -> None:
@@ -540,8 +739,8 @@ def test_by_threads_of_ones_own(sandbox: Sandbox) -> None:
         assert threads.submit(os.getpid).result() == os.getpid()
 
 
-def test_a_worker_keeps_its_clients_until_it_ends(sandbox: Sandbox, client: Client) -> None:
-    """Tasks of the same settings share one, and the worker's end closes it."""
+def test_a_worker_keeps_its_client(sandbox: Sandbox, client: Client) -> None:
+    """Tasks of the same settings share one."""
     first, *_ = sandbox.seed(repositories=3, tags=5)
     with ThreadPoolExecutor(2) as threads:
         elsewhere = Counting(threads)
@@ -550,11 +749,7 @@ def test_a_worker_keeps_its_clients_until_it_ends(sandbox: Sandbox, client: Clie
         # In the middle of a task: what it had so far is not lost.
         sandbox.faults.add(repository_id=first, status=404, skip=1, times=1)
         assert len(list(client.inventory(executor=elsewhere, page_size=2))) == 15
-    [kept] = inventory_module._clients.values()
-    inventory_module._close_clients()
-    assert not inventory_module._clients
-    with pytest.raises(Error, match="the client was closed"):
-        kept.repositories.list()
+    assert kept_clients() == 1
 
 
 @pytest.mark.filterwarnings("default")
@@ -588,6 +783,15 @@ def test_what_cannot_go_elsewhere_is_refused_by_name(sandbox: Sandbox, processes
     with (
         Client(**sandbox.connection, on_retry=lambda _: None) as client,
         pytest.raises(ValueError, match=r"on_retry, .*, cannot be pickled"),
+    ):
+        client.inventory(executor=processes)
+
+    class Mine(Client):
+        pass
+
+    with (
+        Mine(**sandbox.connection) as client,
+        pytest.raises(ValueError, match="a Mine cannot be pickled"),
     ):
         client.inventory(executor=processes)
 

@@ -188,6 +188,31 @@ def test_each_item_comes_exactly_once(
     assert not walk.failures
 
 
+def test_what_failed_is_asked_for_again_in_the_end() -> None:
+    """Not before all repositories are known, so that what is wrong has time to pass."""
+    registry = Registry(*[1] * 15)
+    registry.failing["r0"] = 1
+    walk = walk_of(concurrency=2)
+    held: list[Task] = []
+    while (task := walk.next_task()) is not None:
+        if task.repository is None and task.offset:
+            held.append(task)
+            continue
+        try:
+            walk.record(task, registry.fetch(task))
+        except Error as error:
+            walk.fail(task, error)
+
+    def asked() -> list[str | None]:
+        return [task.repository and task.repository.id for task in registry.asked]
+
+    assert asked().count("r0") == 1
+    walk.record(held[0], registry.fetch(held[0]))
+    walked(walk, registry)
+    assert walk.progress.finished == 15
+    assert asked()[-1] == "r0"
+
+
 class Shaky(Moving):
     """A registry whose pages are now short, now long, now empty, or not there for a while."""
 

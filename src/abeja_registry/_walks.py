@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ._paging import Cursor
 from ._rows import InventoryRow
-from .exceptions import Error, PaginationError
+from .exceptions import Error, NotFound, PaginationError
 
 # Tasks, one after the other, after which a list counts as long and is fetched ahead.
 _FEW = 2
@@ -106,6 +106,11 @@ class InventoryFailure:
     repository_id: str
     repository_name: str
     error: Error
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was deleted after it was listed: it was not found the second time."""
+        return isinstance(self.error, NotFound)
 
 
 class _List:

@@ -7,7 +7,6 @@ anew.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import pickle
 import threading
 from collections.abc import (
@@ -21,7 +20,7 @@ from collections.abc import (
     Set,
 )
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -30,7 +29,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
-from ._operations import shown
+from ._operations import Operation, shown
 from ._paging import PAGE_SIZE, check_count
 from ._reports import Diff, Group, Moved, Summary, Sums, compare
 from ._rows import (
@@ -44,7 +43,7 @@ from ._rows import (
     write_parquet,
 )
 from ._walks import Batch, Fetched, InventoryFailure, Named, Progress, Task, Walk
-from .exceptions import Error
+from .exceptions import Error, InvalidResponse
 from .models import Tag
 from .pages import PageOf
 from .tags import fits
@@ -74,8 +73,10 @@ UNTOUCHED_DAYS = 90
 # Repositories that are walked through at a time, for each request but one that may be under way:
 # where they are short, they end together, and leave none of these without work.
 BREADTH = 4
-# Rows that a task of another process gives back at the most, but for a page that has more.
+# Rows that a task of another process gives back at the most, but for a page that has more; and
+# pages, lest it hold a worker for long.
 ROWS_PER_TASK = 1_000
+PAGES_PER_TASK = 20
 
 
 class _Client(Protocol):
@@ -105,6 +106,7 @@ _NOT_WRITTEN = (
     "the file was not written; resume=True asks for them again, partial=True does without them"
 )
 _NOT_COMPARED = "nothing was compared, as they would look as if removed or added"
+_NOT_ADDED_UP = "nothing was added up; partial=True does without them"
 
 
 class IncompleteInventory(Error):
@@ -159,7 +161,7 @@ class _Inventory(Generic[C]):
     def failures(self) -> tuple[InventoryFailure, ...]:
         """The repositories that the latest walk could not walk through, so far.
 
-        One that was deleted in the meantime is among them, as `NotFound`.
+        One that was deleted in the meantime is among them, and says so (`gone`).
         """
         return tuple(self._failures)
 
@@ -179,6 +181,9 @@ class _Inventory(Generic[C]):
 
     def _recorded(self, walk: Walk, task: Task, outcome: list[Fetched] | Error) -> Batch:
         if isinstance(outcome, Error):
+            if self._client._transport.door.closed:
+                # Not the repositories' failure: it would be that of all that are left.
+                raise outcome
             walk.fail(task, outcome)
             batch = Batch([], [])
         else:
@@ -196,8 +201,10 @@ class _Inventory(Generic[C]):
         return Journal(Path(path), walked, resume=resume)
 
     def _check_whole(self, consequence: str) -> None:
-        if self._failures:
-            raise IncompleteInventory(self.failures, consequence)
+        # What is gone is not missing.
+        missing = tuple(failure for failure in self._failures if not failure.gone)
+        if missing:
+            raise IncompleteInventory(missing, consequence)
 
 
 class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
@@ -230,7 +237,8 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             self._given_out = self._concurrency
         # Threads share the client; whatever else an executor is, it is sent the client's settings.
         shares = executor is None or isinstance(executor, ThreadPoolExecutor)
-        self._pages = 1 if shares else max(1, ROWS_PER_TASK // self._page_size)
+        pages = 1 if shares else min(PAGES_PER_TASK, ROWS_PER_TASK // self._page_size)
+        self._pages = max(1, pages)
         self._packed = None if shares else _pack(client)
 
     def __iter__(self) -> Iterator[InventoryRow]:
@@ -247,18 +255,20 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             yield from self._batches_by(threads, finished)
         finally:
             # Who stops early does not wait for what is under way.
-            threads.shutdown(wait=False, cancel_futures=True)
+            threads.shutdown(wait=False)
 
     def _batches_by(
         self, executor: Executor, finished: Set[str] | None
     ) -> Generator[Batch, None, None]:
         walk = self._begin(finished, pages=self._pages)
+        # Its own, to be stopped with the walk.
+        transport = self._client._transport.sharing(self._client._transport.settings)
         running: dict[Future[list[Fetched]], Task] = {}
         answered: SimpleQueue[Future[list[Fetched]]] = SimpleQueue()
 
         def ask() -> None:
             while len(running) < self._given_out and (task := walk.next_task()) is not None:
-                future = self._submitted(executor, task)
+                future = self._submitted(executor, transport, task)
                 future.add_done_callback(answered.put)
                 running[future] = task
 
@@ -280,9 +290,11 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             for future in running:
                 future.cancel()
 
-    def _submitted(self, executor: Executor, task: Task) -> Future[list[Fetched]]:
+    def _submitted(
+        self, executor: Executor, transport: Transport, task: Task
+    ) -> Future[list[Fetched]]:
         if self._packed is None:
-            return executor.submit(_fetch, self._client, task)
+            return executor.submit(_fetch, self._client, transport, task)
         # Dask gives a call of the same arguments the result of the one before.
         return executor.submit(_fetch_there, self._packed, task, uuid4().hex)
 
@@ -339,24 +351,32 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             journal.remove()
         return count
 
-    def summary(self, untouched_days: int = UNTOUCHED_DAYS, now: datetime | None = None) -> Summary:
+    def summary(
+        self,
+        untouched_days: int = UNTOUCHED_DAYS,
+        now: datetime | None = None,
+        *,
+        partial: bool = False,
+    ) -> Summary:
         """Walk through all and add up, by repository and by creator.
 
         Args:
             untouched_days: Days without a push, from 0, after which a tag counts as untouched.
             now: The time from which they are counted back; the present if not given.
-
-        Returns:
-            What it adds up to; what failed is missing in it, and stands in `failures`.
+            partial: Whether to add up also where repositories failed, without these.
 
         Raises:
+            IncompleteInventory: Repositories failed: they would be missing in it.
             ValueError: An argument is out of its bounds.
 
         Example:
             >>> client.inventory().summary().total.tags
             3
         """
-        return summarize(self, untouched_days, now)
+        made = summarize(self, untouched_days, now)
+        if not partial:
+            self._check_whole(_NOT_ADDED_UP)
+        return made
 
     @staticmethod
     def diff(old: FilePath | Rows, new: FilePath | Rows) -> Diff:
@@ -383,12 +403,18 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
 
 
 def _whole(rows: FilePath | Rows) -> Iterator[InventoryRow]:
+    """Return rows to compare; a file that cannot be read is told before any is asked for."""
     if isinstance(rows, Iterable) and not isinstance(rows, str):
-        yield from rows
-        if isinstance(rows, Inventory):
-            rows._check_whole(_NOT_COMPARED)
-    else:
-        yield from read_rows(rows)
+        return _checked(rows)
+    found = read_rows(rows)
+    Path(rows).stat()
+    return found
+
+
+def _checked(rows: Rows) -> Iterator[InventoryRow]:
+    yield from rows
+    if isinstance(rows, Inventory):
+        rows._check_whole(_NOT_COMPARED)
 
 
 def summarize(
@@ -451,7 +477,7 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
                 task = running.pop(future)
                 outcome: list[Fetched] | Error
                 try:
-                    outcome = [_read(self._client, task, future.result())]
+                    outcome = [_read(self._client, task, task.offset, future.result())]
                 except Error as error:
                     outcome = error
                 batch = self._recorded(walk, task, outcome)
@@ -485,30 +511,70 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
         return await self._write(path, write_parquet, resume, partial)
 
     async def _write(self, path: FilePath, write: _Write, resume: bool, partial: bool) -> int:
-        with closing(self._journal(path, resume)) as journal:
+        # A large file takes seconds to read and to write, in which other tasks go on.
+        with closing(await _opened(lambda: self._journal(path, resume))) as journal:
             async with aclosing(self._batches(journal.finished)) as batches:
                 async for batch in batches:
                     journal.add(batch.rows, batch.finished)
             if not partial:
                 self._check_whole(_NOT_WRITTEN)
-            # A large file takes seconds, in which other tasks go on.
-            count = await asyncio.to_thread(write, Path(path), journal.rows())
+            count = await _written(write, Path(path), journal.rows())
             journal.remove()
         return count
 
     async def summary(
-        self, untouched_days: int = UNTOUCHED_DAYS, now: datetime | None = None
+        self,
+        untouched_days: int = UNTOUCHED_DAYS,
+        now: datetime | None = None,
+        *,
+        partial: bool = False,
     ) -> Summary:
         """As `Inventory.summary`, awaited."""
         sums = Sums(untouched_days, now)
         async for row in self:
             sums.add(row)
+        if not partial:
+            self._check_whole(_NOT_ADDED_UP)
         return sums.summary()
 
     @staticmethod
     async def diff(old: FilePath | AnyRows, new: FilePath | AnyRows) -> Diff:
         """As `Inventory.diff`, awaited; it takes an `AsyncInventory` too."""
         return compare(await _awhole(old), await _awhole(new))
+
+
+# What a thread does for a task is over before the task is cancelled: it would go on by itself.
+
+
+async def _opened(open_: Callable[[], Journal]) -> Journal:
+    """Open a journal in a thread."""
+    opening = asyncio.ensure_future(asyncio.to_thread(open_))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            (await opening).close()
+        raise
+
+
+async def _written(write: _Write, path: Path, rows: Iterator[InventoryRow]) -> int:
+    """Write a file in a thread; one that nobody waits for any more does not appear."""
+    cancelled = threading.Event()
+
+    def until_cancelled() -> Iterator[InventoryRow]:
+        for row in rows:
+            if cancelled.is_set():
+                raise Error("the writing was cancelled")
+            yield row
+
+    writing = asyncio.ensure_future(asyncio.to_thread(write, path, until_cancelled()))
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        cancelled.set()
+        with suppress(Exception):
+            await writing
+        raise
 
 
 async def _awhole(rows: FilePath | AnyRows) -> list[InventoryRow]:
@@ -523,44 +589,47 @@ async def _awhole(rows: FilePath | AnyRows) -> list[InventoryRow]:
 # -- tasks: here, in a thread, or in another process ----------------------------------------------
 
 
-def _fetch(client: _Client, task: Task) -> list[Fetched]:
+def _fetch(client: _Client, transport: Transport, task: Task) -> list[Fetched]:
     """Fetch a task's pages; where one fails after others, it is left to be asked for again."""
     pages: list[Fetched] = []
     offset: int | None = task.offset
     while offset is not None:
-        page: PageOf[Any]
         try:
-            if task.repository is None:
-                page = client.repositories.list(task.limit, offset)
-            else:
-                page = client.tags.list(task.repository.id, task.limit, offset)
+            body = transport.call(_operation(client, task, offset))
+            pages.append(_read(client, task, offset, body))
         except Error:
             if not pages:
                 raise
             break
-        pages.append(_fetched(task, offset, page))
         offset = _next_offset(task, pages)
     return pages
 
 
 async def _ask(client: _AsyncClient, task: Task, free: asyncio.Semaphore) -> dict[str, Any]:
     """Ask for a task's page, when one more may be under way."""
-    if task.repository is None:
-        operation = client.repositories._ask(task.limit, task.offset)
-    else:
-        operation = client.tags._ask(task.repository.id, task.limit, task.offset)
+    operation = _operation(client, task, task.offset)
     async with free:
         return await client._transport.call(operation)
 
 
-def _read(client: _AsyncClient, task: Task, body: dict[str, Any]) -> Fetched:
-    """Return what the answer to `_ask` says."""
+def _operation(client: _Client | _AsyncClient, task: Task, offset: int) -> Operation:
+    if task.repository is None:
+        return client.repositories._ask(task.limit, offset)
+    try:
+        return client.tags._ask(task.repository.id, task.limit, offset)
+    except ValueError as error:
+        # It is the API's own, and no reason to end the walk through the others.
+        raise InvalidResponse(f"a repository of the list cannot be asked for: {error}") from None
+
+
+def _read(client: _Client | _AsyncClient, task: Task, offset: int, body: dict[str, Any]) -> Fetched:
+    """Return what an answer says."""
     page: PageOf[Any]
     if task.repository is None:
         page = client.repositories._page(body)
     else:
         page = client.tags._page(task.repository.id, body)
-    return _fetched(task, task.offset, page)
+    return _fetched(task, offset, page)
 
 
 def _fetched(task: Task, offset: int, page: PageOf[Any]) -> Fetched:
@@ -615,9 +684,11 @@ def _pack(client: _Client) -> _Packed:
     try:
         return _Packed(pickle.dumps(client))
     except Exception as error:
+        hook = settings.on_retry
+        what = f"a {type(client).__name__}" if hook is None else f"on_retry, {shown(hook)},"
         raise ValueError(
-            f"executor cannot be used: on_retry, {shown(settings.on_retry)}, cannot be pickled"
-            f" to go to another process ({type(error).__name__})"
+            f"executor cannot be used: {what} cannot be pickled to go to another process"
+            f" ({type(error).__name__})"
         ) from None
 
 
@@ -631,12 +702,5 @@ def _fetch_there(packed: _Packed, task: Task, _unlike_any_other: str) -> list[Fe
     with _clients_lock:
         if packed not in _clients:
             _clients[packed] = pickle.loads(packed.data)
-    return _fetch(_clients[packed], task)
-
-
-def _close_clients() -> None:
-    while _clients:
-        _clients.popitem()[1].close()
-
-
-atexit.register(_close_clients)
+    client = _clients[packed]
+    return _fetch(client, client._transport, task)
