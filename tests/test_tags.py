@@ -195,6 +195,7 @@ class Registry:
 
     Attributes:
         names: The tags' names, oldest first, each with the number of its image.
+        pushed: The day of a tag's last push, by its name; that of its first one if not there.
         later: What is done after so many looks, by their number.
         asked: The offsets that were asked for.
         waits: The seconds of each wait.
@@ -202,6 +203,7 @@ class Registry:
 
     def __init__(self, *names: str) -> None:
         self.names = {name: number for number, name in enumerate(names)}
+        self.pushed: dict[str, int] = {}
         self.later: dict[int, Callable[[], object]] = {}
         self.status = 200
         self.asked: list[int] = []
@@ -228,9 +230,11 @@ class Registry:
         return self(request)
 
     def _row(self, name: str) -> dict[str, Any]:
-        day = (DAY + timedelta(days=list(self.names).index(name))).isoformat()
+        first = list(self.names).index(name)
+        days = {"created_at": first, "updated_at": self.pushed.get(name, first)}
+        times = {field: (DAY + timedelta(days=day)).isoformat() for field, day in days.items()}
         digest = f"sha256:{self.names[name]:064x}"
-        return TAG | {"id": name, "name": name, "digest": digest} | dict.fromkeys(TIMES, day)
+        return TAG | {"id": name, "name": name, "digest": digest} | times
 
     def digest(self, number: int) -> str:
         """Return the digest of an image, by its number."""
@@ -238,7 +242,6 @@ class Registry:
 
 
 TAG: dict[str, Any] = json.loads((ANSWERS / "get_repository_tags.json").read_bytes())["tags"][0]
-TIMES = ("created_at", "updated_at")
 TagsOf = Callable[[Registry], Any]
 
 
@@ -347,14 +350,17 @@ async def test_a_tag_that_is_not_there(tags_of: TagsOf) -> None:
     [
         ({}, "nightly"),
         ({"matching": "1.*"}, "1.2"),
+        ({"by": "updated"}, "latest"),
+        ({"by": "updated", "matching": "1.*"}, "1.2"),
         ({"by": "version"}, "1.10"),
         ({"by": "version", "matching": "1.?"}, "1.9"),
         ({"by": "version", "prereleases": True}, "v2.0rc1"),
     ],
 )
 async def test_the_latest_tag(tags_of: TagsOf, options: dict[str, Any], name: str) -> None:
-    """The one pushed first most recently, or the highest version of names that are versions."""
+    """The one first pushed last, the one pushed last, or the highest version among the names."""
     registry = Registry("1.9", "v2.0rc1", "1.10", "latest", "1.2", "nightly")
+    registry.pushed = {"latest": 9, "1.9": 3}
     assert (await done(tags_of(registry).latest(ID, **options))).name == name
 
 
@@ -364,17 +370,44 @@ async def test_of_equal_versions_the_newer(tags_of: TagsOf) -> None:
     assert (await done(tags_of(registry).latest(ID, by="version"))).name == "1.0.0"
 
 
-async def test_no_tag_fits(tags_of: TagsOf) -> None:
-    """Where there is none to choose from, it is NotFound."""
-    with pytest.raises(NotFound, match=f"no tag to choose from in the repository '{ID}'"):
-        await done(tags_of(Registry("latest")).latest(ID, by="version"))
+async def test_of_tags_pushed_at_the_same_time_the_last(tags_of: TagsOf) -> None:
+    """Of tags with one time, the latest is the one that the list has last."""
+    registry = Registry("a", "b", "c")
+    registry.pushed = {"a": 9, "b": 9}
+    assert (await done(tags_of(registry).latest(ID, by="updated"))).name == "b"
+
+
+NONE = f"there is no tag to choose from in the repository '{ID}'"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"by": "size"}, "by must be 'created' or 'version', not 'size'"),
+        ({"matching": "1.*"}, NONE),
+        ({"matching": "1.*", "by": "version"}, NONE),
+        (
+            {"by": "version"},
+            f"{NONE}: 3 fit by name, none of which counts as a version without prereleases=True",
+        ),
+        (
+            {"by": "version", "matching": "l*", "prereleases": True},
+            f"{NONE}: 1 fit by name, none of which counts as a version",
+        ),
+    ],
+)
+async def test_no_tag_fits(tags_of: TagsOf, options: dict[str, Any], message: str) -> None:
+    """Where there is none to choose from, it is NotFound, which says how many are no versions."""
+    with pytest.raises(NotFound) as caught:
+        await done(tags_of(Registry("latest", "2.0rc1", "nightly")).latest(ID, **options))
+    assert caught.value.error_description == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": "size"}, "by must be 'created', 'updated' or 'version', not 'size'"),
         ({"prereleases": True}, "by='version'"),
+        ({"prereleases": True, "by": "updated"}, "by='version'"),
     ],
 )
 async def test_a_latest_that_cannot_be_meant(

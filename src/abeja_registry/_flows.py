@@ -106,7 +106,7 @@ def get_by_name(name: str, ask: Ask, read_page: Read[N], where: str) -> Flow[N]:
     return row
 
 
-def best(ask: Ask, read_page: Read[R], rank: Callable[[R], Any], what: str) -> Flow[R]:
+def best(ask: Ask, read_page: Read[R], rank: Callable[[R], Any]) -> Flow[R | None]:
     """Look for the row of the highest rank, the last of equals; None is no rank."""
     found: R | None = None
     highest = None
@@ -118,8 +118,6 @@ def best(ask: Ask, read_page: Read[R], rank: Callable[[R], Any], what: str) -> F
             ranked = None if row is None else rank(row)
             if ranked is not None and (highest is None or ranked >= highest):
                 found, highest = row, ranked
-    if found is None:
-        raise NotFound("not_found", f"there is no {what}")
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from . import _flows, _operations
 from ._config import InvalidRows
@@ -15,7 +15,7 @@ from ._transport import AsyncTransport, Transport
 from .exceptions import NotFound
 from .models import RepositoryFields, Tag, parse
 from .pages import AsyncListing, AsyncPage, Listing, Page, read_page
-from .tags import AsyncTags, Tags
+from .tags import AsyncTags, By, Tags
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Repository(RepositoryFields):
     def latest_tag(
         self,
         *,
-        by: Literal["created", "version"] = "created",
+        by: By = "created",
         matching: str | None = None,
         prereleases: bool = False,
     ) -> Tag:
@@ -153,7 +153,7 @@ class AsyncRepository(RepositoryFields):
     async def latest_tag(
         self,
         *,
-        by: Literal["created", "version"] = "created",
+        by: By = "created",
         matching: str | None = None,
         prereleases: bool = False,
     ) -> Tag:

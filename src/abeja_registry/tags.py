@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any, Literal, TypeVar
+from operator import attrgetter
+from typing import Any, Literal, TypeVar, get_args
 
 from . import _flows, _operations
 from ._config import InvalidRows
@@ -14,6 +15,7 @@ from ._flows import Flow
 from ._operations import Operation, segment, shown, text
 from ._paging import check_window
 from ._transport import AsyncTransport, Transport
+from .exceptions import NotFound
 from .images import check_digest
 from .models import Tag
 from .pages import AsyncListing, AsyncPage, Listing, Page, read_page
@@ -24,7 +26,7 @@ AsyncTagPage = AsyncPage[Tag]
 
 T = TypeVar("T")
 
-By = Literal["created", "version"]
+By = Literal["created", "updated", "version"]
 # Seconds, some 11 days, that a tag can be waited for at the most.
 LONGEST_TIMEOUT = 1_000_000
 
@@ -162,9 +164,11 @@ class Tags:
 
         Args:
             repository_id: The repository's id.
-            by: "created" for the tag that was pushed first most recently, "version" for the one
-                whose name is the highest version (`1.10.0` is higher than `1.9.0`; names that are
-                no versions don't count). Versions need the extra `versions`.
+            by: "created" for the tag whose first push is the most recent, which leaves out what
+                later became of tags that move, such as `latest`; "updated" for the tag that was
+                pushed last, the first time or again; "version" for the one whose name is the
+                highest version (`1.10.0` is higher than `1.9.0`; names that are no versions don't
+                count), which needs the extra `versions`.
             matching: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
             prereleases: Whether versions such as `2.0.0rc1` count.
 
@@ -350,22 +354,30 @@ def _latest(
     ask: _flows.Ask,
     read: _flows.Read[Tag],
 ) -> Flow[Tag]:
-    if by not in ("created", "version"):
-        raise ValueError(f"by must be 'created' or 'version', not {shown(by)}")
-    if prereleases and by == "created":
+    if by not in get_args(By):
+        raise ValueError(f"by must be 'created', 'updated' or 'version', not {shown(by)}")
+    if prereleases and by != "version":
         raise ValueError("prereleases can be told from others by='version' alone")
-    age = _version(prereleases) if by == "version" else _created
+    age = _version(prereleases) if by == "version" else attrgetter(f"{by}_at")
     named = fits("matching", "*" if matching is None else matching)
-    return _flows.best(
-        ask,
-        read,
-        lambda tag: age(tag) if named(tag.name) else None,
-        f"tag to choose from in the repository {shown(repository_id)}",
-    )
+    passed_over = set()
 
+    def rank(tag: Tag) -> Any:
+        if not named(tag.name):
+            return None
+        ranked = age(tag)
+        if ranked is None:
+            passed_over.add(tag.name)
+        return ranked
 
-def _created(tag: Tag) -> Any:
-    return tag.created_at
+    found = yield from _flows.best(ask, read, rank)
+    if found is None:
+        problem = f"there is no tag to choose from in the repository {shown(repository_id)}"
+        if passed_over:
+            kind = "a version" if prereleases else "a version without prereleases=True"
+            problem += f": {len(passed_over)} fit by name, none of which counts as {kind}"
+        raise NotFound("not_found", problem)
+    return found
 
 
 def _version(prereleases: bool) -> Callable[[Tag], Any]:

@@ -63,12 +63,13 @@ def test_a_time_that_is_none(run: Run) -> None:
 
 
 def test_latest(run: Run, trainer: Repository) -> None:
-    """The newest is the one pushed last, or the highest version."""
+    """The newest is the one first pushed last, the one pushed last, or the highest version."""
 
     def name(*options: str) -> str:
         return str(json.loads(run("tags", "latest", "trainer", "-o", "json", *options).out)["name"])
 
     assert name() == "1.9.0"
+    assert name("--by", "updated") == "1.9.0"
     assert name("--by", "version") == "1.10.0"
     assert name("--by", "version", "--prereleases") == "2.0.0rc1"
     assert run("tags", "latest", "trainer", "--matching", "3.*").code == 3

@@ -26,6 +26,7 @@ class By(StrEnum):
     """What the newest tag is the newest by."""
 
     created = "created"
+    updated = "updated"
     version = "version"
 
 
@@ -295,7 +296,7 @@ def _tags_latest(
     ctx: _Context,
     repository: _Repository,
     by_id: _ById = False,
-    by: Annotated[By, typer.Option(help="What is newest: by time or by version.")] = By.created,
+    by: Annotated[By, typer.Option(help="By first push, last push or version.")] = By.created,
     matching: _Matching = None,
     prereleases: Annotated[
         bool, typer.Option("--prereleases", help="Versions such as 2.0.0rc1 count.")

@@ -62,7 +62,7 @@ def latest(
     access: Access,
     repository: str,
     by_id: bool,
-    by: Literal["created", "version"],
+    by: Literal["created", "updated", "version"],
     matching: str | None,
     prereleases: bool,
     output: Output,
