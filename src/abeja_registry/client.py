@@ -19,7 +19,27 @@ if TYPE_CHECKING:
     from .tags import AsyncTags, Tags
 
 
-class Client:
+_COLLECTIONS = ("repositories", "tags")
+
+
+class _Lazy:
+    """A client whose collections are made once asked for: most of all loading is their models."""
+
+    # Not for checkers: they would take any name for an attribute.
+    if not TYPE_CHECKING:  # pragma: no branch
+
+        def __getattr__(self, name: str) -> object:
+            if name not in _COLLECTIONS:
+                problem = f"a {type(self).__name__} has no {name!r}"
+                raise AttributeError(problem, name=name, obj=self)
+            self._make_collections()
+            return vars(self)[name]
+
+    def __dir__(self) -> set[str]:
+        return {*super().__dir__(), *_COLLECTIONS}
+
+
+class Client(_Lazy):
     """The registry of one organization, as typed values.
 
     Threads may share one. Settings that are not given are looked for in the environment and in
@@ -101,19 +121,12 @@ class Client:
         self._transport = transport
         self.raw = APIClient._over(transport.sharing(transport.settings))
 
-    # Not for checkers: they would take any name for an attribute.
-    if not TYPE_CHECKING:  # pragma: no branch
+    def _make_collections(self) -> None:
+        from .repositories import Repositories
+        from .tags import Tags
 
-        def __getattr__(self, name: str) -> object:
-            """Make the collections once they are asked for: most of all loading is their models."""
-            if name not in ("repositories", "tags"):
-                raise AttributeError(f"a {type(self).__name__} has no {name!r}")
-            from .repositories import Repositories
-            from .tags import Tags
-
-            self.tags = Tags(self._transport, self.organization_id)
-            self.repositories = Repositories(self._transport, self.organization_id, self.tags)
-            return vars(self)[name]
+        self.tags = Tags(self._transport, self.organization_id)
+        self.repositories = Repositories(self._transport, self.organization_id, self.tags)
 
     @property
     def organization_id(self) -> str:
@@ -266,7 +279,7 @@ class Client:
         return f"<{type(self).__name__} of {settings.organization_id!r} at {settings.base_url}>"
 
 
-class AsyncClient:
+class AsyncClient(_Lazy):
     """`Client`, awaited; it takes an `AsyncClient` as `http_client` and closes with `aclose`."""
 
     repositories: AsyncRepositories
@@ -314,18 +327,12 @@ class AsyncClient:
         self._transport = transport
         self.raw = AsyncAPIClient._over(transport.sharing(transport.settings))
 
-    if not TYPE_CHECKING:  # pragma: no branch
+    def _make_collections(self) -> None:
+        from .repositories import AsyncRepositories
+        from .tags import AsyncTags
 
-        def __getattr__(self, name: str) -> object:
-            """As `Client.__getattr__`."""
-            if name not in ("repositories", "tags"):
-                raise AttributeError(f"a {type(self).__name__} has no {name!r}")
-            from .repositories import AsyncRepositories
-            from .tags import AsyncTags
-
-            self.tags = AsyncTags(self._transport, self.organization_id)
-            self.repositories = AsyncRepositories(self._transport, self.organization_id, self.tags)
-            return vars(self)[name]
+        self.tags = AsyncTags(self._transport, self.organization_id)
+        self.repositories = AsyncRepositories(self._transport, self.organization_id, self.tags)
 
     @property
     def organization_id(self) -> str:
