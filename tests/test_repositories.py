@@ -209,6 +209,13 @@ async def test_find(api: ScriptedApi, typed: Any, answer: Answers) -> None:
     assert len(await done(found.list_tags())) == 1
 
 
+def test_in_is_refused(api: ScriptedApi) -> None:
+    """A name is in no walk through repositories: `in` says what finds it, and asks nothing."""
+    with pytest.raises(TypeError, match=re.escape("find(name)")):
+        _ = "sample" in api.client().repositories
+    assert not api.requests
+
+
 async def test_find_where_a_row_cannot_be_read(api: ScriptedApi, answer: Answers) -> None:
     """It may be the one that is looked for: an InvalidResponse, though rows may be skipped."""
     body = answer("get_repositories")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from . import _flows, _operations
 from ._config import InvalidRows
@@ -382,6 +382,10 @@ class Repositories:
 
     def __iter__(self) -> Iterator[Repository]:
         return iter(self.iter())
+
+    # Without it a name would be looked for among the models, and never be found.
+    def __contains__(self, item: object) -> NoReturn:
+        raise TypeError("repositories have no `in`: find(name) is None where there is none")
 
     def delete(self, repository_id: str, *, missing_ok: bool = False) -> None:
         """Delete a repository and its tags.
