@@ -237,6 +237,8 @@ def test_its_repr_shows_what_it_is_of_and_no_secret(kind: Any) -> None:
     client = kind("1", BearerToken("secret"), base_url=BASE_URL)
     assert repr(client) == f"<{kind.__name__} of '1' at {BASE_URL}>"
     assert "secret" not in repr(client.raw)
+    for collection in (client.repositories, client.tags):
+        assert repr(collection) == f"<{type(collection).__name__} of '1'>"
 
 
 async def test_each_replay_is_told(api: ScriptedApi) -> None:

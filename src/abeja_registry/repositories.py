@@ -200,6 +200,9 @@ class Repositories:
         self._organization_id = organization_id
         self._tags = tags
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._organization_id!r}>"
+
     def create(self, name: str, description: str | None = None) -> Repository:
         """Create a repository.
 
@@ -420,6 +423,9 @@ class AsyncRepositories:
         self._transport = transport
         self._organization_id = organization_id
         self._tags = tags
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._organization_id!r}>"
 
     async def create(self, name: str, description: str | None = None) -> AsyncRepository:
         """As `Repositories.create`, awaited."""

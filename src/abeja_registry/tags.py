@@ -38,6 +38,9 @@ class Tags:
         self._transport = transport
         self._organization_id = organization_id
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._organization_id!r}>"
+
     def list(
         self, repository_id: str, limit: int | None = None, offset: int | None = None
     ) -> Page[Tag]:
@@ -242,6 +245,9 @@ class AsyncTags:
     def __init__(self, transport: AsyncTransport, organization_id: str) -> None:
         self._transport = transport
         self._organization_id = organization_id
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._organization_id!r}>"
 
     async def list(
         self, repository_id: str, limit: int | None = None, offset: int | None = None
