@@ -199,6 +199,27 @@ async def test_with_options_changes_the_policy_and_the_deadline(
     assert attempts == [6, 3, 1, 3, 3]
 
 
+async def test_with_options_changes_the_replays(api: ScriptedApi, typed: Any) -> None:
+    """A count goes before the policy's, whose waits stay, and a function is told in their place."""
+    api.answers({}, status=500)
+    told: list[Retry] = []
+    hasty = RetryPolicy(max_retries=4, base=0)
+    derived = typed.with_options(max_retry_count=2, retry=hasty, on_retry=told.append)
+    for client, attempts in (
+        (derived, 3),
+        (derived.with_options(max_retry_count=1), 2),
+        (derived.with_options(retry=hasty), 5),
+        (derived.with_options(max_retry_count=0), 1),
+    ):
+        told.clear()
+        with pytest.raises(InternalServerError):
+            await done(client.repositories.get("5"))
+        assert told == [Retry("get_repository", each, "500", 0) for each in range(1, attempts)]
+    with pytest.raises(InternalServerError) as caught:
+        await done(typed.repositories.get("5"))
+    assert (len(caught.value.history), told) == (6, [])
+
+
 @WORLDS
 @pytest.mark.parametrize(
     "options",
@@ -212,6 +233,8 @@ async def test_with_options_changes_the_policy_and_the_deadline(
         {"deadline": 0},
         {"deadline": "soon"},
         {"retry": 3},
+        {"max_retry_count": -1},
+        {"on_retry": "log"},
     ],
     ids=str,
 )

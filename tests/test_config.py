@@ -954,11 +954,16 @@ def test_each_client_takes_them_all(kind: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_options_of_a_call(kind: Callable[..., Any]) -> None:
-    """Deadline and policy can be changed, and a bad policy is refused by name."""
+    """Policy, count, hook and deadline can be changed, and a bad policy is refused by name."""
     client = kind("10", {}, on_retry=print, invalid_rows="skip")
     before = client._transport.settings
     after = client.with_options(deadline=2, retry=POLICY)._transport.settings
     assert after == replace(before, deadline=2.0, retry=POLICY)
+    fewer = client.with_options(max_retry_count=1, on_retry=repr)
+    policy = replace(before.retry, max_retries=1)
+    assert fewer._transport.settings == replace(before, retry=policy, on_retry=repr)
+    derived = {each.name for each in fewer.found_settings() if each.place == "with_options"}
+    assert derived == {"max_retry_count", "on_retry"}
     assert client._transport.settings is before
     assert refused(client.with_options, retry=0) == "retry must be a RetryPolicy, not 0"
 

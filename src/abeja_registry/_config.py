@@ -219,6 +219,9 @@ class Settings:
             name: _CHECKS[name](value, name) for name, value in changes.items() if value is not None
         }
         derived = {*checked, "max_retry_count"} if "retry" in checked else {*checked}
+        count = checked.pop("max_retry_count", None)
+        if count is not None:
+            checked["retry"] = replace(checked.get("retry", self.retry), max_retries=count)
         places = tuple((name, _DERIVED if name in derived else at) for name, at in self.places)
         return replace(self, **checked, places=places)
 

@@ -138,16 +138,20 @@ class Client(_Lazy):
         *,
         organization_id: str | None = None,
         timeout: float | None = None,
+        max_retry_count: int | None = None,
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
+        on_retry: OnRetry | None = None,
     ) -> Self:
         """Return a client that differs in what is given, over the same connections.
 
         Args:
             organization_id: Another organization's id.
             timeout: Seconds for each connect, read and write, above 0.
+            max_retry_count: Replays of a call at the most, from 0.
             deadline: Seconds for each call, its waits and replays included, above 0.
             retry: Whether and when a call is made again.
+            on_retry: A function that is told of each replay, before its wait.
 
         Returns:
             A client that can be used until this one is closed, and whose own closing does
@@ -161,7 +165,12 @@ class Client(_Lazy):
             True
         """
         settings = self._transport.settings.but(
-            organization_id=organization_id, timeout=timeout, deadline=deadline, retry=retry
+            organization_id=organization_id,
+            timeout=timeout,
+            max_retry_count=max_retry_count,
+            deadline=deadline,
+            retry=retry,
+            on_retry=on_retry,
         )
         client = type(self).__new__(type(self))
         client._set_up(self._transport.sharing(settings))
@@ -344,12 +353,19 @@ class AsyncClient(_Lazy):
         *,
         organization_id: str | None = None,
         timeout: float | None = None,
+        max_retry_count: int | None = None,
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
+        on_retry: OnRetry | None = None,
     ) -> Self:
         """As `Client.with_options`."""
         settings = self._transport.settings.but(
-            organization_id=organization_id, timeout=timeout, deadline=deadline, retry=retry
+            organization_id=organization_id,
+            timeout=timeout,
+            max_retry_count=max_retry_count,
+            deadline=deadline,
+            retry=retry,
+            on_retry=on_retry,
         )
         client = type(self).__new__(type(self))
         client._set_up(self._transport.sharing(settings))
