@@ -6,10 +6,12 @@ import ast
 import doctest
 import importlib
 import inspect
+import logging
 import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from abeja_registry.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "abeja_registry"
-PAGES = {"README.md": 11, "docs/sandbox.md": 4, "docs/performance.md": 3}
+PAGES = {"README.md": 13, "docs/sandbox.md": 4, "docs/performance.md": 3}
 SNIPPETS = {
     page: re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
     for page in PAGES
@@ -32,13 +34,15 @@ MODULES = sorted(
 
 
 @pytest.fixture
-def exported(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def exported(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """What `python -m abeja_registry.sandbox --seed` says to paste, in a folder of one's own."""
     monkeypatch.chdir(tmp_path)
     sandbox.seed(repositories=1, tags=20)
     monkeypatch.setenv("ABEJA_API_URL", sandbox.url)
     monkeypatch.setenv("ABEJA_ORGANIZATION_ID", sandbox.organization_id)
     monkeypatch.setenv("PLATFORM_AUTH_TOKEN", "sandbox")
+    yield
+    logging.getLogger("abeja_registry").setLevel(logging.NOTSET)
 
 
 @pytest.mark.usefixtures("exported")
@@ -57,17 +61,29 @@ def test_each_snippet_of_a_page_runs(
 
 
 @pytest.mark.usefixtures("exported")
-def test_the_first_snippet_shows_the_tags_that_are_there(
-    capsys: pytest.CaptureFixture[str],
+def test_the_first_snippet_shows_what_is_there(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who tries it on the sandbox sees what a registry holds, not an empty repository made new."""
+    """Who tries it on the sandbox sees what a registry holds, and has changed nothing."""
     exec(SNIPPETS["README.md"][0], {})
-    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert shown == [f"0.0.{number}" for number in range(1, 21)]
+    first, *tags = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert (first, tags) == ("sample-0001", [f"0.0.{number}" for number in range(1, 21)])
+    assert {request.method for request in sandbox.requests} == {"GET"}
+
+
+@pytest.mark.usefixtures("exported")
+def test_the_readme_can_be_tried_from_top_to_bottom_and_again(client: Client) -> None:
+    """Its snippets leave nothing behind, and nothing of others is changed."""
+    client.repositories.create("of-somebody-else")
+    before = list(client.repositories)
+    for _ in range(2):
+        for snippet in SNIPPETS["README.md"]:
+            exec(snippet, {})
+    assert list(client.repositories) == before
 
 
 def test_the_pages_have_their_snippets() -> None:
-    """The README shows the first lines, sync, async, raw, errors, settings and testing."""
+    """None was lost to a typing error in what surrounds it."""
     assert {page: len(snippets) for page, snippets in SNIPPETS.items()} == PAGES
 
 
