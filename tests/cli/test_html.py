@@ -45,6 +45,7 @@ class Parsed(HTMLParser):
     """A page as a browser takes it apart.
 
     Attributes:
+        elements: The start tags with their attributes, in their order.
         tags: The start tags, with the names of their attributes, in their order.
         attributes: The values of all attributes.
         texts: The texts of each element's own, by the element's id or its section's.
@@ -52,6 +53,7 @@ class Parsed(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.tags: list[tuple[str, ...]] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.texts: dict[str, list[str]] = {}
@@ -62,6 +64,7 @@ class Parsed(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Take note of an element."""
+        self.elements.append((tag, dict(attrs)))
         self.tags.append((tag, *(name for name, _ in attrs)))
         self.attributes += attrs
         above = self._open[-1][1] if self._open else ""
@@ -76,6 +79,14 @@ class Parsed(HTMLParser):
         """Take note of a text."""
         if self._open and data.strip():
             self.texts.setdefault(self._open[-1][1], []).append(data)
+
+    def drawn(self, tag: str, kind: str | None, *names: str) -> list[tuple[str | None, ...]]:
+        """Return these attributes of the elements of a tag and class."""
+        return [
+            tuple(attributes[name] for name in names)
+            for each, attributes in self.elements
+            if each == tag and attributes.get("class") == kind
+        ]
 
 
 Make = Callable[..., Parsed]
@@ -131,14 +142,26 @@ def test_figures(make: Make) -> None:
 
 
 def test_the_largest_have_bars(make: Make) -> None:
-    """Twenty repositories have a bar of their own, and the others one together."""
+    """Twenty repositories have a bar, and the others a line together, without one."""
     rows = [row(f"r{number:02}", size=(22 - number) * 1000) for number in range(22)]
     shown = make(rows)
-    assert shown.texts["sizes"][:3] == ["r00", "22.0 kB ", "9 %"]
-    assert shown.texts["sizes"][-3:] == ["2 others", "3.00 kB ", "1 %"]
+    assert shown.texts["sizes"][:3] == ["r00", "22.0 kB", "9 %"]
+    assert shown.texts["sizes"][-3:] == ["2 others", "3.00 kB", "1 %"]
+    assert len(shown.drawn("svg", "bar")) == 20
     assert shown.texts["sizes"].count("r20") == 0
     assert "r21" in shown.texts["repositories-table"]
     assert make(rows[:21]).texts["sizes"][-3] == "1 other"
+
+
+def test_bars_are_as_long_as_sizes(make: Make) -> None:
+    """The largest fills the room and the rest their part of it, however much the others have."""
+    rows = [row("a", size=8000), row("b", size=4000), row("c", size=1000), row("d", size=10)]
+    others = [row(f"o{number:04}", size=9) for number in range(2000)]
+    for there in (rows, rows + others):
+        widths = [width for (width,) in make(there).drawn("rect", None, "width")]
+        assert widths[:4] == ["100.00%", "50.00%", "12.50%", "0.12%"]
+    shown = make(rows)
+    assert shown.texts["sizes"][-3:] == ["d", "10 B", "<1 %"]
 
 
 def test_tables(make: Make) -> None:
@@ -247,6 +270,35 @@ def test_days_are_those_of_utc() -> None:
         assert timeline.periods().each == (Period(name, 1, 3),)
 
 
+def test_columns_are_as_high_as_counts(make: Make) -> None:
+    """A column has its part of what the axis ends with, and stands on the ground."""
+    rows = [
+        row("a", f"{days}.{number}", updated_at=NOW - timedelta(days=days))
+        for days, count in enumerate((2, 0, 1, 3))
+        for number in range(count)
+    ]
+    shown = make(rows)
+    assert shown.drawn("rect", "mark", "y", "height") == [
+        ("25.00%", "75.00%"),
+        ("75.00%", "25.00%"),
+        ("50.00%", "50.00%"),
+    ]
+    assert [each for each in shown.texts["history"] if len(each) == 1] == ["0", "2", "4"]
+
+
+def test_growth_is_as_high_as_sums(make: Make) -> None:
+    """The line begins at the first sum, and rises to each at the beginning of its period."""
+    rows = [
+        row("a", str(days), size=size, updated_at=NOW - timedelta(days=days))
+        for days, size in ((0, 1000), (1, 1000), (3, 1000))
+    ]
+    shown = make(rows)
+    line = "M0 75.00V75.00H1V75.00H2V50.00H3V25.00H4"
+    assert shown.drawn("path", "line", "d") == [(line,)]
+    assert shown.drawn("path", "area", "d") == [(f"{line}V100H0Z",)]
+    assert {"0 B", "2 kB", "4 kB"} <= set(shown.texts["history"])
+
+
 @pytest.mark.parametrize("days", [1, 2, 3, 4, 5, 40])
 def test_texts_below_a_chart(days: int, make: Make) -> None:
     """However many periods there are, the first and the last are named, and no more than five."""
@@ -291,7 +343,7 @@ def test_sizes(count: int, shown: str) -> None:
     [
         (0, 0, "0 %"),
         (-1, 5, "0 %"),
-        (1, 1000, "under 1 %"),
+        (1, 1000, "<1 %"),
         (1, 200, "1 %"),
         (1, 3, "33 %"),
         (5, 5, "100 %"),

@@ -47,11 +47,11 @@ def _rounded(count: int, power: int) -> int:
 
 
 def percent(part: int, whole: int) -> str:
-    """Return a part of a whole: `12 %`, and `under 1 %` where there is little."""
+    """Return a part of a whole: `12 %`, and `<1 %` where there is little."""
     if part <= 0 or whole <= 0:
         return "0 %"
     rounded = (200 * part // whole + 1) // 2
-    return f"{rounded} %" if rounded else "under 1 %"
+    return f"{rounded} %" if rounded else "<1 %"
 
 
 def bar(part: int, whole: int) -> str:

@@ -146,18 +146,28 @@ def _sizes(summary: Summary) -> str:
     groups = summary.repositories
     if not groups:
         return _section("sizes", "Size by repository", "<p>There are no tags.</p>")
-    shown = [(_name(group.name), group.bytes, "") for group in groups[:LARGEST]]
+    most = groups[0].bytes
+    items = [
+        f'<li><span class="name">{_name(group.name)}</span>{bar(group.bytes, most)}'
+        f"{_sized(group.bytes, summary)}</li>"
+        for group in groups[:LARGEST]
+    ]
     if others := groups[LARGEST:]:
+        # Without a bar: together they may be so large that no other would be seen beside it.
         name = f"{len(others):,} {'other' if len(others) == 1 else 'others'}"
-        shown.append((name, sum(group.bytes for group in others), ' class="others"'))
-    most = max(bytes_ for _, bytes_, _ in shown)
-    items = "\n".join(
-        f'<li{kind}><span class="name">{name}</span>{bar(bytes_, most)}'
-        f'<span class="value">{size(bytes_)} <span class="share">'
-        f"{percent(bytes_, summary.total.bytes)}</span></span></li>"
-        for name, bytes_, kind in shown
+        items.append(
+            f'<li class="others"><span class="name">{name}</span>'
+            f"{_sized(sum(group.bytes for group in others), summary)}</li>"
+        )
+    bars = "\n".join(items)
+    return _section("sizes", "Size by repository", f'<ol class="bars">\n{bars}\n</ol>')
+
+
+def _sized(bytes_: int, summary: Summary) -> str:
+    return (
+        f'<span class="value">{size(bytes_)}</span>'
+        f' <span class="share">{text(percent(bytes_, summary.total.bytes))}</span>'
     )
-    return _section("sizes", "Size by repository", f'<ol class="bars">\n{items}\n</ol>')
 
 
 def _history(periods: Periods) -> str:
