@@ -231,9 +231,11 @@ FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     [
         (NOW, NOW, "day", ["2026-11-01"] * 2, 1),
         (NOW - timedelta(days=59), NOW, "day", ["2026-09-03", "2026-11-01"], 60),
-        (NOW - timedelta(days=60), NOW, "week", ["2026-08-31", "2026-10-26"], 9),
+        (NOW - timedelta(days=60), NOW, "two days", ["2026-09-02", "2026-11-01"], 31),
+        (NOW - timedelta(days=130), NOW, "week", ["2026-06-22", "2026-10-26"], 19),
         (NOW - timedelta(days=730), NOW, "month", ["2024-11", "2026-11"], 25),
-        (NOW - timedelta(days=4000), NOW, "year", ["2015", "2026"], 12),
+        (NOW - timedelta(days=6 * 365), NOW, "quarter", ["2020-Q4", "2026-Q4"], 25),
+        (NOW - timedelta(days=6000), NOW, "year", ["2010", "2026"], 17),
         (NOW - timedelta(days=40_000), NOW, "decade", ["1910s", "2020s"], 12),
         (FIRST, LAST, "century", ["0000s", "9900s"], 100),
     ],
@@ -258,6 +260,16 @@ def test_periods(
     assert cells[:4] == [unit.capitalize(), "Tags", "Size", "Added up"]
     assert len(cells) == 4 * (count + 1)
     assert (cells[4], cells[-4], cells[-1]) == (*names, "1.01 kB")
+
+
+@given(st.integers(0, 50 * 365))
+def test_a_span_has_neither_few_nor_many_periods(days: int) -> None:
+    """Within 50 years there are as many periods as days, or from 14 to 60."""
+    timeline = Timeline()
+    for time in (NOW, NOW - timedelta(days=days)):
+        timeline.add(row("a", updated_at=time))
+    count = len(timeline.periods().each)
+    assert count == days + 1 or 14 <= count <= 60
 
 
 def test_days_are_those_of_utc() -> None:

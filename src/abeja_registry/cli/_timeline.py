@@ -21,7 +21,8 @@ class Period:
     """What was last pushed in a stretch of time.
 
     Attributes:
-        name: The period, as its first day or less of it: `2025-03-31`, `2025-03`, `2025`, `2020s`.
+        name: The period, as its first day or less of it: `2025-03-31`, `2025-03`, `2025-Q1`,
+            `2025`, `2020s`.
         tags: How many tags.
         bytes: The sum of their sizes.
     """
@@ -36,7 +37,8 @@ class Periods:
     """Periods one after another, the empty ones among them.
 
     Attributes:
-        unit: What each of them is: a day, a week, a month, a year, a decade or a century.
+        unit: What each of them is: a day, two days, a week, a month, a quarter, a year, a decade
+            or a century.
         each: The periods, the oldest first; none where there are no tags.
     """
 
@@ -54,6 +56,12 @@ class _Unit:
 # Numbers instead of dates, so that the calendar's ends need no care. Its first day is a Monday.
 _UNITS = (
     _Unit("day", date.toordinal, lambda n: str(date.fromordinal(n))),
+    # Between days and weeks, so that no span has only a handful.
+    _Unit(
+        "two days",
+        lambda day: (day.toordinal() - 1) // 2,
+        lambda n: str(date.fromordinal(n * 2 + 1)),
+    ),
     _Unit(
         "week",
         lambda day: (day.toordinal() - 1) // 7,
@@ -63,6 +71,11 @@ _UNITS = (
         "month",
         lambda day: day.year * 12 + day.month - 1,
         lambda n: f"{n // 12:04}-{n % 12 + 1:02}",
+    ),
+    _Unit(
+        "quarter",
+        lambda day: day.year * 4 + (day.month - 1) // 3,
+        lambda n: f"{n // 4:04}-Q{n % 4 + 1}",
     ),
     _Unit("year", lambda day: day.year, lambda n: f"{n:04}"),
     _Unit("decade", lambda day: day.year // 10, lambda n: f"{n * 10:04}s"),
