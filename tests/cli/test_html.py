@@ -129,6 +129,14 @@ def test_a_page_of_now(run: Run, client: Client, sandbox: Sandbox, tmp_path: Pat
     assert "From the API, repositories like train*, " in path.read_text("utf-8")
 
 
+def test_a_page_of_a_file(make: Make, tmp_path: Path) -> None:
+    """It is called as its file is, in the tab and at the top."""
+    make([row("a")])
+    shown = (tmp_path / "report.html").read_text("utf-8")
+    assert "<title>rows.jsonl</title>" in shown
+    assert "<h1>rows.jsonl</h1>\n<p>Inventory of a registry, summed up on <time" in shown
+
+
 def test_figures(make: Make) -> None:
     """The figures are those of the summary."""
     old = NOW - timedelta(days=900)

@@ -139,7 +139,7 @@ def test_it_fits(name: str, width: int, opened: Open, request: pytest.FixtureReq
     page = opened(request.getfixturevalue(name), width)
     page.locator("summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    assert page.title() == "Registry"
+    assert page.title() == "rows.jsonl"
 
 
 def test_wide_tables_scroll_by_themselves(opened: Open, report: Path) -> None:
@@ -270,7 +270,7 @@ def test_without_javascript(opened: Open, report: Path) -> None:
 def test_hostile_names_are_texts(opened: Open, hostile: Path) -> None:
     """A name that is a script or an image is a text, and nothing of it runs."""
     page = opened(hostile)
-    assert page.title() == "Registry"
+    assert page.title() == "rows.jsonl"
     assert HOSTILE[0] in names(page)
     assert page.locator("img").count() == 0
     assert page.locator("script").count() == 1
@@ -288,7 +288,7 @@ def test_the_policy_holds(browser: Any, report: Path) -> None:
         page.on("console", lambda message: said.append(message.text))
         page.on("response", lambda response: answered.append(response.url))
         page.goto(report.as_uri(), wait_until="networkidle")
-        assert page.title() == "Registry"
+        assert page.title() == "rows.jsonl"
         assert len([each for each in said if "Content Security Policy" in each]) == 2
         assert [each for each in answered if each.startswith("http")] == []
 

@@ -33,8 +33,8 @@ class Report:
     """What the page shows.
 
     Attributes:
-        source: Where the rows are from, in words.
-        organization: The organization's id, where it is known.
+        source: Where the rows are from: the API, in words, or a file's name.
+        organization: The organization's id; None where the rows are from a file.
         made_at: When the page is made.
         summary: What the rows add up to.
         periods: When the tags were last pushed.
@@ -56,7 +56,10 @@ def page(report: Report) -> str:
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)};"
         " base-uri 'none'; form-action 'none'"
     )
-    name = f"Registry of {report.organization}" if report.organization else "Registry"
+    if report.organization:
+        name, told = f"Registry of {report.organization}", f"From {report.source},"
+    else:
+        name, told = report.source, "Inventory of a registry, summed up on"
     return f"""\
 <!DOCTYPE html>
 <html lang="en">
@@ -72,7 +75,7 @@ def page(report: Report) -> str:
 <body>
 <header>
 <h1>{text(name)}</h1>
-<p>From {text(report.source)}, {_time(report.made_at)} UTC</p>
+<p>{text(told)} {_time(report.made_at)} UTC</p>
 </header>
 <main>
 {_figures(report)}
