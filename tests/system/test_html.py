@@ -153,6 +153,77 @@ def test_wide_tables_scroll_by_themselves(opened: Open, report: Path) -> None:
     until(lambda: place.evaluate("each => each.scrollLeft") > 0)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1440])
+def test_names_stay_in_view(width: int, scheme: str, opened: Open, report: Path) -> None:
+    """However a table is scrolled, the names above and beside cover what goes under them."""
+    page = opened(report, width, scheme)
+    place = page.locator(".scroll:has(#repositories-table)")
+    place.evaluate("each => each.scrollTo(150, 300)")
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    for x, y in ((box["x"] + 20, box["y"] + 15), (box["x"] + 20, box["y"] + 200)):
+        seen = page.evaluate(
+            """([x, y]) => {
+              const cell = document.elementFromPoint(x, y).closest("th");
+              return [getComputedStyle(cell).backgroundColor, cell.cellIndex];
+            }""",
+            [x, y],
+        )
+        card = page.locator("#repositories").evaluate("e => getComputedStyle(e).backgroundColor")
+        assert seen == [card, 0]
+    title = page.locator("#repositories-table thead").bounding_box()
+    assert title["y"] == pytest.approx(box["y"], abs=1)
+
+
+def test_a_long_table_fades_where_it_is_cut(opened: Open, report: Path) -> None:
+    """A table that goes on is cut within a fade, and its last row is clear of it at the end."""
+    page = opened(report)
+    place = page.locator(".scroll:has(#moved-table)")
+    fade = place.evaluate("each => parseFloat(getComputedStyle(each, '::after').height)")
+    assert fade >= 20
+    assert place.evaluate("each => each.scrollHeight > each.clientHeight")
+    place.evaluate("each => each.scrollTo(0, each.scrollHeight)")
+    end = place.bounding_box()
+    last = page.locator("#moved-table tbody tr").last.bounding_box()
+    assert last["y"] + last["height"] <= end["y"] + end["height"] - fade + 1
+
+
+def test_a_moved_tag_on_a_narrow_screen(opened: Open, report: Path) -> None:
+    """What a tag was and is stands in view, below its name."""
+    page = opened(report, 320)
+    row = page.locator("#moved-table tbody tr").first
+    name = row.locator("th").bounding_box()
+    for digest in row.locator("code").all():
+        box = digest.bounding_box()
+        assert box["x"] + box["width"] <= 320
+        assert box["y"] >= name["y"] + name["height"]
+
+
+def test_long_names_on_a_wide_screen(opened: Open, tmp_path: Path) -> None:
+    """A digest as a tag, and a long address, stay on one line in the table of moved tags."""
+    rows = [
+        row("recommender-feature-extraction", f"{1:040}", 1)._replace(
+            creator_email="somebody.with-a-long-name@machine-learning-platform.example.com"
+        ),
+        row("a", "1", 2),
+    ]
+    page = opened(made(tmp_path, rows, [each._replace(digest="sha256:old") for each in rows]))
+    heights = [each.bounding_box()["height"] for each in page.locator("#moved-table bdi").all()]
+    assert len(heights) == 6
+    assert max(heights) == min(heights)
+    place = page.locator(".scroll:has(#moved-table)")
+    assert place.evaluate("each => each.scrollWidth == each.clientWidth")
+
+
+def test_a_card_is_as_high_as_what_is_in_it(opened: Open, hostile: Path) -> None:
+    """A few repositories beside an open table have a card of their own height."""
+    page = opened(hostile)
+    page.locator("summary").click()
+    sizes = page.locator("#sizes").bounding_box()
+    assert sizes["height"] < page.locator("#history").bounding_box()["height"] / 2
+
+
 @pytest.mark.parametrize("width", [320, 1440])
 def test_texts_of_the_charts(width: int, opened: Open, report: Path) -> None:
     """The texts below and beside a chart keep clear of one another and of the page's edge."""
@@ -203,13 +274,16 @@ def test_marks_stand_out(opened: Open, report: Path) -> None:
 
 
 def test_sorted_by_click(opened: Open, report: Path) -> None:
-    """A click on a column's name sorts by its values, another one the other way around."""
+    """A click on a column's name sorts by its values from the top, another one the other way."""
     page = opened(report)
     header = page.locator("#repositories-table thead th")
     tags = page.locator("#repositories-table").get_by_role("button", name="Tags")
     assert names(page)[:2] == ["repository-30", "repository-29"]
     assert header.nth(2).get_attribute("aria-sort") == "descending"
+    place = page.locator(".scroll:has(#repositories-table)")
+    place.evaluate("each => each.scrollTo(0, 200)")
     tags.click()
+    assert place.evaluate("each => each.scrollTop") == 0
     assert names(page)[:3] == ["repository-9", "repository-30", "repository-29"]
     assert header.nth(1).get_attribute("aria-sort") == "descending"
     assert header.nth(2).get_attribute("aria-sort") is None
@@ -237,8 +311,10 @@ def test_sorted_by_keyboard(opened: Open, report: Path) -> None:
 
 
 def test_sorted_by_time(opened: Open, report: Path) -> None:
-    """Times are sorted from the last on."""
+    """The newest pushes are sorted from the last on, and the oldest from the first."""
     page = opened(report)
+    page.locator("#repositories-table").get_by_role("button", name="Oldest push").click()
+    assert names(page)[0] == "repository-30"
     button = page.locator("#repositories-table").get_by_role("button", name="Newest push")
     button.click()
     assert names(page)[0] == "repository-1"

@@ -218,11 +218,12 @@ def _groups(name: str, title: str, of: str, groups: tuple[Group, ...]) -> str:
     if not groups:
         return _section(name, title, "<p>There are no tags.</p>")
     heads = (
-        f'<th scope="col" data-kind="text">{of}</th>'
+        f'<th scope="col" data-first="ascending">{of}</th>'
         '<th scope="col" class="number">Tags</th>'
         '<th scope="col" class="number" aria-sort="descending">Size</th>'
         '<th scope="col" class="number">Untouched</th>'
-        '<th scope="col">Oldest push</th><th scope="col">Newest push</th>'
+        '<th scope="col" data-first="ascending">Oldest push</th>'
+        '<th scope="col">Newest push</th>'
     )
     search = (
         f'<p class="filter" hidden><label for="{name}-filter">Filter by name</label>'
@@ -236,10 +237,9 @@ def _groups(name: str, title: str, of: str, groups: tuple[Group, ...]) -> str:
 def _group(group: Group) -> str:
     return (
         f'<tr><th scope="row">{_name(group.name)}</th>'
-        f'<td class="number" data-value="{group.tags}">{group.tags:,}</td>'
-        f'<td class="number" data-value="{group.bytes}" title="{group.bytes:,} bytes">'
-        f"{size(group.bytes)}</td>"
-        f'<td class="number" data-value="{group.untouched}">{group.untouched:,}</td>'
+        f'<td data-value="{group.tags}">{group.tags:,}</td>'
+        f'<td data-value="{group.bytes}" title="{group.bytes:,} bytes">{size(group.bytes)}</td>'
+        f'<td data-value="{group.untouched}">{group.untouched:,}</td>'
         f"<td>{_day(group.oldest)}</td><td>{_day(group.newest)}</td></tr>"
     )
 
@@ -267,7 +267,7 @@ def _moved(moved: MovedTags | None) -> str:
         )
     heads = "".join(
         f'<th scope="col">{each}</th>'
-        for each in ("Repository", "Tag", "Was", "Is", "Pushed", "Creator")
+        for each in ("Repository and tag", "Was \N{RIGHTWARDS ARROW} is", "Pushed", "Creator")
     )
     table = _scrolling("moved-table", title, heads, map(_moved_tag, moved.newest), kind="plain")
     return _section("moved", title, f"{told}</p>\n{table}")
@@ -276,9 +276,8 @@ def _moved(moved: MovedTags | None) -> str:
 def _moved_tag(moved: MovedTag) -> str:
     row = moved.row
     return (
-        f"<tr><td>{_name(row.repository_name)}</td>"
-        f'<th scope="row">{_name(row.tag)}</th>'
-        f"<td>{_digest(moved.old_digest)}</td><td>{_digest(row.digest)}</td>"
+        f'<tr><th scope="row">{_name(row.repository_name)} {_name(row.tag)}</th>'
+        f"<td>{_digest(moved.old_digest)} \N{RIGHTWARDS ARROW} {_digest(row.digest)}</td>"
         f"<td>{_time(row.updated_at)}</td><td>{_name(row.creator_email)}</td></tr>"
     )
 

@@ -13,15 +13,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
   const sort = (header, column) => {
     const isNumber = header.classList.contains("number");
-    const isText = header.dataset.kind === "text";
-    // At first the direction that one asks for most: names from A, the rest from the most.
+    // At first the direction that one asks for most: from the most, or what the header says.
     const next = { ascending: "descending", descending: "ascending" };
-    const direction = next[header.ariaSort] ?? (isText ? "ascending" : "descending");
+    const direction = next[header.ariaSort] ?? header.dataset.first ?? "descending";
     const sign = direction === "ascending" ? 1 : -1;
     const compare = isNumber ? (a, b) => Number(a) - Number(b) : names.compare;
     const rows = [...body.rows].map((row) => [valueOf(row.cells[column]), row]);
     rows.sort((a, b) => sign * compare(a[0], b[0]));
     body.append(...rows.map(([, row]) => row));
+    table.parentElement.scrollTop = 0;
     for (const each of headers) each.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", direction);
   };
