@@ -238,6 +238,17 @@ def test_texts_of_the_charts(width: int, opened: Open, report: Path) -> None:
                 assert all(one["x"] + one["width"] < two["x"] for one, two in pairwise(boxes))
 
 
+@pytest.mark.parametrize("width", [1024, 1280, 1440])
+def test_texts_of_days(width: int, opened: Open, tmp_path: Path) -> None:
+    """However many days there are, their names keep clear of one another."""
+    for days in (4, 6, 8, 12, 16, 20, 21, 24, 61):
+        rows = [row("a", str(number), number) for number in (1, days)]
+        page = opened(made(tmp_path, rows, rows), width)
+        for chart in page.locator("svg.chart").all():
+            boxes = [each.bounding_box() for each in chart.locator(".axis text").all()]
+            assert all(one["x"] + one["width"] < two["x"] for one, two in pairwise(boxes))
+
+
 def test_light_and_dark(opened: Open, report: Path) -> None:
     """Each scheme has its background, and every text stands out from it by 4.5 at least."""
     grounds = []

@@ -137,7 +137,8 @@ def _chart(
 def _axis(names: Sequence[str]) -> str:
     """Return the texts under a chart; every second of many is for wide screens alone."""
     count = len(names)
-    labels = min(_LABELS, count) if count != 4 else 2
+    # Where five would stand unevenly by much, they would touch.
+    labels = min(_LABELS if count > 20 or count % 4 == 1 else 3, count) if count != 4 else 2
     marks = []
     for label in range(labels):
         number = label * (count - 1) // max(1, labels - 1)
