@@ -239,6 +239,48 @@ def test_a_journal_that_another_walk_is_at(tmp_path: Path, resume: bool) -> None
     second.close()
 
 
+def test_what_walks_that_were_not_through_had_found(tmp_path: Path) -> None:
+    """Rows that are found again, because their repository was not finished, count once."""
+    target = tmp_path / "a"
+    found = many(9)
+    for finished in (["0"], ["1"], ["2"]):
+        journal = Journal(target, WALKED, resume=True)
+        left = [row for row in found if row.repository_id not in journal.finished]
+        journal.add(left, finished)
+        journal.close()
+    journal = Journal(target, WALKED, resume=True)
+    assert sorted(journal.rows()) == sorted(found)
+    journal.close()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_journal_that_is_removed_while_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
+) -> None:
+    """A walk that begins as another ends goes on with what is there then, and holds that."""
+    fcntl = pytest.importorskip("fcntl")
+    first = Journal(tmp_path / "a", WALKED, resume=False)
+
+    def late(file: object, how: int) -> None:
+        monkeypatch.undo()
+        first.remove()
+        first.close()
+        if anew:
+            other = Journal(tmp_path / "a", WALKED, resume=False)
+            other.add(many(1), ["0"])
+            other.close()
+        fcntl.flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    second = Journal(tmp_path / "a", WALKED, resume=True)
+    assert second.finished == ({"0"} if anew else set())
+    with pytest.raises(BlockingIOError):
+        Journal(tmp_path / "a", WALKED, resume=True)
+    second.add(many(2)[1:], ["1"])
+    assert list(second.rows()) == many(2)[0 if anew else 1 :]
+    second.close()
+
+
 def test_a_journal_where_files_have_no_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,7 +289,11 @@ def test_a_journal_where_files_have_no_locks(
     journal = Journal(tmp_path / "a", WALKED, resume=False)
     journal.add(many(1), ["0"])
     assert list(journal.rows()) == many(1)
+    journal.close()
+    journal = Journal(tmp_path / "a", WALKED, resume=True)
+    assert list(journal.rows()) == many(1)
     journal.remove()
+    journal.close()
     assert not list(tmp_path.iterdir())
 
 
@@ -257,9 +303,19 @@ def test_a_journal_of_another_walk(tmp_path: Path) -> None:
     other = {"organization_id": "2", "include": "*"}
     with pytest.raises(ValueError, match=r"another walk.*'organization_id': '2'.*resume=False"):
         Journal(tmp_path / "a", other, resume=True)
+    Journal(tmp_path / "a", WALKED, resume=True).close()
     journal = Journal(tmp_path / "a", other, resume=False)
     assert not journal.finished
     journal.close()
+
+
+def test_a_journal_that_is_none(tmp_path: Path) -> None:
+    """A file that does not say what is walked through is not gone on with."""
+    path = tmp_path / "a.partial.jsonl"
+    path.write_text('{"finished": "1"}\n')
+    with pytest.raises(ValueError, match="is of another walk, 'None', and not of"):
+        Journal(tmp_path / "a", WALKED, resume=True)
+    assert path.read_text() == '{"finished": "1"}\n'
 
 
 def test_a_journal_where_there_was_none(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
@@ -230,15 +230,13 @@ class Journal:
     """What a walk to a file has found so far, in a file of its own beside the target.
 
     A line for each row, and a line for each repository of which all rows are there: only those
-    count. The first line says what was walked through.
+    count. The first line says what is walked through. A walk that goes on begins with this line
+    again: of what it is through with, rows that an earlier walk had found don't count.
 
     Args:
         target: The file that is made of it in the end.
         walked: What is walked through, as JSON has it.
         resume: Whether to go on with what is there.
-
-    Attributes:
-        finished: The ids of the repositories of which all rows are there.
 
     Raises:
         ValueError: What is there is of another walk.
@@ -247,33 +245,42 @@ class Journal:
 
     def __init__(self, target: Path, walked: Mapping[str, str], *, resume: bool) -> None:
         self._path = target.with_name(target.name + ".partial.jsonl")
-        self.finished: set[str] = set()
-        with _held(self._path):
-            if resume:
-                self._check(walked)
-                self.finished = {
-                    line["finished"]
-                    for line in self._lines()
-                    if isinstance(line.get("finished"), str)
-                }
-            with appearing(self._path) as file:
-                file.write(_json_line({"walked": walked}))
-                file.writelines(_json_line(row.to_dict()) for row in self.rows())
-                file.writelines(_finished_line(each) for each in self.finished)
-            self._file = _held(self._path)
+        # The repositories of which all rows are there, with the number of the walk that has them.
+        self._finished: dict[str, int] = {}
+        self._walks = 0
+        self._file = _held(self._path)
+        try:
+            self._file.truncate(self._taken_over(walked) if resume else 0)
+            self._walks += 1
+            self._file.write(_json_line({"walked": walked}))
+            # Buffered, it would be written by each process that is forked, too.
+            self._file.flush()
+        except BaseException:
+            self.close()
+            raise
 
-    def _check(self, walked: Mapping[str, str]) -> None:
-        first = next(self._lines(), None)
-        if first is None:
-            return
-        there = first.get("walked")
+    def _taken_over(self, walked: Mapping[str, str]) -> int:
+        """Take note of what is finished there; return the length of what is whole."""
+        whole = 0
+        for line, end in self._lines():
+            if "walked" in line or not self._walks:
+                self._check(line.get("walked"), walked)
+                self._walks += 1
+            elif isinstance(line.get("finished"), str):
+                self._finished[line["finished"]] = self._walks
+            whole = end
+        return whole
+
+    def _check(self, there: object, walked: Mapping[str, str]) -> None:
         if there != walked:
             raise ValueError(
                 f"{self._path} is of another walk, {shown(str(there))}, and not of"
                 f" {shown(str(dict(walked)))}: pass resume=False to begin anew"
             )
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _lines(self) -> Iterator[tuple[dict[str, Any], int]]:
+        """Return each line that is whole, and where it ends."""
+        end = 0
         with self._path.open("rb") as file:
             for line in file:
                 # The last one may have been cut; after a power cut others may be damaged.
@@ -283,20 +290,29 @@ class Journal:
                     value = None
                 if not isinstance(value, dict):
                     return
-                yield value
+                end += len(line)
+                yield value, end
+
+    @property
+    def finished(self) -> Set[str]:
+        """The ids of the repositories of which all rows are there."""
+        return self._finished.keys()
 
     def add(self, rows: Iterable[InventoryRow], finished: Iterable[str]) -> None:
         """Take note of rows, and then of repositories of which these are the last."""
         self._file.writelines(_json_line(row.to_dict()) for row in rows)
         for each in finished:
-            self.finished.add(each)
-            self._file.write(_finished_line(each))
+            self._finished[each] = self._walks
+            self._file.write(_json_line({"finished": each}))
             self._file.flush()
 
     def rows(self) -> Iterator[InventoryRow]:
         """Return the rows of the repositories that are finished."""
-        for line in self._lines():
-            if line.get("repository_id") in self.finished:
+        walk = 0
+        for line, _ in self._lines():
+            if "walked" in line:
+                walk += 1
+            elif self._finished.get(line.get("repository_id", "")) == walk:
                 yield InventoryRow._from(line)
 
     def close(self) -> None:
@@ -313,18 +329,22 @@ class Journal:
 
 def _held(path: Path) -> IO[bytes]:
     """Open a file to append to, which nobody else holds open so."""
-    file = path.open("ab")
-    try:
-        if fcntl is not None:
+    while True:
+        file = path.open("ab")
+        if fcntl is None:
+            return file
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        except BlockingIOError as error:
+            file.close()
+            raise BlockingIOError(
+                error.errno, "another walk writes to this file", str(path)
+            ) from None
+        # Unless a walk that ended in between has removed it: another may be at that path by now.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
         file.close()
-        raise BlockingIOError(error.errno, "another walk writes to this file", str(path)) from None
-    return file
-
-
-def _finished_line(repository_id: str) -> bytes:
-    return _json_line({"finished": repository_id})
 
 
 def _json_line(value: Mapping[str, Any]) -> bytes:
