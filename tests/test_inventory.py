@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pickle
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -725,6 +726,22 @@ def test_a_failure_comes_back_from_a_process(
     [failure] = inventory.failures
     assert type(failure.error) is NotFound
     assert failure.error.status_code == 404
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is forked there")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_walk_to_a_file_goes_on_while_forked_workers_live(
+    sandbox: Sandbox, client: Client, tmp_path: Path
+) -> None:
+    """They were forked while the walk before was at what it found, and don't hold it."""
+    first, *_ = sandbox.seed(repositories=3, tags=5)
+    sandbox.faults.add(repository_id=first, status=404)
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        inventory = client.inventory(executor=pool)
+        with pytest.raises(IncompleteInventory):
+            inventory.write_csv(tmp_path / "a.csv")
+        sandbox.faults.clear()
+        assert inventory.write_csv(tmp_path / "a.csv", resume=True) == 15
 
 
 def test_by_threads_of_ones_own(sandbox: Sandbox) -> None:

@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,26 @@ def test_what_walks_that_were_not_through_had_found(tmp_path: Path) -> None:
     journal = Journal(target, WALKED, resume=True)
     assert sorted(journal.rows()) == sorted(found)
     journal.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is forked there")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_journal_that_a_forked_process_has_open_too(tmp_path: Path) -> None:
+    """Another walk may go on with it as soon as it is closed here."""
+    journal = Journal(tmp_path / "a", WALKED, resume=False)
+    fork = get_context("fork")
+    end = fork.Event()
+    process = fork.Process(target=end.wait)
+    process.start()
+    try:
+        journal.add(many(1), ["0"])
+        journal.close()
+        journal = Journal(tmp_path / "a", WALKED, resume=True)
+        assert list(journal.rows()) == many(1)
+        journal.close()
+    finally:
+        end.set()
+        process.join()
 
 
 @pytest.mark.parametrize("anew", [False, True])

@@ -317,7 +317,15 @@ class Journal:
 
     def close(self) -> None:
         """Keep what is there for another walk."""
-        self._file.close()
+        if fcntl is None:
+            self._file.close()
+            return
+        try:
+            self._file.flush()
+        finally:
+            # A process that was forked meanwhile has the file open too, and would keep the lock.
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._file.close()
 
     def remove(self) -> None:
         """Remove it: the file is there."""
