@@ -56,6 +56,23 @@ def test_any_difference_is_one(old: list[InventoryRow], new: list[InventoryRow])
     assert compare(old, new)
 
 
+def test_a_size_alone_is_no_difference() -> None:
+    """A tag that points to the same image did not move, whatever size it is said to have."""
+    assert not compare([row("a", "1", size=1)], [row("a", "1", size=2)])
+
+
+def test_a_tag_that_comes_twice() -> None:
+    """Its last row counts, on both sides: it is neither added nor moved by the one before."""
+    a, again = row("a", "1"), row("a", "1", 7)
+    assert not compare([a, again], [a, again])
+    assert not compare([a], [again, a])
+    assert compare([a], [a, again]).moved == (Moved(a, again),)
+    assert compare([a], [again, again]).moved == (Moved(a, again),)
+    assert compare([], [a, again]).added == (again,)
+    assert compare([a, again], []).removed == (again,)
+    assert compare([], [a, again]).bytes_added == 1
+
+
 def test_sums() -> None:
     """Tags and bytes, oldest and newest and what is untouched, by repository and by creator."""
     days = [NOW - timedelta(days=n) for n in range(200)]

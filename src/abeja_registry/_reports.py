@@ -29,6 +29,7 @@ class Diff:
 
     Repositories and tags are told from others by their names, as the names of images are: a
     repository that was deleted and made again is the same. One without tags is in no inventory.
+    Where a tag comes twice, as one does that is pushed again during a walk, its last row counts.
 
     Attributes:
         repositories_added: The names of repositories that the new one alone has, in its order.
@@ -63,20 +64,26 @@ def compare(old: Iterable[InventoryRow], new: Iterable[InventoryRow]) -> Diff:
     before = {(row.repository_name, row.tag): row for row in old}
     names_before = dict.fromkeys(name for name, _ in before)
     names_after: dict[str, None] = {}
-    added, moved = [], []
+    removed = before.copy()
+    added: dict[tuple[str, str], InventoryRow] = {}
+    moved: dict[tuple[str, str], Moved] = {}
     for row in new:
+        key = row.repository_name, row.tag
         names_after[row.repository_name] = None
-        was = before.pop((row.repository_name, row.tag), None)
+        removed.pop(key, None)
+        # Where a row of it came before: the last one is nearer to how it is now.
+        moved.pop(key, None)
+        was = before.get(key)
         if was is None:
-            added.append(row)
+            added[key] = row
         elif was.digest != row.digest:
-            moved.append(Moved(was, row))
+            moved[key] = Moved(was, row)
     return Diff(
         repositories_added=tuple(name for name in names_after if name not in names_before),
         repositories_removed=tuple(name for name in names_before if name not in names_after),
-        added=tuple(added),
-        removed=tuple(before.values()),
-        moved=tuple(moved),
+        added=tuple(added.values()),
+        removed=tuple(removed.values()),
+        moved=tuple(moved.values()),
     )
 
 
