@@ -133,6 +133,46 @@ def test_a_file_may_be_read_by_those_who_may_read_others(kind: str, tmp_path: Pa
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
+@pytest.mark.parametrize("mode", [0o600, 0o666, 0o440])
+@each_kind
+def test_a_file_that_is_replaced_keeps_its_mode(kind: str, mode: int, tmp_path: Path) -> None:
+    """No others may read it than before, neither the new file nor what it is made of meanwhile."""
+    path = tmp_path / f"inventory{kind}"
+    path.touch()
+    path.chmod(mode)
+    others = mode & ~0o600
+    journal = Journal(path, WALKED, resume=False)
+    [beside] = set(tmp_path.iterdir()) - {path}
+    assert not stat.S_IMODE(beside.stat().st_mode) & ~0o600 & ~others
+    journal.close()
+    journal = Journal(path, WALKED, resume=True)
+
+    def watched() -> Iterator[InventoryRow]:
+        for each in set(tmp_path.iterdir()) - {beside}:
+            assert stat.S_IMODE(each.stat().st_mode) == mode
+        yield ROW
+
+    assert WRITERS[kind](path, watched()) == 1
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    journal.close()
+
+
+@each_kind
+def test_a_link_to_a_file(kind: str, tmp_path: Path) -> None:
+    """The file that it leads to is written, in its folder, and the link stays."""
+    (tmp_path / "elsewhere").mkdir()
+    path, link = tmp_path / "elsewhere" / f"inventory{kind}", tmp_path / f"link{kind}"
+    try:
+        link.symlink_to(path)
+    except OSError:  # Windows lets few users do so
+        pytest.skip("no links can be made")
+    for count in (1, 2):
+        WRITERS[kind](link, many(count))
+        assert link.is_symlink()
+        assert list(read_rows(path)) == many(count)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -6,9 +6,11 @@ import csv
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
@@ -86,16 +88,36 @@ def _time_text(time: datetime) -> str:
 
 @contextmanager
 def appearing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its path when all of it is written, or not at all."""
+    """Open a file that appears under its path when all of it is written, or not at all.
+
+    One that it replaces has its mode after as before, and a link to one still leads there.
+    """
+    mode = _mode(path)
+    path = path.resolve()
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with hidden.open("xb") as file:
+        with _opened(hidden, "xb", mode) as file:
+            if mode is not None:
+                # What the umask has taken of it.
+                hidden.chmod(mode)
             yield file
             file.flush()
             os.fsync(file.fileno())
         hidden.replace(path)
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int | None:
+    """Return the mode of a file, or None where there is none."""
+    with suppress(FileNotFoundError):
+        return stat.S_IMODE(path.stat().st_mode)
+    return None
+
+
+def _opened(path: Path, how: str, mode: int | None) -> IO[bytes]:
+    """Open a file; one that is made is, but for its owner, of no more than this mode."""
+    return open(path, how, opener=partial(os.open, mode=0o666 if mode is None else mode | 0o600))
 
 
 def write_jsonl(path: Path, rows: Iterable[InventoryRow]) -> int:
@@ -248,7 +270,8 @@ class Journal:
         # The repositories of which all rows are there, with the number of the walk that has them.
         self._finished: dict[str, int] = {}
         self._walks = 0
-        self._file = _held(self._path)
+        # It holds what the target will hold: who may not read the one may not read the other.
+        self._file = _held(self._path, _mode(target))
         try:
             self._file.truncate(self._taken_over(walked) if resume else 0)
             self._walks += 1
@@ -335,10 +358,10 @@ class Journal:
         self._path.unlink(missing_ok=True)
 
 
-def _held(path: Path) -> IO[bytes]:
+def _held(path: Path, mode: int | None) -> IO[bytes]:
     """Open a file to append to, which nobody else holds open so."""
     while True:
-        file = path.open("ab")
+        file = _opened(path, "ab", mode)
         if fcntl is None:
             return file
         try:
