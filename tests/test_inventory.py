@@ -487,6 +487,8 @@ async def test_a_file_that_cannot_be_written(sandbox: Sandbox, either: Any, tmp_
     """It is told before anything is asked."""
     with pytest.raises(FileNotFoundError):
         await done(either.inventory().write_csv(tmp_path / "none" / "a.csv"))
+    with pytest.raises(IsADirectoryError):
+        await done(either.inventory().write_csv(tmp_path))
     assert not sandbox.requests
 
 

@@ -173,6 +173,20 @@ def test_a_link_to_a_file(kind: str, tmp_path: Path) -> None:
         assert list(read_rows(path)) == many(count)
 
 
+@each_kind
+def test_a_folder_cannot_be_a_file(kind: str, tmp_path: Path) -> None:
+    """It is refused before anything is written, also beside it."""
+    path = tmp_path / f"inventory{kind}"
+    path.mkdir()
+    rows = iter(many(1))
+    with pytest.raises(IsADirectoryError, match=f"inventory{kind}"):
+        WRITERS[kind](path, rows)
+    assert list(rows) == many(1)
+    with pytest.raises(IsADirectoryError, match=f"inventory{kind}"):
+        Journal(path, WALKED, resume=False)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import secrets
@@ -109,9 +110,12 @@ def appearing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _mode(path: Path) -> int | None:
-    """Return the mode of a file, or None where there is none."""
+    """Return the mode of a file, or None where there is none; refuse a folder."""
     with suppress(FileNotFoundError):
-        return stat.S_IMODE(path.stat().st_mode)
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        return stat.S_IMODE(mode)
     return None
 
 
