@@ -74,6 +74,61 @@ def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path / "a.jsonl")) == [ROW]
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("tag", None),
+        ("tag", 5),
+        ("digest", None),
+        ("repository_id", 5),
+        ("creator_email", ["a"]),
+        ("created_at", 5),
+        ("size", None),
+        ("size", "5"),
+        ("size", 1.9),
+        ("size", True),
+        ("size", 2**63),
+        ("size", -(2**63) - 1),
+    ],
+)
+def test_a_value_of_another_type(tmp_path: Path, column: str, value: object) -> None:
+    """It is refused by its column, and the line is named."""
+    lines = [json.dumps(each) for each in (ROW.to_dict(), ROW.to_dict() | {column: value})]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=f"line 2 of .*Error: {column} must "):
+        list(read_rows(tmp_path / "a.jsonl"))
+
+
+@each_kind
+@pytest.mark.parametrize("size", [-(2**63), 2**63 - 1])
+def test_a_size_at_the_end_of_what_is_read(kind: str, tmp_path: Path, size: int) -> None:
+    """Whatever size can be read can be written to a file of each kind."""
+    row = ROW._replace(size=size)
+    write_jsonl(tmp_path / "a.jsonl", [row])
+    WRITERS[kind](tmp_path / f"b{kind}", read_rows(tmp_path / "a.jsonl"))
+    assert list(read_rows(tmp_path / f"b{kind}")) == [row]
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".csv"])
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text + "\n",
+        lambda text: text.replace("\n", "\r\n\r\n"),
+        lambda text: text.removesuffix("\n"),
+    ],
+)
+def test_what_other_programs_change(
+    kind: str, edited: Callable[[str], str], tmp_path: Path
+) -> None:
+    """A byte order mark, blank lines and other ends of lines make no difference."""
+    path = tmp_path / f"a{kind}"
+    WRITERS[kind](path, many(2))
+    path.write_bytes(edited(path.read_text()).encode())
+    assert list(read_rows(path)) == many(2)
+
+
 @pytest.mark.parametrize("kind", [".jsonl", ".csv"])
 def test_a_time_at_the_end_of_the_calendar(kind: str, tmp_path: Path) -> None:
     """What cannot be told in UTC is told in its own zone."""
@@ -197,6 +252,9 @@ def test_a_folder_cannot_be_a_file(kind: str, tmp_path: Path) -> None:
         ("a.csv", "", "a.csv is no inventory: it has no column 'created_at'"),
         ("a.csv", "a,b\n", "a.csv is no inventory: it has no column 'created_at'"),
         ("a.csv", ",".join(COLUMNS) + "\n1,2\n", "line 2 of .*a.csv is no row"),
+        ("a.csv", ",".join(COLUMNS) + "\n1,2,3,4,5,6\n", "line 2 .*: creator_email must be str"),
+        ("a.csv", ",".join(COLUMNS) + "\n1,2,3,4,1.9,5,6,7,8\n", "line 2 .* int"),
+        ("a.csv", ",".join(COLUMNS) + "\n1,2,3,4,5,6,7,8,9,10\n", "line 2 .* has more values than"),
         ("a.csv", "a" * 11_000_000, "line 1 of .*a.csv is no row of an inventory: field larger"),
         ("a.csv", "a\n\udcff\n", "of .*a.csv is no row of an inventory: 'utf-8' codec"),
         ("a.parquet", "nonsense", "a.parquet is no inventory: "),

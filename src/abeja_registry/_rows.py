@@ -15,6 +15,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
@@ -27,6 +28,8 @@ fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 ROW_GROUP = 20_000
 # An order of magnitude over any row that the API could give.
 _LONGEST_CSV_FIELD = 10_000_000
+# As of sizes in the API's answers, and in Parquet files.
+_LARGEST = 2**63
 
 FilePath = str | os.PathLike[str]
 
@@ -66,14 +69,28 @@ class InventoryRow(NamedTuple):
 
     @classmethod
     def _from(cls, values: Mapping[str, Any]) -> Self:
-        texts = {name: values[name] for name in cls._fields}
-        for name in ("created_at", "updated_at"):
-            time = datetime.fromisoformat(texts[name])
-            texts[name] = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return cls(**{**texts, "size": int(texts["size"])})
+        found: list[Any] = list(_columns(values))
+        types = list(map(type, found))
+        if types != _TYPES:
+            at = next(at for at, each in enumerate(types) if each is not _TYPES[at])
+            raise TypeError(f"{COLUMNS[at]} must be {_TYPES[at].__name__}, not {shown(found[at])}")
+        size = found[_SIZE]
+        if not -_LARGEST <= size < _LARGEST:
+            raise ValueError(f"size must fit in 64 bits, unlike {size}")
+        found[-2:] = map(_time, found[-2:])
+        return cls(*found)
 
 
 COLUMNS = InventoryRow._fields
+# As JSON has them.
+_TYPES = [int if name == "size" else str for name in COLUMNS]
+_SIZE = COLUMNS.index("size")
+_columns = itemgetter(*COLUMNS)
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def in_utc(time: datetime) -> datetime:
@@ -205,12 +222,14 @@ def read_rows(path: FilePath) -> Iterator[InventoryRow]:
 def _read_jsonl(path: Path) -> Iterator[InventoryRow]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            yield _row(path, number, line)
+            if not line.isspace():
+                yield _row(path, number, line)
 
 
 def _read_csv(path: Path) -> Iterator[InventoryRow]:
     csv.field_size_limit(_LONGEST_CSV_FIELD)
-    with path.open(encoding="utf-8", newline="") as file:
+    # Spreadsheets put a byte order mark first.
+    with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.DictReader(file)
         try:
             if missing := set(COLUMNS) - set(lines.fieldnames or ()):
@@ -223,10 +242,14 @@ def _read_csv(path: Path) -> Iterator[InventoryRow]:
             ) from None
 
 
-def _row(path: Path, number: int, line: bytes | Mapping[str, Any]) -> InventoryRow:
+def _row(path: Path, number: int, line: bytes | dict[str | Any, Any]) -> InventoryRow:
     try:
-        return InventoryRow._from(json.loads(line) if isinstance(line, bytes) else line)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(line, bytes):
+            return InventoryRow._from(json.loads(line))
+        if None in line:
+            raise ValueError("it has more values than there are columns")
+        return InventoryRow._from({**line, "size": int(line["size"])})
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"line {number} of {path} is no row of an inventory: {type(error).__name__}: {error}"
         ) from None
