@@ -129,12 +129,19 @@ def test_what_other_programs_change(
     assert list(read_rows(path)) == many(2)
 
 
-@pytest.mark.parametrize("kind", [".jsonl", ".csv"])
-def test_a_time_at_the_end_of_the_calendar(kind: str, tmp_path: Path) -> None:
-    """What cannot be told in UTC is told in its own zone."""
-    row = ROW._replace(created_at=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=9))))
+@each_kind
+@pytest.mark.parametrize("hours", [-23, -9, 0, 9, 23])
+def test_a_time_at_the_end_of_the_calendar(kind: str, hours: int, tmp_path: Path) -> None:
+    """What cannot be told in UTC is told in another zone."""
+    ends = [
+        end.replace(tzinfo=timezone(timedelta(hours=hours))) for end in (datetime.min, datetime.max)
+    ]
+    row = ROW._replace(created_at=ends[0], updated_at=ends[1])
     WRITERS[kind](tmp_path / f"a{kind}", [row])
-    assert list(read_rows(tmp_path / f"a{kind}")) == [row]
+    [read] = read_rows(tmp_path / f"a{kind}")
+    assert read == row
+    WRITERS[kind](tmp_path / f"b{kind}", [read])
+    assert list(read_rows(tmp_path / f"b{kind}")) == [row]
 
 
 def test_a_line_of_json(tmp_path: Path) -> None:
@@ -278,6 +285,48 @@ def test_a_parquet_file_of_something_else(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), path)
     with pytest.raises(ValueError, match="is no inventory"):
         list(read_rows(path))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("tag", None, "tag is missing in a row"),
+        ("size", 1.9, "truncated"),
+        ("size", "large", "'large'"),
+        ("created_at", "yesterday", "'yesterday'"),
+        ("created_at", 2**62, "out of range"),
+    ],
+)
+def test_a_parquet_file_of_other_values(
+    tmp_path: Path, column: str, value: object, message: str
+) -> None:
+    """What cannot be a row's is refused."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {name: [value] for name, value in (ROW._asdict() | {column: value}).items()}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=f"a.parquet is no inventory: .*{message}"):
+        list(read_rows(tmp_path / "a.parquet"))
+
+
+def test_a_parquet_file_that_another_program_wrote(tmp_path: Path) -> None:
+    """Other types that hold the same values make no difference, nor does the columns' order."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns: dict[str, object] = {name: [value] for name, value in ROW._asdict().items()}
+    columns |= {
+        "tag": pyarrow.array(["1.0"], pyarrow.large_string()),
+        "size": pyarrow.array([5], pyarrow.uint8()),
+        "created_at": pyarrow.array([TIME.replace(tzinfo=None)]),
+        "updated_at": pyarrow.array([TIME], pyarrow.timestamp("ns", "Asia/Tokyo")),
+    }
+    table = pyarrow.table(dict(reversed(columns.items())))
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    [row] = read_rows(tmp_path / "a.parquet")
+    assert row == ROW
+    assert row.created_at.tzinfo is row.updated_at.tzinfo is UTC
 
 
 def test_parquet_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

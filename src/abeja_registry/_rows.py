@@ -10,7 +10,7 @@ import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -30,6 +30,8 @@ ROW_GROUP = 20_000
 _LONGEST_CSV_FIELD = 10_000_000
 # As of sizes in the API's answers, and in Parquet files.
 _LARGEST = 2**63
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FARTHEST = timedelta(hours=23, minutes=59)
 
 FilePath = str | os.PathLike[str]
 
@@ -176,9 +178,7 @@ class _Encoded:
 def write_parquet(path: Path, rows: Iterable[InventoryRow]) -> int:
     """Write a Parquet file, a row group at a time; return how many rows there are."""
     arrow, parquet = arrow_modules()
-    time = arrow.timestamp("us", tz="UTC")
-    types = {"size": arrow.int64(), "created_at": time, "updated_at": time}
-    schema = arrow.schema([(name, types.get(name, arrow.string())) for name in COLUMNS])
+    schema = _schema(arrow)
     count, left = 0, iter(rows)
     with appearing(path) as file, parquet.ParquetWriter(file, schema) as writer:
         while group := list(islice(left, ROW_GROUP)):
@@ -186,6 +186,12 @@ def write_parquet(path: Path, rows: Iterable[InventoryRow]) -> int:
             writer.write_table(arrow.table(columns, schema=schema))
             count += len(group)
     return count
+
+
+def _schema(arrow: Any) -> Any:
+    time = arrow.timestamp("us", tz="UTC")
+    types = {"size": arrow.int64(), "created_at": time, "updated_at": time}
+    return arrow.schema([(name, types.get(name, arrow.string())) for name in COLUMNS])
 
 
 def arrow_modules() -> tuple[Any, Any]:
@@ -263,9 +269,30 @@ def _read_parquet(path: Path) -> Iterator[InventoryRow]:
             if missing := set(COLUMNS) - set(file.schema_arrow.names):
                 raise ValueError(f"it has no column {min(missing)!r}")
             for group in file.iter_batches(columns=list(COLUMNS), batch_size=ROW_GROUP):
-                yield from map(InventoryRow._make, zip(*group.to_pydict().values(), strict=True))
-        except (arrow.ArrowException, ValueError, TypeError) as error:
+                columns = [_of_arrow(arrow, group, field) for field in _schema(arrow)]
+                yield from map(InventoryRow._make, zip(*columns, strict=True))
+        except (arrow.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{path} is no inventory: {error}") from None
+
+
+def _of_arrow(arrow: Any, group: Any, field: Any) -> Iterable[Any]:
+    column = group.column(field.name)
+    if column.null_count:
+        raise ValueError(f"{field.name} is missing in a row")
+    column = column.cast(field.type)
+    if arrow.types.is_timestamp(field.type):
+        return map(_since_epoch, column.cast(arrow.int64()).to_pylist())
+    return column.to_pylist()  # type: ignore[no-any-return]
+
+
+def _since_epoch(microseconds: int) -> datetime:
+    since = timedelta(microseconds=microseconds)
+    try:
+        return _EPOCH + since
+    except OverflowError:
+        # Just off the calendar in UTC: in a zone that is ahead or behind it is on it.
+        offset = -_FARTHEST if microseconds > 0 else _FARTHEST
+        return _EPOCH.replace(tzinfo=timezone(offset)) + (since + offset)
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[InventoryRow]]] = {
