@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import pickle
 import sys
@@ -535,12 +534,26 @@ async def test_an_async_walk_to_a_file_is_cancelled(
     assert await async_client.inventory().write_csv(path, resume=True) == 4
 
 
-async def test_the_journal_of_another_organization(either: Any, tmp_path: Path) -> None:
-    """A walk does not go on with what another has found."""
-    journal = {"walked": {"base_url": "https://a", "organization_id": "5", "include": "*"}}
-    (tmp_path / "a.csv.partial.jsonl").write_text(json.dumps(journal) + "\n")
-    with pytest.raises(ValueError, match="another walk"):
-        await done(either.inventory().write_csv(tmp_path / "a.csv", resume=True))
+@pytest.mark.parametrize("other", ["base_url", "organization_id", "include"])
+async def test_the_journal_of_another_walk(
+    sandbox: Sandbox, either: Any, tmp_path: Path, other: str
+) -> None:
+    """A walk does not go on with what one of another API, organization or pattern has found."""
+    first, *_ = sandbox.seed(repositories=2, tags=2)
+    path = tmp_path / "a.csv"
+    failing(sandbox, first)
+    with pytest.raises(IncompleteInventory):
+        await done(either.inventory().write_csv(path))
+    sandbox.faults.clear()
+    sandbox.clear_requests()
+    changed = {"base_url": "http://localhost", "organization_id": "5", "include": "sample*"}
+    options: dict[str, Any] = {**sandbox.connection, "include": "*", other: changed[other]}
+    include = options.pop("include")
+    with Client(**options) as client, pytest.raises(ValueError, match=f"another walk.*{other}"):
+        client.inventory(include=include).write_csv(path, resume=True)
+    assert not sandbox.requests
+    assert await done(either.inventory().write_csv(path, resume=True)) == 4
+    assert set(tag_requests(sandbox)) == {first}
 
 
 # -- reports --------------------------------------------------------------------------------------
