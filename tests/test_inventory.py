@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -600,6 +599,20 @@ async def test_a_diff(sandbox: Sandbox, client: Client, either: Any, tmp_path: P
         assert await AsyncInventory.diff(old, (row async for row in inventory))
 
 
+@pytest.mark.parametrize(
+    ("name", "error"), [("none.csv", FileNotFoundError), ("none.txt", ValueError)]
+)
+async def test_a_diff_with_a_file_that_cannot_be_read(
+    sandbox: Sandbox, either: Any, tmp_path: Path, name: str, error: type[Exception]
+) -> None:
+    """It is told before anything is asked, whichever side it is on."""
+    inventory = either.inventory()
+    for sides in ((inventory, tmp_path / name), (tmp_path / name, inventory)):
+        with pytest.raises(error):
+            await done(type(inventory).diff(*sides))
+    assert not sandbox.requests
+
+
 async def test_a_diff_from_an_inventory_that_is_not_whole(sandbox: Sandbox, either: Any) -> None:
     """A repository that failed would look as if removed: the diff is refused."""
     first, *_ = sandbox.seed(repositories=2, tags=1)
@@ -743,14 +756,13 @@ def test_a_failure_comes_back_from_a_process(
     assert failure.error.status_code == 404
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no process is forked there")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_walk_to_a_file_goes_on_while_forked_workers_live(
     sandbox: Sandbox, client: Client, tmp_path: Path
 ) -> None:
     """They were forked while the walk before was at what it found, and don't hold it."""
     first, *_ = sandbox.seed(repositories=3, tags=5)
-    sandbox.faults.add(repository_id=first, status=404)
+    sandbox.faults.add(repository_id=first, status=403)
     with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
         inventory = client.inventory(executor=pool)
         with pytest.raises(IncompleteInventory):

@@ -59,32 +59,57 @@ class Diff:
         return bool(self.added or self.removed or self.moved)
 
 
-def compare(old: Iterable[InventoryRow], new: Iterable[InventoryRow]) -> Diff:
-    """Return in what rows differ; all of the old ones and what differs is held in memory."""
-    before = {(row.repository_name, row.tag): row for row in old}
-    names_before = dict.fromkeys(name for name, _ in before)
-    names_after: dict[str, None] = {}
-    removed = before.copy()
-    added: dict[tuple[str, str], InventoryRow] = {}
-    moved: dict[tuple[str, str], Moved] = {}
-    for row in new:
+class Comparison:
+    """A diff in the making: told the rows of the new inventory, it gives in what they differ.
+
+    All of the old ones and what differs is held in memory.
+
+    Args:
+        old: The rows of the old one.
+    """
+
+    def __init__(self, old: Iterable[InventoryRow]) -> None:
+        self._before = {(row.repository_name, row.tag): row for row in old}
+        self._names_after: dict[str, None] = {}
+        self._removed = self._before.copy()
+        self._added: dict[tuple[str, str], InventoryRow] = {}
+        self._moved: dict[tuple[str, str], Moved] = {}
+
+    def add(self, row: InventoryRow) -> None:
+        """Take note of a row of the new one."""
         key = row.repository_name, row.tag
-        names_after[row.repository_name] = None
-        removed.pop(key, None)
+        self._names_after[row.repository_name] = None
+        self._removed.pop(key, None)
         # Where a row of it came before: the last one is nearer to how it is now.
-        moved.pop(key, None)
-        was = before.get(key)
+        self._moved.pop(key, None)
+        was = self._before.get(key)
         if was is None:
-            added[key] = row
+            self._added[key] = row
         elif was.digest != row.digest:
-            moved[key] = Moved(was, row)
-    return Diff(
-        repositories_added=tuple(name for name in names_after if name not in names_before),
-        repositories_removed=tuple(name for name in names_before if name not in names_after),
-        added=tuple(added.values()),
-        removed=tuple(removed.values()),
-        moved=tuple(moved.values()),
-    )
+            self._moved[key] = Moved(was, row)
+
+    def diff(self) -> Diff:
+        """Return in what the rows so far differ from the old ones."""
+        names_before = dict.fromkeys(name for name, _ in self._before)
+        return Diff(
+            repositories_added=tuple(
+                name for name in self._names_after if name not in names_before
+            ),
+            repositories_removed=tuple(
+                name for name in names_before if name not in self._names_after
+            ),
+            added=tuple(self._added.values()),
+            removed=tuple(self._removed.values()),
+            moved=tuple(self._moved.values()),
+        )
+
+
+def compare(old: Iterable[InventoryRow], new: Iterable[InventoryRow]) -> Diff:
+    """Return in what rows differ."""
+    comparison = Comparison(old)
+    for row in new:
+        comparison.add(row)
+    return comparison.diff()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -31,7 +32,7 @@ from uuid import uuid4
 
 from ._operations import Operation, shown
 from ._paging import PAGE_SIZE, check_count
-from ._reports import Diff, Group, Moved, Summary, Sums, compare
+from ._reports import Comparison, Diff, Group, Moved, Summary, Sums, compare
 from ._rows import (
     FilePath,
     InventoryRow,
@@ -77,6 +78,8 @@ BREADTH = 4
 # pages, lest it hold a worker for long.
 ROWS_PER_TASK = 1_000
 PAGES_PER_TASK = 20
+# Of a file, which takes some milliseconds.
+_ROWS_A_TURN = 500
 
 
 class _Client(Protocol):
@@ -399,7 +402,8 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             >>> [row.tag for row in Inventory.diff(before, client.inventory()).added]
             ['0.0.9']
         """
-        return compare(_whole(old), _whole(new))
+        before, after = _whole(old), _whole(new)
+        return compare(before, after)
 
 
 def _whole(rows: FilePath | Rows) -> Iterator[InventoryRow]:
@@ -540,7 +544,11 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
     @staticmethod
     async def diff(old: FilePath | AnyRows, new: FilePath | AnyRows) -> Diff:
         """As `Inventory.diff`, awaited; it takes an `AsyncInventory` too."""
-        return compare(await _awhole(old), await _awhole(new))
+        before, after = _awhole(old), _awhole(new)
+        comparison = Comparison([row async for row in before])
+        async for row in after:
+            comparison.add(row)
+        return comparison.diff()
 
 
 # What a thread does for a task is over before the task is cancelled: it would go on by itself.
@@ -577,13 +585,24 @@ async def _written(write: _Write, path: Path, rows: Iterator[InventoryRow]) -> i
         raise
 
 
-async def _awhole(rows: FilePath | AnyRows) -> list[InventoryRow]:
-    if not isinstance(rows, AsyncIterable):
-        return list(_whole(rows))
-    found = [row async for row in rows]
+def _awhole(rows: FilePath | AnyRows) -> AsyncIterator[InventoryRow]:
+    """As `_whole`, of rows of either kind."""
+    return _achecked(rows) if isinstance(rows, AsyncIterable) else _in_turns(_whole(rows))
+
+
+async def _achecked(rows: AsyncIterable[InventoryRow]) -> AsyncIterator[InventoryRow]:
+    async for row in rows:
+        yield row
     if isinstance(rows, AsyncInventory):
         rows._check_whole(_NOT_COMPARED)
-    return found
+
+
+async def _in_turns(rows: Iterator[InventoryRow]) -> AsyncIterator[InventoryRow]:
+    """Return rows some at a time, between which other tasks have their turn."""
+    while some := list(islice(rows, _ROWS_A_TURN)):
+        for row in some:
+            yield row
+        await asyncio.sleep(0)
 
 
 # -- tasks: here, in a thread, or in another process ----------------------------------------------
