@@ -377,8 +377,8 @@ def test_percents(part: int, whole: int, shown: str) -> None:
 
 
 def test_sizes_that_cannot_be(make: Make) -> None:
-    """Sizes below nothing and beyond all floats make a page all the same."""
-    for sizes in ([-5, -5], [0, 0], [10**400, 1]):
+    """Sizes below nothing and the largest that can be read make a page all the same."""
+    for sizes in ([-5, -5], [0, 0], [2**63 - 1, 1], [2**63 - 1, 2**63 - 1], [-(2**63), 1]):
         shown = make([row("a", size=sizes[0]), row("b", size=sizes[1])])
         widths = [float(v[:-1]) for k, v in shown.attributes if k == "width" and v and "%" in v]
         assert all(0 <= width <= 100 for width in widths)
