@@ -28,7 +28,7 @@ def size(count: int) -> str:
     """Return bytes as people read them, in powers of 1000 as Docker counts: `1.25 GB`."""
     if count < 1000:
         return f"{count:,} B"
-    # Integers alone: what a file says may be beyond all floats.
+    # Integers alone: a sum of sizes may be more than a float tells exactly.
     fitting = (each for each in range(1, len(_UNITS) + 1) if 2 * count < 1999 * 1000**each)
     power = next(fitting, None)
     if power is None:
