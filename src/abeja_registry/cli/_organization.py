@@ -44,6 +44,7 @@ ROW: Kind[InventoryRow] = Kind(
         "updated_at",
     ),
     table=("repository_name", "tag", "digest", "size", "updated_at", "creator_email"),
+    first_to_go=("creator_email", "updated_at", "size"),
 )
 
 
@@ -154,6 +155,7 @@ CHANGE: Kind[Change] = Kind(
         "new.updated_at",
     ),
     table=("change", "repository_name", "tag", "old.digest", "new.digest"),
+    first_to_go=("old.digest", "new.digest"),
 )
 
 
@@ -204,6 +206,7 @@ GROUP: Kind[Counted] = Kind(
     lambda counted: {"of": counted[0], **_group_to_json(counted[1])},
     columns=("of", "name", "tags", "bytes", "oldest", "newest", "untouched"),
     table=("of", "name", "tags", "bytes", "newest", "untouched"),
+    first_to_go=("newest", "untouched", "tags"),
 )
 
 

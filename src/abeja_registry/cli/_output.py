@@ -7,17 +7,16 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from shutil import get_terminal_size
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-Cells = Mapping[str, Any]
-
-# Wider than any row, so that nothing is cut where there is no terminal to fit.
-_UNBOUNDED = 100_000
+# Counts, which stand right and have separators of thousands.
+NUMBERS = ("size", "bytes", "tags", "untouched")
 
 
 class Output(StrEnum):
@@ -38,21 +37,28 @@ class Kind(Generic[T]):
         columns: What CSV has: keys of the JSON object, or of an object in it (`creator.email`,
             whose column is `creator_email`).
         table: Which of these a table shows; all if not given.
+        first_to_go: Which of these a table leaves out where it is too wide, in this order.
     """
 
     to_json: Callable[[T], dict[str, Any]]
     columns: tuple[str, ...]
     table: tuple[str, ...] = ()
+    first_to_go: tuple[str, ...] = ()
 
     def cells(self, row: T) -> dict[str, Any]:
         """Return a value as CSV has it, by column."""
         values = self.to_json(row)
-        return {column.replace(".", "_"): _at(values, column) for column in self.columns}
+        cells = (_at(values, column) for column in self.columns)
+        return dict(zip(self.header, cells, strict=True))
 
     @property
     def header(self) -> list[str]:
         """The names of the CSV columns."""
-        return [column.replace(".", "_") for column in self.columns]
+        return _header(self.columns)
+
+
+def _header(columns: Iterable[str]) -> list[str]:
+    return [column.replace(".", "_") for column in columns]
 
 
 def _at(value: Any, path: str) -> Any:
@@ -102,7 +108,7 @@ def write_one(kind: Kind[T], row: T, output: Output) -> None:
     """Write one: an object in JSON, and for people a line for each of its columns."""
     if output is Output.table:
         lines = [(name, _shown(name, value)) for name, value in kind.cells(row).items()]
-        _print_table([], [(name, cell) for name, cell in lines if cell])
+        _print_table(("setting", "value"), [(name, cell) for name, cell in lines if cell])
     elif output is Output.json:
         write_json(kind.to_json(row))
     else:
@@ -125,6 +131,11 @@ def write_text(text: str) -> None:
 def is_terminal() -> bool:
     """Whether stdout is a terminal."""
     return sys.stdout.isatty()
+
+
+def width() -> int | None:
+    """Return how wide a table may be: as the terminal; without one there is no bound."""
+    return get_terminal_size().columns if is_terminal() or "COLUMNS" in os.environ else None
 
 
 def _json(value: Any) -> str:
@@ -153,54 +164,25 @@ def _reconfigure(**options: Any) -> None:
 
 
 def _write_table(kind: Kind[T], rows: Iterable[T]) -> None:
-    columns = [column.replace(".", "_") for column in kind.table or kind.columns]
-    cells = map(kind.cells, rows)
-    _print_table(columns, [[_shown(name, row[name], True) for name in columns] for row in cells])
+    columns = _header(kind.table or kind.columns)
+    cells = [[_shown(name, row[name], True) for name in columns] for row in map(kind.cells, rows)]
+    _print_table(columns, cells, [_title(name) for name in columns], _header(kind.first_to_go))
 
 
-def _print_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    titles: Sequence[str] | None = None,
+    first_to_go: Iterable[str] = (),
+) -> None:
+    from . import _tables
 
     _reconfigure(errors="replace")
-    table = Table(
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        show_header=bool(columns),
-        header_style="bold",
-    )
-    for name in columns:
-        table.add_column(
-            Text(_title(name), no_wrap=True, overflow="ellipsis"),
-            no_wrap=name not in _CUT and name not in _FOLDED,
-            min_width=_LEAST if name in _CUT else None,
-            justify="right" if name in _NUMBERS else "left",
-        )
-    # A text's own no_wrap goes before its column's, which only says whether that may be narrower.
-    cut = [name in _CUT for name in columns] or [False, False]
-    for row in rows:
-        # Text, so that no bracket in a name is taken for markup.
-        table.add_row(
-            *(
-                Text(cell, no_wrap=short or None, overflow="ellipsis" if short else "fold")
-                for cell, short in zip(row, cut, strict=True)
-            )
-        )
-    fits = is_terminal() or "COLUMNS" in os.environ
-    console = Console(width=None if fits else _UNBOUNDED)
-    # Not printed at once: rich would end the process where the reader went away.
-    with console.capture() as drawn:
-        console.print(table)
-    sys.stdout.write(drawn.get())
-
-
-_NUMBERS = ("size", "bytes", "tags", "untouched")
-# What gives way where a table is too wide, cut or over several lines.
-_CUT = ("name", "repository_name", "creator_email", "description")
-_FOLDED = ("value", "place")
-_LEAST = 8
+    lines = _tables.lines(columns, [titles, *rows] if titles else rows, width(), first_to_go)
+    if titles:
+        sys.stdout.write(_tables.bold(next(lines)) + "\n")
+    for line in lines:
+        sys.stdout.write(line + "\n")
 
 
 def _title(column: str) -> str:
@@ -213,7 +195,7 @@ def _shown(column: str, value: Any, short: bool = False) -> str:
     """Return a cell as people read it; a digest in a table of many is cut as Docker does."""
     if value is None:
         return ""
-    if column in ("size", "bytes"):
+    if column in NUMBERS:
         return f"{value:,}"
     if column.endswith("_at") or column in ("oldest", "newest"):
         return plain(value).replace("T", " ")[: 16 if short else 19]

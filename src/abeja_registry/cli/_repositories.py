@@ -31,6 +31,7 @@ REPOSITORY: Kind[Repository] = Kind(
         "updated_at",
     ),
     table=("name", "id", "updated_at", "creator.email", "description"),
+    first_to_go=("creator.email", "updated_at", "description"),
 )
 
 

@@ -32,6 +32,7 @@ TAG: Kind[Tag] = Kind(
         "updated_at",
     ),
     table=("name", "digest", "size", "updated_at", "creator.email"),
+    first_to_go=("creator.email", "updated_at", "size"),
 )
 
 
