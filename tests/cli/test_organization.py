@@ -171,6 +171,24 @@ def test_diff(
 
 
 @pytest.mark.usefixtures("rows")
+def test_a_pattern_is_of_files_too(run: Run, client: Client, tmp_path: Path) -> None:
+    """--include leaves out the same rows of a file, of another, and of what is there now."""
+    old, new = str(tmp_path / "old.jsonl"), str(tmp_path / "new.csv")
+    client.inventory().write_jsonl(old)
+    client.repositories.get_by_name("predictor").delete()
+    client.inventory().write_csv(new)
+    for sources in ([old], [old, new]):
+        assert len(lines(run("diff", *sources, "--output", "jsonl").out)) == 3
+        ran = run("diff", *sources, "--include", "train*", "--output", "jsonl", "--exit-code")
+        assert (ran.code, ran.out) == (0, "")
+    ran = run("summary", old, "--include", "pred*", "--output", "json")
+    assert json.loads(ran.out)["total"]["tags"] == 2
+    page = tmp_path / "page.html"
+    run("summary", new, "--html", str(page), "--include", "train*", "--compare", old)
+    assert "new.csv, repositories like train*" in page.read_text()
+
+
+@pytest.mark.usefixtures("rows")
 def test_diff_with_a_part_of_what_is_there(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     """Where a repository failed nothing is compared: it would look as if it were gone."""
     old = tmp_path / "old.jsonl"

@@ -101,11 +101,15 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
 
 def _rows(access: Access, asked: Asked, path: Path | None) -> Iterable[InventoryRow]:
     """Return the rows of a file, or of now; the latter fail at their end if any are missing."""
-    if path is not None:
-        from ..inventory import read_rows
+    return _rows_of_now(access, asked) if path is None else _rows_of(path, asked)
 
-        return read_rows(path)
-    return _rows_of_now(access, asked)
+
+def _rows_of(path: Path, asked: Asked) -> Iterator[InventoryRow]:
+    from ..inventory import read_rows
+    from ..tags import fits
+
+    included = fits("include", asked.include)
+    return (row for row in read_rows(path) if included(row.repository_name))
 
 
 def _rows_of_now(access: Access, asked: Asked) -> Iterator[InventoryRow]:
@@ -162,9 +166,9 @@ CHANGE: Kind[Change] = Kind(
 def diff(access: Access, asked: Asked, old: Path, new: Path | None, output: Output) -> bool:
     """Write what differs, and return whether anything does."""
     import_httpx()
-    from ..inventory import Inventory, read_rows
+    from ..inventory import Inventory
 
-    found = Inventory.diff(read_rows(old), _rows(access, asked, new))
+    found = Inventory.diff(_rows_of(old, asked), _rows(access, asked, new))
     write_rows(CHANGE, _changes(found), output)
     return bool(found)
 
@@ -246,7 +250,7 @@ def report(
         raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
     import_httpx()
     from .._reports import Sums
-    from .._rows import appearing, read_rows
+    from .._rows import appearing
     from . import _html
     from ._moves import Moves
     from ._timeline import Timeline
@@ -257,14 +261,14 @@ def report(
     organization = None if path else access.organization()
     rows = _rows(access, asked, path)
     with appearing(page) as file:
-        moves = Moves(old.name, read_rows(old), _html.LISTED) if old else None
+        moves = Moves(old.name, _rows_of(old, asked), _html.LISTED) if old else None
         for row in rows:
             sums.add(row)
             timeline.add(row)
             if moves is not None:
                 moves.add(row)
         made = _html.Report(
-            source=path.name if path else _place(asked),
+            source=_place(path, asked),
             organization=organization,
             made_at=now,
             summary=sums.summary(),
@@ -275,8 +279,9 @@ def report(
     say(f"{made.summary.total.tags:,} tags in {page}")
 
 
-def _place(asked: Asked) -> str:
-    return "the API" if asked.include == "*" else f"the API, repositories like {asked.include}"
+def _place(path: Path | None, asked: Asked) -> str:
+    place = path.name if path else "the API"
+    return place if asked.include == "*" else f"{place}, repositories like {asked.include}"
 
 
 def _counted(made: Summary) -> Iterator[Counted]:
