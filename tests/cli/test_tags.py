@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from abeja_registry import Client, Repository
+from abeja_registry import Client, Repository, Tag
 from abeja_registry.sandbox import Sandbox
+from abeja_registry.tags import Tags
 
 if TYPE_CHECKING:
     from .conftest import Run
@@ -85,6 +86,29 @@ def test_wait(run: Run, trainer: Repository) -> None:
     ran = run("tags", "wait", "trainer", "1.9.0", *options)
     assert (ran.code, ran.out, ran.err.count("\n")) == (4, "", 1)
     assert run("tags", "wait", "trainer", "1.9.0", "--digest", "latest").code == 2
+
+
+@pytest.mark.usefixtures("trainer")
+def test_the_time_of_a_wait_is_that_of_the_look_up_too(
+    run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository is looked up within --timeout, and what is left is for the wait."""
+    sandbox.faults.add(operation="get_repositories", latency=0.1, times=1)
+    left: list[float] = []
+    wait_for = Tags.wait_for
+
+    def noted(tags: Tags, *arguments: Any, timeout: float, **options: Any) -> Tag:
+        left.append(timeout)
+        return wait_for(tags, *arguments, timeout=timeout, **options)
+
+    monkeypatch.setattr(Tags, "wait_for", noted)
+    assert run("tags", "wait", "trainer", "1.9.0", "--timeout", "30").code == 0
+    assert 0 < left[0] <= 29.9
+    sandbox.faults.add(operation="get_repositories", latency=60)
+    ran = run("tags", "wait", "trainer", "1.9.0", "--timeout", "0.1")
+    assert (ran.code, len(left)) == (4, 1)
+    ran = run("tags", "wait", "trainer", "1.9.0", "--timeout", "-1")
+    assert (ran.code, "--timeout must be seconds above 0, not -1" in ran.err) == (2, True)
 
 
 def test_image(run: Run, trainer: Repository) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -13,6 +14,10 @@ from ._progress import waiting
 
 if TYPE_CHECKING:
     from ..models import Tag
+
+
+# Seconds, in which nothing can be asked: a wait without any left times out.
+_LEAST_WAIT = 0.001
 
 
 def _to_json(tag: Tag) -> dict[str, Any]:
@@ -86,11 +91,17 @@ def wait(
     output: Output,
 ) -> None:
     """Wait for a tag, and write it."""
+    if not timeout > 0:
+        raise typer.BadParameter(f"--timeout must be seconds above 0, not {timeout:g}")
+    ends = monotonic() + timeout
     with access.client() as client, waiting(f"waiting for {repository}:{name}"):
+        # One time for both: the look-up by name, and the wait with what that leaves.
+        allowed = min(client._transport.settings.deadline, timeout)
+        repository_id = id_of(client.with_options(deadline=allowed), repository, by_id)
         tag = client.tags.wait_for(
-            id_of(client, repository, by_id),
+            repository_id,
             name,
-            timeout=timeout,
+            timeout=max(round(ends - monotonic(), 3), _LEAST_WAIT),
             digest=digest,
             changed_from=changed_from,
         )
