@@ -228,6 +228,27 @@ def test_a_reader_that_went_away(
     assert (ran.code, ran.err) == (141, "")
 
 
+@pytest.mark.parametrize("arguments", ["--help", "--version", "tags list --help", "sandbox --help"])
+def test_a_help_whose_reader_went_away(arguments: str, exported: dict[str, str]) -> None:
+    """What is written before any command ends with 141 as well, where nobody reads it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        ran = subprocess.run([*COMMAND, *arguments.split()], stdout=stdout, stderr=subprocess.PIPE)
+    assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_is_closed(closed: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that who started the program has closed is a stream of nothing."""
+    monkeypatch.setattr(sys, closed, None)
+    ran = run("repositories", "delete", "trainer")
+    stream = getattr(sys, closed)
+    assert (ran.code, ran.out, stream.name) == (2, "", os.devnull)
+    assert ("--yes deletes" in ran.err) is (closed != "stderr")
+    stream.close()
+
+
 def test_a_closed_pipe(exported: dict[str, str], sandbox: Sandbox) -> None:
     """`abeja-registry … | head -1` has its line, and no complaint follows."""
     sandbox.seed(repositories=1, tags=3000)

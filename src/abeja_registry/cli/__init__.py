@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NoReturn
 
 __all__ = ["main", "script"]
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what is not there; 4 for what timed out; 130 after Ctrl-C; 141 where the reader of the
         output went away.
     """
+    _open_streams()
     if not (find_spec("typer") and find_spec("rich")):
         print(
             "error: the command line needs its extra: pip install 'abeja-registry[cli]'",
@@ -36,6 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
+
+
+def _open_streams() -> None:
+    """Put nothing in the place of streams that who started the program has closed."""
+    # In this order, so that each gets the number of its own.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - it stays open
+            setattr(sys, name, stream)
 
 
 def script() -> NoReturn:

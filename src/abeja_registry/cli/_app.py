@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,17 +34,29 @@ class By(StrEnum):
 class _Group(TyperGroup):
     """All commands, their endings kept from click, which has its own."""
 
+    # A help and a version are written here already.
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _endings():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
+        with _endings():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _endings() -> Iterator[None]:
+    try:
         try:
-            result = super().invoke(ctx)
+            yield
+        finally:
             sys.stdout.flush()
-        except BrokenPipeError:
-            close_stdout()
-            raise typer.Exit(_errors.READER_GONE) from None
-        except KeyboardInterrupt:
-            _errors.say("")
-            raise typer.Exit(_errors.INTERRUPTED) from None
-        return result
+    except BrokenPipeError:
+        close_stdout()
+        raise typer.Exit(_errors.READER_GONE) from None
+    except KeyboardInterrupt:
+        _errors.say("")
+        raise typer.Exit(_errors.INTERRUPTED) from None
 
 
 def _typer(**options: Any) -> typer.Typer:
@@ -73,7 +86,7 @@ def run(arguments: Sequence[str]) -> int:
                 command.main(list(arguments), prog_name="abeja-registry", standalone_mode=False)
                 or 0
             )
-        except SystemExit as ended:  # a completion, or a help whose reader went away
+        except SystemExit as ended:  # a completion
             return ended.code if isinstance(ended.code, int) else _errors.FAILED
         except _ClickError as error:
             return _refused(error)
