@@ -66,6 +66,10 @@ _CLI_KEYS = {
 # requests reads the first two, and deployments of abeja-sdk set them; httpx reads the others.
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
+# Parts of a credential that no one but the API is to see, and what is shown in their place.
+_SECRETS = ("auth_token", "personal_access_token", "datasource_secret")
+_MASK = "********"
+
 _Source = dict[str, tuple[Any, str]]
 
 
@@ -302,8 +306,9 @@ def typed_settings(
 def found_settings(profile: str | None, **arguments: Any) -> list[tuple[str, Any, str]]:
     """Return the settings that a typed client finds: of each its name, its value and its place.
 
-    What is left at its default has no place. Values are as they were found; the parts of the
-    credential are the last of them, and none where it finds no complete one.
+    Values are as a client would use them, and one that it would refuse as it was found; secrets
+    are masked, and so is a base URL that is refused, as it may hold one. The parts of the
+    credential are the last, and none where it finds no complete one.
     """
     sources = _typed_sources(None, profile, arguments)
     defaults: dict[str, Any] = {
@@ -315,13 +320,25 @@ def found_settings(profile: str | None, **arguments: Any) -> list[tuple[str, Any
     }
     found = []
     for name, default in defaults.items():
-        value, place = _first(sources, name) or (default, "")
-        found.append((name, value, place))
+        value, place = _first(sources, name) or (default, DEFAULT_PLACE)
+        found.append((name, _used(name, value, place), place))
     for source in sources:
         for parts in _KINDS.values():
             if all(part in source for part in parts):
-                return found + [(part, source[part][0], source[part][1]) for part in parts]
+                return found + [
+                    (part, _MASK if part in _SECRETS else source[part][0], source[part][1])
+                    for part in parts
+                ]
     return found
+
+
+def _used(name: str, value: Any, place: str) -> Any:
+    if place == DEFAULT_PLACE:
+        return value
+    try:
+        return _CHECKS[name](value, place)
+    except ConfigurationError:
+        return _MASK if name == "base_url" else value
 
 
 def _typed_sources(

@@ -27,7 +27,7 @@ def test_it_says_what_was_found_where(run: Run, sandbox: Sandbox) -> None:
     assert found(ran.out) == {
         "organization_id": (sandbox.organization_id, "ABEJA_ORGANIZATION_ID"),
         "base_url": (sandbox.url, "ABEJA_API_URL"),
-        "timeout": (7, "timeout"),
+        "timeout": (7, "--timeout"),
         "deadline": (120, "default"),
         "max_retry_count": (5, "default"),
         "auth_token": ("********", "PLATFORM_AUTH_TOKEN"),
@@ -72,6 +72,50 @@ def test_what_is_missing_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     assert "auth_token" not in found(ran.out)
     assert ran.code == 2
     assert ran.err.startswith("error: no credential: neither as the argument")
+    assert ran.err.endswith(" - see abeja-registry --help\n")
+
+
+def test_no_secret_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever kind the credential is of, its secret is masked, and its user is not."""
+    monkeypatch.delenv("PLATFORM_AUTH_TOKEN")
+    for user, secret in (
+        ("datasource_id", "datasource_secret"),
+        ("user_id", "personal_access_token"),
+    ):
+        names = [f"ABEJA_PLATFORM_{part.upper()}" for part in (user, secret)]
+        monkeypatch.setenv(names[0], "7")
+        monkeypatch.setenv(names[1], "hush")
+        ran = run("whoami", "--output", "json")
+        assert found(ran.out)[user] == ("7", names[0])
+        assert found(ran.out)[secret] == ("********", names[1])
+        assert "hush" not in ran.out + ran.err
+
+
+def test_values_are_of_one_type(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a setting is from, its value is what a client uses; the options tell their names."""
+    monkeypatch.setenv("ABEJA_SDK_CONNECTION_TIMEOUT", "7")
+    monkeypatch.setenv("ABEJA_SDK_MAX_RETRY_COUNT", "2")
+    options = ["--organization", "1", "--base-url", "https://api.example.com/", "--deadline", "9"]
+    rows = json.loads(run(*options, "whoami", "--output", "json").out)
+    assert [tuple(row.values()) for row in rows[:5]] == [
+        ("organization_id", "1", "--organization"),
+        ("base_url", "https://api.example.com", "--base-url"),
+        ("timeout", 7.0, "ABEJA_SDK_CONNECTION_TIMEOUT"),
+        ("deadline", 9.0, "--deadline"),
+        ("max_retry_count", 2, "ABEJA_SDK_MAX_RETRY_COUNT"),
+    ]
+    assert [type(row["value"]) for row in rows[2:5]] == [float, float, int]
+
+
+def test_a_value_that_is_refused(
+    run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is shown as it was found, hides none of the others, and ends with 2."""
+    monkeypatch.setenv("ABEJA_SDK_CONNECTION_TIMEOUT", "soon")
+    ran = run("whoami", "--output", "json")
+    assert ran.code == 2
+    assert found(ran.out)["timeout"] == ("soon", "ABEJA_SDK_CONNECTION_TIMEOUT")
+    assert found(ran.out)["base_url"] == (sandbox.url, "ABEJA_API_URL")
 
 
 def test_an_address_that_is_refused_is_not_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

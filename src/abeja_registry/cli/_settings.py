@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..exceptions import ConfigurationError
 from ._client import Access, import_httpx
 from ._output import Kind, Output, write_rows, write_text
 
-if TYPE_CHECKING:
-    from .._config import Settings
-
-# What a header is made from that no one but the API is to see.
-_SECRETS = ("auth_token", "personal_access_token", "datasource_secret")
-_MASK = "********"
+# Where a setting is that was given before the command.
+_OPTIONS = {
+    "organization_id": "--organization",
+    "base_url": "--base-url",
+    "timeout": "--timeout",
+    "deadline": "--deadline",
+}
 
 Setting = tuple[str, Any, str]
 
 
 def _to_json(setting: Setting) -> dict[str, Any]:
     name, value, place = setting
-    return {"setting": name, "value": value, "place": place or "default"}
+    return {"setting": name, "value": value, "place": _OPTIONS.get(place, place)}
 
 
 SETTING: Kind[Setting] = Kind(_to_json, columns=("setting", "value", "place"))
@@ -36,26 +38,12 @@ def whoami(access: Access, output: Output) -> None:
         "timeout": access.timeout,
         "deadline": access.deadline,
     }
-    found = found_settings(access.profile, **arguments)
-    problem: ValueError | None = None
-    settings: Settings | None = None
     try:
-        settings = typed_settings(credential=None, profile=access.profile, **arguments)
-    except ValueError as error:
-        problem = error
-    write_rows(SETTING, [_masked(setting, settings) for setting in found], output)
-    if problem is not None:
-        raise problem
-
-
-def _masked(setting: Setting, settings: Settings | None) -> Setting:
-    name, value, place = setting
-    if name in _SECRETS:
-        return name, _MASK, place
-    if name == "base_url" and place:
-        # One that is refused may hold a password.
-        return name, settings.base_url if settings else _MASK, place
-    return name, value, place
+        write_rows(SETTING, found_settings(access.profile, **arguments), output)
+        typed_settings(credential=None, profile=access.profile, **arguments)
+    except ConfigurationError as error:
+        error.add_note("see abeja-registry --help")
+        raise
 
 
 def doctor(access: Access) -> bool:
