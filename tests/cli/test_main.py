@@ -90,11 +90,23 @@ def test_wrong_usage(arguments: list[str], path: str, run: Run) -> None:
     assert ran.err.endswith(f" - see {path} --help\n")
 
 
-def test_arguments_that_are_refused(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--timeout", "-1", "doctor"], "see what was found where: abeja-registry whoami"),
+        (
+            ["repositories", "list", "--page-size", "0"],
+            "see abeja-registry repositories list --help",
+        ),
+        (["inventory", "--concurrency", "0"], "see abeja-registry inventory --help"),
+        (["image", "--id", "..", "1"], "see abeja-registry image --help"),
+    ],
+)
+def test_arguments_that_are_refused(arguments: list[str], hint: str, run: Run) -> None:
     """What the package refuses is wrong usage too, before anything is sent."""
-    for arguments in (["--timeout", "-1", "doctor"], ["repositories", "list", "--page-size", "0"]):
-        ran = run(*arguments)
-        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    ran = run(*arguments)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.endswith(f" - {hint}\n")
 
 
 def test_no_option_takes_a_secret(run: Run) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from abeja_registry import Client
-from abeja_registry.inventory import read_rows
+from abeja_registry.inventory import Inventory, read_rows
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -112,6 +112,22 @@ def test_a_file_is_resumed(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.faults.clear()
     assert run("inventory", "--write", str(path), "--resume").code == 0
     assert len(list(read_rows(path))) == 4
+
+
+def test_an_interrupted_walk_says_what_is_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After Ctrl-C one line says that there is no file, and how to go on."""
+
+    def interrupted(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Inventory, "write_csv", interrupted)
+    path = tmp_path / "inventory.csv"
+    ran = run("inventory", "--write", str(path))
+    assert (ran.code, ran.out, ran.err.count("\n")) == (130, "", 2)
+    assert ran.err.startswith(f"\n{path} was not written - ")
+    assert "--resume goes on" in ran.err
 
 
 @pytest.mark.parametrize(

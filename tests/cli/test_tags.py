@@ -88,6 +88,18 @@ def test_wait(run: Run, trainer: Repository) -> None:
     assert run("tags", "wait", "trainer", "1.9.0", "--digest", "latest").code == 2
 
 
+def test_a_tag_that_is_not_there(run: Run, trainer: Repository) -> None:
+    """It is a 3, and says how to list the repository's tags, as it was given; or repositories."""
+    for given, shown in ((["trainer"], "trainer"), (["--id", trainer.id], f"--id {trainer.id}")):
+        for command in (["image", *given, "nope"], ["tags", "latest", *given, "--matching", "3"]):
+            ran = run(*command)
+            assert ran.code == 3
+            assert ran.err.endswith(f" - see what there is: abeja-registry tags list {shown}\n")
+    for given in (["nobody"], ["--id", "1999999999999"]):
+        for command in (["image", *given, "nope"], ["tags", "latest", *given]):
+            assert run(*command).err.endswith(": abeja-registry repositories list\n")
+
+
 @pytest.mark.usefixtures("trainer")
 def test_the_time_of_a_wait_is_that_of_the_look_up_too(
     run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch

@@ -32,7 +32,7 @@ class By(StrEnum):
 
 
 class _Group(TyperGroup):
-    """All commands, their endings kept from click, which has its own."""
+    """Some commands, their endings kept from click, which has its own."""
 
     # A help and a version are written here already.
     def make_context(self, *arguments: Any, **options: Any) -> Any:
@@ -41,7 +41,12 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         with _endings():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except (ValueError, TypeError) as error:
+                # Only here is it known which command refused what.
+                _errors.point(error, f"see {ctx.command_path} {ctx.invoked_subcommand} --help")
+                raise
 
 
 @contextmanager
@@ -54,19 +59,24 @@ def _endings() -> Iterator[None]:
     except BrokenPipeError:
         close_stdout()
         raise typer.Exit(_errors.READER_GONE) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         _errors.say("")
+        for note in getattr(interrupt, "__notes__", ()):
+            _errors.say(note)
         raise typer.Exit(_errors.INTERRUPTED) from None
 
 
 def _typer(**options: Any) -> typer.Typer:
     # No rich in the help: it takes longer to import than all the rest of it.
     return typer.Typer(
-        rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}, **options
+        cls=_Group,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **options,
     )
 
 
-app = _typer(cls=_Group)
+app = _typer()
 repositories = _typer(help="The organization's repositories.")
 tags = _typer(help="The tags of a repository.")
 app.add_typer(repositories, name="repositories")

@@ -67,5 +67,17 @@ def described(error: Exception) -> str:
         text = text or str(error)
     else:
         text = f"this should not happen: {type(error).__name__}: {error}"
-    follow = next((hint for kind, hint in _NEXT if isinstance(error, kind)), None)
+    follow = next(iter(_hints(error)), None)
     return f"{text} - {follow}" if follow else text
+
+
+def point(error: Exception, hint: str) -> None:
+    """Note what to do next, where nobody who knows better has said so."""
+    if not _hints(error):
+        error.add_note(hint)
+
+
+def _hints(error: Exception) -> list[str]:
+    """Return what to do next: what was noted on the way, then what is right for its kind."""
+    known = [hint for kind, hint in _NEXT if isinstance(error, kind)]
+    return [*getattr(error, "__notes__", ()), *known]

@@ -90,6 +90,11 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
             rows = writers[path.suffix](path, resume=resume, partial=asked.partial)
         except IncompleteInventory:
             rows = None
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(
+                f"{path} was not written - what there is so far is kept, --resume goes on with it"
+            )
+            raise
     _tell_failures(
         found,
         None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,7 +78,10 @@ def latest(
     """Write the newest tag."""
     with access.client() as client:
         repository_id = id_of(client, repository, by_id)
-        tag = client.tags.latest(repository_id, by=by, matching=matching, prereleases=prereleases)
+        with _naming_tags(repository, by_id):
+            tag = client.tags.latest(
+                repository_id, by=by, matching=matching, prereleases=prereleases
+            )
         write_one(TAG, tag, output)
 
 
@@ -112,7 +117,24 @@ def image(access: Access, repository: str, name: str, by_id: bool, pinned: bool)
     """Write the image's name of a tag that is there."""
     with access.client() as client:
         found = repository_of(client, repository, by_id)
-        write_text(str(found.image(found.get_tag(name), pinned=pinned)))
+        with _naming_tags(repository, by_id):
+            tag = found.get_tag(name)
+        write_text(str(found.image(tag, pinned=pinned)))
+
+
+@contextmanager
+def _naming_tags(repository: str, by_id: bool) -> Iterator[None]:
+    """Where it is the tag that is not there, say how to see those that are."""
+    from ..exceptions import NotFound
+
+    try:
+        yield
+    except NotFound as error:
+        # A repository that is not there has the API's status.
+        if error.status_code is None:
+            of = f"--id {repository}" if by_id else repository
+            error.add_note(f"see what there is: abeja-registry tags list {of}")
+        raise
 
 
 def _time(option: str, text: str | None) -> datetime | None:
