@@ -157,6 +157,22 @@ def test_control_characters_do_not_reach_a_terminal(run: Run, sandbox: Sandbox) 
     assert _output.plain("a\x1b]0;b\x07\x9bc") == "a�]0;b��c"
 
 
+def test_json_breaks_no_line_and_no_terminal(run: Run, client: Client) -> None:
+    """What does not print is escaped, so that lines are lines; the rest can be read."""
+    hostile = "説明 é\u2028a\x85b\x9bc\u202ed\x7fe\x1bf\ng\U000e0001"
+    client.repositories.create("trainer", hostile)
+    for output in ("jsonl", "json"):
+        out = run("repositories", "list", "--output", output).out
+        assert out.replace("\n", "").isprintable()
+        assert out.splitlines() == out.removesuffix("\n").split("\n")
+        assert "説明 é\\u2028a\\u0085b\\u009bc\\u202ed\\u007fe\\u001bf\\ng" in out
+        [row] = [json.loads(out)] if output == "jsonl" else json.loads(out)
+        assert row["description"] == hostile
+    one = run("repositories", "get", "trainer", "--output", "json").out
+    assert json.loads(one)["description"] == hostile
+    assert one.replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [

@@ -90,7 +90,7 @@ def write_rows(kind: Kind[T], rows: Iterable[T], output: Output) -> None:
         writer.writerows(kind.cells(row).values() for row in rows)
     elif output is Output.jsonl:
         for row in rows:
-            sys.stdout.write(_json(kind.to_json(row)) + "\n")
+            sys.stdout.write(_json_line(kind.to_json(row)) + "\n")
     else:
         for piece in _json_array(kind.to_json(row) for row in rows):
             sys.stdout.write(piece)
@@ -118,7 +118,7 @@ def write_one(kind: Kind[T], row: T, output: Output) -> None:
 def write_json(value: Any) -> None:
     """Write one JSON value, over several lines."""
     _prepare_for_data()
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(_json(value, indent=2) + "\n")
 
 
 def write_text(text: str) -> None:
@@ -138,14 +138,22 @@ def width() -> int | None:
     return get_terminal_size().columns if is_terminal() or "COLUMNS" in os.environ else None
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _json(value: Any, **form: Any) -> str:
+    """Return a value as JSON that is readable, and in which nothing but its own breaks a line."""
+    text = json.dumps(value, ensure_ascii=False, **form)
+    return "".join(
+        each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
+    )
+
+
+def _json_line(value: Any) -> str:
+    return _json(value, separators=(",", ":"))
 
 
 def _json_array(values: Iterable[Any]) -> Iterator[str]:
     before = "[\n"
     for value in values:
-        yield before + _json(value)
+        yield before + _json_line(value)
         before = ",\n"
     yield "[]\n" if before == "[\n" else "\n]\n"
 
