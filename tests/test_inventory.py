@@ -383,6 +383,7 @@ async def test_rows_that_cannot_be_read_may_be_skipped(
         ({"concurrency": 1.5}, TypeError, r"concurrency must be a whole number, not 1\.5"),
         ({"page_size": 0}, ValueError, "page_size must be at least 1, not 0"),
         ({"include": None}, TypeError, "include must be a string, not None"),
+        ({"include": ""}, ValueError, "include must be a pattern, not an empty one"),
         ({"on_progress": 5}, TypeError, "on_progress must be callable, not 5"),
     ],
 )

@@ -317,6 +317,7 @@ async def test_a_walk_that_filters_keeps_rows_that_cannot_be_read_in_the_count(
     ("options", "error", "message"),
     [
         ({"matching": 1}, TypeError, "matching must be a string, not 1"),
+        ({"matching": ""}, ValueError, "matching must be a pattern, not an empty one"),
         ({"since": "2026"}, TypeError, "since must be a datetime, not '2026'"),
         ({"until": datetime(2026, 1, 1)}, ValueError, "until must have a time zone"),
     ],

@@ -329,7 +329,8 @@ class AsyncTags:
 
 def fits(argument: str, pattern: str) -> Callable[[str], bool]:
     """Return whether a name fits a pattern, as a function of the name."""
-    text(argument, pattern)
+    if not text(argument, pattern):
+        raise ValueError(f"{argument} must be a pattern, not an empty one, which no name fits")
     return lambda name: fnmatchcase(name, pattern)
 
 

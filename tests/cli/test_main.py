@@ -66,6 +66,16 @@ def test_the_help_lists_every_command(run: Run) -> None:
         assert not line[0].endswith("..."), command
 
 
+def test_a_help_calls_files_by_their_part(run: Run) -> None:
+    """Files are called what they are to the command, and no default stands in parentheses."""
+    for command, usage in (("diff", r"\{?OLD\}? \[NEW\]"), ("summary", r"\[FILE\]")):
+        assert re.search(
+            rf"^Usage: abeja-registry {command} .*{usage}$", run(command, "-h").out, re.M
+        )
+    for command in ["", *COMMANDS]:
+        assert "default: (" not in run(*command.split(), "--help").out
+
+
 def test_the_version(run: Run) -> None:
     """--version is the package's, and nothing more."""
     assert run("--version").out == f"{abeja_registry.__version__}\n"
@@ -421,6 +431,7 @@ def test_the_sandbox(run: Run) -> None:
     ran = run("sandbox", "--help")
     assert ran.code == 0
     assert ran.out.startswith("usage: abeja-registry sandbox [-h]")
+    assert "\nExamples:\n  abeja-registry sandbox --" in ran.out
     assert run("sandbox", "--port", "99999").code == 2
 
 

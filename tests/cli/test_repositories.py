@@ -125,6 +125,19 @@ def test_nothing_is_deleted_without_a_terminal_or_yes(
     assert len(sandbox.requests) == before
 
 
+@pytest.mark.parametrize(("stdin", "stderr"), [(True, False), (False, True)])
+def test_half_a_terminal_is_none_to_ask_at(
+    stdin: bool, stderr: bool, run: Run, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where either the question or the answer has no terminal, nobody is asked."""
+    client.repositories.create("trainer")
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n") if stdin else io.StringIO("y\n"))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: stderr)
+    ran = run("repositories", "delete", "trainer")
+    assert (ran.code, "--yes deletes" in ran.err) == (2, True)
+    assert client.repositories.find("trainer") is not None
+
+
 def test_yes_deletes(run: Run, client: Client, sandbox: Sandbox) -> None:
     """With --yes nobody is asked; an id is not even looked up."""
     client.repositories.create("trainer")
@@ -157,5 +170,7 @@ def test_at_a_terminal_somebody_is_asked(
     ran = run("repositories", "delete", "--id", made.id)
     assert f"Delete the repository trainer ({made.id}) and all its tags? [y/N] " in ran.err
     assert (ran.code, ran.out) == (0 if gone else 1, "")
-    assert ("nothing was deleted" in ran.err) is not gone
+    # On a line of its own, also after Ctrl-D.
+    assert ran.err.endswith("\nnothing was deleted\n" if typed == "" else "")
+    assert ("nothing was deleted\n" in ran.err) is not gone
     assert (client.repositories.find("trainer") is None) is gone

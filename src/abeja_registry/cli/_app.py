@@ -152,7 +152,10 @@ _Include = Annotated[
 _Partial = Annotated[
     bool, typer.Option("--partial", help="Take what there is where repositories failed.")
 ]
-_RowsFile = typer.Argument(exists=True, dir_okay=False)
+
+
+def _rows_file(metavar: str) -> Any:
+    return typer.Argument(metavar=metavar, exists=True, dir_okay=False)
 
 
 def _version(asked: bool) -> None:
@@ -177,14 +180,12 @@ def _options(
     base_url: Annotated[str | None, typer.Option(metavar="URL", help="Where the API is.")] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(
-            metavar="SECONDS", help="For each connect, read and write.", show_default="30"
-        ),
+        typer.Option(metavar="SECONDS", help="For each connect, read and write; 30 if not given."),
     ] = None,
     deadline: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", help="For each call with all its attempts.", show_default="120"
+            metavar="SECONDS", help="For each call with all its attempts; 120 if not given."
         ),
     ] = None,
     _: Annotated[
@@ -414,9 +415,7 @@ def _inventory(
     partial: _Partial = False,
     output: Annotated[
         Output | None,
-        typer.Option(
-            "--output", "-o", help="As elsewhere.", show_default="table; jsonl if no terminal"
-        ),
+        typer.Option("--output", "-o", help="As elsewhere; jsonl if there is no terminal."),
     ] = None,
 ) -> None:
     """List every tag of every repository.
@@ -445,8 +444,8 @@ def _inventory(
 @app.command("diff")
 def _diff(
     ctx: _Context,
-    old: Annotated[Path, _RowsFile],
-    new: Annotated[Path | None, _RowsFile] = None,
+    old: Annotated[Path, _rows_file("OLD")],
+    new: Annotated[Path | None, _rows_file("NEW")] = None,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 1 if anything differs.")
     ] = False,
@@ -473,7 +472,7 @@ def _diff(
 @app.command("summary")
 def _summary(
     ctx: _Context,
-    file: Annotated[Path | None, _RowsFile] = None,
+    file: Annotated[Path | None, _rows_file("FILE")] = None,
     untouched_days: Annotated[
         int, typer.Option(metavar="DAYS", help="After which a tag counts as untouched.")
     ] = 90,
@@ -495,7 +494,7 @@ def _summary(
     ] = None,
     output: Annotated[
         Output | None,
-        typer.Option("--output", "-o", help="As elsewhere.", show_default="table"),
+        typer.Option("--output", "-o", help="As elsewhere; a table if not given."),
     ] = None,
 ) -> None:
     """Count tags by repository and by creator.

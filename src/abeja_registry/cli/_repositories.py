@@ -87,4 +87,7 @@ def _agreed(repository: Repository) -> bool:
         " and all its tags? [y/N] "
     )
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):  # Ctrl-D, which leaves the cursor where it was
+        say("")
+    return answer.strip().lower() in ("y", "yes")

@@ -33,6 +33,10 @@ NOTIFICATIONS = """\
 #         threshold: 3
 #         backoff: 1s"""
 
+EXAMPLES = """\
+Examples:
+  {program} --port 8080 --seed
+  {program} --data registry.sqlite --fault operation=create_repository,status=503,times=2"""
 
 PROGRAM = "python -m abeja_registry.sandbox"
 
@@ -93,6 +97,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
         description="A Registry API on this machine, until Ctrl-C.",
+        epilog=EXAMPLES.format(program=program),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     default = "(default: %(default)s)"
     add = parser.add_argument
