@@ -54,7 +54,8 @@ _CANDIDATES = 3
 _COMPARED = 100
 # What an answer says of itself is shown below this.
 _SHOWN_BELOW = 1_000_000
-_WIDTH = 100
+# Characters of what was found on a line of a report, at the least.
+_LEAST_WIDTH = 20
 
 _NOT_REACHED = "not reached"
 _NO_REPOSITORY = "no repository to look at"
@@ -97,11 +98,20 @@ class ContractReport:
         return all(finding.verdict != "differs" for finding in self.findings)
 
     def __str__(self) -> str:
+        return self.table()
+
+    def table(self, width: int = 100) -> str:
+        """Return the report as a table, with its last column wrapped to a width.
+
+        Args:
+            width: Characters of a line; what was found has 20 of them at the least.
+        """
         subjects = max((len(finding.subject) for finding in self.findings), default=0)
         verdicts = len("differs")
         lines = []
         for finding in self.findings:
-            first, *more = wrap(finding.said, _WIDTH - subjects - verdicts - 4) or [""]
+            said = wrap(finding.said, max(width - subjects - verdicts - 4, _LEAST_WIDTH))
+            first, *more = said or [""]
             lines.append(f"{finding.subject:{subjects}}  {finding.verdict:{verdicts}}  {first}")
             lines += [f"{'':{subjects}}  {'':{verdicts}}  {line}" for line in more]
         counts = [

@@ -162,6 +162,19 @@ def test_doctor_shows_any_report(
     assert ran.out.startswith(f"tags  {verdict:7}  \N{REPLACEMENT CHARACTER}[1ma string\n")
 
 
+def test_doctor_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a terminal the report is as wide as that, and elsewhere as str() has it."""
+    report = ContractReport((Finding("tags", "ok", "a word " * 40),))
+    monkeypatch.setattr(Client, "check_contract", lambda _: report)
+    assert run("doctor").out == f"{report}\n"
+    assert max(map(len, str(report).splitlines())) in range(90, 101)
+    for columns, least, most in (("50", 40, 50), ("200", 190, 200), ("10", 25, 35)):
+        monkeypatch.setenv("COLUMNS", columns)
+        shown = run("doctor").out
+        assert max(map(len, shown.splitlines())) in range(least, most + 1)
+        assert shown.split() == str(report).split()
+
+
 def test_doctor_of_an_api_that_differs(run: Run, sandbox: Sandbox) -> None:
     """Where something differs it shows all that it found, and ends with 1."""
     sandbox.faults.add(operation="get_repositories", status=401)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..exceptions import ConfigurationError
 from ._client import Access, import_httpx
-from ._output import Kind, Output, write_rows, write_text
+from ._output import Kind, Output, width, write_rows, write_text
 
 # Where a setting is that was given before the command.
 _OPTIONS = {
@@ -50,5 +50,6 @@ def doctor(access: Access) -> bool:
     """Write how the API compares with its reference, and return whether it is as promised."""
     with access.client() as client:
         report = client.check_contract()
-    write_text(str(report))
+    bound = width()
+    write_text(str(report) if bound is None else report.table(bound))
     return report.ok
