@@ -635,6 +635,23 @@ async def test_a_certificate_that_is_trusted(
     assert found(report)["authentication"] == ("ok", "the credential is taken")
 
 
+async def test_a_certificate_of_another_host(
+    world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What OpenSSL says names the host, and the report does not."""
+    known = socket.getaddrinfo
+
+    def local(_: object, *arguments: Any, **options: Any) -> Any:
+        return known("127.0.0.1", *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", local)
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
+    url = tls_server.url.replace("127.0.0.1", "marker.example")
+    report = await world.check("1", {"auth_token": MARKER}, base_url=url)
+    assert "certificate is not valid for '[the host]'" in differing(report)["TLS"]
+    assert "marker.example" not in str(report)
+
+
 @pytest.mark.parametrize("option", ["timeout", "deadline"])
 async def test_a_server_that_never_speaks_tls(world: World, option: str) -> None:
     """The time-out and the deadline of the client end the wait."""

@@ -11,12 +11,16 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import nullcontext
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from tests.conftest import until
+from tests.conftest import PATIENCE, Answers, until
+from tests.peer import Heard, Peer, said
 
 import abeja_registry
 from abeja_registry import Client, OutcomeUnknown, Timeout, exceptions
@@ -287,6 +291,34 @@ def test_a_stream_that_is_closed(closed: str, run: Run, monkeypatch: pytest.Monk
     stream.close()
 
 
+def test_a_row_is_written_as_it_comes(exported: dict[str, str], answer: Answers) -> None:
+    """The first page's rows are at the reader before the second page is answered."""
+    page = answer("get_repository_tags")
+    rows = [page["tags"][0] | {"id": number, "name": str(number)} for number in range(3)]
+    read = threading.Event()
+    were_read: list[bool] = []
+
+    def paged(heard: Heard) -> bytes:
+        window = dict(parse_qsl(urlsplit(heard.target).query))
+        begin, end = int(window["offset"]), int(window["offset"]) + int(window["limit"])
+        if begin:
+            were_read.append(read.wait(PATIENCE))
+        return said(page | {"tags": rows[begin:end], "has_next": end < len(rows)})
+
+    arguments = ["tags", "list", "--id", "1", "--page-size", "2", "--output", "jsonl"]
+    with (
+        Peer(paged) as peer,
+        subprocess.Popen(
+            [*COMMAND, "--base-url", peer.url, *arguments], stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["name"] == "0"
+        read.set()
+        assert [json.loads(line)["name"] for line in process.stdout] == ["1", "2"]
+    assert all(were_read)
+
+
 def test_a_closed_pipe(exported: dict[str, str], sandbox: Sandbox) -> None:
     """`abeja-registry … | head -1` has its line, and no complaint follows."""
     sandbox.seed(repositories=1, tags=3000)
@@ -454,6 +486,13 @@ LOADED = [
     ("image sample-0001 0.0.1", CLIENT),
     ("inventory", CLIENT),
     ("summary --output json", CLIENT),
+    ("inventory --write {folder}/new.jsonl", CLIENT),
+    ("diff {folder}/old.jsonl --output csv", CLIENT),
+    ("doctor", CLIENT),
+    ("tags latest sample-0001 --output json", CLIENT),
+    ("tags latest sample-0001 --by version --output json", CLIENT | {"packaging"}),
+    ("tags wait sample-0001 0.0.1 --output json", CLIENT),
+    ("repositories create trainer --output json", CLIENT),
 ]
 HEAVY = {"click", "fastapi", "httpx", "numpy", "packaging", "pandas", "pyarrow", "pydantic"}
 HEAVY |= {"pygments", "rich", "sqlite3", "starlette", "uvicorn"}
@@ -467,12 +506,14 @@ print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
 
 @pytest.mark.parametrize(("command", "allowed"), LOADED, ids=[command for command, _ in LOADED])
 def test_a_command_loads_what_it_needs(
-    command: str, allowed: set[str], exported: dict[str, str], sandbox: Sandbox
+    command: str, allowed: set[str], exported: dict[str, str], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """Of all that takes long to import, a command loads what it uses and nothing else."""
     sandbox.seed(repositories=1, tags=1)
+    (tmp_path / "old.jsonl").touch()
+    arguments = command.format(folder=tmp_path).split()
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *command.split()], capture_output=True, text=True
+        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True
     )
     loaded = set(ran.stderr.splitlines()[-1].split()) & HEAVY
     # Older ones of typer use click.

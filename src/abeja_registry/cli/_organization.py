@@ -76,6 +76,7 @@ def inventory(access: Access, asked: Asked, output: Output | None) -> None:
 
 def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
     """Write all rows to a file; where repositories failed, only if that is asked for."""
+    import_httpx()
     from ..inventory import IncompleteInventory
 
     with _walk(access, asked) as found:
