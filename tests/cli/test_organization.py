@@ -90,6 +90,15 @@ def test_failures_that_are_accepted(run: Run) -> None:
     assert (ran.code, len(lines(ran.out)), ran.err.count("\n")) == (0, 0, 2)
 
 
+@pytest.mark.usefixtures("rows")
+def test_a_repository_that_is_deleted_meanwhile(run: Run, sandbox: Sandbox) -> None:
+    """It is told, and is no failure: what is there no more is not missing."""
+    sandbox.faults.add(operation="get_repository_tags", status=404)
+    ran = run("inventory")
+    assert (ran.code, ran.out) == (0, "")
+    assert "warning: trainer: it was deleted meanwhile\n" in ran.err
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "csv"])
 def test_a_file(run: Run, rows: list[dict[str, Any]], tmp_path: Path, suffix: str) -> None:
     """--write makes a file of the suffix's kind, and says so on stderr alone."""

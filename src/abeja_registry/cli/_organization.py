@@ -126,10 +126,15 @@ def _rows_of_now(access: Access, asked: Asked) -> Iterator[InventoryRow]:
 
 def _tell_failures(found: Inventory, problem: str | None) -> None:
     """Tell each repository that failed, and fail where that is a problem."""
+    missing = 0
     for failure in found.failures:
+        if failure.gone:
+            say(f"warning: {failure.repository_name}: it was deleted meanwhile")
+            continue
+        missing += 1
         say(f"warning: {failure.repository_name}: {described(failure.error)}")
-    if found.failures and problem:
-        say(f"error: {len(found.failures)} of the repositories failed: {problem}")
+    if missing and problem:
+        say(f"error: {missing} of the repositories failed: {problem}")
         raise typer.Exit(FAILED)
 
 

@@ -141,6 +141,8 @@ def width() -> int | None:
 def _json(value: Any, **form: Any) -> str:
     """Return a value as JSON that is readable, and in which nothing but its own breaks a line."""
     text = json.dumps(value, ensure_ascii=False, **form)
+    if text.isprintable():
+        return text
     return "".join(
         each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text
     )
