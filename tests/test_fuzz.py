@@ -48,8 +48,8 @@ from abeja_registry._operations import (
 from abeja_registry._paging import Cursor
 from abeja_registry._retries import Attempts, RetryBudget
 from abeja_registry.models import parse
+from abeja_registry.pages import TagPage
 from abeja_registry.repositories import RepositoryPage
-from abeja_registry.tags import TagPage
 
 T = TypeVar("T")
 

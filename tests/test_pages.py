@@ -200,6 +200,24 @@ def test_a_page_is_unpickled_in_a_process_that_has_made_none(answer: Answers) ->
     assert ran.stdout.decode().strip() == "0.0.4"
 
 
+@pytest.mark.parametrize("page", ["Page", "AsyncPage"])
+@pytest.mark.parametrize("row", ["Tag", "Repository"])
+def test_a_page_pickles_whoever_named_its_class_first(page: str, row: str) -> None:
+    """Also where that is an annotation in a class, before a client is made."""
+    row = f"Async{row}" if (page, row) == ("AsyncPage", "Repository") else row
+    program = f"""
+import pickle
+from abeja_registry import {page}, {row}
+
+class Service:
+    def pages(self) -> {page}[{row}]: ...
+
+page = {page}[{row}](items=(), offset=0, limit=10, has_next=False)
+assert pickle.loads(pickle.dumps(page)) == page
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 async def test_a_page_counts_the_rows_that_were_left_out(
     api: ScriptedApi, page: Any, tag_page: TagPages
 ) -> None:

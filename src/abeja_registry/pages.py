@@ -19,7 +19,7 @@ from pydantic import AliasChoices, Field, PrivateAttr
 from ._config import InvalidRows
 from ._paging import PAGE_SIZE, Cursor, check_count
 from .exceptions import Error, InvalidResponse, PaginationError
-from .models import PageFields, parse
+from .models import PageFields, Tag, parse
 
 T_co = TypeVar("T_co", covariant=True)
 P = TypeVar("P", bound="PageOf[Any]")
@@ -128,6 +128,12 @@ class AsyncPage(PageOf[T_co], Generic[T_co]):
         )
         window = self._next_window()
         return None if window is None else await fetch(*window)
+
+
+# Here, before anybody else can name them: pydantic's parametrized classes pickle only if the first
+# to name them is a module.
+TagPage = Page[Tag]
+AsyncTagPage = AsyncPage[Tag]
 
 
 def read_page(

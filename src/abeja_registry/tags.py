@@ -18,11 +18,7 @@ from ._transport import AsyncTransport, Transport
 from .exceptions import NotFound
 from .images import check_digest
 from .models import Tag
-from .pages import AsyncListing, AsyncPage, Listing, Page, read_page
-
-# Named once, at module level: pydantic's parametrized classes pickle only so.
-TagPage = Page[Tag]
-AsyncTagPage = AsyncPage[Tag]
+from .pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage, read_page
 
 T = TypeVar("T")
 
