@@ -29,7 +29,7 @@ class Scripted:
         self.manifests: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, str]] = []
         self.status: int | None = None
-        self.page = 2
+        self.page, self.next = 2, f"/v2/{PATH}/tags/list?last={{}}"
         # What ends so is answered when it is free to.
         self.held: str | None = None
         self.holding, self.free = threading.Event(), threading.Event()
@@ -65,7 +65,7 @@ class Scripted:
     def _list(self, last: str) -> httpx.Response:
         names = [name for name in sorted(self.tags) if name > last]
         page = names[: self.page]
-        rest = f"</v2/{PATH}/tags/list?last={page[-1]}>; rel=next" if names != page else None
+        rest = f"<{self.next.format(page[-1])}>; rel=next" if names != page else None
         body = {"name": PATH, "tags": page or None}
         return httpx.Response(200, json=body, headers={"Link": rest} if rest else {})
 
@@ -148,6 +148,66 @@ def test_an_index_that_lost_an_image(registry: Scripted, caplog: pytest.LogCaptu
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
         assert shown(sandbox) == {"all": ("sha256:i", 11)}
     assert "sha256:b is not in the Docker registry" in caplog.text
+
+
+@pytest.mark.parametrize("size", [2**63 - 1, -2])
+def test_an_image_of_an_absurd_size(
+    registry: Scripted, size: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told in the log and not shown; all others are, as they come and after a start."""
+    registry.image("sha256:a", 1)
+    registry.image("sha256:b", size)
+    registry.tags = {"b": "sha256:a"}
+    file = tmp_path / "registry.db"
+    with over(registry, data=file) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {"b": ("sha256:a", 2)}
+        registry.tags = {"a": "sha256:a", "b": "sha256:b"}
+        targets = [{"tag": tag, "digest": digest} for tag, digest in registry.tags.items()]
+        assert told(sandbox, *reversed(targets)) == 200
+        assert shown(sandbox) == {"a": ("sha256:a", 2)}
+        assert f"{PATH}:b is not shown: size must be " in caplog.text
+    registry.tags["c"] = "sha256:a"
+    with over(registry, data=file) as sandbox:
+        assert shown(sandbox) == dict.fromkeys("ac", ("sha256:a", 2))
+
+
+@pytest.mark.parametrize("name", ["", "a\x01b", "a/b", "../x", "a?b", "x" * 129, "x" * 70_000])
+def test_what_is_no_tag(registry: Scripted, name: str) -> None:
+    """It is passed over where the registry tells of it, and where it lists it."""
+    registry.image("sha256:a", 1)
+    with over(registry) as sandbox:
+        assert shown(sandbox) == {}
+        registry.tags = {"a": "sha256:a"}
+        targets = [{"tag": tag, "digest": "sha256:a"} for tag in (name, "a")]
+        assert told(sandbox, *targets) == 200
+        assert shown(sandbox) == {"a": ("sha256:a", 2)}
+    registry.tags[name] = "sha256:a"
+    with over(registry) as sandbox:
+        assert shown(sandbox) == {"a": ("sha256:a", 2)}
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:a\x01", "sha256:" + "a" * 70_000])
+def test_an_index_of_what_is_no_digest(
+    registry: Scripted, digest: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is shown with the size of its other images."""
+    registry.image("sha256:a", 10)
+    registry.manifests["sha256:i"] = {"manifests": [{"digest": digest}, {"digest": "sha256:a"}]}
+    registry.tags = {"all": "sha256:i"}
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {"all": ("sha256:i", 11)}
+    assert f"{PATH} has an image of no digest" in caplog.text
+
+
+def test_a_list_of_tags_that_leads_nowhere(
+    registry: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A page of tags whose next one has no address is an answer that can't be read."""
+    registry.next = "http://x:port/"
+    registry.tags = dict.fromkeys("abc", "sha256:a")
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {}
+    assert "no list of tags" in caplog.text
 
 
 def test_a_deletion_during_a_look(registry: Scripted) -> None:

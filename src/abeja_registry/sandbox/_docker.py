@@ -6,6 +6,8 @@ so that notifications which come twice, late, in another order or not at all mak
 
 import asyncio
 import logging
+import re
+import reprlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -16,7 +18,8 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from ._store import Refused, RepositoryNotFound, Store
+from ..images import DIGEST, TAG
+from ._store import InvalidValue, Refused, RepositoryNotFound, Store
 
 LOG = logging.getLogger("abeja_registry.sandbox")
 
@@ -38,7 +41,7 @@ WAITS = (0.02, 0.08, 0.2, 0.5, 1, 3)
 T = TypeVar("T")
 
 
-class Target(BaseModel):
+class Target(BaseModel, frozen=True):
     """What an event is about."""
 
     repository: str = ""
@@ -140,12 +143,13 @@ class DockerRegistry:
                 return names
             answer.raise_for_status()
             try:
-                names += TagList.model_validate_json(answer.content).tags or ()
-            except ValidationError:
+                listed = TagList.model_validate_json(answer.content).tags or ()
+                names += filter(_is_tag, listed)
+                if "next" not in answer.links:
+                    return names
+                url = answer.url.join(answer.links["next"]["url"])
+            except (ValidationError, httpx.InvalidURL):
                 raise httpx.DecodingError("its answer is no list of tags") from None
-            if "next" not in answer.links:
-                return names
-            url = answer.url.join(answer.links["next"]["url"])
 
     async def digest(self, repository: str, tag: str) -> str | None:
         """Return the digest that a tag has now; None if there is no such tag."""
@@ -157,6 +161,9 @@ class DockerRegistry:
 
     async def image(self, repository: str, digest: str) -> Image | None:
         """Return the image of a digest; None, with a word in the log, if it can't be read."""
+        if not _is_digest(digest):
+            LOG.warning("%s has an image of no digest: %s", repository, reprlib.repr(digest))
+            return None
         answer = await self._http.get(f"/v2/{repository}/manifests/{digest}", headers=ACCEPT)
         if answer.status_code == 404:
             LOG.warning("%s@%s is not in the Docker registry", repository, digest)
@@ -272,9 +279,13 @@ class Mirror:
     @staticmethod
     def _targets(events: Iterable[Event]) -> list[Target]:
         # A registry tells of layers and of pulls too, and of one deletion twice.
-        changes = [event for event in events if event.action in ("push", "delete")]
-        told = [e.target for e in changes if e.target.tag is not None or e.action == "delete"]
-        return list({target.model_dump_json(): target for target in told}.values())
+        told = []
+        for action, target in ((event.action, event.target) for event in events):
+            is_deletion = action == "delete" and target.tag is None
+            is_of_tag = action in ("push", "delete") and _is_tag(target.tag or "")
+            if is_deletion or is_of_tag:
+                told.append(target)
+        return list(dict.fromkeys(told))
 
     async def _look(self, row: sqlite3.Row, target: Target | None = None) -> str | None:
         """Write down what the tags are now that are meant: the target's, or all.
@@ -298,20 +309,35 @@ class Mirror:
                 new = {n: d for n, d in digests.items() if d is not None and d != known.get(n)}
                 images = await _gathered(new, lambda name: self._registry.image(path, new[name]))
                 gone = [name for name in known if name in names and digests[name] is None]
-                await asyncio.to_thread(self._write, repository_id, images, gone)
+                await asyncio.to_thread(self._write, row, images, gone)
             except RepositoryNotFound:
                 # It was deleted meanwhile, and has no tags to keep.
                 return None
         return next(iter(digests.values()), None)
 
-    def _write(self, repository_id: str, images: dict[str, Image | None], gone: list[str]) -> None:
+    def _write(self, row: sqlite3.Row, images: dict[str, Image | None], gone: list[str]) -> None:
+        repository_id, path = str(row["id"]), self._path(row["name"])
         for tag, image in images.items():
-            if image is None:
-                gone = [*gone, tag]
-                continue
-            self._store.write_tag(repository_id, tag, image.size, image.digest, image.media_type)
+            if image is not None:
+                written = (tag, image.size, image.digest, image.media_type)
+                try:
+                    self._store.write_tag(repository_id, *written)
+                    continue
+                except InvalidValue as error:
+                    # It keeps no other tag from being shown.
+                    LOG.warning("%s:%s is not shown: %s", path, tag, error)
+            gone = [*gone, tag]
         for tag in gone:
             self._store.delete_tag(repository_id, tag)
+
+
+def _is_tag(name: str) -> bool:
+    return re.fullmatch(TAG, name) is not None
+
+
+def _is_digest(text: str) -> bool:
+    # The longest that is in use has 135 characters; a URL can't hold any length.
+    return len(text) <= 255 and re.fullmatch(DIGEST, text) is not None
 
 
 async def _gathered(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, T]:
