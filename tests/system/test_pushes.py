@@ -1,9 +1,11 @@
 """Real pushes: Debian's docker-registry and skopeo, and the sandbox over them."""
 
+import json
 import logging
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -13,7 +15,7 @@ from tests.conftest import until
 from abeja_registry import Client, Repository, Tag
 from abeja_registry.sandbox import Sandbox
 
-from .conftest import Layout, Registry
+from .conftest import Layout, Registry, skopeo
 
 ORGANIZATION = "1410000000000"
 OCI = "application/vnd.oci.image"
@@ -53,13 +55,16 @@ def test_a_push_appears(
     media_type: str,
 ) -> None:
     """Soon after the push its tag is there, with its digest, media type and size."""
-    made = layout.image("one", b"one" * 100_000)
-    registry.push(made, f"{ORGANIZATION}/trainer:1.0.0", *options)
+    made, path = layout.image("one", b"one" * 100_000), f"{ORGANIZATION}/trainer:1.0.0"
+    registry.push(made, path, *options)
     tag = until(lambda: tags(repository))["1.0.0"]
-    assert tag.digest == registry.digest(f"{ORGANIZATION}/trainer:1.0.0")
+    assert tag.digest == registry.digest(path)
     assert tag.media_type == media_type
-    if media_type.startswith(OCI):
-        assert tag.size == made.size
+    # For Docker, skopeo writes a config of its own.
+    raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{registry.host}/{path}")
+    manifest = json.loads(raw)
+    assert tag.size == sum(part["size"] for part in (manifest["config"], *manifest["layers"]))
+    assert tag.size == made.size or not media_type.startswith(OCI)
 
 
 def test_an_index_appears(repository: Repository, registry: Registry, layout: Layout) -> None:
@@ -75,12 +80,15 @@ def test_a_push_moves_its_tag(repository: Repository, registry: Registry, layout
     """Pushed again, a tag has the new digest and time of update, and its old id and creation."""
     registry.push(layout.image("one", b"one"), f"{ORGANIZATION}/trainer:latest")
     before = until(lambda: tags(repository))
+    # Times are in whole seconds.
+    until(lambda: datetime.now(UTC) - before["latest"].updated_at > timedelta(seconds=1))
     registry.push(layout.image("two", b"two"), f"{ORGANIZATION}/trainer:latest")
     pushed = registry.digest(f"{ORGANIZATION}/trainer:latest")
     after = until(lambda: digests_are(repository, latest=pushed))
     assert before["latest"].digest != pushed
     assert after["latest"].id == before["latest"].id
     assert after["latest"].created_at == before["latest"].created_at
+    assert after["latest"].updated_at > before["latest"].updated_at
 
 
 def test_pushes_without_a_break(repository: Repository, registry: Registry, layout: Layout) -> None:
