@@ -11,19 +11,31 @@ second the registry's host.
 
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from abeja_registry import Client, Repository, Tag
 
 PATIENCE = 30.0  # seconds
 
 
-def wait_for_tag(repository: Repository, name: str) -> Tag:
-    """Look for a tag until it is there."""
+def push(source: str, target: str) -> str:
+    """Push an image, and return its digest."""
+    insecure = ["--insecure-policy", "--dest-tls-verify=false"]  # a registry on this machine
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "digest")
+        options = [insecure[1], "--digestfile", str(file)]
+        subprocess.run(["skopeo", insecure[0], "copy", *options, source, target], check=True)
+        return file.read_text().strip()
+
+
+def wait_for_image(repository: Repository, name: str, digest: str) -> Tag:
+    """Look for a tag until it is there, and no longer that of the image before."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         for tag in repository.iter_tags():
-            if tag.name == name:
+            if (tag.name, tag.digest) == (name, digest):
                 return tag
         time.sleep(0.1)
     raise TimeoutError(f"{repository.name}:{name} did not appear within {PATIENCE:.0f} s")
@@ -34,12 +46,8 @@ def main(source: str, registry: str) -> None:
     with Client() as client:
         repository = client.repositories.get_or_create("trainer")
         path = f"{registry}/{repository.organization_id}/{repository.name}"
-        insecure = ["--insecure-policy", "--dest-tls-verify=false"]  # a registry on this machine
-        subprocess.run(
-            ["skopeo", insecure[0], "copy", insecure[1], source, f"docker://{path}:1.0.0"],
-            check=True,
-        )
-        tag = wait_for_tag(repository, "1.0.0")
+        digest = push(source, f"docker://{path}:1.0.0")
+        tag = wait_for_image(repository, "1.0.0", digest)
         print(f"{tag.name}: {tag.media_type}, {tag.size:,} bytes")
         print(f"{path}@{tag.digest}")
 

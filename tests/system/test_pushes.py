@@ -215,17 +215,18 @@ def test_a_registry_that_does_not_answer(
 
 
 def test_the_example(sandbox: Sandbox, registry: Registry, layout: Layout) -> None:
-    """`examples/push_and_pin.py` ends with an image that skopeo finds."""
-    made = layout.image("one", b"one")
+    """Each run of `examples/push_and_pin.py` ends with its own image, which skopeo finds."""
     environment = {
         "PATH": "/usr/bin:/bin",
         "ABEJA_API_URL": sandbox.url,
         "ABEJA_ORGANIZATION_ID": ORGANIZATION,
         "PLATFORM_AUTH_TOKEN": "sandbox",
     }
-    line = [sys.executable, "-W", "error", str(EXAMPLE), made.source, registry.host]
-    run = subprocess.run(line, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    pinned = run.stdout.splitlines()[-1]
-    path, _, digest = pinned.removeprefix(f"{registry.host}/").partition("@")
-    assert digest == registry.digest(f"{path}@{digest}")
+    for name in ("one", "two"):
+        made = layout.image(name, name.encode())
+        line = [sys.executable, "-W", "error", str(EXAMPLE), made.source, registry.host]
+        run = subprocess.run(line, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        pinned = run.stdout.splitlines()[-1]
+        path, _, digest = pinned.removeprefix(f"{registry.host}/").partition("@")
+        assert digest == registry.digest(f"{path}@{digest}") == registry.digest(f"{path}:1.0.0")
