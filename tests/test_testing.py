@@ -106,6 +106,30 @@ def test_async_tests_with_any_plugin(tmp_path: Path, plugin: str) -> None:
     assert "2 passed" in ran.stdout, ran.stdout
 
 
+def test_what_a_test_leaves_waiting_is_not_done(pytester: pytest.Pytester) -> None:
+    """A create that nobody waits for any more makes no repository in the next test."""
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile("""
+        import pytest
+        from abeja_registry import HttpError, OutcomeUnknown, RetryPolicy
+
+        def test_a_time_out(registry_sandbox, registry_client):
+            registry_sandbox.faults.add(operation="create_repository", latency=0.5)
+            hurried = registry_client.with_options(timeout=0.1, retry=RetryPolicy(max_retries=0))
+            with pytest.raises(OutcomeUnknown):
+                hurried.repositories.create("ghost")
+
+        def test_the_next(registry_sandbox, registry_client):
+            # By the time that this is answered, the other's wait is over.
+            registry_sandbox.faults.add(operation="get_repository", status=404, latency=0.5)
+            with pytest.raises(HttpError):
+                registry_client.repositories.get("1")
+            assert not registry_client.repositories.list()
+    """)
+    ran = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+    ran.assert_outcomes(passed=2)
+
+
 def test_a_test_may_close_the_sandbox(pytester: pytest.Pytester) -> None:
     """The next one finds it running."""
     pytester.makeconftest(CONFTEST)

@@ -1,10 +1,12 @@
 """Faults on demand, as a client meets them: over the socket and in process."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from tests.conftest import PATIENCE, until
 
 from abeja_registry import Client, HttpError, OutcomeUnknown, RetryPolicy, Timeout, TransportError
 from abeja_registry.sandbox import Sandbox
@@ -96,6 +98,18 @@ def test_latency(sandbox: Sandbox, client: Client) -> None:
     with pytest.raises(Timeout):
         hurried.repositories.get("1")
     assert not client.repositories.list()
+
+
+def test_a_reset_during_the_wait(sandbox: Sandbox, client: Client) -> None:
+    """What waits when all is forgotten is not done: the connection is lost after the wait."""
+    sandbox.faults.add(operation="create_repository", latency=1)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(client.repositories.create, "ghost")
+        until(lambda: sandbox.requests)
+        sandbox.reset()
+        with pytest.raises(OutcomeUnknown):
+            waiting.result(PATIENCE)
+    assert sandbox.is_empty
 
 
 def test_limits_are_clamped(sandbox: Sandbox, client: Client) -> None:

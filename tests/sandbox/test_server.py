@@ -6,14 +6,16 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from tests.conftest import PATIENCE, until
 
-from abeja_registry import Client, Timeout, UserCredential
+from abeja_registry import Client, OutcomeUnknown, RetryPolicy, Timeout, UserCredential
 from abeja_registry.sandbox import RecordedRequest, Sandbox
 
 HEADERS = {"Authorization": "Bearer sandbox"}
@@ -194,6 +196,21 @@ def test_latency_of_every_answer() -> None:
         with pytest.raises(Timeout):
             hurried.repositories.list()
         assert httpx.get(f"{sandbox.url}/_sandbox/requests", trust_env=False).status_code == 200
+
+
+def test_a_reset_during_the_latency() -> None:
+    """A request that waits when all is forgotten is not done."""
+    with (
+        Sandbox(latency=1) as sandbox,
+        Client(**sandbox.connection, retry=RetryPolicy(max_retries=0)) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        waiting = threads.submit(client.repositories.create, "ghost")
+        until(lambda: sandbox.requests)
+        sandbox.reset()
+        with pytest.raises(OutcomeUnknown):
+            waiting.result(PATIENCE)
+        assert sandbox.is_empty
 
 
 def test_data_is_kept(tmp_path: Path) -> None:

@@ -100,9 +100,13 @@ def make_app(state: State) -> FastAPI:
             handle = super().get_route_handler()
 
             async def handle_in_trouble(request: Request) -> Response:
+                era = state.era
                 trouble = state.faults.meet(self.name, request.path_params.get("repository_id"))
                 if delay := state.latency + trouble.latency:
                     await asyncio.sleep(delay)
+                if state.era != era:
+                    # Who sent it is gone, as a rule a test that is over.
+                    return _Lost(None)
                 limit_max = min(state.limit_max, trouble.limit_max or state.limit_max)
                 request.state.limit_max = limit_max
                 fault = trouble.ending

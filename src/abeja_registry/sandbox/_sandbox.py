@@ -264,6 +264,8 @@ class Sandbox:
     def reset(self) -> None:
         """Forget repositories, tags, faults and requests; ids begin anew.
 
+        A request that still waits (`latency`) loses its connection instead of being done.
+
         Raises:
             RuntimeError: the sandbox is not running.
         """

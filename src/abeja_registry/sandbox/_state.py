@@ -1,6 +1,6 @@
 """The state: what a sandbox's API, its own calls and the object in a test share."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from sqlite3 import Row
 from typing import Any
 
@@ -16,7 +16,7 @@ class Mirrored(Refused, RuntimeError):
     status = 409
 
 
-@dataclass(frozen=True)
+@dataclass
 class State:
     """A sandbox that runs.
 
@@ -29,6 +29,7 @@ class State:
         mirror: what keeps the tags as a Docker registry has them, if one does.
         faults: what is to go wrong.
         recorder: what was asked.
+        era: how often it was reset.
     """
 
     organization_id: str
@@ -37,8 +38,9 @@ class State:
     latency: float
     admitted: frozenset[str]
     mirror: Mirror | None
-    faults: Faults = field(default_factory=Faults)
-    recorder: Recorder = field(default_factory=Recorder)
+    faults: Faults
+    recorder: Recorder
+    era: int = 0
 
     def write_tag(self, repository_id: str, name: str, **fields: Any) -> Row:
         """Write a tag as `Store.write_tag` does; raises Mirrored too."""
@@ -52,7 +54,8 @@ class State:
         return self.store.seed(repositories, tags)
 
     def reset(self) -> None:
-        """Forget everything: repositories, tags, faults, requests."""
+        """Forget everything: repositories, tags, faults, requests, and what still waits."""
+        self.era += 1
         self.store.clear()
         self.faults.clear()
         self.recorder.clear()
