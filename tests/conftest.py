@@ -35,6 +35,8 @@ ANSWERS = Path(__file__).parent / "answers"
 ORGANIZATION_ID = "1410000000000"
 # Seconds that what others do may take, at the very most.
 PATIENCE = 30
+# The wait for a replay, as it is where no test has replaced it.
+SLEEP = Transport._sleep
 BASE_URL = "https://api.example.com"
 
 
@@ -142,6 +144,7 @@ class ScriptedApi:
     _content: bytes = b"{}"
     _headers: dict[str, str] = field(default_factory=dict)
     _error: str | None = None
+    _said: str = ""
     _open: list[Any] = field(default_factory=list)
 
     def answers(
@@ -158,9 +161,9 @@ class ScriptedApi:
         self._content = json.dumps(body).encode() if content is None else content
         self._headers = {"content-type": "application/json", **(headers or {})}
 
-    def fails(self, error: str) -> None:
+    def fails(self, error: str, said: str = "scripted") -> None:
         """Raise the HTTP library's exception of this name for every request from now on."""
-        self._error = error
+        self._error, self._said = error, said
 
     def raw(self, **options: Any) -> APIClient:
         """Return a raw client that goes through this door."""
@@ -215,13 +218,13 @@ class ScriptedApi:
     def _httpx(self, request: httpx.Request) -> httpx.Response:
         self._record(request)
         if self._error:
-            raise getattr(httpx, self._error)("scripted")
+            raise getattr(httpx, self._error)(self._said)
         return httpx.Response(self._status, content=self._content, headers=self._headers)
 
     def _httpx2(self, request: httpx2.Request) -> httpx2.Response:
         self._record(request)
         if self._error:
-            raise getattr(httpx2, self._error)("scripted")
+            raise getattr(httpx2, self._error)(self._said)
         return httpx2.Response(self._status, content=self._content, headers=self._headers)
 
 

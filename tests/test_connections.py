@@ -739,7 +739,7 @@ def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -
     operation = create_repository("1", "sample")
 
     def late() -> Any:
-        return client._transport.call(operation, time.monotonic() - 1)
+        return client._transport.fetch(operation, time.monotonic() - 1)
 
     with pytest.raises(Timeout) as caught:
         world.start(late).result(PATIENCE)

@@ -128,7 +128,7 @@ async def test_no_more_requests_at_a_time_than_told(
     under_way, most = 0, 0
     lock = threading.Lock()
     transport = type(either._transport)
-    call = transport.call
+    call = transport.fetch
 
     def count(change: int) -> None:
         nonlocal under_way, most
@@ -151,7 +151,7 @@ async def test_no_more_requests_at_a_time_than_told(
             count(-1)
 
     sync = isinstance(either, Client)
-    monkeypatch.setattr(transport, "call", counted if sync else async_counted)
+    monkeypatch.setattr(transport, "fetch", counted if sync else async_counted)
     sandbox.faults.add(operation="get_repository_tags", latency=0.05)
     assert len(await walked(either.inventory(concurrency=4))) == 12
     assert most == 4
@@ -165,9 +165,9 @@ async def test_the_next_request_goes_out_before_the_next_answer_is_read(
     events: list[str] = []
     at_once = asyncio.Barrier(4)
     async with AsyncClient(**sandbox.connection) as client:
-        call, read = client._transport.call, client.tags._page
+        call, read = client._transport.fetch, client.tags._page
 
-        async def asked(operation: Operation) -> dict[str, Any]:
+        async def asked(operation: Operation) -> Any:
             if operation.name == "get_repositories":
                 return await call(operation)
             events.append("asked")
@@ -181,7 +181,7 @@ async def test_the_next_request_goes_out_before_the_next_answer_is_read(
             events.append("read")
             return read(*arguments)
 
-        monkeypatch.setattr(client._transport, "call", asked)
+        monkeypatch.setattr(client._transport, "fetch", asked)
         monkeypatch.setattr(client.tags, "_page", was_read)
         assert len(await walked(client.inventory(concurrency=4))) == 12
     for answers in range(1, 5):
@@ -337,6 +337,21 @@ def test_who_stops_early_does_not_wait(sandbox: Sandbox) -> None:
         assert walking_threads()
     until(lambda: not walking_threads())
     assert tag_requests(sandbox).count(slow) == 1
+
+
+def test_who_stops_early_makes_no_replay(sandbox: Sandbox) -> None:
+    """What is under way is not made again, though the client goes on."""
+    until(lambda: not walking_threads())
+    _, slow = sandbox.seed(repositories=2, tags=1)
+    sandbox.faults.add(repository_id=slow, latency=3600)
+    with Client(**sandbox.connection, timeout=1) as client:
+        for _ in client.inventory():
+            until(lambda: slow in tag_requests(sandbox))
+            break
+        until(lambda: not walking_threads())
+        assert tag_requests(sandbox).count(slow) == 1
+        sandbox.faults.clear()
+        assert len(list(client.inventory())) == 2
 
 
 async def test_an_async_walk_is_cancelled(sandbox: Sandbox, async_client: AsyncClient) -> None:

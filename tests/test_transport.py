@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.conftest import ScriptedApi, done
+from tests.conftest import PATIENCE, SLEEP, ScriptedApi, done
 
 from abeja_registry import (
     APIClient,
@@ -20,8 +22,11 @@ from abeja_registry import (
     Retry,
     RetryPolicy,
     Timeout,
+    TransportError,
     __version__,
 )
+from abeja_registry._answers import QUOTED_CHARACTERS
+from abeja_registry._transport import Transport
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -174,7 +179,7 @@ async def test_a_closed_client_says_so(api: ScriptedApi, raw: Any) -> None:
 
 
 async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: str) -> None:
-    """A call that waits for its replay as the client is closed ends with an Error."""
+    """A call that waits for its replay as the client is closed ends with what it met."""
     closing: list[Any] = []
 
     def close_it(_: Retry) -> None:
@@ -186,10 +191,37 @@ async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: 
     options: dict[str, Any] = {"on_retry": close_it, "retry": RetryPolicy(base=0.01)}
     caller: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
     api.answers(status=503)
-    with pytest.raises(Error, match="get_repository cannot be called: the client was closed"):
+    with pytest.raises(HttpError) as caught:
         await done(caller.get_repository("1", "2"))
     await asyncio.gather(*closing)
+    assert (caught.value.status_code, len(caught.value.history)) == (503, 1)
     assert len(api.requests) == 1
+    with pytest.raises(Error, match="get_repository cannot be called: the client was closed"):
+        await done(caller.get_repository("1", "2"))
+
+
+def test_closing_a_client_ends_the_waits_for_replays(
+    api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for what is not going to be sent."""
+    monkeypatch.setattr(Transport, "_sleep", SLEEP)
+    api.answers(status=503, headers={"retry-after": "50"})
+    waiting = threading.Event()
+    caller = api.raw(on_retry=lambda _: waiting.set())
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(caller.get_repository, "1", "2")
+        assert waiting.wait(PATIENCE)
+        caller.close()
+        with pytest.raises(HttpError, match="503"):
+            call.result(PATIENCE)
+
+
+async def test_what_is_said_of_an_attempt_is_bounded(api: ScriptedApi, raw: Any) -> None:
+    """A status line of junk is quoted in an exception of the HTTP library's, however long."""
+    api.fails("RemoteProtocolError", "j" * 60_000)
+    with pytest.raises(TransportError) as caught:
+        await done(raw.get_repository("1", "2"))
+    assert len(caught.value.history[0].cause) == QUOTED_CHARACTERS
 
 
 async def test_what_shares_connections_does_not_close_them(api: ScriptedApi, typed: Any) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._operations import Operation
+from ._redaction import Redactor
 from .exceptions import (
     Attempt,
     BadRequest,
@@ -35,10 +36,16 @@ REQUEST_ID_HEADER = "x-request-id"
 DEADLINE_PASSED = "the call's deadline has passed"
 # Characters of a body that an exception quotes.
 QUOTED_CHARACTERS = 1000
+# Characters, or bytes, of which these are taken: of a credential that is cut through, the rest
+# would not be known for one.
+QUOTABLE = 16 * 1024
+# The redactor of who has no credential.
+_NO_SECRETS = Redactor()
 
-# Of gzip: zlib's name for it, and bytes unpacked in one go.
+# Of gzip: zlib's name for it, bytes unpacked in one go, and members that a body may have.
 _GZIP = zlib.MAX_WBITS | 16
 _PIECE = 1024
+_MEMBERS = 200_000
 
 _BY_STATUS: Mapping[int, type[HttpError]] = {
     400: BadRequest,
@@ -93,6 +100,20 @@ class Answer:
         return str(self.status)
 
 
+class Answered(NamedTuple):
+    """The JSON object of a success, with what an error over it has to know of the call.
+
+    Attributes:
+        body: The object.
+        history: The attempts of the call, oldest first.
+        redact: Takes the credential out of a value.
+    """
+
+    body: dict[str, Any]
+    history: tuple[Attempt, ...] = ()
+    redact: Redactor = _NO_SECRETS
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """No answer.
@@ -140,11 +161,11 @@ def receive(
         if not whole and cut is None:
             cut = Failure("the gzip body is broken or was cut short", sent=True)
     if len(body) > limit:
-        return Answer(status, headers, body[:QUOTED_CHARACTERS], too_large=True)
+        return Answer(status, headers, body[:QUOTABLE], too_large=True)
     answer = Answer(status, headers, body)
     unmeasured = not packed and not {"content-length", "transfer-encoding"} & headers.keys()
     # Where nothing says how long a body is, a connection that is lost looks like its end.
-    if cut is None and unmeasured and body.startswith(b"{") and _json(body) is _NOT_JSON:
+    if cut is None and unmeasured and body.lstrip()[:1] == b"{" and _json(body) is _NOT_JSON:
         cut = Failure(
             "the body is no whole JSON object, and nothing said how long it is", sent=True
         )
@@ -159,6 +180,7 @@ def judge(
     *,
     history: tuple[Attempt, ...] = (),
     after_unknown_outcome: bool = False,
+    redact: Redactor = _NO_SECRETS,
 ) -> dict[str, Any]:
     """Return the JSON object that an operation brought, or raise what it came to instead.
 
@@ -168,6 +190,7 @@ def judge(
         outcome: What came of the last attempt.
         history: All attempts, oldest first.
         after_unknown_outcome: Whether an earlier attempt may have been carried out.
+        redact: Takes the credential out of what is raised: a success is left as it came.
 
     Raises:
         HttpError: The status is not a success.
@@ -182,9 +205,10 @@ def judge(
         body = None if outcome.too_large else _json(outcome.content)
         if isinstance(body, dict):
             return body
-        error: Error = _invalid(operation, url, outcome, body)
+        body = redact(body)
+        error: Error = _invalid(operation, url, outcome, body, redact)
     elif isinstance(outcome, Answer):
-        error = _http_error(operation, url, outcome, after_unknown_outcome)
+        error = _http_error(operation, url, outcome, after_unknown_outcome, redact)
     else:
         error = _no_answer(operation, url, outcome, after_unknown_outcome)
     error.history = history
@@ -222,40 +246,44 @@ def _json(content: bytes) -> Any:
         return _NOT_JSON
 
 
-def _text(content: bytes) -> str:
-    return content.decode(errors="replace")[:QUOTED_CHARACTERS]
+def _text(content: bytes, redact: Redactor) -> str:
+    text: str = redact(content[:QUOTABLE].decode(errors="replace"))
+    return text[:QUOTED_CHARACTERS]
 
 
-def _invalid(operation: Operation, url: str, answer: Answer, body: Any) -> InvalidResponse:
+def _invalid(
+    operation: Operation, url: str, answer: Answer, body: Any, redact: Redactor
+) -> InvalidResponse:
     if answer.too_large:
         what = "a body larger than max_response_bytes"
     elif body is _NOT_JSON:
         what = f"a body of {len(answer.content)} bytes that is no JSON"
     else:
         what = f"a JSON body that is no object but a {type(body).__name__}"
-    kind = answer.headers.get("content-type")
+    kind = redact(answer.headers.get("content-type"))
     return InvalidResponse(
         f"{operation.name} was answered with {answer.status} from {url}"
         f" and {what} (content type {kind!r})",
-        body=_text(answer.content) if answer.too_large or body is _NOT_JSON else body,
+        body=_text(answer.content, redact) if answer.too_large or body is _NOT_JSON else body,
         # A proxy's page can say 200 too.
         outcome_unknown=operation.changes,
     )
 
 
 def _http_error(
-    operation: Operation, url: str, answer: Answer, after_unknown_outcome: bool
+    operation: Operation, url: str, answer: Answer, after_unknown_outcome: bool, redact: Redactor
 ) -> HttpError:
-    said = _json(answer.content)
+    # First of all: what is cut after that is cut through no credential.
+    headers, said = redact(answer.headers), redact(_json(answer.content))
     said = said if isinstance(said, dict) else {}
     error, description = said.get("error"), said.get("error_description")
     if isinstance(description, str):
         description = description[:QUOTED_CHARACTERS]
+    elif 300 <= answer.status < 400 and "location" in headers:
+        target = headers["location"][:QUOTED_CHARACTERS]
+        description = f"redirects are not followed; this one points to {target!r}"
     else:
-        description = _text(answer.content)
-        if 300 <= answer.status < 400 and "location" in answer.headers:
-            target = answer.headers["location"][:QUOTED_CHARACTERS]
-            description = f"redirects are not followed; this one points to {target!r}"
+        description = _text(answer.content, redact)
     if not isinstance(error, str):
         error = http.client.responses.get(answer.status, "unknown")
     return _BY_STATUS.get(answer.status, HttpError)(
@@ -265,8 +293,8 @@ def _http_error(
         answer.status,
         url,
         method=operation.method,
-        headers=answer.headers,
-        request_id=answer.request_id,
+        headers=headers,
+        request_id=headers.get(REQUEST_ID_HEADER),
         retry_after=answer.retry_after,
         # What is not found is known to be gone, whoever did it.
         outcome_unknown=outcome_unknown(operation, answer)
@@ -295,12 +323,15 @@ def _no_answer(
 def _gunzip(packed: bytes, limit: int) -> tuple[bytes, bool]:
     """Return what a gzip body unpacks to, up to a byte over the limit, and whether it is whole."""
     unpacked = bytearray()
-    # A gzip body is one member, or several one after the other.
-    member = zlib.decompressobj(_GZIP)
+    # A gzip body is one member, or several one after the other; of millions of empty ones, each
+    # takes its time.
+    member, members = zlib.decompressobj(_GZIP), 1
     at = 0
     while at < len(packed) and len(unpacked) <= limit:
         if member.eof:
-            member = zlib.decompressobj(_GZIP)
+            if members == _MEMBERS:
+                return bytes(unpacked), False
+            member, members = zlib.decompressobj(_GZIP), members + 1
         # In small pieces: what is left of one at each member's end is copied.
         piece = packed[at : at + _PIECE]
         try:

@@ -100,14 +100,14 @@ class _Own(ABC, Generic[T]):
     def __init__(self, settings: Settings) -> None:
         self.proxy = proxy_for(settings.base_url)
         https = settings.base_url.startswith("https:")
+        # Of TLS, around a request: to the API, and to a proxy.
+        self._layers = https + (self.proxy or "").startswith("https:")
         self._ssl_context: ssl.SSLContext | None = None
-        if not https:
+        if not self._layers:
             self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         elif (bundle := ca_bundle()) is not None:
             # At once: whoever names it is told if it cannot be used.
             self._ssl_context = _trusting(bundle)
-        # Of TLS, around a request: to the API, and to a proxy.
-        self._layers = https + (self.proxy or "").startswith("https:")
         self._base = httpx.URL(settings.base_url)
         self._path = self._base.raw_path.decode().rstrip("/")
         self._origin = httpcore.URL(
@@ -140,8 +140,15 @@ class _Own(ABC, Generic[T]):
             limits=httpx.Limits(
                 max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_IDLE
             ),
-            proxy=self.proxy,
+            proxy=self._through(),
         )
+
+    def _through(self) -> httpx.Proxy | None:
+        if self.proxy is None:
+            return None
+        # TLS to an https proxy trusts what TLS to the API does.
+        over_tls = self.proxy.startswith("https:")
+        return httpx.Proxy(self.proxy, ssl_context=self.ssl_context if over_tls else None)
 
     def _built(self, request: Request) -> httpx.Request:
         """Return a request as httpx has it, of parts that need no more looking at."""
@@ -377,7 +384,7 @@ class AsyncConnections(_Own[_AsyncConnection]):
         return _known(connection, outcome)
 
     async def aclose(self) -> None:
-        """As `Connections.close`, awaited; another event loop's close with its next call there."""
+        """As `Connections.close`, awaited; another event loop's are closed by awaiting it there."""
         self.closed = True
         place = self._here()
         while place.idle:

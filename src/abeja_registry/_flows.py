@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from ._answers import Answered
 from ._operations import Operation, shown, text
 from ._paging import PAGE_SIZE, Cursor
 from .exceptions import (
@@ -53,14 +54,12 @@ class _Transport(Protocol):
 
 
 class _SyncTransport(_Transport, Protocol):
-    def call(self, operation: Operation, deadline: float | None = None) -> dict[str, Any]: ...
+    def fetch(self, operation: Operation, deadline: float | None = None) -> Answered: ...
     def sleep(self, seconds: float, /) -> object: ...
 
 
 class _AsyncTransport(_Transport, Protocol):
-    def call(
-        self, operation: Operation, deadline: float | None = None
-    ) -> Awaitable[dict[str, Any]]: ...
+    def fetch(self, operation: Operation, deadline: float | None = None) -> Awaitable[Answered]: ...
     def sleep(self, seconds: float, /) -> Awaitable[object]: ...
 
 
@@ -80,9 +79,9 @@ class _PageOf(Protocol[R_co]):
 
 # A limit and an offset in, what asks for that page out; and an answer in, the page out.
 Ask = Callable[[int, int], Operation]
-Read = Callable[[dict[str, Any]], _PageOf[R]]
+Read = Callable[[Answered], _PageOf[R]]
 
-Flow = Generator[Operation | Wait, dict[str, Any], T]
+Flow = Generator[Operation | Wait, Answered, T]
 
 
 def find(name: str, ask: Ask, read_page: Read[N]) -> Flow[N | None]:
@@ -167,7 +166,7 @@ def get_or_create(
     name: str,
     ask: Ask,
     read_page: Read[N],
-    read: Callable[[dict[str, Any]], N],
+    read: Callable[[Answered], N],
 ) -> Flow[N]:
     """Look for the repository of a name, and create it where there is none."""
     repository = yield from find(name, ask, read_page)
@@ -240,7 +239,7 @@ def run(flow: Flow[T], transport: _SyncTransport, ends: float | None = None) -> 
     def carry_out(asked: Operation | Wait) -> object:
         if isinstance(asked, Wait):
             return transport.sleep(asked.seconds)
-        return transport.call(asked, _share(transport, asked, until))
+        return transport.fetch(asked, _share(transport, asked, until))
 
     return drive(flow, carry_out)
 
@@ -252,7 +251,7 @@ async def arun(flow: Flow[T], transport: _AsyncTransport, ends: float | None = N
     def carry_out(asked: Operation | Wait) -> Awaitable[object]:
         if isinstance(asked, Wait):
             return transport.sleep(asked.seconds)
-        return transport.call(asked, _share(transport, asked, until))
+        return transport.fetch(asked, _share(transport, asked, until))
 
     return await adrive(flow, carry_out)
 

@@ -100,7 +100,7 @@ class Cursor:
         if has_next and self._fruitless > FRUITLESS_PAGES:
             raise PaginationError(
                 f"{self._fruitless} pages in a row, the last at offset {self.offset}, hold nothing"
-                " new and say that more follow"
+                " new and say that more follow (a row without an id is never new)"
             )
         self._move_on(len(keys), with_id[-1] if with_id else 0, has_next)
         return fresh

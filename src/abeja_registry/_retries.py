@@ -187,28 +187,31 @@ class Attempts:
         """
         if isinstance(outcome, Answer) and outcome.success and not self.history:
             self._budget.earn()
-        wait = self._next_wait(outcome, now)
-        self.history += (Attempt(str(outcome), wait),)
+        wait, why_not = self._next_wait(outcome, now)
+        self.history += (Attempt(str(outcome) + why_not, wait),)
         if wait is None:
             return None
         self.outcome_unknown |= outcome_unknown(self._operation, outcome)
         return Retry(self._operation.name, len(self.history), str(outcome), wait)
 
-    def _next_wait(self, outcome: Outcome, now: float) -> float | None:
+    def _next_wait(self, outcome: Outcome, now: float) -> tuple[float | None, str]:
+        """Return the wait; or None, and why there is none where there could have been one."""
         replays = len(self.history)
         if not self._policy._allows(self._operation, outcome, replays):
-            return None
+            return None, ""
         wait = self._policy._wait(outcome, replays, self._random)
         asked = outcome.retry_after if isinstance(outcome, Answer) else None
         if asked is not None:
             if asked > self._policy.longest_retry_after:
-                return None
+                return None, "; not made again: Retry-After is too long"
             wait = max(wait, asked)
+        if now + wait >= self.deadline:
+            return None, "; not made again: no time is left"
         cost = RetryBudget.COST_THROTTLED if _throttled(outcome) else RetryBudget.COST
-        if now + wait >= self.deadline or not self._budget.spend(cost):
-            return None
+        if not self._budget.spend(cost):
+            return None, "; not made again: the budget for retries is spent"
         self._spent = cost
-        return wait
+        return wait, ""
 
 
 def _throttled(outcome: Outcome) -> bool:

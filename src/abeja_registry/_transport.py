@@ -9,10 +9,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from ._answers import Answer, Outcome, judge
+from ._answers import QUOTED_CHARACTERS, Answer, Answered, Failure, Outcome, judge
 from ._config import Settings
 from ._handed_in import AsyncHttpClient, HandedInAsyncClient, HandedInClient, HttpClient
 from ._operations import Operation
+from ._redaction import Redactor
 from ._retries import Attempts, Retry, RetryBudget
 from ._version import __version__
 from ._wire import Request
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ._connections import AsyncConnections, Connections
 
 _logger = logging.getLogger("abeja_registry")
+
+# Seconds after which who waits looks whether the client was closed.
+_TURN = 0.1
 
 Door = TypeVar("Door", "Connections | HandedInClient", "AsyncConnections | HandedInAsyncClient")
 
@@ -43,6 +47,8 @@ class _Calls(Generic[Door]):
         self.door: Door = door
         self._budget = budget
         self._owner = owner
+        self._stopped = False
+        self._redact = Redactor(settings.authorization, settings.secrets())
         self._headers = [
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"gzip"),
@@ -93,8 +99,13 @@ class _Calls(Generic[Door]):
             random=self._random,
         )
 
+    @property
+    def _over(self) -> bool:
+        """Whether nothing is sent any more."""
+        return self._stopped or self.door.closed
+
     def _check_open(self, operation: Operation) -> None:
-        if self.door.closed:
+        if self._over:
             raise Error(
                 f"{operation.name} cannot be called: the client was closed,"
                 " or the one that it shares its connections with"
@@ -125,13 +136,11 @@ class _Calls(Generic[Door]):
         if self.settings.on_retry is not None:
             self.settings.on_retry(retry)
 
-    def _without_credential(self, outcome: Outcome) -> Outcome:
-        secret = self.settings.authorization
-        if not secret or not isinstance(outcome, Answer) or outcome.success:
+    def _heard(self, outcome: Outcome) -> Outcome:
+        """Return an outcome whose cause, which may quote what is no HTTP, shows no credential."""
+        if not isinstance(outcome, Failure):
             return outcome
-        # A proxy's page for an error may well show the request, headers and all.
-        content = outcome.content.replace(secret.encode(), b"[the credential]")
-        return replace(outcome, content=content)
+        return replace(outcome, cause=self._redact(outcome.cause)[:QUOTED_CHARACTERS])
 
     def _result(
         self,
@@ -140,28 +149,28 @@ class _Calls(Generic[Door]):
         outcome: Outcome,
         attempts: Attempts,
         started: float,
-    ) -> dict[str, Any]:
-        outcome = self._without_credential(outcome)
-        _logger.debug(
-            "%s: %s in %.1f ms, request id %s",
-            operation.name,
-            outcome,
-            (time.monotonic() - started) * 1000,
-            outcome.request_id if isinstance(outcome, Answer) else None,
-        )
-        return judge(
+    ) -> Answered:
+        if _logger.isEnabledFor(logging.DEBUG):
+            _logger.debug(
+                "%s: %s in %.1f ms, request id %s",
+                operation.name,
+                outcome,
+                (time.monotonic() - started) * 1000,
+                self._redact(outcome.request_id) if isinstance(outcome, Answer) else None,
+            )
+        body = judge(
             operation,
             request.url,
             outcome,
             history=attempts.history,
             after_unknown_outcome=attempts.outcome_unknown,
+            redact=self._redact,
         )
+        return Answered(body, attempts.history, self._redact)
 
 
 class Transport(_Calls["Connections | HandedInClient"]):
     """The way through, for threads."""
-
-    _sleep = staticmethod(time.sleep)
 
     @classmethod
     def open(cls, settings: Settings, http_client: HttpClient | None) -> Self:
@@ -173,8 +182,12 @@ class Transport(_Calls["Connections | HandedInClient"]):
 
         return cls(settings, Connections(settings), RetryBudget(), owner=True)
 
-    def call(self, operation: Operation, deadline: float | None = None) -> dict[str, Any]:
-        """Carry out an operation and return the JSON object that it brought.
+    def call(self, operation: Operation) -> dict[str, Any]:
+        """Carry out an operation and return the JSON object that it brought."""
+        return self.fetch(operation).body
+
+    def fetch(self, operation: Operation, deadline: float | None = None) -> Answered:
+        """Carry out an operation and return what it brought, for models to be made of it.
 
         Args:
             operation: What to do.
@@ -183,21 +196,33 @@ class Transport(_Calls["Connections | HandedInClient"]):
         started = time.monotonic()
         attempts = self._attempts(operation, deadline)
         request = self._request(operation, attempts)
-        outcome = self.door.send(request)
+        outcome = self._heard(self.door.send(request))
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
                 self._tell(retry)
                 self.sleep(retry.wait)
-                self._check_open(operation)
             except BaseException:
                 attempts.give_up()
                 raise
-            outcome = self.door.send(request)
+            if self._over:
+                attempts.give_up()
+                break
+            outcome = self._heard(self.door.send(request))
         return self._result(operation, request, outcome, attempts, started)
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait, as long as something can still be sent after that."""
         self._sleep(seconds)
+
+    def _sleep(self, seconds: float) -> None:
+        # Not an event: in a child process, nobody lets go of a lock that was held at the fork.
+        end = time.monotonic() + seconds
+        while not self._over and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _TURN))
+
+    def stop(self) -> None:
+        """Send nothing more, from here alone: the door stays open for others."""
+        self._stopped = True
 
     def close(self) -> None:
         """Close the connections, unless they are shared and somebody else's."""
@@ -219,21 +244,27 @@ class AsyncTransport(_Calls["AsyncConnections | HandedInAsyncClient"]):
 
         return cls(settings, AsyncConnections(settings), RetryBudget(), owner=True)
 
-    async def call(self, operation: Operation, deadline: float | None = None) -> dict[str, Any]:
+    async def call(self, operation: Operation) -> dict[str, Any]:
         """As `Transport.call`, awaited."""
+        return (await self.fetch(operation)).body
+
+    async def fetch(self, operation: Operation, deadline: float | None = None) -> Answered:
+        """As `Transport.fetch`, awaited."""
         started = time.monotonic()
         attempts = self._attempts(operation, deadline)
         request = self._request(operation, attempts)
-        outcome = await self.door.send(request)
+        outcome = self._heard(await self.door.send(request))
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
                 self._tell(retry)
                 await self.sleep(retry.wait)
-                self._check_open(operation)
             except BaseException:
                 attempts.give_up()
                 raise
-            outcome = await self.door.send(request)
+            if self._over:
+                attempts.give_up()
+                break
+            outcome = self._heard(await self.door.send(request))
         return self._result(operation, request, outcome, attempts, started)
 
     async def sleep(self, seconds: float) -> None:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ._answers import DEADLINE_PASSED, QUOTED_CHARACTERS, Answer, Failure, Outcome, receive
+from ._answers import DEADLINE_PASSED, QUOTABLE, Answer, Failure, Outcome, receive
 
 LATE = Failure(DEADLINE_PASSED, sent=True, timeout=True)
 
@@ -88,9 +88,10 @@ def failure(error: Exception) -> Failure:
         for name, sent, timeout, passing in _EXCEPTIONS:
             if isinstance(error, getattr(family, name)):
                 # h11's text on a header that it refuses holds the header.
-                text = "" if name == "LocalProtocolError" else f": {error}"[:QUOTED_CHARACTERS]
-                # Of all that can be wrong with TLS, this does not pass.
+                text = "" if name == "LocalProtocolError" else f": {error}"[:QUOTABLE]
+                # Settings of the two sides, which do not pass.
                 passing = passing and "CERTIFICATE_VERIFY_FAILED" not in text
+                passing = passing and not (name == "ProxyError" and text.startswith(": 407"))
                 return Failure(f"{type(error).__name__}{text}", sent, timeout, passing)
     raise error
 

@@ -30,6 +30,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Characters of a detail that an error's text shows; the attribute has all of it.
+_SHOWN = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -117,10 +120,10 @@ class HttpError(Error):
         if self.status_code and self.url:
             text += f" ({self.status_code} from {self.url})"
         if self.error_detail:
-            text += f", {self.error_detail}"
+            text += f", {self.error_detail}"[:_SHOWN]
         if self.retry_after is not None:
             text += f", retry after {self.retry_after:g} s"
-        return text + ">"
+        return " ".join(text.splitlines()) + ">"
 
     __repr__ = __str__
 

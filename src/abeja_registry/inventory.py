@@ -30,6 +30,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
+from ._answers import Answered
 from ._operations import Operation, shown
 from ._paging import PAGE_SIZE, check_count
 from ._reports import Comparison, Diff, Group, Moved, Summary, Sums, compare
@@ -292,6 +293,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         finally:
             for future in running:
                 future.cancel()
+            transport.stop()
 
     def _submitted(
         self, executor: Executor, transport: Transport, task: Task
@@ -464,8 +466,8 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
 
     async def _batches(self, finished: Set[str] | None = None) -> AsyncGenerator[Batch, None]:
         walk = self._begin(finished, pages=1)
-        running: dict[asyncio.Future[dict[str, Any]], Task] = {}
-        answered: asyncio.Queue[asyncio.Future[dict[str, Any]]] = asyncio.Queue()
+        running: dict[asyncio.Future[Answered], Task] = {}
+        answered: asyncio.Queue[asyncio.Future[Answered]] = asyncio.Queue()
         free = asyncio.Semaphore(self._concurrency)
 
         def ask() -> None:
@@ -614,8 +616,8 @@ def _fetch(client: _Client, transport: Transport, task: Task) -> list[Fetched]:
     offset: int | None = task.offset
     while offset is not None:
         try:
-            body = transport.call(_operation(client, task, offset))
-            pages.append(_read(client, task, offset, body))
+            answered = transport.fetch(_operation(client, task, offset))
+            pages.append(_read(client, task, offset, answered))
         except Error:
             if not pages:
                 raise
@@ -624,11 +626,11 @@ def _fetch(client: _Client, transport: Transport, task: Task) -> list[Fetched]:
     return pages
 
 
-async def _ask(client: _AsyncClient, task: Task, free: asyncio.Semaphore) -> dict[str, Any]:
+async def _ask(client: _AsyncClient, task: Task, free: asyncio.Semaphore) -> Answered:
     """Ask for a task's page, when one more may be under way."""
     operation = _operation(client, task, task.offset)
     async with free:
-        return await client._transport.call(operation)
+        return await client._transport.fetch(operation)
 
 
 def _operation(client: _Client | _AsyncClient, task: Task, offset: int) -> Operation:
@@ -641,13 +643,13 @@ def _operation(client: _Client | _AsyncClient, task: Task, offset: int) -> Opera
         raise InvalidResponse(f"a repository of the list cannot be asked for: {error}") from None
 
 
-def _read(client: _Client | _AsyncClient, task: Task, offset: int, body: dict[str, Any]) -> Fetched:
+def _read(client: _Client | _AsyncClient, task: Task, offset: int, answered: Answered) -> Fetched:
     """Return what an answer says."""
     page: PageOf[Any]
     if task.repository is None:
-        page = client.repositories._page(body)
+        page = client.repositories._page(answered)
     else:
-        page = client.tags._page(task.repository.id, body)
+        page = client.tags._page(task.repository.id, answered)
     return _fetched(task, offset, page)
 
 

@@ -22,6 +22,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from ._answers import Answered
 from ._operations import shown
 from .exceptions import Error, InvalidResponse
 from .images import ImageName
@@ -234,14 +235,12 @@ class PageFields(Bound):
     updated_at: Time | None = None
 
 
-def parse(
-    model: type[M], body: dict[str, Any], origin: object = None, *, created: bool = False
-) -> M:
+def parse(model: type[M], answered: Answered, origin: object = None, *, created: bool = False) -> M:
     """Return a model made from an answer's body.
 
     Args:
         model: The model's class.
-        body: The answer's JSON object.
+        answered: What a call brought.
         origin: What the model is bound to.
         created: Whether the answer is a create's: what it is no proof of may have happened.
 
@@ -249,16 +248,17 @@ def parse(
         InvalidResponse: It cannot be made; names the first field at fault, carries the body.
     """
     try:
-        return model.model_validate(body, context=_Reading(origin))
+        return model.model_validate(answered.body, context=_Reading(origin))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path, problem = first["loc"], f"{first['msg']} ({error.error_count()} in all)"
     except ValueError as error:  # pydantic lets a number of over 4,300 digits out as this
         path, problem = (), str(error)
+    body = answered.redact(answered.body)
     field = ".".join(map(str, path))
     # The first number in a path is a row's place.
     depth = next((depth for depth, part in enumerate(path) if isinstance(part, int)), None)
-    raise InvalidResponse(
+    invalid = InvalidResponse(
         f"no {model.__name__} can be made from the answer: field {field!r}: {problem}",
         body=body,
         field=field,
@@ -266,3 +266,5 @@ def parse(
         outcome_unknown=created,
         row=None if depth is None else reduce(getitem, path[: depth + 1], cast(Any, body)),
     )
+    invalid.history = answered.history
+    raise invalid

@@ -16,7 +16,9 @@ from typing import Any, Generic, Self, TypeVar, get_args, overload
 
 from pydantic import AliasChoices, Field, PrivateAttr
 
+from ._answers import Answered
 from ._config import InvalidRows
+from ._operations import shown
 from ._paging import PAGE_SIZE, Cursor, check_count
 from .exceptions import Error, InvalidResponse, PaginationError
 from .models import PageFields, Tag, parse
@@ -138,7 +140,7 @@ AsyncTagPage = AsyncPage[Tag]
 
 def read_page(
     model: type[P],
-    body: dict[str, Any],
+    answered: Answered,
     fetch: object,
     *,
     origin: object = None,
@@ -148,7 +150,7 @@ def read_page(
 
     Args:
         model: The page's class.
-        body: The answer's JSON object.
+        answered: What a call brought.
         fetch: What fetches another page of the same list.
         origin: What the page's items are bound to.
         invalid_rows: What becomes of rows that no model can be made from.
@@ -158,12 +160,14 @@ def read_page(
     """
     rows, sent = None, []
     if invalid_rows == "skip":
+        body = answered.body
         key = next((key for key in _ROWS if isinstance(body.get(key), list)), None)
         if key is not None:
             sent = body[key]
-            rows = _valid_rows(model, sent, origin)
-            body = {**body, key: [row for row in rows if row is not None]}
-    page = parse(model, body, origin)
+            rows = _valid_rows(model, answered, sent, origin)
+            valid = [row for row in rows if row is not None]
+            answered = answered._replace(body={**body, key: valid})
+    page = parse(model, answered, origin)
     page._bind(fetch)
     if rows is not None and None in rows:
         # What was left out keeps its place: it is a part of the list that is walked through.
@@ -178,15 +182,18 @@ def _id_of(row: Any) -> str | None:
     return str(found) if type(found) in (int, str) else None
 
 
-def _valid_rows(model: type[PageOf[Any]], rows: Sequence[Any], origin: object) -> list[Any]:
+def _valid_rows(
+    model: type[PageOf[Any]], answered: Answered, rows: Sequence[Any], origin: object
+) -> list[Any]:
     """Return rows, with None for each that the page's items cannot be made from."""
     row_model = get_args(model.model_fields["items"].annotation)[0]
     valid = []
     for place, row in enumerate(rows):
         try:
-            parse(row_model, row, origin)
+            parse(row_model, answered._replace(body=row), origin)
         except InvalidResponse as error:
-            _logger.warning("row %d of a page, id %s, is skipped: %s", place, _id_of(row), error)
+            named = shown(answered.redact(_id_of(row)))
+            _logger.warning("row %d of a page, id %s, is skipped: %s", place, named, error)
             row = None
         valid.append(row)
     return valid

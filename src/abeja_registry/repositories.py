@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from . import _flows, _operations
+from ._answers import Answered
 from ._config import InvalidRows
 from ._flows import Flow
 from ._operations import Operation
@@ -225,10 +226,10 @@ class Repositories:
             'trainer'
         """
         operation = _operations.create_repository(self._organization_id, name, description)
-        return self._created(self._transport.call(operation))
+        return self._created(self._transport.fetch(operation))
 
-    def _created(self, body: dict[str, Any]) -> Repository:
-        return parse(Repository, body, origin=self, created=True)
+    def _created(self, answered: Answered) -> Repository:
+        return parse(Repository, answered, origin=self, created=True)
 
     def find(self, name: str) -> Repository | None:
         """Look for the repository of a name, in all of the organization's.
@@ -327,7 +328,7 @@ class Repositories:
             'admin'
         """
         operation = _operations.get_repository(self._organization_id, repository_id)
-        return parse(Repository, self._transport.call(operation), origin=self)
+        return parse(Repository, self._transport.fetch(operation), origin=self)
 
     def list(self, limit: int | None = None, offset: int | None = None) -> Page[Repository]:
         """Fetch one page of the organization's repositories.
@@ -350,17 +351,17 @@ class Repositories:
             (0, 50, False)
         """
         check_window(limit, offset)
-        return self._page(self._transport.call(self._ask(limit, offset)))
+        return self._page(self._transport.fetch(self._ask(limit, offset)))
 
     def _page(
-        self, body: dict[str, Any], invalid_rows: InvalidRows | None = None
+        self, answered: Answered, invalid_rows: InvalidRows | None = None
     ) -> Page[Repository]:
         rows = invalid_rows or self._transport.settings.invalid_rows
-        return read_page(RepositoryPage, body, self.list, origin=self, invalid_rows=rows)
+        return read_page(RepositoryPage, answered, self.list, origin=self, invalid_rows=rows)
 
-    def _whole_page(self, body: dict[str, Any]) -> Page[Repository]:
+    def _whole_page(self, answered: Answered) -> Page[Repository]:
         # A row that cannot be read may be the one that is looked for.
-        return self._page(body, "raise")
+        return self._page(answered, "raise")
 
     def iter(self, *, page_size: int | None = None, start: int = 0) -> Listing[Repository]:
         """Return every repository, to walk through; asks nothing until then.
@@ -430,10 +431,10 @@ class AsyncRepositories:
     async def create(self, name: str, description: str | None = None) -> AsyncRepository:
         """As `Repositories.create`, awaited."""
         operation = _operations.create_repository(self._organization_id, name, description)
-        return self._created(await self._transport.call(operation))
+        return self._created(await self._transport.fetch(operation))
 
-    def _created(self, body: dict[str, Any]) -> AsyncRepository:
-        return parse(AsyncRepository, body, origin=self, created=True)
+    def _created(self, answered: Answered) -> AsyncRepository:
+        return parse(AsyncRepository, answered, origin=self, created=True)
 
     async def find(self, name: str) -> AsyncRepository | None:
         """As `Repositories.find`, awaited."""
@@ -459,23 +460,23 @@ class AsyncRepositories:
     async def get(self, repository_id: str) -> AsyncRepository:
         """As `Repositories.get`, awaited."""
         operation = _operations.get_repository(self._organization_id, repository_id)
-        return parse(AsyncRepository, await self._transport.call(operation), origin=self)
+        return parse(AsyncRepository, await self._transport.fetch(operation), origin=self)
 
     async def list(
         self, limit: int | None = None, offset: int | None = None
     ) -> AsyncPage[AsyncRepository]:
         """As `Repositories.list`, awaited."""
         check_window(limit, offset)
-        return self._page(await self._transport.call(self._ask(limit, offset)))
+        return self._page(await self._transport.fetch(self._ask(limit, offset)))
 
     def _page(
-        self, body: dict[str, Any], invalid_rows: InvalidRows | None = None
+        self, answered: Answered, invalid_rows: InvalidRows | None = None
     ) -> AsyncPage[AsyncRepository]:
         rows = invalid_rows or self._transport.settings.invalid_rows
-        return read_page(AsyncRepositoryPage, body, self.list, origin=self, invalid_rows=rows)
+        return read_page(AsyncRepositoryPage, answered, self.list, origin=self, invalid_rows=rows)
 
-    def _whole_page(self, body: dict[str, Any]) -> AsyncPage[AsyncRepository]:
-        return self._page(body, "raise")
+    def _whole_page(self, answered: Answered) -> AsyncPage[AsyncRepository]:
+        return self._page(answered, "raise")
 
     def iter(
         self, *, page_size: int | None = None, start: int = 0

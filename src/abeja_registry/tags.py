@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, Literal, TypeVar, get_args
 
 from . import _flows, _operations
+from ._answers import Answered
 from ._config import InvalidRows
 from ._flows import Flow
 from ._operations import Operation, segment, shown, text
@@ -61,24 +62,24 @@ class Tags:
             ['0.0.1', '0.0.2']
         """
         check_window(limit, offset)
-        body = self._transport.call(self._ask(repository_id, limit, offset))
-        return self._page(repository_id, body)
+        answered = self._transport.fetch(self._ask(repository_id, limit, offset))
+        return self._page(repository_id, answered)
 
     def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
         return _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
 
     def _page(
-        self, repository_id: str, body: dict[str, Any], invalid_rows: InvalidRows | None = None
+        self, repository_id: str, answered: Answered, invalid_rows: InvalidRows | None = None
     ) -> Page[Tag]:
         rows = invalid_rows or self._transport.settings.invalid_rows
-        return read_page(TagPage, body, partial(self.list, repository_id), invalid_rows=rows)
+        return read_page(TagPage, answered, partial(self.list, repository_id), invalid_rows=rows)
 
     def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
         """Return how to ask for a page of tags, and how to read it."""
 
-        def read(body: dict[str, Any]) -> Page[Tag]:
+        def read(answered: Answered) -> Page[Tag]:
             # A row that cannot be read may be the one that is looked for.
-            return self._page(repository_id, body, "raise")
+            return self._page(repository_id, answered, "raise")
 
         return partial(self._ask, repository_id), read
 
@@ -250,24 +251,26 @@ class AsyncTags:
     ) -> AsyncPage[Tag]:
         """As `Tags.list`, awaited."""
         check_window(limit, offset)
-        body = await self._transport.call(self._ask(repository_id, limit, offset))
-        return self._page(repository_id, body)
+        answered = await self._transport.fetch(self._ask(repository_id, limit, offset))
+        return self._page(repository_id, answered)
 
     def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
         return _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
 
     def _page(
-        self, repository_id: str, body: dict[str, Any], invalid_rows: InvalidRows | None = None
+        self, repository_id: str, answered: Answered, invalid_rows: InvalidRows | None = None
     ) -> AsyncPage[Tag]:
         rows = invalid_rows or self._transport.settings.invalid_rows
-        return read_page(AsyncTagPage, body, partial(self.list, repository_id), invalid_rows=rows)
+        return read_page(
+            AsyncTagPage, answered, partial(self.list, repository_id), invalid_rows=rows
+        )
 
     def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
         """Return how to ask for a page of tags, and how to read it."""
 
-        def read(body: dict[str, Any]) -> AsyncPage[Tag]:
+        def read(answered: Answered) -> AsyncPage[Tag]:
             # A row that cannot be read may be the one that is looked for.
-            return self._page(repository_id, body, "raise")
+            return self._page(repository_id, answered, "raise")
 
         return partial(self._ask, repository_id), read
 
