@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import html
 import json
 import logging
 import os
@@ -107,6 +108,7 @@ class Hearing:
         self._caplog = caplog
         self._warned: list[warnings.WarningMessage] = []
         self.told: list[str] = []
+        self.brought: list[str] = []
         self.errors: list[Exception] = []
 
     @contextmanager
@@ -124,16 +126,17 @@ class Hearing:
             self.errors.append(error)
             self.told += told_by(error)
         else:
-            self.told += told_by_value(value)
+            self.brought += told_by_value(value)
 
     @property
     def loggers(self) -> set[str]:
         """The names of the loggers that were heard, up to the first dot."""
         return {record.name.partition(".")[0] for record in self._caplog.records}
 
-    def check(self) -> None:
+    def check(self, *, but_what_calls_brought: bool = False) -> None:
         """The marker is nowhere, in none of its forms."""
         said = [*self.told, self._caplog.text]
+        said += [] if but_what_calls_brought else self.brought
         for record in self._caplog.records:
             said += [record.getMessage(), repr(record.args), record.exc_text or ""]
         said += [f"{each.message!r} {each.message} {each.source!r}" for each in self._warned]
@@ -696,6 +699,59 @@ def test_a_file_that_others_may_read_warns(mode: int) -> None:
 def whatever_was_sent(heard: Heard) -> bytes:
     """Answer as a proxy's page for an error that shows the request, headers and all."""
     return said({"error_description": f"you sent {heard.headers}"}, 502)
+
+
+def cut_through(header: str) -> bytes:
+    """Return a page in which what an error quotes ends within the header."""
+    return b"<p>" + b"x" * (995 - len("Bearer ")) + header.encode() + b"</p>"
+
+
+# What a server makes of the header that it was sent.
+ECHOES: dict[str, Callable[[str], bytes]] = {
+    "in a sentence": lambda _: said({"error_description": f"token {MARKER} is not valid"}, 401),
+    "in a detail": lambda header: said({"error_detail": [{header: {"sent": header}}]}, 400),
+    "in the error's name": lambda header: said({"error": header}, 403),
+    "escaped": lambda header: raw_said(
+        b'{"error_description": "%s"}' % "".join(f"\\u{ord(each):04x}" for each in header).encode(),
+        401,
+    ),
+    "escaped in a page": lambda header: raw_said(html.escape(header).encode(), 400),
+    "quoted in a page": lambda header: raw_said(quote(header, safe="").encode(), 400),
+    "cut through by what is quoted": lambda header: raw_said(cut_through(header), 400),
+    "in a page that is a success": lambda header: raw_said(f"<p>{header}</p>".encode(), 200),
+    "in a list": lambda header: said([header], 200),
+    "in what is no repository": lambda header: said({"you": [header]}, 200),
+    "as what is no time": lambda header: said(REPOSITORY | {"created_at": header}, 200),
+    "in a header": lambda header: said({}, 400, f"X-Echo: {header}"),
+    "in a redirect": lambda header: said({}, 302, f"Location: /?{quote(MARKER, safe='')}"),
+    "as the request's id": lambda header: said(REPOSITORY, 200, f"X-Request-Id: {header}"),
+    "as what is no header": lambda header: f"HTTP/1.1 200 OK\r\n{header}\r\n\r\n".encode(),
+    "as what is no status": lambda header: f"{header}\r\n\r\n".encode(),
+}
+
+
+def raw_said(content: bytes, status: int) -> bytes:
+    """Return an answer of these bytes."""
+    return b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n%s" % (status, len(content), content)
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+@credentials
+def test_no_secret_shows_that_an_answer_quotes(
+    hearing: Hearing,
+    caplog: pytest.LogCaptureFixture,
+    credential: Any,
+    echo: Callable[[str], bytes],
+) -> None:
+    """However a server quotes what it was sent, our errors and our log do not."""
+    # What httpcore logs at DEBUG is what came.
+    caplog.set_level(logging.WARNING, "httpcore")
+    with Peer(lambda heard: echo(heard.headers["authorization"])) as peer, hearing.on():
+        call_each(hearing, credential, peer.url)
+        call_each(hearing, credential, peer.url, invalid_rows="skip")
+    # A raw client's success is what came.
+    hearing.check(but_what_calls_brought=True)
+    assert hearing.errors or echo is ECHOES["as the request's id"]
 
 
 @pytest.mark.parametrize("credential", CREDENTIALS.values(), ids=CREDENTIALS)
