@@ -8,6 +8,7 @@ import pickle
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -189,6 +190,26 @@ async def test_delete_of_what_was_not_there_at_the_replay_either(
         await done(typed.repositories.delete(ID))
     assert not caught.value.after_unknown_outcome
     assert len(caught.value.history) == 3
+
+
+@pytest.mark.parametrize("given", ["sample", "1a", ID, 5])
+async def test_a_name_in_place_of_an_id(api: ScriptedApi, typed: Any, given: Any) -> None:
+    """The API's NotFound says what finds a repository by its name; that of an id does not."""
+    api.answers({}, status=404)
+    note = "ids alone are taken: client.repositories.get_by_name(name) has the id"
+    calls = (typed.repositories.get, typed.repositories.delete, typed.tags.list)
+    for call in (*calls, partial(typed.tags.get, name="1.0")):
+        with pytest.raises(NotFound) as caught:
+            await done(call(given))
+        assert getattr(caught.value, "__notes__", []) == [note] * (given in ("sample", "1a"))
+
+
+async def test_an_object_in_place_of_its_id(api: ScriptedApi, typed: Any, repository: Any) -> None:
+    """A repository where its id is wanted is refused with what to pass, and nothing is sent."""
+    for call in (typed.repositories.get, typed.repositories.delete, typed.tags.list):
+        with pytest.raises(TypeError, match=r"repository_id must .*Repository: pass its id"):
+            await done(call(repository))
+    assert not api.requests
 
 
 # -- by name --------------------------------------------------------------------------------------

@@ -102,7 +102,8 @@ def segment(name: str, value: object) -> str:
         ValueError: It is empty, a dot segment, or holds a character that does not print.
     """
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a string, not {shown(value)}")
+        hint = ": pass its id" if hasattr(value, "id") else ""
+        raise TypeError(f"{name} must be a string, not {shown(value)}{hint}")
     # Not str(value): of a string that is a member of an Enum that is more than its text.
     text = str.__str__(value) if isinstance(value, str) else format(value, "d")
     # quote() leaves dots alone, and the HTTP library collapses a segment of them.

@@ -16,7 +16,7 @@ from ._transport import AsyncTransport, Transport
 from .exceptions import NotFound
 from .models import RepositoryFields, Tag, parse
 from .pages import AsyncListing, AsyncPage, Listing, Page, read_page
-from .tags import AsyncTags, By, Tags
+from .tags import AsyncTags, By, Tags, ids_alone
 
 T = TypeVar("T")
 
@@ -328,7 +328,9 @@ class Repositories:
             'admin'
         """
         operation = _operations.get_repository(self._organization_id, repository_id)
-        return parse(Repository, self._transport.fetch(operation), origin=self)
+        with ids_alone(repository_id):
+            answered = self._transport.fetch(operation)
+        return parse(Repository, answered, origin=self)
 
     def list(self, limit: int | None = None, offset: int | None = None) -> Page[Repository]:
         """Fetch one page of the organization's repositories.
@@ -407,10 +409,10 @@ class Repositories:
             >>> client.repositories.delete(repository.id)
             >>> client.repositories.delete(repository.id, missing_ok=True)
         """
+        operation = _operations.delete_repository(self._organization_id, repository_id)
         try:
-            self._transport.call(
-                _operations.delete_repository(self._organization_id, repository_id)
-            )
+            with ids_alone(repository_id):
+                self._transport.call(operation)
         except NotFound as error:
             # Gone after an attempt that got no answer: that attempt has done it.
             if not (missing_ok or error.after_unknown_outcome):
@@ -460,7 +462,9 @@ class AsyncRepositories:
     async def get(self, repository_id: str) -> AsyncRepository:
         """As `Repositories.get`, awaited."""
         operation = _operations.get_repository(self._organization_id, repository_id)
-        return parse(AsyncRepository, await self._transport.fetch(operation), origin=self)
+        with ids_alone(repository_id):
+            answered = await self._transport.fetch(operation)
+        return parse(AsyncRepository, answered, origin=self)
 
     async def list(
         self, limit: int | None = None, offset: int | None = None
@@ -491,7 +495,8 @@ class AsyncRepositories:
         """As `Repositories.delete`, awaited."""
         operation = _operations.delete_repository(self._organization_id, repository_id)
         try:
-            await self._transport.call(operation)
+            with ids_alone(repository_id):
+                await self._transport.call(operation)
         except NotFound as error:
             # Gone after an attempt that got no answer: that attempt has done it.
             if not (missing_ok or error.after_unknown_outcome):

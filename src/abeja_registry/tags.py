@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -62,7 +63,8 @@ class Tags:
             ['0.0.1', '0.0.2']
         """
         check_window(limit, offset)
-        answered = self._transport.fetch(self._ask(repository_id, limit, offset))
+        with ids_alone(repository_id):
+            answered = self._transport.fetch(self._ask(repository_id, limit, offset))
         return self._page(repository_id, answered)
 
     def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
@@ -147,7 +149,7 @@ class Tags:
             '0.0.2'
         """
         ask, read = self._look(repository_id)
-        return self._run(_flows.get_by_name(name, ask, read, "tag"))
+        return self._run(repository_id, _flows.get_by_name(name, ask, read, "tag"))
 
     def latest(
         self,
@@ -184,9 +186,8 @@ class Tags:
             >>> client.tags.latest(repository.id, by="version").name
             '0.0.3'
         """
-        return self._run(
-            _latest(repository_id, by, matching, prereleases, *self._look(repository_id))
-        )
+        flow = _latest(repository_id, by, matching, prereleases, *self._look(repository_id))
+        return self._run(repository_id, flow)
 
     def wait_for(
         self,
@@ -230,10 +231,11 @@ class Tags:
         now = self._transport.now
         ask, read = self._look(repository_id)
         flow = _flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
-        return self._run(flow, now() + timeout)
+        return self._run(repository_id, flow, now() + timeout)
 
-    def _run(self, flow: Flow[T], ends: float | None = None) -> T:
-        return _flows.run(flow, self._transport, ends)
+    def _run(self, repository_id: str, flow: Flow[T], ends: float | None = None) -> T:
+        with ids_alone(repository_id):
+            return _flows.run(flow, self._transport, ends)
 
 
 class AsyncTags:
@@ -251,7 +253,8 @@ class AsyncTags:
     ) -> AsyncPage[Tag]:
         """As `Tags.list`, awaited."""
         check_window(limit, offset)
-        answered = await self._transport.fetch(self._ask(repository_id, limit, offset))
+        with ids_alone(repository_id):
+            answered = await self._transport.fetch(self._ask(repository_id, limit, offset))
         return self._page(repository_id, answered)
 
     def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
@@ -292,7 +295,7 @@ class AsyncTags:
     async def get(self, repository_id: str, name: str) -> Tag:
         """As `Tags.get`, awaited."""
         ask, read = self._look(repository_id)
-        return await self._run(_flows.get_by_name(name, ask, read, "tag"))
+        return await self._run(repository_id, _flows.get_by_name(name, ask, read, "tag"))
 
     async def latest(
         self,
@@ -304,7 +307,7 @@ class AsyncTags:
     ) -> Tag:
         """As `Tags.latest`, awaited."""
         flow = _latest(repository_id, by, matching, prereleases, *self._look(repository_id))
-        return await self._run(flow)
+        return await self._run(repository_id, flow)
 
     async def wait_for(
         self,
@@ -320,10 +323,23 @@ class AsyncTags:
         now = self._transport.now
         ask, read = self._look(repository_id)
         flow = _flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
-        return await self._run(flow, now() + timeout)
+        return await self._run(repository_id, flow, now() + timeout)
 
-    async def _run(self, flow: Flow[T], ends: float | None = None) -> T:
-        return await _flows.arun(flow, self._transport, ends)
+    async def _run(self, repository_id: str, flow: Flow[T], ends: float | None = None) -> T:
+        with ids_alone(repository_id):
+            return await _flows.arun(flow, self._transport, ends)
+
+
+@contextmanager
+def ids_alone(repository_id: str) -> Iterator[None]:
+    """Note on the API's NotFound what to do with a name, where that was given for an id."""
+    try:
+        yield
+    except NotFound as error:
+        # Assumption: an id is all digits, as in the reference.
+        if error.status_code is not None and not str(repository_id).isdecimal():
+            error.add_note("ids alone are taken: client.repositories.get_by_name(name) has the id")
+        raise
 
 
 def fits(argument: str, pattern: str) -> Callable[[str], bool]:
