@@ -10,12 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import reduce
 from operator import getitem
-from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, overload
+from typing import Annotated, Any, Self, TypeVar, cast, overload
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -41,13 +40,11 @@ Id = Annotated[str, Field(coerce_numbers_to_str=True)]
 Time = Annotated[datetime, AfterValidator(_in_utc_unless_told)]
 
 
-class Model(BaseModel):
+class Model(BaseModel, frozen=True, extra="allow"):
     """A frozen value that keeps what it does not know."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow")
 
-
-class Creator(Model):
+class Creator(Model, frozen=True):
     """The user who created a repository or a tag.
 
     Attributes:
@@ -101,7 +98,7 @@ def _shared(row: Any, read: Callable[[Any], Creator], info: ValidationInfo) -> C
 _SharedCreator = Annotated[Creator, WrapValidator(_shared)]
 
 
-class Tag(Model):
+class Tag(Model, frozen=True):
     """A name in a repository, and the image that it points to.
 
     Attributes:
@@ -125,7 +122,7 @@ class Tag(Model):
     updated_at: Time
 
 
-class Bound(Model):
+class Bound(Model, frozen=True):
     """A model that remembers what it was read through.
 
     The bond stands in a slot, and so outside equality, hash, repr, dumps and pickles.
@@ -151,7 +148,7 @@ class Bound(Model):
         return copied
 
 
-class RepositoryFields(Bound):
+class RepositoryFields(Bound, frozen=True):
     """What the API says of a Docker repository.
 
     Attributes:
@@ -210,7 +207,7 @@ class RepositoryFields(Bound):
         return ImageName(self.organization_id, self.name, digest=tag.digest)
 
 
-class PageFields(Bound):
+class PageFields(Bound, frozen=True):
     """What the API says of a page beside its items.
 
     Attributes:

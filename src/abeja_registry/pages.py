@@ -32,7 +32,7 @@ _logger = logging.getLogger("abeja_registry")
 _ROWS = ("items", "registry_repositories", "tags", "entries")
 
 
-class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
+class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
     """The items of one page, as a sequence."""
 
     items: tuple[T_co, ...] = Field(validation_alias=AliasChoices(*_ROWS))
@@ -46,6 +46,11 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
     def skipped(self) -> int:
         """How many rows of the page were left out, as no model can be made from them."""
         return self._all_rows().count(None)
+
+    def _note(self, **private: object) -> None:
+        # Not assigned: checkers take private attributes for fields, and those are frozen.
+        for name, value in private.items():
+            setattr(self, name, value)
 
     def _all_rows(self) -> tuple[T_co | None, ...]:
         return self.items if self._rows is None else self._rows
@@ -62,8 +67,7 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
         items = tuple(row for row in kept if row is not None)
         passed = indexes[0] if indexes else len(rows)
         page = self.model_copy(update={"items": items, "offset": self.offset + passed})
-        page._rows = kept
-        page._end = self.offset + len(rows)
+        page._note(_rows=kept, _end=self.offset + len(rows))
         return page
 
     def _kept(self, indexes: list[int], keep: Callable[[Any], bool] | None) -> list[int]:
@@ -101,7 +105,7 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co]):
         return self.limit, self.offset + len(rows)
 
 
-class Page(PageOf[T_co], Generic[T_co]):
+class Page(PageOf[T_co], Generic[T_co], frozen=True):
     """One page of a list: a sequence of its items, with what the API says beside them."""
 
     def next_page(self) -> Page[T_co] | None:
@@ -120,7 +124,7 @@ class Page(PageOf[T_co], Generic[T_co]):
         return None if window is None else fetch(*window)
 
 
-class AsyncPage(PageOf[T_co], Generic[T_co]):
+class AsyncPage(PageOf[T_co], Generic[T_co], frozen=True):
     """A `Page` whose `next_page()` is awaited."""
 
     async def next_page(self) -> AsyncPage[T_co] | None:
@@ -172,8 +176,8 @@ def read_page(
     if rows is not None and None in rows:
         # What was left out keeps its place: it is a part of the list that is walked through.
         items = iter(page.items)
-        page._rows = tuple(None if row is None else next(items) for row in rows)
-        page._row_ids = tuple(map(_id_of, sent))
+        all_rows = tuple(None if row is None else next(items) for row in rows)
+        page._note(_rows=all_rows, _row_ids=tuple(map(_id_of, sent)))
     return page
 
 

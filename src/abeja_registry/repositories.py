@@ -23,7 +23,7 @@ T = TypeVar("T")
 _INSTEAD = "get it from client.repositories, or pass its id to client.repositories or client.tags"
 
 
-class Repository(RepositoryFields):
+class Repository(RepositoryFields, frozen=True):
     """A Docker repository, bound to the client that it came from."""
 
     def list_tags(self, limit: int | None = None, offset: int | None = None) -> Page[Tag]:
@@ -119,7 +119,7 @@ class Repository(RepositoryFields):
         return repositories
 
 
-class AsyncRepository(RepositoryFields):
+class AsyncRepository(RepositoryFields, frozen=True):
     """A `Repository` bound to an `AsyncClient`, its calls awaited."""
 
     async def list_tags(

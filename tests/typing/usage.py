@@ -230,7 +230,8 @@ def page(page: Page[Tag]) -> None:
     first, *rest = page
     assert_type(first, Tag)
     assert_type(rest, list[Tag])
-    page.limit = 5  # pyright: ignore[reportAttributeAccessIssue]
+    page.limit = 5  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    page.items = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def listing(listing: Listing[Tag]) -> None:
@@ -290,7 +291,9 @@ def fields(repository: Repository, tag: Tag, creator: Creator) -> None:
     assert_type(creator.role, str)
     assert_type(tag.model_dump(), dict[str, Any])
     assert_type(tag.model_copy(), Tag)
-    tag.name = "b"  # pyright: ignore[reportAttributeAccessIssue]
+    tag.name = "b"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    creator.email = "e"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    repository.name = "b"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def contract(client: Client) -> None:
