@@ -148,14 +148,29 @@ COMPLETE: dict[str, tuple[dict[str, str], str]] = {
         DATASOURCE | {"ABEJA_PLATFORM_DATASOURCE_ID": "datasource-2"},
         "Basic datasource-2:s",
     ),
-    "a token before all": (DATASOURCE | USER | TOKEN, "Bearer t"),
-    "a user before a datasource": (DATASOURCE | USER, "Basic user-1:p"),
-    "a token before half a user": (TOKEN | {"ABEJA_PLATFORM_USER_ID": "1"}, "Bearer t"),
+    "an empty token before a user": (USER | {"PLATFORM_AUTH_TOKEN": ""}, "Basic user-1:p"),
+}
+SEVERAL: dict[str, tuple[dict[str, str], str, str]] = {
+    "a token before all": (
+        DATASOURCE | USER | TOKEN,
+        "Bearer t",
+        "auth_token, user_id and personal_access_token, datasource_id and datasource_secret",
+    ),
+    "a user before a datasource": (
+        DATASOURCE | USER,
+        "Basic user-1:p",
+        "user_id and personal_access_token, datasource_id and datasource_secret",
+    ),
+    "a token before half a user": (
+        TOKEN | {"ABEJA_PLATFORM_USER_ID": "1"},
+        "Bearer t",
+        "auth_token, user_id",
+    ),
     "half a user before a datasource": (
         DATASOURCE | {"ABEJA_PLATFORM_USER_ID": "1"},
         "Basic datasource-2:s",
+        "user_id, datasource_id and datasource_secret",
     ),
-    "an empty token before a user": (USER | {"PLATFORM_AUTH_TOKEN": ""}, "Basic user-1:p"),
 }
 KINDS: dict[str, tuple[Any, str]] = {
     "token": (BearerToken("t"), "Bearer t"),
@@ -285,19 +300,37 @@ def test_half_a_credential(
 
 
 @pytest.mark.parametrize(
-    "credential",
-    [{"auth_token": ""}, {"auth_token": None}, {"token": SECRET}],
-    ids=["empty", "none", "another name"],
+    ("credential", "beside"),
+    [
+        ({"auth_token": ""}, ""),
+        ({"auth_token": None}, ""),
+        ({"token": SECRET}, "; it has 'token'"),
+        ({"user": "1", 5: SECRET}, "; it has 'user', 5"),
+    ],
+    ids=["empty", "none", "another name", "other names"],
 )
-def test_a_credential_that_holds_nothing(credential: Any) -> None:
-    """A dict with something in it but none of the names is incomplete, not anonymous."""
+def test_a_credential_that_holds_nothing(credential: Any, beside: str) -> None:
+    """A dict with something in it but none of the names is incomplete; it names what is there."""
     what = (
         "credential has a value for none of auth_token, user_id, personal_access_token,"
-        " datasource_id, datasource_secret"
+        f" datasource_id, datasource_secret{beside}"
     )
     with pytest.warns(UserWarning, match=what):
         assert authorization(sent_by(APIClient, credential)) is None
     assert refused(Client, "10", credential) == f"the credential is incomplete: {what}"
+
+
+@pytest.mark.parametrize(("variables", "header", "kinds"), SEVERAL.values(), ids=SEVERAL)
+def test_a_credential_of_several_kinds(
+    environment: SetEnvironment, variables: dict[str, str], header: str, kinds: str
+) -> None:
+    """The first whole kind is sent, but of a dict by the raw client alone: a typed one refuses."""
+    credential = {KEYS[name]: value for name, value in variables.items()}
+    assert authorization(sent_by(APIClient, credential)) == header
+    for kind in (Client, AsyncClient):
+        assert refused(kind, "10", credential) == f"credential must be of one kind, not {kinds}"
+    environment(variables)
+    assert authorization(sent_by(APIClient)) == authorization(sent_by(Client, "10")) == header
 
 
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient])

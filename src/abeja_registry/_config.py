@@ -280,6 +280,7 @@ def typed_settings(
         ConfigurationError: A value is bad, a credential incomplete, or there is no organization
             or no credential at all: then it says where it looked.
     """
+    _one_kind(credential)
     sources = _typed_sources(credential, profile, arguments)
     header = _authorization(credential, sources)
     if header.incomplete is not None:
@@ -524,6 +525,14 @@ def _found(
     }
 
 
+def _one_kind(credential: Credential | None) -> None:
+    if isinstance(credential, Mapping):
+        given = [[part for part in parts if credential.get(part)] for parts in _KINDS.values()]
+        kinds = [" and ".join(parts) for parts in given if parts]
+        if len(kinds) > 1:
+            raise ConfigurationError(f"credential must be of one kind, not {', '.join(kinds)}")
+
+
 def _authorization(credential: Credential | None, sources: list[_Source]) -> _Header:
     given = "argument credential"
     if isinstance(credential, BearerToken | UserCredential | DatasourceCredential):
@@ -539,6 +548,8 @@ def _authorization(credential: Credential | None, sources: list[_Source]) -> _He
         sources = [_found(credential, keys, before="credential['", after="']")]
         if credential and not sources[0]:
             incomplete = f"credential has a value for none of {', '.join(keys)}"
+            if unknown := [shown(key) for key in credential if key not in keys]:
+                incomplete += f"; it has {', '.join(unknown)}"
     for source in sources:
         for kind, parts in _KINDS.items():
             if all(part in source for part in parts):
