@@ -1009,6 +1009,7 @@ UNSAFE = (
     "http://[2001:db8::1]",
     "http://localhost.example.com",
     "http://notlocalhost",
+    "http://registry.localhost",
     "http://127.0.0.1.example.com",
 )
 SAFE = (
@@ -1018,7 +1019,6 @@ SAFE = (
     "http://127.1.2.3",
     "http://localhost:8080",
     "http://LOCALHOST",
-    "http://registry.localhost",
     "http://[::1]:8080",
 )
 
@@ -1048,6 +1048,31 @@ def test_no_warning_where_nothing_shows(
         warnings.simplefilter("always")
         anonymous(kind)(credential=credential, base_url=base_url)
     assert not [each.message for each in caught]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "no_proxy", "seen"),
+    [
+        ("http://u:p@proxy.example.com", "", True),
+        ("10.0.0.1:3128", "", True),
+        ("http://proxy.example.com", "127.0.0.1", False),
+        ("http://127.0.0.1:3128", "", False),
+        ("http://localhost:3128", "", False),
+    ],
+)
+def test_a_credential_to_this_machine_through_a_proxy(
+    environment: SetEnvironment, proxy: str, no_proxy: str, seen: bool
+) -> None:
+    """A proxy elsewhere sees what is sent to this machine; the warning does not show it."""
+    environment({"http_proxy": proxy, "no_proxy": no_proxy})
+    url = "http://127.0.0.1:8080"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        anonymous(Client)(credential={"auth_token": SECRET}, base_url=url)
+    what = "the credential is going to be sent unencrypted to"
+    assert [str(each.message) for each in caught] == [
+        f"{what} {url} through a proxy that the environment names"
+    ] * seen
 
 
 @pytest.mark.parametrize("variable", [{"ABEJA_API_URL": UNSAFE[0]}, {}], ids=["variable", "file"])
@@ -1176,6 +1201,8 @@ def test_a_client_handed_in_has_proxies_of_its_own(environment: SetEnvironment) 
     """A proxy of the environment that we could not use is nothing to a client handed in."""
     environment({"all_proxy": "socks5://p:1"})
     assert sent_by(APIClient, {}).method == "GET"
+    here = sent_by(APIClient, {"auth_token": "t"}, base_url="http://127.0.0.1")
+    assert authorization(here) == "Bearer t"
 
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -385,10 +385,10 @@ def _settings(sources: list[_Source], header: _Header, organization_id: str) -> 
     else:
         places["max_retry_count"] = places["retry"]
     base_url = found("base_url", DEFAULT_BASE_URL)
-    if header.value is not None and not _is_private(httpx.URL(base_url)):
+    if header.value is not None and (exposed := _exposed(base_url)):
         # From here over typed_settings or raw_settings and the client's __init__ to its caller.
         warnings.warn(
-            f"the credential is going to be sent unencrypted to {base_url}",
+            f"the credential is going to be sent unencrypted to {exposed}",
             InsecureTransportWarning,
             stacklevel=4,
         )
@@ -406,12 +406,28 @@ def _settings(sources: list[_Source], header: _Header, organization_id: str) -> 
     )
 
 
-def _is_private(url: httpx.URL) -> bool:
-    """Whether what is sent there is encrypted, or stays on this machine."""
-    if url.scheme == "https" or url.host == "localhost" or url.host.endswith(".localhost"):
+def _exposed(base_url: str) -> str | None:
+    """Return where what is sent there can be read on its way, or None if nowhere but here."""
+    url = httpx.URL(base_url)
+    if url.scheme == "https":
+        return None
+    if not _is_here(url.host):
+        return base_url
+    try:
+        proxy = proxy_for(base_url)
+    except ConfigurationError:  # our own connections refuse it, and send nothing
+        return None
+    if proxy is None or _is_here(httpx.URL(proxy).host):
+        return None
+    return f"{base_url} through a proxy that the environment names"
+
+
+def _is_here(host: str) -> bool:
+    # Not the names below localhost: many a system asks others for their address.
+    if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(url.host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
