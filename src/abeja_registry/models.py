@@ -149,19 +149,7 @@ class Bound(Model, frozen=True):
 
 
 class RepositoryFields(Bound, frozen=True):
-    """What the API says of a Docker repository.
-
-    Attributes:
-        id: The repository's id.
-        organization_id: The id of the organization that it belongs to.
-        name: The repository's name.
-        description: What it is for, if it was said.
-        tags: The tags that came along; None in a list, which leaves them out.
-            `iter_tags()` has them all.
-        creator: Who created it.
-        created_at: When it was created.
-        updated_at: When it was last changed.
-    """
+    """What the API says of a Docker repository: `Repository` documents the fields."""
 
     id: Id
     organization_id: Id

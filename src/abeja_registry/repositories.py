@@ -24,10 +24,34 @@ _INSTEAD = "get it from client.repositories, or pass its id to client.repositori
 
 
 class Repository(RepositoryFields, frozen=True):
-    """A Docker repository, bound to the client that it came from."""
+    """A Docker repository, bound to the client that it came from.
+
+    Attributes:
+        id: The repository's id.
+        organization_id: The id of the organization that it belongs to.
+        name: The repository's name.
+        description: What it is for, if it was said.
+        tags: The tags that came along; None in a list, which leaves them out.
+            `iter_tags()` has them all.
+        creator: Who created it.
+        created_at: When it was created.
+        updated_at: When it was last changed.
+    """
 
     def list_tags(self, limit: int | None = None, offset: int | None = None) -> Page[Tag]:
-        """Fetch one page of this repository's tags: `client.tags.list(repository.id, …)`."""
+        """Fetch one page of this repository's tags: `client.tags.list(repository.id, …)`.
+
+        Args:
+            limit: Tags to return at the most, from 1; the API's own default if not given.
+            offset: Tags to pass over, from 0.
+
+        Returns:
+            The page; `has_next` says whether more follow.
+
+        Raises:
+            NotFound: The repository is not there any more.
+            ValueError: An argument is out of its bounds; nothing was sent.
+        """
         return self._repositories._tags.list(self.id, limit, offset)
 
     def iter_tags(
@@ -40,6 +64,19 @@ class Repository(RepositoryFields, frozen=True):
         until: datetime | None = None,
     ) -> Listing[Tag]:
         """Return every tag, to walk through: `client.tags.iter(repository.id, …)`.
+
+        Args:
+            page_size: Tags that each request asks for, from 1; 100 if not given.
+            start: Tags to pass over, from 0: an error's `resume_offset`.
+            matching: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            since: When the tag was last pushed at the earliest; with a time zone.
+            until: Before when the tag was last pushed; with a time zone.
+
+        Returns:
+            A `Listing`, to be walked through as often as wanted; it asks nothing until then.
+
+        Raises:
+            ValueError: An argument is out of its bounds.
 
         Example:
             >>> for tag in client.repositories.get(repository.id).iter_tags():
@@ -60,6 +97,15 @@ class Repository(RepositoryFields, frozen=True):
     def get_tag(self, name: str) -> Tag:
         """Return the tag of a name: `client.tags.get(repository.id, name)`.
 
+        Args:
+            name: The tag's name.
+
+        Returns:
+            The tag.
+
+        Raises:
+            NotFound: There is no such tag, or the repository is not there any more.
+
         Example:
             >>> repository.get_tag("0.0.2").digest.startswith("sha256:")
             True
@@ -74,6 +120,20 @@ class Repository(RepositoryFields, frozen=True):
         prereleases: bool = False,
     ) -> Tag:
         """Return the newest tag: `client.tags.latest(repository.id, …)`.
+
+        Args:
+            by: "created" for the tag whose first push is the most recent, "updated" for the one
+                that was pushed last, "version" for the one whose name is the highest version,
+                which needs the extra `versions`.
+            matching: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            prereleases: Whether versions such as `2.0.0rc1` count.
+
+        Returns:
+            The tag.
+
+        Raises:
+            NotFound: No tag fits, or the repository is not there any more.
+            ImportError: The extra `versions` is not installed.
 
         Example:
             >>> repository.latest_tag(by="version", matching="0.*").name
@@ -93,6 +153,19 @@ class Repository(RepositoryFields, frozen=True):
     ) -> Tag:
         """Wait until a tag is there: `client.tags.wait_for(repository.id, name, …)`.
 
+        Args:
+            name: The tag's name.
+            timeout: Seconds, above 0, after which the waiting ends.
+            digest: The digest that the tag has to point to.
+            changed_from: The digest, or the tag as it was, that it must not point to any more.
+
+        Returns:
+            The tag.
+
+        Raises:
+            Timeout: It did not come about in time; the message tells what the last look saw.
+            NotFound: The repository is not there any more.
+
         Example:
             >>> repository.wait_for_tag("0.0.1", timeout=60).name
             '0.0.1'
@@ -110,7 +183,14 @@ class Repository(RepositoryFields, frozen=True):
         return self._repositories.get(self.id)
 
     def delete(self, *, missing_ok: bool = False) -> None:
-        """Delete this repository and its tags: `client.repositories.delete(repository.id, …)`."""
+        """Delete this repository and its tags: `client.repositories.delete(repository.id, …)`.
+
+        Args:
+            missing_ok: Whether a repository that is not there counts as deleted.
+
+        Raises:
+            NotFound: It is not there any more, and `missing_ok` is false.
+        """
         self._repositories.delete(self.id, missing_ok=missing_ok)
 
     @property
