@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -274,6 +276,21 @@ async def test_each_replay_is_told(api: ScriptedApi) -> None:
         with pytest.raises(InternalServerError):
             await done(client.repositories.get("5"))
         assert told == [Retry("get_repository", attempt, "500", 0) for attempt in (1, 2)]
+
+
+def test_nothing_is_written_where_no_logging_is_set_up() -> None:
+    """A replay is a warning of the package's logger, and not a line on the program's stderr."""
+    script = """
+from abeja_registry import Client, RetryPolicy, TransportError
+retry = RetryPolicy(max_retries=1, base=0)
+with Client("1", {}, base_url="http://127.0.0.1:1", retry=retry) as client:
+    try:
+        client.repositories.get("5")
+    except TransportError as error:
+        print(len(error.history))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert (ran.stdout.split(), ran.stderr) == ([b"2"], b"")
 
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ._connections import AsyncConnections, Connections
 
 _logger = logging.getLogger("abeja_registry")
+# A program that set up no logging is told nothing: logging would write warnings to its stderr.
+_logger.addHandler(logging.NullHandler())
 
 # Seconds after which who waits looks whether the client was closed.
 _TURN = 0.1

@@ -44,7 +44,8 @@ class Client(_Lazy):
 
     Threads may share one. Settings that are not given are looked for in the environment and in
     the file of the platform's command line. Pickled, it carries its settings, the credential among
-    them, and opens connections of its own where it is unpickled.
+    them, and opens connections of its own where it is unpickled. The logger `abeja_registry` gets
+    a warning of each replay and of each row that is skipped, and shows them once logging is set up.
 
     Args:
         organization_id: The organization's id; `ABEJA_ORGANIZATION_ID` if not given.
