@@ -1,4 +1,7 @@
-"""The same with `AsyncClient`: three repositories created and read side by side."""
+"""Three repositories, created and read side by side with `AsyncClient`.
+
+Runs against the embedded Registry server, as quickstart.py does, which shows `Client`.
+"""
 
 import asyncio
 

@@ -6,12 +6,15 @@ Runs by itself, against an embedded sandbox and a cluster of two processes on th
 
 from collections import Counter
 
-from distributed import Client as Dask
-from distributed import LocalCluster
-
 from abeja_registry import Client
 from abeja_registry.inventory import summarize
 from abeja_registry.sandbox import Sandbox
+
+try:
+    from distributed import Client as Dask
+    from distributed import LocalCluster
+except ModuleNotFoundError:
+    raise SystemExit("this example needs a cluster: pip install distributed") from None
 
 
 def main() -> None:
