@@ -12,12 +12,9 @@ second the registry's host.
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from abeja_registry import Client, Repository, Tag
-
-PATIENCE = 30.0  # seconds
+from abeja_registry import Client
 
 
 def push(source: str, target: str) -> str:
@@ -30,27 +27,19 @@ def push(source: str, target: str) -> str:
         return file.read_text().strip()
 
 
-def wait_for_image(repository: Repository, name: str, digest: str) -> Tag:
-    """Look for a tag until it is there, and no longer that of the image before."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        for tag in repository.iter_tags():
-            if (tag.name, tag.digest) == (name, digest):
-                return tag
-        time.sleep(0.1)
-    raise TimeoutError(f"{repository.name}:{name} did not appear within {PATIENCE:.0f} s")
-
-
 def main(source: str, registry: str) -> None:
     """Push one image, and pin it."""
     with Client() as client:
         repository = client.repositories.get_or_create("trainer")
         path = f"{registry}/{repository.organization_id}/{repository.name}"
         digest = push(source, f"docker://{path}:1.0.0")
-        tag = wait_for_image(repository, "1.0.0", digest)
+        # By its digest: the tag may be there, and point to the image before.
+        tag = repository.wait_for_tag("1.0.0", timeout=30, digest=digest)
         print(f"{tag.name}: {tag.media_type}, {tag.size:,} bytes")
         print(f"{path}@{tag.digest}")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: push_and_pin.py IMAGE REGISTRY\n\n" + (__doc__ or ""))
     main(*sys.argv[1:])
