@@ -6,15 +6,19 @@ import asyncio
 import logging
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from tests.conftest import PATIENCE, SLEEP, ScriptedApi, done
 
 from abeja_registry import (
     APIClient,
     AsyncAPIClient,
+    AsyncClient,
+    Client,
     Error,
     HttpError,
     InvalidResponse,
@@ -267,3 +271,36 @@ async def test_an_async_client_closes_as_a_context_manager(api: ScriptedApi, nam
         assert entered is client
     with pytest.raises(Error, match="closed"):
         await getattr(client, "raw", client).get_repositories("1")
+
+
+async def test_what_is_no_model_tells_its_attempts_too(world: str) -> None:
+    """An InvalidResponse that came of a replay has the history of the call."""
+    answers = iter([httpx.Response(503), httpx.Response(200, json={"id": "2"})])
+    transport = httpx.MockTransport(lambda _: next(answers))
+    http_client: Any = (httpx.Client if world == "sync" else httpx.AsyncClient)(transport=transport)
+    client: Any = (Client if world == "sync" else AsyncClient)(
+        "1", {}, base_url="https://api.example.com", http_client=http_client
+    )
+    with pytest.raises(InvalidResponse) as caught:
+        await done(client.repositories.get("2"))
+    assert [attempt.cause for attempt in caught.value.history] == ["503", "200"]
+    await close(http_client)
+
+
+async def test_no_request_of_several_has_more_time_than_a_call(
+    api: ScriptedApi, world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a tag is waited for, each look is bounded by the client's deadline."""
+    client: Any = (api.client if world == "sync" else api.async_client)(deadline=7)
+    allowed: list[float] = []
+    fetch = client._transport.fetch
+
+    def watched(operation: Any, deadline: float) -> Any:
+        allowed.append(deadline - time.monotonic())
+        return fetch(operation, deadline)
+
+    monkeypatch.setattr(client._transport, "fetch", watched)
+    api.answers(status=403)
+    with pytest.raises(HttpError):
+        await done(client.tags.wait_for("1", "1.0.0", timeout=1000))
+    assert [0 < each <= 7 for each in allowed] == [True]
