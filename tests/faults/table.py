@@ -366,6 +366,16 @@ _INTRODUCTION = f"""\
 Whatever happens on the wire, a call ends in one of two ways: with the right result, or with one
 exception of this package that says what is known.
 
+| what happens | GET | DELETE | create |
+|---|---|---|---|
+| not a byte was sent, or the answer is 429 | made again | made again | made again |
+| sent, and no whole answer came | made again | made again | `OutcomeUnknown` |
+| 408, 500, 502, 503, 504 | made again | made again | its error, unknown |
+| any other status that is no success | its error | its error | its error |
+| a success that is no JSON object | `InvalidResponse` | the same, unknown | the same, unknown |
+
+"unknown" stands for `outcome_unknown` on the exception, and:
+
 - **In time.** No call outlasts its `deadline`, whatever drips, stalls or floods.
 - **A GET and a DELETE are made again** where another attempt may fare better: no connection, one
   that is lost, a time-out, a body cut short, and 408, 429, 500, 502, 503, 504. A create is made
@@ -385,12 +395,17 @@ One thing nobody can tell: bytes that nobody asked for, if they come after the n
 sent on that connection, look like its answer. What comes earlier is noticed, and the connection
 closed.
 
+Two things take longer than a deadline. In sync mode, TLS to the API through a proxy that TLS is
+spoken with too is bounded by `timeout` for each read. And where the system looks up a name in
+vain, an async call ends in time, but the event loop's own end waits for the look-up.
+
 The table below is what the tests keep to: each fault is made by a server on raw sockets, for all
 five operations, sync and async, with `RetryPolicy(max_retries={RETRIES})`. Its columns: what
 comes of a GET (`get_repositories`, `get_repository`, `get_repository_tags`), of a DELETE
 (`delete_repository`) and of a create (`create_repository`), all of the raw client. *Once* the
 fault strikes the first attempt alone, *lasting* it strikes every one. "unknown" stands for
-`outcome_unknown`, "was done" for what the registry holds afterwards though no result came.
+`outcome_unknown`, "was done" for what the registry holds afterwards though no result came. (A
+DELETE that was done and is told so by 404 is a success of the typed client.)
 """
 
 
