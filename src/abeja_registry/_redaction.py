@@ -11,7 +11,7 @@ from urllib.parse import unquote
 INSTEAD = "[the credential]"
 # Characters that a secret has at the least to be looked for by itself. A shorter one, which nobody
 # gives out, stands in half of all words; the header that it goes out in is looked for all the same.
-SHORTEST = 4
+SHORTEST = 8
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 

@@ -22,6 +22,7 @@ from ..images import NAME
 from . import _shapes
 from ._answers import CREATED, answer, error_answer, told
 from ._control import make_control
+from ._recorder import ERA
 from ._state import State
 from ._store import LARGEST_INTEGER, NAME_RULE, Refused
 
@@ -100,11 +101,10 @@ def make_app(state: State) -> FastAPI:
             handle = super().get_route_handler()
 
             async def handle_in_trouble(request: Request) -> Response:
-                era = state.era
                 trouble = state.faults.meet(self.name, request.path_params.get("repository_id"))
                 if delay := state.latency + trouble.latency:
                     await asyncio.sleep(delay)
-                if state.era != era:
+                if state.era != request.scope[ERA]:
                     # Who sent it is gone, as a rule a test that is over.
                     return _Lost(None)
                 limit_max = min(state.limit_max, trouble.limit_max or state.limit_max)

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -10,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # A sandbox may run for days: what it keeps has an end, in requests and in bytes of their bodies.
 REQUESTS_KEPT = 10_000
 BYTES_KEPT = 64 * 1024 * 1024
+# Where in its scope a request has the era in which it arrived.
+ERA = "sandbox.era"
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,12 @@ class Recorder:
             while len(self._requests) > REQUESTS_KEPT or self._bytes > BYTES_KEPT:
                 self._bytes -= len(self._requests.popleft().body)
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Make an application that keeps the requests and passes them on to `app`."""
+    def around(self, app: ASGIApp, era: Callable[[], int]) -> ASGIApp:
+        """Make an application that keeps the requests and passes them on to `app`.
+
+        With each it passes on the era in which that arrived: who saw the request here, and ends
+        the era, ends it for this request too.
+        """
 
         async def recording(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["path"].startswith("/_sandbox/"):
@@ -82,6 +89,7 @@ class Recorder:
                 headers=dict(Headers(scope=scope)),
                 body=bytes(body),
             )
+            scope[ERA] = era()
             self._keep(request)
             unread: list[Message] = [{"type": "http.request", "body": request.body}]
 

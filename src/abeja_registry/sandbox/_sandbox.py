@@ -182,7 +182,7 @@ class Sandbox:
             faults=self._faults,
             recorder=self._recorder,
         )
-        app = self._recorder.around(make_app(state))
+        app = self._recorder.around(make_app(state), lambda: state.era)
         if listener is not None:
             server = Server(app, listener)
             try:
