@@ -14,6 +14,7 @@ recorded requests, and ids that begin anew.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -22,6 +23,17 @@ from .client import AsyncClient, Client
 from .sandbox import Sandbox
 
 __all__ = ["async_registry_client", "registry_client", "registry_sandbox"]
+
+
+@contextmanager
+def _no_settings() -> Iterator[None]:
+    """Hide the proxies and settings of whoever runs the tests while a client is made."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("NO_PROXY", "no_proxy"):
+            environment.setenv(name, "*")
+        for name in ("ABEJA_SDK_CONNECTION_TIMEOUT", "ABEJA_SDK_MAX_RETRY_COUNT"):
+            environment.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +56,9 @@ def registry_sandbox(_registry_sandbox_of_session: Sandbox) -> Sandbox:
 @pytest.fixture
 def registry_client(registry_sandbox: Sandbox) -> Iterator[Client]:
     """A client of the test's sandbox, over a socket; it is closed after the test."""
-    with Client(**registry_sandbox.connection) as client:
+    with _no_settings():
+        client = Client(**registry_sandbox.connection)
+    with client:
         yield client
 
 
@@ -55,4 +69,5 @@ def async_registry_client(registry_sandbox: Sandbox) -> AsyncClient:
     It needs no plugin for async tests, and works with each of them: it belongs to no event loop.
     """
     http = httpx.AsyncClient(transport=registry_sandbox.transport(), trust_env=False)
-    return AsyncClient(**registry_sandbox.connection, http_client=http)
+    with _no_settings():
+        return AsyncClient(**registry_sandbox.connection, http_client=http)

@@ -314,3 +314,53 @@ def test_a_bad_address(url: str) -> None:
     """It is a ValueError that does not show what may hold a password."""
     with pytest.raises(ValueError, match="docker_registry must be a URL of http or https"):
         Sandbox(docker_registry=url)
+
+
+def test_a_registry_that_hangs_holds_up_no_create(registry: Scripted) -> None:
+    """A create is answered soon all the same; what the registry has is shown when it answers."""
+    registry.image("sha256:a", 10)
+    registry.tags["1.0.0"] = "sha256:a"
+    registry.held = "/tags/list"
+    with over(registry) as sandbox, httpx.Client(transport=sandbox.transport()) as http:
+        client = Client(**sandbox.connection, http_client=http)
+        # The second does not wait for the first one's look either.
+        with ThreadPoolExecutor(2) as threads:
+            names = list(threads.map(client.repositories.create, ["trainer", "predictor"]))
+        assert registry.holding.is_set()
+        assert [list(each.iter_tags()) for each in names] == [[], []]
+        registry.free.set()
+        until(lambda: shown(sandbox) == {"1.0.0": ("sha256:a", 11)})
+
+
+def test_a_look_that_is_under_way_at_a_reset(registry: Scripted) -> None:
+    """What it brings is not written into another repository, which has got the id."""
+    registry.image("sha256:a", 10)
+    with over(registry) as sandbox, httpx.Client(transport=sandbox.transport()) as http:
+        client = Client(**sandbox.connection, http_client=http)
+        before = client.repositories.create("trainer")
+        registry.tags["1.0.0"] = "sha256:a"
+        registry.held = "/manifests/sha256:a"
+        with ThreadPoolExecutor(1) as threads:
+            telling = threads.submit(told, sandbox, {"tag": "1.0.0", "digest": "sha256:a"})
+            until(registry.holding.is_set)
+            sandbox.reset()
+            other = client.repositories.create("other")
+            registry.free.set()
+            assert telling.result(PATIENCE) == 200
+        assert other.id == before.id
+        assert list(other.iter_tags()) == []
+
+
+def test_an_error_without_words(
+    registry: Scripted, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told by what it is."""
+    with over(registry) as sandbox, httpx.Client(transport=sandbox.transport()) as http:
+
+        def silent(_: httpx.Request) -> httpx.Response:
+            raise httpx.ReadTimeout("")
+
+        monkeypatch.setattr(registry, "_answer", silent)
+        client = Client(**sandbox.connection, http_client=http)
+        client.repositories.create("trainer")
+    assert "could not be read for trainer: ReadTimeout" in caplog.text

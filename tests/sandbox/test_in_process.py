@@ -10,7 +10,15 @@ import httpx
 import pytest
 from tests.conftest import PATIENCE, until
 
-from abeja_registry import AsyncClient, Client, Conflict, OutcomeUnknown, RetryPolicy, Timeout
+from abeja_registry import (
+    AsyncClient,
+    Client,
+    Conflict,
+    OutcomeUnknown,
+    RetryPolicy,
+    Timeout,
+    TransportError,
+)
 from abeja_registry.sandbox import Sandbox
 
 REPOSITORIES = "/organizations/1410000000000/registry/repositories"
@@ -103,6 +111,19 @@ async def test_a_task_that_is_cancelled(sandbox: Sandbox) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     until(lambda: not sandbox.is_empty)
+
+
+def test_it_works_again_after_a_restart() -> None:
+    """Who has a transport sees the sandbox close, and come back."""
+    with Sandbox(port=None) as sandbox, httpx.Client(transport=sandbox.transport()) as http:
+        client = Client(**sandbox.connection, http_client=http, max_retry_count=0)
+        client.repositories.create("before")
+        sandbox.close()
+        with pytest.raises(TransportError, match="not running"):
+            client.repositories.create("meanwhile")
+        sandbox.start()
+        client.repositories.create("after")
+        assert [each.name for each in client.repositories] == ["after"]
 
 
 def test_closing_while_requests_are_under_way() -> None:

@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def client(exports: dict[str, str], **options: Any) -> Client:
         return Client(**options)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_serves_until_it_is_told_to_end(number: signal.Signals) -> None:
     """It serves at what it says to export, seeded, and a signal ends it with 0 and no word more."""
     with program("--organization", "7", "--seed") as (process, exports):
@@ -70,8 +71,12 @@ def test_it_serves_until_it_is_told_to_end(number: signal.Signals) -> None:
 def test_it_binds_loopback_only() -> None:
     """The address is one of this machine's own."""
     with program() as (_, exports):
-        assert httpx.URL(exports["ABEJA_API_URL"]).host == "127.0.0.1"
+        url = httpx.URL(exports["ABEJA_API_URL"])
+        assert url.host == "127.0.0.1"
         assert exports["ABEJA_ORGANIZATION_ID"] == "1410000000000"
+        # Of this machine too; who listens everywhere is there as well.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", url.port or 0), timeout=5)
 
 
 def test_a_port_that_is_taken(sandbox: Sandbox) -> None:

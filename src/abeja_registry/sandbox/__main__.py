@@ -41,6 +41,12 @@ Examples:
 PROGRAM = "python -m abeja_registry.sandbox"
 
 
+# What ends it; a terminal that is closed does, where there is a signal for that.
+_ENDS = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):
+    _ENDS.append(signal.SIGHUP)
+
+
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Serve until Ctrl-C or SIGTERM.
 
@@ -76,8 +82,8 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     for fault in options.fault:
         sandbox.faults.arm(fault)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    signal.signal(signal.SIGINT, _end)
-    signal.signal(signal.SIGTERM, _end)
+    for number in _ENDS:
+        signal.signal(number, _end)
     with contextlib.suppress(KeyboardInterrupt), contextlib.closing(sandbox):
         try:
             sandbox.start()
@@ -162,8 +168,8 @@ def _say(sandbox: Sandbox, credential: dict[str, str], mirrors: bool) -> None:
 
 def _end(number: int, frame: FrameType | None) -> None:
     # Once is enough: a second Ctrl-C must not break into the closing.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for each in _ENDS:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from ..images import DIGEST, TAG
 from . import _shapes
 from ._answers import answer, error_answer, told
-from ._docker import Notification
+from ._docker import Notification, explain
 from ._faults import Fault
 from ._recorder import RecordedRequest
 from ._state import State
@@ -177,7 +177,7 @@ def make_control(state: State) -> APIRouter:
             await state.mirror.notified(body)
         except httpx.HTTPError as error:
             # Told that we could not, the registry sends it again.
-            return error_answer(503, f"the Docker registry did not answer: {error}")
+            return error_answer(503, f"the Docker registry did not answer: {explain(error)}")
         return answer({})
 
     return control

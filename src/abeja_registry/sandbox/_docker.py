@@ -8,12 +8,12 @@ import asyncio
 import logging
 import re
 import reprlib
-import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -37,6 +37,8 @@ PATIENCE = 10.0
 WIDTH = 16
 # Seconds before each further look at a tag that is not yet what was told of it.
 WAITS = (0.02, 0.08, 0.2, 0.5, 1, 3)
+# Seconds that a create waits for what the registry has under its name.
+CREATE_PATIENCE = 1.0
 
 T = TypeVar("T")
 
@@ -203,7 +205,8 @@ class Mirror:
         self._store = store
         self._registry = registry
         self._organization_id = organization_id
-        self._looking = asyncio.Lock()
+        # By repository; a lock is there while somebody has it or waits for it.
+        self._looking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._later: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -225,25 +228,27 @@ class Mirror:
 
     async def read(self, name: str) -> None:
         """Read a repository anew; raises httpx.HTTPError."""
-        row = self._store.named(name)
-        if row is not None:
-            await self._look(row)
+        await self._look(name)
 
     async def notified(self, notification: Notification) -> None:
         """Look where the registry's events point to; raises httpx.HTTPError."""
         for target in self._targets(notification.events):
             organization_id, _, name = target.repository.partition("/")
-            row = self._store.named(name) if organization_id == self._organization_id else None
-            if row is None:
+            is_ours = organization_id == self._organization_id
+            if not is_ours or self._store.named(name) is None:
                 if target.tag is not None:
                     path = f"{target.repository}:{target.tag}"
                     LOG.warning("%s is not shown: there is no such repository", path)
-            elif await self._look(row, target) != target.digest and target.tag is not None:
-                task = asyncio.create_task(self._look_later(row, target))
-                self._later.add(task)
-                task.add_done_callback(self._later.discard)
+            elif await self._look(name, target) != target.digest and target.tag is not None:
+                self._go_on(self._look_later(name, target))
 
-    async def _look_later(self, row: sqlite3.Row, target: Target) -> None:
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+        return task
+
+    async def _look_later(self, name: str, target: Target) -> None:
         """Look until a tag has the digest that was told of, for some seconds.
 
         A registry tells of a push before it moves the tag. What was told may also be long past, and
@@ -252,17 +257,23 @@ class Mirror:
         try:
             for wait in WAITS:
                 await asyncio.sleep(wait)
-                if await self._look(row, target) == target.digest:
+                if await self._look(name, target) == target.digest:
                     return
         except (httpx.HTTPError, Refused) as error:
-            LOG.warning("the Docker registry could not be read for %s: %s", row["name"], error)
+            LOG.warning("the Docker registry could not be read for %s: %s", name, explain(error))
 
     async def created(self, name: str) -> None:
-        """Read a repository that was created, since images may have been there before it."""
+        """Read a repository that was created, since images may have been there before it.
+
+        Where that takes long, it goes on after this returns.
+        """
+        await asyncio.wait([self._go_on(self._read_created(name))], timeout=CREATE_PATIENCE)
+
+    async def _read_created(self, name: str) -> None:
         try:
             await self.read(name)
         except (httpx.HTTPError, Refused) as error:
-            LOG.warning("the Docker registry could not be read for %s: %s", name, error)
+            LOG.warning("the Docker registry could not be read for %s: %s", name, explain(error))
 
     async def deleted(self, name: str, digests: Iterable[str]) -> None:
         """Remove a deleted repository's images from the registry, as far as it lets us."""
@@ -271,7 +282,8 @@ class Mirror:
                 await self._registry.delete(self._path(name), digest)
         except httpx.HTTPError as error:
             why = "a new repository of that name will show them"
-            LOG.warning("images of %s stay in the Docker registry (%s): %s", name, why, error)
+            what = "images of %s stay in the Docker registry (%s): %s"
+            LOG.warning(what, name, why, explain(error))
 
     def _path(self, name: str) -> str:
         return f"{self._organization_id}/{name}"
@@ -287,17 +299,17 @@ class Mirror:
                 told.append(target)
         return list(dict.fromkeys(told))
 
-    async def _look(self, row: sqlite3.Row, target: Target | None = None) -> str | None:
+    async def _look(self, name: str, target: Target | None = None) -> str | None:
         """Write down what the tags are now that are meant: the target's, or all.
 
         Returns:
             The digest of the target's tag; None if it is not there.
         """
-        repository_id, path = str(row["id"]), self._path(row["name"])
+        path = self._path(name)
         # Of two looks at the same tag at once, the one that asked first could write last.
-        async with self._looking:
+        async with self._looking.setdefault(name, asyncio.Lock()):
             try:
-                known = self._store.digests(repository_id)
+                known = self._store.digests(self._id(name))
                 if target is None:
                     names = {*await self._registry.tags(path), *known}
                 elif target.tag is not None:
@@ -309,14 +321,21 @@ class Mirror:
                 new = {n: d for n, d in digests.items() if d is not None and d != known.get(n)}
                 images = await _gathered(new, lambda name: self._registry.image(path, new[name]))
                 gone = [name for name in known if name in names and digests[name] is None]
-                await asyncio.to_thread(self._write, row, images, gone)
+                await asyncio.to_thread(self._write, name, images, gone)
             except RepositoryNotFound:
                 # It was deleted meanwhile, and has no tags to keep.
                 return None
         return next(iter(digests.values()), None)
 
-    def _write(self, row: sqlite3.Row, images: dict[str, Image | None], gone: list[str]) -> None:
-        repository_id, path = str(row["id"]), self._path(row["name"])
+    def _id(self, name: str) -> str:
+        row = self._store.named(name)
+        if row is None:
+            raise RepositoryNotFound(f"there is no repository {name!r}")
+        return str(row["id"])
+
+    def _write(self, name: str, images: dict[str, Image | None], gone: list[str]) -> None:
+        # After a reset, the id that it had may be another's.
+        repository_id, path = self._id(name), self._path(name)
         for tag, image in images.items():
             if image is not None:
                 written = (tag, image.size, image.digest, image.media_type)
@@ -329,6 +348,11 @@ class Mirror:
             gone = [*gone, tag]
         for tag in gone:
             self._store.delete_tag(repository_id, tag)
+
+
+def explain(error: Exception) -> str:
+    """Say in one line what went wrong; some errors have no words of their own."""
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _is_tag(name: str) -> bool:

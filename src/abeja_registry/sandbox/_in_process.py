@@ -17,6 +17,8 @@ LOG = logging.getLogger("abeja_registry.sandbox")
 # An answer, or in words how the connection was lost.
 Outcome = httpx.Response | str
 Submit = Callable[[Coroutine[Any, Any, Outcome]], "Future[Outcome]"]
+# Where the sandbox runs now; RuntimeError where it does not.
+Running = Callable[[], tuple[ASGIApp, Submit]]
 
 NO_ANSWER = "Server disconnected without sending a response."
 HALF_AN_ANSWER = "the connection was lost within the answer"
@@ -30,9 +32,8 @@ class InProcess(httpx.BaseTransport, httpx.AsyncBaseTransport):
     for the answer, and work goes on when nobody waits for it any more.
     """
 
-    def __init__(self, app: ASGIApp, submit: Submit) -> None:
-        self._app = app
-        self._submit = submit
+    def __init__(self, running: Running) -> None:
+        self._running = running
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a sync client's request."""
@@ -58,11 +59,12 @@ class InProcess(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def _sent(self, request: httpx.Request, body: bytes) -> "Future[Outcome]":
         try:
-            return self._submit(self._exchange(request, body))
+            app, submit = self._running()
+            return submit(self._exchange(app, request, body))
         except RuntimeError as error:
             raise httpx.ConnectError(str(error), request=request) from None
 
-    async def _exchange(self, request: httpx.Request, body: bytes) -> Outcome:
+    async def _exchange(self, app: ASGIApp, request: httpx.Request, body: bytes) -> Outcome:
         lost: str | None = None
 
         async def carry(scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +79,7 @@ class InProcess(httpx.BaseTransport, httpx.AsyncBaseTransport):
                     await send(message)
 
             try:
-                await self._app(scope, receive, pass_on)
+                await app(scope, receive, pass_on)
             except Exception:
                 # It was answered with 500; over a socket, uvicorn logs it.
                 LOG.exception("the sandbox failed")

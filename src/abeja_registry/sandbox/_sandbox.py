@@ -18,9 +18,9 @@ from .. import _config
 from .._config import Credential
 from . import _shapes
 from ._app import make_app
-from ._docker import DockerRegistry, Mirror, registry_url
+from ._docker import DockerRegistry, Mirror, explain, registry_url
 from ._faults import LARGEST_LIMIT, Faults
-from ._in_process import InProcess
+from ._in_process import InProcess, Submit
 from ._recorder import RecordedRequest, Recorder
 from ._server import Server, listen
 from ._state import State
@@ -170,8 +170,7 @@ class Sandbox:
                 await mirror.read_all()
             except httpx.HTTPError as error:
                 where = self._docker_registry.netloc.decode()
-                what = str(error).partition("\n")[0]
-                raise ConnectionError(f"the Docker registry at {where}: {what}") from None
+                raise ConnectionError(f"the Docker registry at {where}: {explain(error)}") from None
         state = State(
             organization_id=self._organization_id,
             store=store,
@@ -276,7 +275,7 @@ class Sandbox:
 
         Returns:
             A transport for `httpx.Client` and `httpx.AsyncClient`; it works while the sandbox runs,
-            in any thread and any asyncio event loop.
+            also when it was closed and started again, in any thread and any asyncio event loop.
 
         Raises:
             RuntimeError: the sandbox is not running.
@@ -288,8 +287,13 @@ class Sandbox:
             >>> client.repositories.find("nobody")
             >>> http.close()
         """
-        running = self._run
-        return InProcess(running.app, running.thread.submit)
+        self._run  # noqa: B018 - it has to be running
+
+        def running() -> tuple[ASGIApp, Submit]:
+            now = self._run
+            return now.app, now.thread.submit
+
+        return InProcess(running)
 
     def push(
         self,
