@@ -76,10 +76,11 @@ def run(folder: Path, tests: str, plugin: str = "neither") -> subprocess.Complet
     return pytest_run(folder)
 
 
-def pytest_run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def pytest_run(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in a folder, in none of our own run's environment."""
     line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    environment |= variables
     return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
 
 
@@ -142,6 +143,15 @@ def test_a_test_may_close_the_sandbox(pytester: pytest.Pytester) -> None:
     """)
     ran = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
     ran.assert_outcomes(passed=2)
+
+
+def test_the_environment_makes_no_difference(tmp_path: Path) -> None:
+    """Neither a proxy nor a setting that cannot be meant reaches the clients."""
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_mine.py").write_text(SYNC)
+    settings = {"HTTP_PROXY": "http://127.0.0.1:1", "ABEJA_SDK_CONNECTION_TIMEOUT": "soon"}
+    ran = pytest_run(tmp_path, "-p", "no:asyncio", **settings)
+    assert "2 passed" in ran.stdout, ran.stdout
 
 
 def test_nobody_else_pays(tmp_path: Path) -> None:
