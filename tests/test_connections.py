@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import select
 import socket
 import socketserver
 import ssl
@@ -14,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -942,18 +944,69 @@ def test_the_environments_proxy_is_used(
     world.close(client)
 
 
+@pytest.mark.usefixtures("trusted")
+def test_a_proxy_over_tls_is_trusted_by_the_same_bundle(
+    world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CA that the environment names is known there too, whether or not the API is https."""
+    monkeypatch.setenv("http_proxy", tls_server.url)
+    client = world.client("http://api.example.com")
+    assert world.get(client).result(PATIENCE) == {}
+    head = tls_server.asked.get(timeout=PATIENCE)[1]
+    assert head.startswith("GET http://api.example.com/organizations/1/")
+    world.close(client)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_an_api_over_tls_through_a_proxy_over_tls(
+    world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two layers of TLS carry a call, and the next one on the same connection."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(TLS / "server.pem")
+    with serving(Server(tls)) as proxy:
+        proxy.answer = partial(tunnel, proxy, tls_server.server_address[1])
+        monkeypatch.setenv("https_proxy", proxy.url)
+        client = world.client(tls_server.url)
+        for _ in range(2):
+            assert world.get(client).result(PATIENCE) == {}
+        world.close(client)
+    assert (len(proxy.connections), len(tls_server.connections)) == (1, 1)
+
+
+def tunnel(proxy: Server, port: int, send: Callable[[bytes], object], _: str) -> bool:
+    """Open a tunnel to a port, and pass on what comes on either side until one side ends."""
+    send(b"HTTP/1.1 200 OK\r\n\r\n")
+    here = proxy.latest
+    with socket.create_connection(("127.0.0.1", port)) as there:
+        other = {here: there, there: here}
+        while True:
+            for each in select.select([here, there], [], [])[0]:
+                if not (data := each.recv(65536)):
+                    return False
+                other[each].sendall(data)
+
+
+@pytest.fixture(params=["http", "https"])
+def proxy(request: pytest.FixtureRequest) -> Server:
+    """A proxy that is spoken to in the clear, or over TLS."""
+    server: Server = request.getfixturevalue("server" if request.param == "http" else "tls_server")
+    return server
+
+
+@pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(
     ("said", "message"),
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "502"),
-        (b"HTTP/1.1 200 OK\r\n\r\n", "ConnectError"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "Error"),
         (b"", "RemoteProtocolError"),
     ],
     ids=["refused", "no way on", "opened and closed", "no answer"],
 )
 def test_a_proxy_that_opens_no_way_has_sent_nothing_on(
-    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, said: bytes, message: str
+    world: World, proxy: Server, monkeypatch: pytest.MonkeyPatch, said: bytes, message: str
 ) -> None:
     """A tunnel that does not come about is a TransportError whose outcome is certain."""
 
@@ -961,14 +1014,34 @@ def test_a_proxy_that_opens_no_way_has_sent_nothing_on(
         send(said)
         return False
 
-    server.answer = refuse
-    monkeypatch.setenv("https_proxy", server.url)
+    proxy.answer = refuse
+    monkeypatch.setenv("https_proxy", proxy.url)
     client = world.client("https://api.example.com")
     with pytest.raises(TransportError, match=message) as caught:
         world.create(client).result(PATIENCE)
     assert type(caught.value) is TransportError
     assert not caught.value.outcome_unknown
-    assert server.asked.get(timeout=PATIENCE)[1].startswith("CONNECT api.example.com:443 ")
+    assert proxy.asked.get(timeout=PATIENCE)[1].startswith("CONNECT api.example.com:443 ")
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(407, 1), (502, 3)])
+def test_a_proxy_that_wants_another_credential_is_not_asked_again(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, status: int, attempts: int
+) -> None:
+    """What a setting mends does not pass by itself; a proxy's trouble may."""
+
+    def refuse(send: Callable[[bytes], object], _: str) -> bool:
+        send(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
+        return False
+
+    server.answer = refuse
+    monkeypatch.setenv("https_proxy", server.url)
+    kind: Any = AsyncAPIClient if world.is_async else APIClient
+    client = kind({}, base_url="https://api.example.com", max_retry_count=2)
+    with pytest.raises(TransportError, match=f"ProxyError: {status}") as caught:
+        world.get(client).result(PATIENCE)
+    assert len(caught.value.history) == attempts
+    world.close(client)
 
 
 def test_a_host_that_no_proxy_names_is_reached_directly(

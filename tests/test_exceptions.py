@@ -132,6 +132,17 @@ def test_an_http_error_says_what_is_there(error: HttpError, text: str) -> None:
     assert str(error) == repr(error) == text
 
 
+def test_an_http_error_is_one_line_whatever_the_api_says() -> None:
+    """Line feeds and control characters are blanks, and no detail makes it endless."""
+    error = HttpError("a\nb", "c\r\nCRITICAL \x1b[31md\u2028e", ["x" * 5_000_000, "y\n"], 400, "u")
+    text = str(error)
+    assert text.startswith('<HttpError "a b": c  CRITICAL  [31md e (400 from u), [\'xxx')
+    assert len(text) < 1_100
+    assert text.isprintable()
+    assert error.error_detail == ["x" * 5_000_000, "y\n"]
+    assert error.error_description.startswith("c\r\n")
+
+
 def test_an_http_error_says_what_its_attributes_say_now() -> None:
     """The text and the dict are made from the attributes when asked, not when it was made."""
     error = InternalServerError("e", "d", None, 500, "u")

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import itertools
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -407,6 +408,27 @@ async def test_a_flow_has_one_deadline(
     with pytest.raises(PaginationError):
         await walked(client.repositories)
     assert len(set(deadlines)) == len(deadlines) > 1
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+@pytest.mark.parametrize("world", ["sync", "async"])
+@pytest.mark.parametrize(("timeout", "allowed"), [(1000, 120), (50, 50)])
+async def test_a_look_of_a_wait_has_no_more_time_than_a_call(
+    api: ScriptedApi,
+    deadlines: list[float],
+    world: str,
+    answer: Callable[[str], dict[str, Any]],
+    timeout: float,
+    allowed: float,
+) -> None:
+    """However long the wait may be, a single request has a call's deadline, or what is left."""
+    client: Any = api.client() if world == "sync" else api.async_client()
+    page = answer("get_repository_tags")
+    api.answers(page | {"has_next": False})
+    begun = time.monotonic()
+    await done(client.tags.wait_for("1", page["tags"][0]["name"], timeout=timeout))
+    [deadline] = deadlines
+    assert begun + allowed <= deadline <= time.monotonic() + allowed
 
 
 # -- a delete whose first answer was lost ---------------------------------------------------------

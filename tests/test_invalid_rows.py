@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import done, walked
 
-from abeja_registry import InvalidResponse
+from abeja_registry import InvalidResponse, PaginationError
 
 if TYPE_CHECKING:
     from tests.conftest import ScriptedApi
@@ -119,6 +119,20 @@ async def test_a_row_at_fault_is_left_out(
     for place, record in zip((0, 2, 3), caplog.records, strict=True):
         assert f"row {place} " in record.getMessage()
         assert f"field {field!r}" in record.getMessage()
+
+
+async def test_an_id_cannot_forge_a_line_of_the_log(
+    api: ScriptedApi, typed: Callable[..., Any], listed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a row that is left out says it is, the log shows the beginning, on one line."""
+    page, ask, _ = listed
+    api.answers(page({"id": "7\nCRITICAL" + "x" * 5_000, "created_at": None}))
+    with caplog.at_level(logging.WARNING, "abeja_registry"):
+        await done(ask(typed(invalid_rows="skip")))
+    [record] = caplog.records
+    assert "id '7\\nCRITICALxxx" in record.getMessage()
+    assert "\n" not in record.getMessage()
+    assert len(record.getMessage()) < 300
 
 
 async def test_a_page_without_a_row_at_fault(
@@ -245,6 +259,30 @@ async def test_a_walk_of_rows_without_ids_is_complete(
     paged(page, *[{"id": None} if at % 9 in (0, 1) else {} for at in range(40)])
     items = await walked(walk(typed(invalid_rows="skip")))
     assert [item.id for item in items] == [str(at) for at in range(40) if at % 9 not in (0, 1)]
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+@pytest.mark.parametrize("listed", [LISTS["tags"]], ids=["tags"], indirect=True)
+async def test_many_pages_of_rows_without_ids_are_no_broken_list(
+    typed: Callable[..., Any], listed: Any, paged: Callable[..., None]
+) -> None:
+    """A walk goes through a thousand of them, as each page says that it is another."""
+    page, _, walk = listed
+    paged(page, {}, *[None] * 1000, {})
+    items = await walked(walk(typed(invalid_rows="skip")))
+    assert [item.id for item in items] == ["0", "1001"]
+
+
+async def test_a_page_of_rows_without_ids_for_ever_is_a_broken_list(
+    api: ScriptedApi, typed: Callable[..., Any], listed: Any
+) -> None:
+    """The error says that nothing in those pages could tell them apart."""
+    page, _, walk = listed
+    api.answers(page(None, None, has_next=True))
+    with pytest.raises(
+        PaginationError, match="hold nothing new with a usable id and say that more"
+    ):
+        await walked(walk(typed(invalid_rows="skip")))
 
 
 async def test_the_page_after_one_with_rows_left_out(

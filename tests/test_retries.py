@@ -206,7 +206,7 @@ def test_what_is_said_of_a_replay() -> None:
         (DELETE, [LOST, REFUSED, answered(429), answered(404)], True),
         (DELETE, [REFUSED, answered(404)], False),
         (DELETE, [answered(429), answered(404)], False),
-        (DELETE, [LOST], True),
+        (DELETE, [LOST], False),
         (GET, [LOST, answered(503), answered(404)], False),
         (CREATE, [answered(429), REFUSED, answered(400)], False),
     ],
@@ -315,6 +315,31 @@ def test_a_wait_ends_before_the_deadline(outcome: Outcome, now: float, wait: flo
     retry = attempts_of(budget=budget, deadline=10.0).record(outcome, now)
     assert (retry and retry.wait) == wait
     assert (left_in(budget) == RetryBudget.SIZE) == (wait is None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "policy", "deadline", "tokens", "why"),
+    [
+        (answered(503, 61), RetryPolicy(), 1e9, 500, "Retry-After asks for more than longest_re"),
+        (answered(503, 9), RetryPolicy(), 9.0, 500, "the deadline comes before the wait is over"),
+        (LOST, RetryPolicy(), 1e9, 13, "the client's retry budget is spent"),
+        (LOST, RetryPolicy(max_retries=0), 1e9, 500, None),
+        (answered(404), RetryPolicy(), 1e9, 500, None),
+        (answered(200), RetryPolicy(), 1e9, 500, None),
+    ],
+    ids=["Retry-After", "deadline", "budget", "max_retries", "no passing error", "success"],
+)
+def test_the_last_attempt_says_why_no_other_followed(
+    outcome: Outcome, policy: RetryPolicy, deadline: float, tokens: int, why: str | None
+) -> None:
+    """What would have been made again but for the time, the budget or Retry-After names it."""
+    budget = RetryBudget()
+    assert budget.spend(RetryBudget.SIZE - tokens)
+    attempts = attempts_of(GET, policy, budget, deadline=deadline)
+    assert attempts.record(outcome, 0.0) is None
+    [attempt] = attempts.history
+    assert (attempt.no_replay or "").startswith(why or "")
+    assert (attempt.no_replay is None) is (why is None)
 
 
 # -- the budget -----------------------------------------------------------------------------------
@@ -664,6 +689,29 @@ async def test_a_success_that_is_none_tells_its_history(
     with pytest.raises(InvalidResponse) as caught:
         await done(raw().get_repository("1", "2"))
     assert caught.value.history == (Attempt("503", 0.25), Attempt("200"))
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize("rows", ["raise", "skip"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.repositories.get("2"),
+        lambda client: client.repositories.create("sample"),
+        lambda client: client.repositories.list(),
+        lambda client: client.repositories.find("sample"),
+        lambda client: client.tags.list("2"),
+    ],
+    ids=["get", "create", "list", "find", "tags"],
+)
+async def test_an_answer_that_no_model_can_be_made_from_tells_its_history(
+    typed: Callable[..., Any], script: Script, call: Callable[[Any], Any], rows: str
+) -> None:
+    """An InvalidResponse of a typed client knows it as one of the raw client's does."""
+    script(429, 200, content=b'{"registry_repositories": [], "tags": []}')
+    with pytest.raises(InvalidResponse, match="can be made") as caught:
+        await done(call(typed(invalid_rows=rows)))
+    assert caught.value.history == (Attempt("429", 1.0), Attempt("200"))
 
 
 @pytest.mark.parametrize("name", CALLS)

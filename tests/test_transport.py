@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import threading
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +18,7 @@ from abeja_registry import (
     APIClient,
     AsyncAPIClient,
     AsyncClient,
+    Attempt,
     Client,
     Error,
     HttpError,
@@ -30,10 +31,13 @@ from abeja_registry import (
     __version__,
 )
 from abeja_registry._answers import QUOTED_CHARACTERS
+from abeja_registry._operations import get_repository
 from abeja_registry._transport import Transport
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
+
+CALLED_OFF = "the client was closed, or what the call was made for has ended"
 
 
 async def close(client: Any) -> None:
@@ -183,7 +187,7 @@ async def test_a_closed_client_says_so(api: ScriptedApi, raw: Any) -> None:
 
 
 async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: str) -> None:
-    """A call that waits for its replay as the client is closed ends with what it met."""
+    """A call that waits for its replay as the client is closed ends with what it has met."""
     closing: list[Any] = []
 
     def close_it(_: Retry) -> None:
@@ -196,28 +200,82 @@ async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: 
     caller: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
     api.answers(status=503)
     with pytest.raises(HttpError) as caught:
-        await done(caller.get_repository("1", "2"))
+        await done(caller.delete_repository("1", "2"))
     await asyncio.gather(*closing)
-    assert (caught.value.status_code, len(caught.value.history)) == (503, 1)
     assert len(api.requests) == 1
-    with pytest.raises(Error, match="get_repository cannot be called: the client was closed"):
-        await done(caller.get_repository("1", "2"))
+    assert (caught.value.status_code, caught.value.outcome_unknown) == (503, True)
+    assert not caught.value.after_unknown_outcome
+    assert caught.value.history == (Attempt("503", None, CALLED_OFF),)
 
 
-def test_closing_a_client_ends_the_waits_for_replays(
-    api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody waits for what is not going to be sent."""
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls do wait before they are made again."""
     monkeypatch.setattr(Transport, "_sleep", SLEEP)
-    api.answers(status=503, headers={"retry-after": "50"})
-    waiting = threading.Event()
-    caller = api.raw(on_retry=lambda _: waiting.set())
-    with ThreadPoolExecutor(1) as threads:
-        call = threads.submit(caller.get_repository, "1", "2")
-        assert waiting.wait(PATIENCE)
-        caller.close()
-        with pytest.raises(HttpError, match="503"):
-            call.result(PATIENCE)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads to make calls in."""
+    with ThreadPoolExecutor() as threads:
+        yield threads
+
+
+@pytest.mark.usefixtures("waiting")
+async def test_a_wait_ends_by_itself(api: ScriptedApi, world: str) -> None:
+    """A replay is made when its time has come."""
+
+    def mend(_: Retry) -> None:
+        api.answers({})
+
+    options: dict[str, Any] = {"on_retry": mend, "retry": RetryPolicy(base=0.01)}
+    caller: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
+    api.answers(status=503)
+    assert await done(caller.get_repository("1", "2")) == {}
+    await close(caller)
+
+
+@pytest.mark.usefixtures("waiting")
+@pytest.mark.parametrize("derived", [False, True], ids=["owner", "derived"])
+def test_closing_wakes_who_waits(
+    api: ScriptedApi, threads: ThreadPoolExecutor, derived: bool
+) -> None:
+    """Nobody sits out a minute's Retry-After of a client that is closed, nor of one derived."""
+    waits = threading.Event()
+    client = api.client(on_retry=lambda _: waits.set())
+    caller = client.with_options(timeout=5) if derived else client
+    api.answers(status=503, headers={"Retry-After": "50"})
+    call = threads.submit(caller.repositories.get, "2")
+    assert waits.wait(PATIENCE)
+    client.close()
+    error = call.exception(PATIENCE)
+    assert isinstance(error, HttpError)
+    assert error.history == (Attempt("503", None, CALLED_OFF),)
+
+
+@pytest.mark.usefixtures("waiting")
+def test_a_transport_that_is_stopped_leaves_the_door_to_others(
+    api: ScriptedApi, threads: ThreadPoolExecutor
+) -> None:
+    """Its call ends with what it has met and it makes no other; who shares the door waits on."""
+    both_wait = threading.Barrier(3)
+    client = api.client(on_retry=lambda _: both_wait.wait(PATIENCE))
+    stopped = client._transport.sharing(client._transport.settings)
+    api.answers(status=503, headers={"Retry-After": "50"})
+    ended, other = (
+        threads.submit(transport.call, get_repository("1", "2"))
+        for transport in (stopped, client._transport)
+    )
+    both_wait.wait(PATIENCE)
+    stopped.stop()
+    error = ended.exception(PATIENCE)
+    assert isinstance(error, HttpError)
+    assert error.history == (Attempt("503", None, CALLED_OFF),)
+    with pytest.raises(Error, match="get_repository cannot be called: what it was to be a part of"):
+        stopped.call(get_repository("1", "2"))
+    client.close()
+    assert isinstance(other.exception(PATIENCE), HttpError)
+    assert len(api.requests) == 2
 
 
 async def test_what_is_said_of_an_attempt_is_bounded(api: ScriptedApi, raw: Any) -> None:
@@ -285,22 +343,3 @@ async def test_what_is_no_model_tells_its_attempts_too(world: str) -> None:
         await done(client.repositories.get("2"))
     assert [attempt.cause for attempt in caught.value.history] == ["503", "200"]
     await close(http_client)
-
-
-async def test_no_request_of_several_has_more_time_than_a_call(
-    api: ScriptedApi, world: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However long a tag is waited for, each look is bounded by the client's deadline."""
-    client: Any = (api.client if world == "sync" else api.async_client)(deadline=7)
-    allowed: list[float] = []
-    fetch = client._transport.fetch
-
-    def watched(operation: Any, deadline: float) -> Any:
-        allowed.append(deadline - time.monotonic())
-        return fetch(operation, deadline)
-
-    monkeypatch.setattr(client._transport, "fetch", watched)
-    api.answers(status=403)
-    with pytest.raises(HttpError):
-        await done(client.tags.wait_for("1", "1.0.0", timeout=1000))
-    assert [0 < each <= 7 for each in allowed] == [True]

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 import respx
 from tests.conftest import BASE_URL, ScriptedApi
+from tests.peer import Peer
 
 from abeja_registry import (
     APIClient,
@@ -29,8 +30,6 @@ from abeja_registry import (
     Timeout,
     TransportError,
 )
-from abeja_registry._answers import QUOTABLE
-from abeja_registry._wire import failure
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +117,8 @@ async def test_what_is_no_json_object_is_an_invalid_response(
     api: ScriptedApi, call: Call, content: bytes
 ) -> None:
     """A success that is no JSON object is told from no answer; what the parser said is dropped."""
-    api.answers(content=content)
+    # With its length: without one, an empty body would be one that was lost.
+    api.answers(content=content, headers={"content-length": str(len(content))})
     assert type(await failed(call, *GET)) is InvalidResponse
 
 
@@ -445,5 +445,11 @@ async def test_a_url_that_the_library_cannot_send_is_never_sent(call_server: Cal
 
 def test_what_an_exception_says_is_bounded() -> None:
     """A status line of junk is quoted in it, however long: not so in our logs and errors."""
-    outcome = failure(httpx.RemoteProtocolError("j" * 60_000))
-    assert QUOTABLE <= len(outcome.cause) < QUOTABLE + 100
+    with (
+        Peer(lambda _: b"j" * 60_000 + b"\r\n\r\n") as peer,
+        APIClient({}, base_url=peer.url, max_retry_count=0) as client,
+        pytest.raises(TransportError) as caught,
+    ):
+        client.get_repository("1", "2")
+    assert len(caught.value.history[0].cause) == 1_000
+    assert 1_000 < len(str(caught.value)) < 1_200

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from ._operations import Operation
+from ._operations import Operation, shown
 from ._redaction import Redactor
 from .exceptions import (
     Attempt,
@@ -45,7 +45,7 @@ _NO_SECRETS = Redactor()
 # Of gzip: zlib's name for it, bytes unpacked in one go, and members that a body may have.
 _GZIP = zlib.MAX_WBITS | 16
 _PIECE = 1024
-_MEMBERS = 200_000
+_MEMBERS = 1000
 
 _BY_STATUS: Mapping[int, type[HttpError]] = {
     400: BadRequest,
@@ -144,6 +144,7 @@ def receive(
     *,
     limit: int,
     cut: Failure | None = None,
+    may_be_empty: bool = False,
 ) -> Outcome:
     """Return what a status, its headers and the bytes of its body come to.
 
@@ -153,6 +154,7 @@ def receive(
         body: What was read of the body, packed as the headers say.
         limit: Bytes that a body may have, packed and unpacked.
         cut: What ended the reading of the body, where it did not end by itself.
+        may_be_empty: Whether no body at all is an answer, too.
     """
     packed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip")
     # Where the status says that there is no body, there is none to unpack.
@@ -165,7 +167,9 @@ def receive(
     answer = Answer(status, headers, body)
     unmeasured = not packed and not {"content-length", "transfer-encoding"} & headers.keys()
     # Where nothing says how long a body is, a connection that is lost looks like its end.
-    if cut is None and unmeasured and body.lstrip()[:1] == b"{" and _json(body) is _NOT_JSON:
+    absent = not body and (may_be_empty or status == 204)
+    looks_cut = not absent and body.lstrip()[:1] in (b"", b"{")
+    if cut is None and unmeasured and looks_cut and _json(body) is _NOT_JSON:
         cut = Failure(
             "the body is no whole JSON object, and nothing said how long it is", sent=True
         )
@@ -260,10 +264,10 @@ def _invalid(
         what = f"a body of {len(answer.content)} bytes that is no JSON"
     else:
         what = f"a JSON body that is no object but a {type(body).__name__}"
-    kind = redact(answer.headers.get("content-type"))
+    kind = shown(redact(answer.headers.get("content-type")))
     return InvalidResponse(
         f"{operation.name} was answered with {answer.status} from {url}"
-        f" and {what} (content type {kind!r})",
+        f" and {what} (content type {kind})",
         body=_text(answer.content, redact) if answer.too_large or body is _NOT_JSON else body,
         # A proxy's page can say 200 too.
         outcome_unknown=operation.changes,

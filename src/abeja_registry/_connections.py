@@ -100,8 +100,9 @@ class _Own(ABC, Generic[T]):
     def __init__(self, settings: Settings) -> None:
         self.proxy = proxy_for(settings.base_url)
         https = settings.base_url.startswith("https:")
+        self._https_proxy = (self.proxy or "").startswith("https:")
         # Of TLS, around a request: to the API, and to a proxy.
-        self._layers = https + (self.proxy or "").startswith("https:")
+        self._layers = https + self._https_proxy
         self._ssl_context: ssl.SSLContext | None = None
         if not self._layers:
             self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -132,23 +133,20 @@ class _Own(ABC, Generic[T]):
             return self._ssl_context
 
     def _open(self) -> T:
+        context = self.ssl_context
         return self._kind(
             self._origin,
             self._layers,
-            verify=self.ssl_context,
+            verify=context,
             trust_env=False,
             limits=httpx.Limits(
                 max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_IDLE
             ),
-            proxy=self._through(),
+            # Of itself a proxy is trusted by the library's bundle alone.
+            proxy=httpx.Proxy(self.proxy or "", ssl_context=context)
+            if self._https_proxy
+            else self.proxy,
         )
-
-    def _through(self) -> httpx.Proxy | None:
-        if self.proxy is None:
-            return None
-        # TLS to an https proxy trusts what TLS to the API does.
-        over_tls = self.proxy.startswith("https:")
-        return httpx.Proxy(self.proxy, ssl_context=self.ssl_context if over_tls else None)
 
     def _built(self, request: Request) -> httpx.Request:
         """Return a request as httpx has it, of parts that need no more looking at."""
@@ -384,7 +382,7 @@ class AsyncConnections(_Own[_AsyncConnection]):
         return _known(connection, outcome)
 
     async def aclose(self) -> None:
-        """As `Connections.close`, awaited; another event loop's are closed by awaiting it there."""
+        """As `Connections.close`, awaited, of this event loop's; another's stay open meanwhile."""
         self.closed = True
         place = self._here()
         while place.idle:

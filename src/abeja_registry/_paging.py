@@ -62,12 +62,15 @@ class Cursor:
         self._step = 1
         self._fruitless = 0
 
-    def record(self, ids: Sequence[str | None], has_next: bool) -> list[int]:
+    def record(
+        self, ids: Sequence[str | None], has_next: bool, said: int | None = None
+    ) -> list[int]:
         """Take note of the page that came for the window last asked for.
 
         Args:
             ids: The ids of its items; None for one without, which counts by its position.
             has_next: Whether it says that more follow.
+            said: The offset that it says it has.
 
         Returns:
             The indexes of its items to yield, in order.
@@ -95,12 +98,14 @@ class Cursor:
                     " items seen is there: older ones could not be told from new ones"
                 )
         fresh = self._fresh(keys, known)
-        # A row without an id is always new, however often a broken server repeats it.
-        self._fruitless = 0 if any(ids[at] for at in fresh) else self._fruitless + 1
+        # A row without an id is always new, however often a broken server repeats it: of a page of
+        # such rows only its own word for its place tells that it is another.
+        fruitful = fresh and (said == self.offset or any(ids[at] for at in fresh))
+        self._fruitless = 0 if fruitful else self._fruitless + 1
         if has_next and self._fruitless > FRUITLESS_PAGES:
             raise PaginationError(
                 f"{self._fruitless} pages in a row, the last at offset {self.offset}, hold nothing"
-                " new and say that more follow (a row without an id is never new)"
+                " new with a usable id and say that more follow"
             )
         self._move_on(len(keys), with_id[-1] if with_id else 0, has_next)
         return fresh
@@ -110,7 +115,8 @@ class Cursor:
         # What stands unknown before an item that was seen has been added meanwhile.
         new: dict[str, int] = {}
         for at in range(known[-1] + 1 if known else 0, len(keys)):
-            if keys[at] not in self._seen and keys[at] not in self._gone:
+            # Of those with an id none was seen; one without may stand where it has stood before.
+            if keys[at] not in self._seen:
                 new.setdefault(keys[at], at)
         if new:
             self._set_aside_after([keys[at] for at in known])

@@ -21,6 +21,12 @@ _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 # Assumption: what the API refuses with this, it has not carried out.
 _THROTTLED = 429
 
+# Why another attempt is not made that the policy allows.
+_ASKED_FOR_LONG = "Retry-After asks for more than longest_retry_after"
+_NO_TIME = "the deadline comes before the wait is over"
+_BUDGET_SPENT = "the client's retry budget is spent"
+_CALLED_OFF = "the client was closed, or what the call was made for has ended"
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -150,7 +156,7 @@ class Attempts:
     Attributes:
         deadline: When the call has to be over.
         history: What became of its attempts, oldest first.
-        outcome_unknown: Whether one that was followed by another may have been carried out.
+        outcome_unknown: Whether one before the last may have been carried out.
     """
 
     def __init__(
@@ -170,10 +176,13 @@ class Attempts:
         self._budget = budget
         self._random = random
         self._spent = 0
+        self._last_unknown = False
 
     def give_up(self) -> None:
-        """Give back what the next attempt costs: it is not going to be made."""
+        """Take note that the next attempt is not made, and give back what it costs."""
         self._budget.earn(self._spent)
+        *before, last = self.history
+        self.history = (*before, Attempt(last.cause, no_replay=_CALLED_OFF))
 
     def record(self, outcome: Outcome, now: float) -> Retry | None:
         """Take note of what became of an attempt.
@@ -187,31 +196,32 @@ class Attempts:
         """
         if isinstance(outcome, Answer) and outcome.success and not self.history:
             self._budget.earn()
-        wait, why_not = self._next_wait(outcome, now)
-        self.history += (Attempt(str(outcome) + why_not, wait),)
+        self.outcome_unknown |= self._last_unknown
+        self._last_unknown = outcome_unknown(self._operation, outcome)
+        wait, no_replay = self._next_wait(outcome, now)
+        self.history += (Attempt(str(outcome), wait, no_replay),)
         if wait is None:
             return None
-        self.outcome_unknown |= outcome_unknown(self._operation, outcome)
         return Retry(self._operation.name, len(self.history), str(outcome), wait)
 
-    def _next_wait(self, outcome: Outcome, now: float) -> tuple[float | None, str]:
-        """Return the wait; or None, and why there is none where there could have been one."""
+    def _next_wait(self, outcome: Outcome, now: float) -> tuple[float | None, str | None]:
+        """Return the wait before the next attempt, or None and why there is none."""
         replays = len(self.history)
         if not self._policy._allows(self._operation, outcome, replays):
-            return None, ""
+            return None, None
         wait = self._policy._wait(outcome, replays, self._random)
         asked = outcome.retry_after if isinstance(outcome, Answer) else None
         if asked is not None:
             if asked > self._policy.longest_retry_after:
-                return None, "; not made again: Retry-After is too long"
+                return None, _ASKED_FOR_LONG
             wait = max(wait, asked)
         if now + wait >= self.deadline:
-            return None, "; not made again: no time is left"
+            return None, _NO_TIME
         cost = RetryBudget.COST_THROTTLED if _throttled(outcome) else RetryBudget.COST
         if not self._budget.spend(cost):
-            return None, "; not made again: the budget for retries is spent"
+            return None, _BUDGET_SPENT
         self._spent = cost
-        return wait, ""
+        return wait, None
 
 
 def _throttled(outcome: Outcome) -> bool:

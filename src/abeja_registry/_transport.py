@@ -107,7 +107,9 @@ class _Calls(Generic[Door]):
         return self._stopped or self.door.closed
 
     def _check_open(self, operation: Operation) -> None:
-        if self._over:
+        if self._stopped:
+            raise Error(f"{operation.name} cannot be called: what it was to be a part of has ended")
+        if self.door.closed:
             raise Error(
                 f"{operation.name} cannot be called: the client was closed,"
                 " or the one that it shares its connections with"

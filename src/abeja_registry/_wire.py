@@ -89,7 +89,7 @@ def failure(error: Exception) -> Failure:
             if isinstance(error, getattr(family, name)):
                 # h11's text on a header that it refuses holds the header.
                 text = "" if name == "LocalProtocolError" else f": {error}"[:QUOTABLE]
-                # Settings of the two sides, which do not pass.
+                # Of all that can be wrong with TLS, and with a proxy, these do not pass.
                 passing = passing and "CERTIFICATE_VERIFY_FAILED" not in text
                 passing = passing and not (name == "ProxyError" and text.startswith(": 407"))
                 return Failure(f"{type(error).__name__}{text}", sent, timeout, passing)
@@ -139,8 +139,14 @@ async def aread(response: Any, request: Request) -> Outcome:
 
 
 def _received(response: Any, request: Request, body: bytes, cut: Failure | None) -> Outcome:
-    limit = request.max_response_bytes
-    return receive(response.status_code, headers(response), body, limit=limit, cut=cut)
+    return receive(
+        response.status_code,
+        headers(response),
+        body,
+        limit=request.max_response_bytes,
+        cut=cut,
+        may_be_empty=request.method == "DELETE",
+    )
 
 
 def _read_before(response: Any, request: Request) -> Answer:

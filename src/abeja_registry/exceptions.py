@@ -30,8 +30,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Characters of a detail that an error's text shows; the attribute has all of it.
+# Characters of each thing the API says that an error's text shows; its attributes have all of it.
 _SHOWN = 1000
+
+
+def _line(said: object) -> str:
+    """Return what the API says as a part of one line, with nothing that a terminal would obey."""
+    return "".join(each if each.isprintable() else " " for each in str(said)[:_SHOWN])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,13 @@ class Attempt:
     Attributes:
         cause: The answer's status, or the class and the text of what the HTTP library met.
         wait: Seconds waited before the next attempt; None for the last.
+        no_replay: Why the last was the last, where another might have fared better and was
+            allowed by the policy's `max_retries`.
     """
 
     cause: str
     wait: float | None = None
+    no_replay: str | None = None
 
 
 class Error(Exception):
@@ -115,15 +123,15 @@ class HttpError(Error):
         self.after_unknown_outcome = after_unknown_outcome
 
     def __str__(self) -> str:
-        """Return the one-line form that code and log searches written for abeja-sdk know."""
-        text = f'<{type(self).__name__} "{self.error}": {self.error_description}'
+        """Return the form that code and log searches written for abeja-sdk know, on one line."""
+        text = f'<{type(self).__name__} "{_line(self.error)}": {_line(self.error_description)}'
         if self.status_code and self.url:
             text += f" ({self.status_code} from {self.url})"
         if self.error_detail:
-            text += f", {self.error_detail}"[:_SHOWN]
+            text += f", {_line(self.error_detail)}"
         if self.retry_after is not None:
             text += f", retry after {self.retry_after:g} s"
-        return " ".join(text.splitlines()) + ">"
+        return text + ">"
 
     __repr__ = __str__
 

@@ -286,7 +286,8 @@ class _Pages(Iterator[Page[T_co]]):
         try:
             while not cursor.done:
                 page = self._fetch(cursor.limit, cursor.offset)
-                fresh = page._kept(cursor.record(page._ids(), page.has_next), self._keep)
+                new = cursor.record(page._ids(), page.has_next, page.offset)
+                fresh = page._kept(new, self._keep)
                 first, self._begun = not self._begun, True
                 if fresh or first:
                     return page._only(fresh)
@@ -313,7 +314,8 @@ class _AsyncPages(AsyncIterator[AsyncPage[T_co]]):
         try:
             while not cursor.done:
                 page = await self._fetch(cursor.limit, cursor.offset)
-                fresh = page._kept(cursor.record(page._ids(), page.has_next), self._keep)
+                new = cursor.record(page._ids(), page.has_next, page.offset)
+                fresh = page._kept(new, self._keep)
                 first, self._begun = not self._begun, True
                 if fresh or first:
                     return page._only(fresh)
