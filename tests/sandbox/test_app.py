@@ -241,6 +241,20 @@ def test_no_credential_is_refused(sandbox: Sandbox, http: httpx.Client, value: s
     assert_error(httpx.get(f"{http.base_url}repositories", headers=headers), 401, "unauthorized")
 
 
+def test_who_may_not_come_in_is_told_nothing_of_the_body(
+    sandbox: Sandbox, http: httpx.Client
+) -> None:
+    """A body that cannot be read is a 400 only for whom a good one would do something."""
+    head = {"Content-Type": "application/json"}
+    body = b'{"name": '
+    answer = httpx.post(f"{http.base_url}repositories", content=body, headers=head)
+    assert_error(answer, 401, "unauthorized")
+    other = f"{sandbox.url}/organizations/1510000000000/registry/repositories"
+    answer = http.post(other, content=body, headers=head)
+    assert_error(answer, 403, "forbidden")
+    assert_error(http.post("/repositories", content=body, headers=head), 400, "bad_request")
+
+
 def test_another_organization_is_refused(sandbox: Sandbox, http: httpx.Client) -> None:
     """Another organization's repositories are a 403, whatever is asked of them."""
     path = "/organizations/1510000000000/registry/repositories"

@@ -140,6 +140,19 @@ def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
         Sandbox(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"organization_id": 1410000000000}, "organization_id must be a string, got 1410000000000"),
+        ({"port": "8080"}, "port must be a whole number or None, got '8080'"),
+    ],
+)
+def test_arguments_of_other_types(arguments: dict[str, Any], message: str) -> None:
+    """They are refused by name, as a TypeError."""
+    with pytest.raises(TypeError, match=message):
+        Sandbox(**arguments)
+
+
 def test_before_the_start() -> None:
     """What needs a running sandbox says so."""
     sandbox = Sandbox()
@@ -265,6 +278,12 @@ def test_bad_pushes(sandbox: Sandbox) -> None:
         sandbox.push(repository_id, "-")
     with pytest.raises(LookupError, match="no repository '1'"):
         sandbox.push("1", "latest")
+    for size in (1.5, True, "7"):
+        with pytest.raises(TypeError, match=f"size must be a whole number, got {size!r}"):
+            sandbox.push(repository_id, "latest", size=size)  # type: ignore[arg-type]
+    for repository in ({"id": repository_id}, int(repository_id), None):
+        with pytest.raises(TypeError, match="repository must be one, or its id as a string"):
+            sandbox.push(repository, "latest")  # type: ignore[arg-type]
 
 
 def test_seed(sandbox: Sandbox, http: httpx.Client) -> None:

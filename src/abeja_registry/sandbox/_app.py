@@ -94,21 +94,29 @@ def make_app(state: State) -> FastAPI:
     # The document tells of the one id; another is refused by `admit`, not as bad input.
     known_id = Path(json_schema_extra={"enum": [organization_id]})
 
-    async def admit(request: Request, organization_id: Annotated[str, known_id]) -> None:
+    async def known(organization_id: Annotated[str, known_id]) -> None:
+        """Let everybody through: it is in the document, and judged by `admit`."""
+
+    def admit(request: Request) -> None:
         authorization = request.headers.get("Authorization", "")
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() not in ("bearer", "basic") or not credential.strip():
             raise HTTPException(401, "a Bearer or Basic credential is needed")
         if state.admitted and f"{scheme.title()} {credential.strip()}" not in state.admitted:
             raise HTTPException(401, "the credential is not one of those that are let in")
-        if organization_id != state.organization_id:
+        if request.path_params["organization_id"] != organization_id:
             raise HTTPException(403, "the credential is for another organization")
 
     class Troubled(APIRoute):
         """A route that meets the faults before its handler does."""
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
+            answered_by = super().get_route_handler()
+
+            async def handle(request: Request) -> Response:
+                # Before the body is read: who may not come in is told nothing of it.
+                admit(request)
+                return await answered_by(request)
 
             async def handle_in_trouble(request: Request) -> Response:
                 trouble = state.faults.meet(self.name, request.path_params.get("repository_id"))
@@ -143,7 +151,7 @@ def make_app(state: State) -> FastAPI:
         Depends(_DescribedBasic(scheme_name="HTTPBasic")),
     ]
     api = APIRouter(
-        dependencies=[*schemes, Depends(admit)],
+        dependencies=[*schemes, Depends(known)],
         route_class=Troubled,
         tags=["registry"],
     )

@@ -28,7 +28,7 @@ from ._store import Store
 from ._thread import LoopThread
 
 LOOPBACK = "127.0.0.1"
-# A number in JSON, so no leading zero, and one that every language can hold.
+# A number in JSON, so no leading zero, and one that 64 bits can hold.
 ORGANIZATION_ID = "[1-9][0-9]{0,17}"
 LIMIT_MAX = 1000
 ANY_CREDENTIAL = {"auth_token": "sandbox"}
@@ -82,6 +82,7 @@ class Sandbox:
 
     Raises:
         ValueError: an argument is out of its bounds.
+        TypeError: `organization_id` or `port` is of another type.
         ConfigurationError: one of `credentials` is none, or is incomplete.
     """
 
@@ -97,6 +98,10 @@ class Sandbox:
         credentials: Sequence[Credential] = (),
         docker_registry: str | None = None,
     ) -> None:
+        if not isinstance(organization_id, str):
+            raise TypeError(f"organization_id must be a string, got {organization_id!r}")
+        if port is not None and type(port) is not int:
+            raise TypeError(f"port must be a whole number or None, got {port!r}")
         if not re.fullmatch(ORGANIZATION_ID, organization_id):
             rule = "1 to 18 digits without a leading zero"
             raise ValueError(f"organization_id must be {rule}, got {organization_id!r}")
@@ -318,10 +323,17 @@ class Sandbox:
 
         Raises:
             ValueError: an argument breaks its rule.
+            TypeError: an argument is of another type.
             LookupError: there is no such repository.
             RuntimeError: the sandbox is not running, or shows a Docker registry's tags.
         """
-        repository_id = repository if isinstance(repository, str) else repository.id
+        repository_id = (
+            repository if isinstance(repository, str) else getattr(repository, "id", None)
+        )
+        if not isinstance(repository_id, str):
+            raise TypeError(f"repository must be one, or its id as a string, got {repository!r}")
+        if size is not None and type(size) is not int:
+            raise TypeError(f"size must be a whole number, got {size!r}")
         fields = {"size": size, "digest": digest, "media_type": media_type}
         return _shapes.tag(self._state.write_tag(repository_id, tag, **fields))
 
