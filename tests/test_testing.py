@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,11 +77,10 @@ def run(folder: Path, tests: str, plugin: str = "neither") -> subprocess.Complet
     return pytest_run(folder)
 
 
-def pytest_run(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def pytest_run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in a folder, in none of our own run's environment."""
     line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-    environment |= variables
     return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True)
 
 
@@ -105,6 +105,30 @@ def test_async_tests_with_any_plugin(tmp_path: Path, plugin: str) -> None:
     """The async client works under pytest-asyncio, under anyio's plugin, and without any."""
     ran = run(tmp_path, TESTS[plugin], plugin)
     assert "2 passed" in ran.stdout, ran.stdout
+
+
+@pytest.mark.parametrize("case", [str.upper, str.lower])
+def test_the_environment_is_for_others(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, case: Callable[[str], str]
+) -> None:
+    """Neither proxies nor settings, good or bad, reach the clients, and tests have all of it."""
+    monkeypatch.setenv(case("http_proxy"), "http://127.0.0.1:1")
+    monkeypatch.setenv(case("all_proxy"), "no proxy at all")
+    monkeypatch.setenv("ABEJA_SDK_CONNECTION_TIMEOUT", "soon")
+    monkeypatch.setenv("ABEJA_SDK_MAX_RETRY_COUNT", "-1")
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile("""
+        import asyncio
+        import os
+
+        def test_it(registry_client, async_registry_client):
+            assert not registry_client.repositories.list()
+            assert not asyncio.run(async_registry_client.repositories.list())
+            assert os.environ["ABEJA_SDK_CONNECTION_TIMEOUT"] == "soon"
+            assert not {"NO_PROXY", "no_proxy"} & os.environ.keys()
+    """)
+    ran = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
+    ran.assert_outcomes(passed=1)
 
 
 def test_what_a_test_leaves_waiting_is_not_done(pytester: pytest.Pytester) -> None:
@@ -143,15 +167,6 @@ def test_a_test_may_close_the_sandbox(pytester: pytest.Pytester) -> None:
     """)
     ran = pytester.runpytest_inprocess("-p", "no:asyncio", "-p", "no:cacheprovider")
     ran.assert_outcomes(passed=2)
-
-
-def test_the_environment_makes_no_difference(tmp_path: Path) -> None:
-    """Neither a proxy nor a setting that cannot be meant reaches the clients."""
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "test_mine.py").write_text(SYNC)
-    settings = {"HTTP_PROXY": "http://127.0.0.1:1", "ABEJA_SDK_CONNECTION_TIMEOUT": "soon"}
-    ran = pytest_run(tmp_path, "-p", "no:asyncio", **settings)
-    assert "2 passed" in ran.stdout, ran.stdout
 
 
 def test_nobody_else_pays(tmp_path: Path) -> None:

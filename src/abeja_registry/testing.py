@@ -13,6 +13,7 @@ One server runs for the whole session; each test finds it empty: no repositories
 recorded requests, and ids that begin anew.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,17 +24,6 @@ from .client import AsyncClient, Client
 from .sandbox import Sandbox
 
 __all__ = ["async_registry_client", "registry_client", "registry_sandbox"]
-
-
-@contextmanager
-def _no_settings() -> Iterator[None]:
-    """Hide the proxies and settings of whoever runs the tests while a client is made."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("NO_PROXY", "no_proxy"):
-            environment.setenv(name, "*")
-        for name in ("ABEJA_SDK_CONNECTION_TIMEOUT", "ABEJA_SDK_MAX_RETRY_COUNT"):
-            environment.delenv(name, raising=False)
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +45,7 @@ def registry_sandbox(_registry_sandbox_of_session: Sandbox) -> Sandbox:
 
 @pytest.fixture
 def registry_client(registry_sandbox: Sandbox) -> Iterator[Client]:
-    """A client of the test's sandbox, over a socket; it is closed after the test."""
+    """A client of the test's sandbox alone, over a socket; it is closed after the test."""
     with _no_settings():
         client = Client(**registry_sandbox.connection)
     with client:
@@ -71,3 +61,16 @@ def async_registry_client(registry_sandbox: Sandbox) -> AsyncClient:
     http = httpx.AsyncClient(transport=registry_sandbox.transport(), trust_env=False)
     with _no_settings():
         return AsyncClient(**registry_sandbox.connection, http_client=http)
+
+
+@contextmanager
+def _no_settings() -> Iterator[None]:
+    """A client that is made here has none of the environment's settings, and no proxy."""
+    # Not the fixture: a test may undo what it did with that.
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("ABEJA_")]:
+            environment.delenv(name)
+        # With this one, the system's own settings are not asked for either.
+        for name in ("NO_PROXY", "no_proxy"):
+            environment.setenv(name, "*")
+        yield

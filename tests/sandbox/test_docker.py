@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,10 @@ class Scripted:
         self.manifests: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, str]] = []
         self.status: int | None = None
+        self.error: httpx.HTTPError | None = None
+        self.deletes = False
+        # What has to stand in the header Authorization.
+        self.wanted: str | None = None
         self.page, self.next = 2, f"/v2/{PATH}/tags/list?last={{}}"
         # What ends so is answered when it is free to.
         self.held: str | None = None
@@ -36,6 +42,8 @@ class Scripted:
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
+        if self.error is not None:
+            raise self.error
         if self.held is not None and request.url.path.endswith(self.held):
             self.holding.set()
             await asyncio.to_thread(self.free.wait, PATIENCE)
@@ -44,6 +52,8 @@ class Scripted:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         self.asked.append((request.method, path))
+        if self.wanted is not None and request.headers.get("Authorization") != self.wanted:
+            return httpx.Response(401)
         if self.status is not None:
             return httpx.Response(self.status)
         if path == "/v2/":
@@ -55,7 +65,9 @@ class Scripted:
         if digest not in self.manifests:
             return httpx.Response(404)
         if request.method == "DELETE":
-            return httpx.Response(405)
+            if self.deletes:
+                del self.manifests[digest]
+            return httpx.Response(202 if self.deletes else 405)
         kind = "index" if "manifests" in self.manifests[digest] else "manifest"
         headers = {"Docker-Content-Digest": digest, "Content-Type": f"{OCI}.{kind}.v1+json"}
         if (odd := self.manifests[digest].get("odd")) is not None:
@@ -272,6 +284,94 @@ def test_a_registry_that_fails(registry: Scripted, caplog: pytest.LogCaptureFixt
         assert "the Docker registry could not be read for other" in caplog.text
 
 
+def test_a_registry_that_hangs(registry: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A create waits for it no longer than a little, other repositories not at all."""
+    monkeypatch.setattr("abeja_registry.sandbox._docker.CREATE_PATIENCE", 0.1)
+    registry.image("sha256:a", 1)
+    registry.tags = {"a": "sha256:a"}
+    registry.held = f"{PATH}/tags/list"
+    with over(registry) as sandbox, ThreadPoolExecutor(2) as threads:
+        sandbox.seed(repositories=1, tags=0)
+        assert threads.submit(shown, sandbox).result(PATIENCE / 2) == {}
+        assert registry.holding.is_set()
+        other = {"repository": "1410000000000/sample-0001", "tag": "a"}
+        assert threads.submit(told, sandbox, other).result(PATIENCE / 2) == 200
+        registry.free.set()
+        assert until(lambda: shown(sandbox)) == {"a": ("sha256:a", 2)}
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout(""), httpx.ConnectError("no\nroute")])
+def test_an_error_without_words(
+    registry: Scripted, error: httpx.HTTPError, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log, an answer and a start name its kind where it says nothing, and have one line."""
+    said = "ReadTimeout" if not str(error) else "no"
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        registry.error = error
+        assert shown(sandbox) == {}
+        assert caplog.messages == [f"the Docker registry could not be read for trainer: {said}"]
+        with httpx.Client(transport=sandbox.transport()) as http:
+            target = {"repository": PATH, "tag": "a"}
+            events = {"events": [{"action": "push", "target": target}]}
+            answer = http.post(sandbox.notifications_url, json=events)
+            assert answer.json()["error_description"].endswith(f" did not answer: {said}")
+    with pytest.raises(ConnectionError, match=f"registry.example.com:5000: {said}$"):
+        over(registry).start()
+
+
+def test_a_reset_while_it_looks(registry: Scripted) -> None:
+    """What was read for a repository is not written into another that has its id now."""
+    with over(registry) as sandbox, ThreadPoolExecutor(1) as threads:
+        assert shown(sandbox) == {}
+        registry.image("sha256:a", 1)
+        registry.tags = {"a": "sha256:a"}
+        registry.held = "sha256:a"
+        push = threads.submit(told, sandbox, {"tag": "a", "digest": "sha256:a"})
+        assert registry.holding.wait(PATIENCE)
+        sandbox.reset()
+        [other] = sandbox.seed(repositories=1, tags=0)
+        registry.free.set()
+        assert push.result(PATIENCE) == 200
+        with httpx.Client(transport=sandbox.transport()) as http:
+            client = Client(**sandbox.connection, http_client=http)
+            assert list(client.tags.iter(other)) == []
+
+
+def test_a_look_that_is_refused(
+    registry: Scripted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where another process does not let a later look write, the log says so."""
+    registry.image("sha256:a", 1)
+    file = tmp_path / "registry.db"
+    with (
+        over(registry, data=file) as sandbox,
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+        caplog.at_level(logging.WARNING),
+    ):
+        assert shown(sandbox) == {}
+        monkeypatch.setattr("abeja_registry.sandbox._store.PATIENCE", 0)
+        other.execute("BEGIN IMMEDIATE")
+        assert told(sandbox, {"tag": "a", "digest": "sha256:a"}) == 200
+        registry.tags = {"a": "sha256:a"}
+        until(lambda: "could not be read for trainer: another process writes" in caplog.text)
+
+
+def test_images_that_no_notification_told_of(registry: Scripted) -> None:
+    """With a repository go all of its images, those too that were not shown yet."""
+    with over(registry) as sandbox, httpx.Client(transport=sandbox.transport()) as http:
+        assert shown(sandbox) == {}
+        for name in "ab":
+            registry.image(f"sha256:{name}", 1)
+        registry.tags = {"1": "sha256:a", "2": "sha256:b", "3": "sha256:b"}
+        registry.deletes = True
+        [repository] = Client(**sandbox.connection, http_client=http).repositories
+        repository.delete()
+        assert registry.manifests == {}
+
+
 def test_images_that_may_not_be_deleted(
     registry: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -286,6 +386,18 @@ def test_images_that_may_not_be_deleted(
             repository.delete()
             assert not client.repositories.list()
         assert "images of trainer stay in the Docker registry" in caplog.text
+
+
+def test_a_registry_that_wants_a_password(registry: Scripted) -> None:
+    """The user's name and password of its address are sent; without them nothing is read."""
+    registry.wanted = "Basic dXNlcjpzZWNyZXQ="
+    registry.image("sha256:a", 1)
+    registry.tags = {"a": "sha256:a"}
+    address = URL.replace("//", "//user:secret@")
+    with Sandbox(port=None, docker_registry=address) as sandbox:
+        assert shown(sandbox) == {"a": ("sha256:a", 2)}
+    with pytest.raises(ConnectionError, match="401"):
+        over(registry).start()
 
 
 def test_tags_are_the_registry_s_alone(registry: Scripted) -> None:
@@ -314,53 +426,3 @@ def test_a_bad_address(url: str) -> None:
     """It is a ValueError that does not show what may hold a password."""
     with pytest.raises(ValueError, match="docker_registry must be a URL of http or https"):
         Sandbox(docker_registry=url)
-
-
-def test_a_registry_that_hangs_holds_up_no_create(registry: Scripted) -> None:
-    """A create is answered soon all the same; what the registry has is shown when it answers."""
-    registry.image("sha256:a", 10)
-    registry.tags["1.0.0"] = "sha256:a"
-    registry.held = "/tags/list"
-    with over(registry) as sandbox, httpx.Client(transport=sandbox.transport()) as http:
-        client = Client(**sandbox.connection, http_client=http)
-        # The second does not wait for the first one's look either.
-        with ThreadPoolExecutor(2) as threads:
-            names = list(threads.map(client.repositories.create, ["trainer", "predictor"]))
-        assert registry.holding.is_set()
-        assert [list(each.iter_tags()) for each in names] == [[], []]
-        registry.free.set()
-        until(lambda: shown(sandbox) == {"1.0.0": ("sha256:a", 11)})
-
-
-def test_a_look_that_is_under_way_at_a_reset(registry: Scripted) -> None:
-    """What it brings is not written into another repository, which has got the id."""
-    registry.image("sha256:a", 10)
-    with over(registry) as sandbox, httpx.Client(transport=sandbox.transport()) as http:
-        client = Client(**sandbox.connection, http_client=http)
-        before = client.repositories.create("trainer")
-        registry.tags["1.0.0"] = "sha256:a"
-        registry.held = "/manifests/sha256:a"
-        with ThreadPoolExecutor(1) as threads:
-            telling = threads.submit(told, sandbox, {"tag": "1.0.0", "digest": "sha256:a"})
-            until(registry.holding.is_set)
-            sandbox.reset()
-            other = client.repositories.create("other")
-            registry.free.set()
-            assert telling.result(PATIENCE) == 200
-        assert other.id == before.id
-        assert list(other.iter_tags()) == []
-
-
-def test_an_error_without_words(
-    registry: Scripted, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is told by what it is."""
-    with over(registry) as sandbox, httpx.Client(transport=sandbox.transport()) as http:
-
-        def silent(_: httpx.Request) -> httpx.Response:
-            raise httpx.ReadTimeout("")
-
-        monkeypatch.setattr(registry, "_answer", silent)
-        client = Client(**sandbox.connection, http_client=http)
-        client.repositories.create("trainer")
-    assert "could not be read for trainer: ReadTimeout" in caplog.text

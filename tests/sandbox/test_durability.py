@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.conftest import PATIENCE, until
 
@@ -66,11 +67,12 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     chance = random.Random(7)
     asked: set[str] = set()
     there: set[str] = set()
+    tagged: set[str] = set()
     gone: set[str] = set()
     progress = threading.Condition()
 
     def write(url: str) -> None:
-        with client(url) as writer:
+        with client(url) as writer, httpx.Client(base_url=url, trust_env=False) as pusher:
             while True:
                 with progress:
                     name = next(names)
@@ -80,13 +82,17 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
                     with progress:
                         there.add(name)
                         progress.notify()
+                    pushed = pusher.put(f"/_sandbox/repositories/{repository.id}/tags/1.0.0")
+                    assert pushed.status_code == 200
+                    with progress:
+                        tagged.add(name)
                     if chance.random() < 0.3:
                         with progress:
                             there.discard(name)
                         repository.delete()
                         with progress:
                             gone.add(name)
-                except Error:
+                except (Error, httpx.TransportError):
                     return
 
     for _ in range(KILLS):
@@ -100,9 +106,12 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             for each in writing:
                 each.result(PATIENCE)
     with process(file) as (url, _), client(url) as reader:
-        kept = {repository.name for repository in reader.repositories}
-    assert there <= kept <= asked - gone
+        kept = {each.name: [tag.name for tag in each.iter_tags()] for each in reader.repositories}
+    assert there <= kept.keys() <= asked - gone
+    assert all(kept[name] == ["1.0.0"] for name in tagged & kept.keys())
+    assert all(tags in ([], ["1.0.0"]) for tags in kept.values())
     assert len(there) > KILLS
+    assert len(tagged & kept.keys()) > KILLS
     with closing(sqlite3.connect(file)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

@@ -91,25 +91,6 @@ def test_retry_after(sandbox: Sandbox, client: Client) -> None:
     assert caught.value.retry_after == 7
 
 
-def test_latencies_add_up(sandbox: Sandbox) -> None:
-    """A short one does not take the place of a long one."""
-    sandbox.faults.add(latency=3600)
-    sandbox.faults.add(latency=0.01)
-    options: dict[str, Any] = {"timeout": 0.2, "retry": RetryPolicy(max_retries=0)}
-    with Client(**sandbox.connection, **options) as client, pytest.raises(Timeout):
-        client.repositories.list()
-
-
-def test_a_fault_of_one_repository(sandbox: Sandbox, client: Client) -> None:
-    """The others, and what is asked of none, are well."""
-    one, other = sandbox.seed(repositories=2, tags=1)
-    sandbox.faults.add(repository_id=one, status=403)
-    assert [tag.name for tag in client.tags.iter(other)] == ["0.0.1"]
-    assert len(client.repositories.list()) == 2
-    with pytest.raises(HttpError, match="a fault of the sandbox's"):
-        client.tags.list(one)
-
-
 def test_latency(sandbox: Sandbox, client: Client) -> None:
     """An answer that takes longer than the client's time-out is one that did not come."""
     sandbox.faults.add(operation="get_repository", latency=3600)
@@ -117,6 +98,25 @@ def test_latency(sandbox: Sandbox, client: Client) -> None:
     with pytest.raises(Timeout):
         hurried.repositories.get("1")
     assert not client.repositories.list()
+
+
+def test_latencies_add_up(sandbox: Sandbox, client: Client) -> None:
+    """A short wait after a long one does not make it short."""
+    sandbox.faults.add(operation="get_repository", latency=3600)
+    sandbox.faults.add(operation="get_repository", latency=0.001)
+    with pytest.raises(Timeout):
+        client.with_options(timeout=0.2).repositories.get("1")
+
+
+def test_one_repository_s_fault(sandbox: Sandbox, client: Client) -> None:
+    """It strikes what is asked of this repository, and neither another's nor the list."""
+    struck, other = sandbox.seed(repositories=2, tags=0)
+    sandbox.faults.add(repository_id=struck, status=503)
+    assert client.repositories.get(other).id == other
+    assert len(client.repositories.list()) == 2
+    for call in (client.repositories.get, client.tags.list):
+        with pytest.raises(HttpError, match="a fault of the sandbox's"):
+            call(struck)
 
 
 def test_a_reset_during_the_wait(sandbox: Sandbox, client: Client) -> None:

@@ -1,6 +1,7 @@
 """The store's rows, by a clock of the test's own."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -63,6 +64,25 @@ def test_pages_after_deletions(store: Store) -> None:
     store.delete_repository(other)
     assert store.tags(repository_id, 10, 0) == ([], False)
     assert store._reader.execute("SELECT count(*) FROM tag_blocks").fetchone()[0] == 0
+
+
+def test_several_reads_see_one_state(tmp_path: Path) -> None:
+    """What another process writes between the reads of a page is not half in it."""
+    with (
+        closing(Store("7", tmp_path / "a.db")) as store,
+        closing(Store("7", tmp_path / "a.db")) as other,
+    ):
+        [repository_id] = store.seed(repositories=1, tags=3)
+
+        def meanwhile(statement: str) -> None:
+            if "FROM tags " in statement:
+                other.delete_tag(repository_id, "0.0.2")
+
+        store._reader.set_trace_callback(meanwhile)
+        for names in (["0.0.1", "0.0.2", "0.0.3"], ["0.0.1", "0.0.3"]):
+            rows, has_next = store.tags(repository_id, 2, 0)
+            assert [row["name"] for row in rows] == names[:2]
+            assert has_next == (len(names) > 2)
 
 
 def test_closing_removes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

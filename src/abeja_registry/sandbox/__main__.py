@@ -22,7 +22,7 @@ VARIABLES = {
     "datasource_id": "ABEJA_PLATFORM_DATASOURCE_ID",
     "datasource_secret": "ABEJA_PLATFORM_DATASOURCE_SECRET",
 }
-# What a Docker registry's configuration needs; it is pasted as it is, indented by two.
+# What a Docker registry's configuration needs; to a shell that takes the exports it is a comment.
 NOTIFICATIONS = """\
 # The Docker registry's configuration has to hold, for pushes to be seen as they come:
 #   notifications:
@@ -38,17 +38,13 @@ Examples:
   {program} --port 8080 --seed
   {program} --data registry.sqlite --fault operation=create_repository,status=503,times=2"""
 
+# SIGHUP, where there is one: the terminal was closed.
+ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 PROGRAM = "python -m abeja_registry.sandbox"
 
 
-# What ends it; a terminal that is closed does, where there is a signal for that.
-_ENDS = [signal.SIGINT, signal.SIGTERM]
-if hasattr(signal, "SIGHUP"):
-    _ENDS.append(signal.SIGHUP)
-
-
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
-    """Serve until Ctrl-C or SIGTERM.
+    """Serve until Ctrl-C, SIGTERM or the end of the terminal.
 
     Args:
         arguments: the command line after the program's name, `sys.argv`'s unless given.
@@ -82,8 +78,10 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     for fault in options.fault:
         sandbox.faults.arm(fault)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    for number in _ENDS:
-        signal.signal(number, _end)
+    for number in ENDS:
+        # A shell starts what is in the background with the first ignored, nohup with the last.
+        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
     with contextlib.suppress(KeyboardInterrupt), contextlib.closing(sandbox):
         try:
             sandbox.start()
@@ -168,7 +166,7 @@ def _say(sandbox: Sandbox, credential: dict[str, str], mirrors: bool) -> None:
 
 def _end(number: int, frame: FrameType | None) -> None:
     # Once is enough: a second Ctrl-C must not break into the closing.
-    for each in _ENDS:
+    for each in ENDS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 

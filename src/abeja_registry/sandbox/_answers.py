@@ -19,7 +19,19 @@ _ERRORS = {
     403: "The credential is for another organization",
     404: "What the path names is not there",
     409: "The name is taken, or the tags are a Docker registry's",
-    503: "The Docker registry does not answer",
+    405: "The path has no such method",
+    503: "Another process writes and does not end, or the Docker registry does not answer",
+}
+
+
+def _header(description: str, **more: Any) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}, **more}
+
+
+_REQUEST_ID = {"X-Request-Id": _header("An id of this answer's own", required=True)}
+_HEADERS = {
+    405: {"Allow": _header("The path's methods", required=True)},
+    503: {"Retry-After": _header("Seconds, where a fault says so")},
 }
 
 
@@ -47,7 +59,10 @@ def error_answer(
 
 def told(shape: Any, *errors: int) -> dict[int | str, dict[str, Any]]:
     """Tell the OpenAPI document what a call answers: its shape, and errors by their status."""
-    answers: dict[int | str, dict[str, Any]] = {200: {"model": shape, "description": "Done"}}
-    for status in errors:
-        answers[status] = {"model": Error, "description": _ERRORS[status]}
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"model": shape, "description": "Done", "headers": _REQUEST_ID}
+    }
+    for status in (*errors, 405):
+        headers = {**_REQUEST_ID, **_HEADERS.get(status, {})}
+        answers[status] = {"model": Error, "description": _ERRORS[status], "headers": headers}
     return answers

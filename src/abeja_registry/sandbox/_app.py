@@ -7,12 +7,11 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute, APIRouter
-from fastapi.security import HTTPBasic, HTTPBearer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -22,7 +21,6 @@ from ..images import NAME
 from . import _shapes
 from ._answers import CREATED, answer, error_answer, told
 from ._control import make_control
-from ._recorder import ERA
 from ._state import State
 from ._store import LARGEST_INTEGER, NAME_RULE, Refused
 
@@ -34,18 +32,14 @@ DEFAULT_LIMIT = 10
 # The reference only shows an empty list of tags inside a repository: we assume a first page.
 EMBEDDED_TAGS = DEFAULT_LIMIT
 
+# The credentials that the document tells of.
+SCHEMES = {
+    "HTTPBearer": {"type": "http", "scheme": "bearer"},
+    "HTTPBasic": {"type": "http", "scheme": "basic"},
+}
+
 # A message to whatever carries the answer, beside ASGI's own: lose the connection, now.
 DROP: Message = {"type": "sandbox.drop"}
-
-
-class _DescribedBearer(HTTPBearer):
-    async def __call__(self, request: Request) -> None:  # type: ignore[override]
-        """Let everybody through."""
-
-
-class _DescribedBasic(HTTPBasic):
-    async def __call__(self, request: Request) -> None:  # type: ignore[override]
-        """Let everybody through."""
 
 
 def _digits(value: object) -> object:
@@ -91,12 +85,6 @@ def make_app(state: State) -> FastAPI:
     """
     store, organization_id = state.store, state.organization_id
 
-    # The document tells of the one id; another is refused by `admit`, not as bad input.
-    known_id = Path(json_schema_extra={"enum": [organization_id]})
-
-    async def known(organization_id: Annotated[str, known_id]) -> None:
-        """Let everybody through: it is in the document, and judged by `admit`."""
-
     def admit(request: Request) -> None:
         authorization = request.headers.get("Authorization", "")
         scheme, _, credential = authorization.partition(" ")
@@ -108,21 +96,21 @@ def make_app(state: State) -> FastAPI:
             raise HTTPException(403, "the credential is for another organization")
 
     class Troubled(APIRoute):
-        """A route that meets the faults before its handler does."""
+        """A route that meets the faults, and then looks at the credential before all else."""
 
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            answered_by = super().get_route_handler()
+            served = super().get_route_handler()
 
             async def handle(request: Request) -> Response:
-                # Before the body is read: who may not come in is told nothing of it.
+                # Here and not as a dependency: FastAPI reads a body before those.
                 admit(request)
-                return await answered_by(request)
+                return await served(request)
 
             async def handle_in_trouble(request: Request) -> Response:
                 trouble = state.faults.meet(self.name, request.path_params.get("repository_id"))
                 if delay := state.latency + trouble.latency:
                     await asyncio.sleep(delay)
-                if state.era != request.scope[ERA]:
+                if state.era != request.scope["era"]:
                     # Who sent it is gone, as a rule a test that is over.
                     return _Lost(None)
                 limit_max = min(state.limit_max, trouble.limit_max or state.limit_max)
@@ -145,19 +133,12 @@ def make_app(state: State) -> FastAPI:
         tags, _ = store.tags(repository_id, EMBEDDED_TAGS, 0)
         return _shapes.repository(store.repository(repository_id), organization_id, tags)
 
-    # For the OpenAPI document alone: what they would take, `admit` judges.
-    schemes = [
-        Depends(_DescribedBearer(scheme_name="HTTPBearer")),
-        Depends(_DescribedBasic(scheme_name="HTTPBasic")),
-    ]
-    api = APIRouter(
-        dependencies=[*schemes, Depends(known)],
-        route_class=Troubled,
-        tags=["registry"],
-    )
+    api = APIRouter(route_class=Troubled, tags=["registry"])
 
     @api.post(
-        REPOSITORIES, status_code=CREATED, responses=told(_shapes.Repository, 400, 401, 403, 409)
+        REPOSITORIES,
+        status_code=CREATED,
+        responses=told(_shapes.Repository, 400, 401, 403, 409, 503),
     )
     async def create_repository(body: NewRepository) -> JSONResponse:
         """Create a repository."""
@@ -181,7 +162,7 @@ def make_app(state: State) -> FastAPI:
         """Read a repository, with its first tags."""
         return answer(whole(repository_id))
 
-    @api.delete(REPOSITORY, responses=told(_shapes.Repository, 401, 403, 404))
+    @api.delete(REPOSITORY, responses=told(_shapes.Repository, 401, 403, 404, 503))
     async def delete_repository(repository_id: RepositoryId) -> JSONResponse:
         """Delete a repository and its tags."""
         repository = whole(repository_id)
@@ -220,11 +201,14 @@ def make_app(state: State) -> FastAPI:
         return error_answer(error.status, str(error), error.detail)
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         # What is said of the body as a whole names a position in it, or nothing.
         field = next((part for part in first["loc"][1:] if isinstance(part, str)), "body")
-        return error_answer(400, f"{field}: {first['msg']}", {"field": field})
+        what = first["msg"].removeprefix("Value error, ")
+        if field == "body" and "json" not in request.headers.get("Content-Type", ""):
+            what = "JSON is needed, and the header Content-Type: application/json"
+        return error_answer(400, f"{field}: {what}", {"field": field})
 
     @app.exception_handler(HTTPException)
     async def not_served(request: Request, error: HTTPException) -> JSONResponse:
@@ -270,10 +254,21 @@ def _document(app: FastAPI, organization_id: str) -> dict[str, Any]:
         description=f"Organization {organization_id}. Paths under `/_sandbox` are its own.",
         routes=app.routes,
     )
+    # `admit` looks at the credential and the organization, not FastAPI: it would refuse some.
+    known_id = {
+        "name": "organization_id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": [organization_id]},
+    }
     # FastAPI tells of its own kind of answer to bad input, which we do not give.
-    for path in document["paths"].values():
-        for operation in path.values():
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
             operation["responses"].pop("422", None)
+            if not path.startswith("/_sandbox"):
+                operation["security"] = [{name: []} for name in SCHEMES]
+                operation["parameters"] = [known_id, *operation.get("parameters", [])]
+    document["components"]["securitySchemes"] = SCHEMES
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     return document

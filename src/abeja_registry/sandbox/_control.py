@@ -107,7 +107,7 @@ def make_control(state: State) -> APIRouter:
     control = APIRouter(prefix="/_sandbox", tags=["sandbox"])
 
     @control.put(
-        "/repositories/{repository_id}/tags/{name}", responses=told(_shapes.Tag, 400, 404, 409)
+        "/repositories/{repository_id}/tags/{name}", responses=told(_shapes.Tag, 400, 404, 409, 503)
     )
     async def write_tag(
         repository_id: str, name: TagName, body: NewTag | None = None
@@ -117,14 +117,14 @@ def make_control(state: State) -> APIRouter:
         row = await asyncio.to_thread(state.write_tag, repository_id, name, **fields)
         return answer(_shapes.tag(row))
 
-    @control.post("/seed", responses=told(Seeded, 400, 409))
+    @control.post("/seed", responses=told(Seeded, 400, 409, 503))
     async def seed(body: Seed | None = None) -> JSONResponse:
         """Make up repositories with tags."""
         body = body or Seed()
         ids = await asyncio.to_thread(state.seed, body.repositories, body.tags)
         return answer({"repository_ids": ids})
 
-    @control.post("/reset", responses=told(Nothing))
+    @control.post("/reset", responses=told(Nothing, 503))
     async def reset() -> JSONResponse:
         """Remove all repositories, faults and recorded requests."""
         await asyncio.to_thread(state.reset)

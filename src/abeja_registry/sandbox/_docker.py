@@ -277,13 +277,22 @@ class Mirror:
 
     async def deleted(self, name: str, digests: Iterable[str]) -> None:
         """Remove a deleted repository's images from the registry, as far as it lets us."""
+        path = self._path(name)
         try:
-            for digest in digests:
-                await self._registry.delete(self._path(name), digest)
-        except httpx.HTTPError as error:
+            # A new repository of that name is not read before they are gone.
+            async with self._lock(name):
+                # The registry may not have told of some yet.
+                tags = await self._registry.tags(path)
+                there = await _gathered(tags, partial(self._registry.digest, path))
+                for digest in {*digests, *filter(None, there.values())}:
+                    await self._registry.delete(path, digest)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = "a new repository of that name will show them"
             what = "images of %s stay in the Docker registry (%s): %s"
             LOG.warning(what, name, why, explain(error))
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._looking.setdefault(name, asyncio.Lock())
 
     def _path(self, name: str) -> str:
         return f"{self._organization_id}/{name}"
@@ -307,7 +316,7 @@ class Mirror:
         """
         path = self._path(name)
         # Of two looks at the same tag at once, the one that asked first could write last.
-        async with self._looking.setdefault(name, asyncio.Lock()):
+        async with self._lock(name):
             try:
                 known = self._store.digests(self._id(name))
                 if target is None:

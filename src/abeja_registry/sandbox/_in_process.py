@@ -17,8 +17,6 @@ LOG = logging.getLogger("abeja_registry.sandbox")
 # An answer, or in words how the connection was lost.
 Outcome = httpx.Response | str
 Submit = Callable[[Coroutine[Any, Any, Outcome]], "Future[Outcome]"]
-# Where the sandbox runs now; RuntimeError where it does not.
-Running = Callable[[], tuple[ASGIApp, Submit]]
 
 NO_ANSWER = "Server disconnected without sending a response."
 HALF_AN_ANSWER = "the connection was lost within the answer"
@@ -32,7 +30,8 @@ class InProcess(httpx.BaseTransport, httpx.AsyncBaseTransport):
     for the answer, and work goes on when nobody waits for it any more.
     """
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Callable[[], tuple[ASGIApp, Submit]]) -> None:
+        # What runs is asked for with each request: the sandbox may have been started anew.
         self._running = running
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -2,7 +2,6 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -11,8 +10,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # A sandbox may run for days: what it keeps has an end, in requests and in bytes of their bodies.
 REQUESTS_KEPT = 10_000
 BYTES_KEPT = 64 * 1024 * 1024
-# Where in its scope a request has the era in which it arrived.
-ERA = "sandbox.era"
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class RecordedRequest:
         path: as sent, percent-encoded, without the query.
         query: as sent, without the question mark; empty if there was none.
         headers: by lower-case name, credentials included; of repeated ones the first.
-        body: the whole body.
+        body: the whole body; empty if it had more than 64 MiB.
     """
 
     method: str
@@ -62,12 +59,8 @@ class Recorder:
             while len(self._requests) > REQUESTS_KEPT or self._bytes > BYTES_KEPT:
                 self._bytes -= len(self._requests.popleft().body)
 
-    def around(self, app: ASGIApp, era: Callable[[], int]) -> ASGIApp:
-        """Make an application that keeps the requests and passes them on to `app`.
-
-        With each it passes on the era in which that arrived: who saw the request here, and ends
-        the era, ends it for this request too.
-        """
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Make an application that keeps the requests and passes them on to `app`."""
 
         async def recording(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["path"].startswith("/_sandbox/"):
@@ -87,11 +80,11 @@ class Recorder:
                 path=scope["raw_path"].decode("latin-1"),
                 query=scope["query_string"].decode("latin-1"),
                 headers=dict(Headers(scope=scope)),
-                body=bytes(body),
+                # A longer one would push out all requests, its own too.
+                body=bytes(body) if len(body) <= BYTES_KEPT else b"",
             )
-            scope[ERA] = era()
             self._keep(request)
-            unread: list[Message] = [{"type": "http.request", "body": request.body}]
+            unread: list[Message] = [{"type": "http.request", "body": bytes(body)}]
 
             async def replay() -> Message:
                 return unread.pop() if unread else await receive()

@@ -24,11 +24,11 @@ from ._in_process import InProcess, Submit
 from ._recorder import RecordedRequest, Recorder
 from ._server import Server, listen
 from ._state import State
-from ._store import Store
+from ._store import Store, is_integer
 from ._thread import LoopThread
 
 LOOPBACK = "127.0.0.1"
-# A number in JSON, so no leading zero, and one that 64 bits can hold.
+# A number in JSON, so no leading zero, and one that fits in 64 bits.
 ORGANIZATION_ID = "[1-9][0-9]{0,17}"
 LIMIT_MAX = 1000
 ANY_CREDENTIAL = {"auth_token": "sandbox"}
@@ -82,7 +82,6 @@ class Sandbox:
 
     Raises:
         ValueError: an argument is out of its bounds.
-        TypeError: `organization_id` or `port` is of another type.
         ConfigurationError: one of `credentials` is none, or is incomplete.
     """
 
@@ -98,22 +97,21 @@ class Sandbox:
         credentials: Sequence[Credential] = (),
         docker_registry: str | None = None,
     ) -> None:
-        if not isinstance(organization_id, str):
-            raise TypeError(f"organization_id must be a string, got {organization_id!r}")
-        if port is not None and type(port) is not int:
-            raise TypeError(f"port must be a whole number or None, got {port!r}")
-        if not re.fullmatch(ORGANIZATION_ID, organization_id):
-            rule = "1 to 18 digits without a leading zero"
+        is_text = isinstance(organization_id, str)
+        if not is_text or not re.fullmatch(ORGANIZATION_ID, organization_id):
+            rule = "a str of 1 to 18 digits without a leading zero"
             raise ValueError(f"organization_id must be {rule}, got {organization_id!r}")
-        if port is not None and not 0 <= port <= 65535:
-            raise ValueError(f"port must be 0 to 65535, got {port!r}")
+        if port is not None and not (is_integer(port) and 0 <= port <= 65535):
+            raise ValueError(f"port must be an integer from 0 to 65535, got {port!r}")
         if not host:
             raise ValueError(f"host must not be empty, got {host!r}")
-        if not 1 <= limit_max <= LARGEST_LIMIT:
-            raise ValueError(f"limit_max must be 1 to {LARGEST_LIMIT}, got {limit_max!r}")
+        if not (is_integer(limit_max) and 1 <= limit_max <= LARGEST_LIMIT):
+            rule = f"an integer from 1 to {LARGEST_LIMIT}"
+            raise ValueError(f"limit_max must be {rule}, got {limit_max!r}")
         if data is not None and str(data) in ("", ":memory:"):
             raise ValueError(f"data must name a file, got {str(data)!r}")
-        if not 0 <= latency <= 3600:
+        is_number = isinstance(latency, int | float)
+        if not is_number or not 0 <= latency <= 3600:
             raise ValueError(f"latency must be 0 to 3600 seconds, got {latency!r}")
         self._organization_id = organization_id
         self._host = host
@@ -186,7 +184,8 @@ class Sandbox:
             faults=self._faults,
             recorder=self._recorder,
         )
-        app = self._recorder.around(make_app(state), lambda: state.era)
+        # Its body may come slowly, so a request's era is noted before all else.
+        app = state.around(self._recorder.around(make_app(state)))
         if listener is not None:
             server = Server(app, listener)
             try:
@@ -280,7 +279,7 @@ class Sandbox:
 
         Returns:
             A transport for `httpx.Client` and `httpx.AsyncClient`; it works while the sandbox runs,
-            also when it was closed and started again, in any thread and any asyncio event loop.
+            also when it is started again, in any thread and any asyncio event loop.
 
         Raises:
             RuntimeError: the sandbox is not running.
@@ -292,17 +291,17 @@ class Sandbox:
             >>> client.repositories.find("nobody")
             >>> http.close()
         """
-        self._run  # noqa: B018 - it has to be running
 
         def running() -> tuple[ASGIApp, Submit]:
             now = self._run
             return now.app, now.thread.submit
 
+        running()
         return InProcess(running)
 
     def push(
         self,
-        repository: str | HasId,
+        repository: str | int | HasId,
         tag: str,
         *,
         size: int | None = None,
@@ -322,20 +321,17 @@ class Sandbox:
             The tag as the API shows it.
 
         Raises:
-            ValueError: an argument breaks its rule.
-            TypeError: an argument is of another type.
+            TypeError: `repository` is neither.
+            ValueError: another argument breaks its rule.
             LookupError: there is no such repository.
             RuntimeError: the sandbox is not running, or shows a Docker registry's tags.
         """
-        repository_id = (
-            repository if isinstance(repository, str) else getattr(repository, "id", None)
-        )
-        if not isinstance(repository_id, str):
-            raise TypeError(f"repository must be one, or its id as a string, got {repository!r}")
-        if size is not None and type(size) is not int:
-            raise TypeError(f"size must be a whole number, got {size!r}")
+        repository_id = getattr(repository, "id", repository)
+        if not isinstance(repository_id, str) and not is_integer(repository_id):
+            rule = "one of a client's, or an id as a str or an int"
+            raise TypeError(f"repository must be {rule}, got {repository!r}")
         fields = {"size": size, "digest": digest, "media_type": media_type}
-        return _shapes.tag(self._state.write_tag(repository_id, tag, **fields))
+        return _shapes.tag(self._state.write_tag(str(repository_id), tag, **fields))
 
     def seed(self, repositories: int = 3, tags: int = 25) -> list[str]:
         """Make repositories with tags: sample-0001 and on, each with tags 0.0.1 and on.
@@ -352,8 +348,8 @@ class Sandbox:
             RuntimeError: the sandbox is not running, or shows a Docker registry's tags.
         """
         for argument, value in (("repositories", repositories), ("tags", tags)):
-            if value < 0:
-                raise ValueError(f"{argument} must be 0 or more, got {value!r}")
+            if not is_integer(value) or value < 0:
+                raise ValueError(f"{argument} must be an integer, 0 or more, got {value!r}")
         return self._state.seed(repositories, tags)
 
     @property

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from sqlite3 import Row
 from typing import Any
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from ._docker import Mirror
 from ._faults import Faults
 from ._recorder import Recorder
@@ -59,6 +61,15 @@ class State:
         self.store.clear()
         self.faults.clear()
         self.recorder.clear()
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Make an application that notes in which era a request came, and passes it on to `app`."""
+
+        async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["era"] = self.era
+            await app(scope, receive, send)
+
+        return noting
 
     def _check_own_tags(self) -> None:
         if self.mirror is not None:

@@ -151,7 +151,12 @@ class Store:
             NameTaken: another repository has the name.
         """
         _check("name", name, NAME, NAME_RULE)
-        _check("description", description or "", TEXT, "text without lone surrogates")
+        _check(
+            "description",
+            "" if description is None else description,
+            TEXT,
+            "text without lone surrogates",
+        )
         with self._writing():
             return self._add_repository(name, description)
 
@@ -337,7 +342,7 @@ def _tag(
         media_type = DEFAULT_MEDIA_TYPE
     _check("digest", digest, DIGEST, "of the form algorithm:value")
     _check("media_type", media_type, TYPE, "of the form type/subtype")
-    if not 0 <= size <= LARGEST_INTEGER:
+    if not is_integer(size) or not 0 <= size <= LARGEST_INTEGER:
         raise InvalidValue("size", f"0 to {LARGEST_INTEGER} bytes", size)
     return {
         "repository": repository_id,
@@ -349,8 +354,13 @@ def _tag(
     }
 
 
-def _check(field: str, value: str, pattern: str, rule: str) -> None:
-    if not re.fullmatch(pattern, value):
+def is_integer(value: object) -> bool:
+    """Whether it is an integer, which for Python True is too."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check(field: str, value: object, pattern: str, rule: str) -> None:
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
         raise InvalidValue(field, rule, value)
 
 
