@@ -7,6 +7,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
@@ -97,7 +98,8 @@ class Peer:
         """Close every connection (FIN)."""
         with self._changed:
             for sock in self._open:
-                sock.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # it may have been reset from the other side
+                    sock.shutdown(socket.SHUT_RDWR)
         self.settle(0)
 
     def settle(self, count: int) -> None:

@@ -342,8 +342,7 @@ class _Check:
         self._default_page_size(of, first)
         if second is not None:
             self._order(of, *([_identity(row) for row in rows(page, of.key)] for page in heads[:2]))
-        if large is not None:
-            self._large_limit(of, large)
+        self._large_limit(of, large)
         return name, rows(first, of.key)
 
     def _repository(self, repository_id: str) -> _Flow[None]:
@@ -352,10 +351,7 @@ class _Check:
             self._note(_EMBEDDED_FIELDS, "unknown", _NO_REPOSITORY)
             return
         operation = get_repository(self._organization_id, repository_id)
-        body = yield from self._asked(_REPOSITORY_FIELDS, operation)
-        if body is not None:
-            self._compare(_REPOSITORY_FIELDS, _reference.REPOSITORY, [body], "")
-            self._compare(_EMBEDDED_FIELDS, _reference.TAG, rows(body, "tags"), "tag")
+        self._single_repository((yield from self._asked(_REPOSITORY_FIELDS, operation)))
 
     def _missing(self) -> _Flow[None]:
         try:
@@ -390,7 +386,14 @@ class _Check:
         else:
             self._note(of.page_size, "ok", str(limit))
 
-    def _large_limit(self, of: _List, page: dict[str, Any]) -> None:
+    def _single_repository(self, body: dict[str, Any] | None) -> None:
+        if body is not None:
+            self._compare(_REPOSITORY_FIELDS, _reference.REPOSITORY, [body], "")
+            self._compare(_EMBEDDED_FIELDS, _reference.TAG, rows(body, "tags"), "tag")
+
+    def _large_limit(self, of: _List, page: dict[str, Any] | None) -> None:
+        if page is None:
+            return
         limit, wrong = _limit(of, page)
         if wrong or limit > LARGE_LIMIT:
             self._note(of.large, "differs", wrong or f"answered as {_number(limit)}")

@@ -50,13 +50,23 @@ def client(exports: dict[str, str], **options: Any) -> Client:
         return Client(**options)
 
 
+# Whoever runs the tests may have had signals ignored, as nohup and a shell's background do.
+HEEDING = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(int(sys.argv[1]), signal.SIG_DFL);"
+    " os.execv(sys.argv[2], sys.argv[2:])",
+]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_serves_until_it_is_told_to_end(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It serves at what it says to export, seeded, and a signal ends it with 0 and no word more."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with program("--organization", "7", "--seed") as (process, exports):
+    heeding = [*HEEDING, str(number.value)]
+    with program("--organization", "7", "--seed", before=heeding) as (process, exports):
         assert list(exports) == [
             "ABEJA_API_URL",
             "ABEJA_ORGANIZATION_ID",
