@@ -16,7 +16,7 @@ import respx
 from tests.conftest import PATIENCE, until
 
 from abeja_registry import Client
-from abeja_registry.sandbox import Sandbox
+from abeja_registry.sandbox import Sandbox, _docker
 
 URL = "http://registry.example.com:5000"
 PATH = "1410000000000/trainer"
@@ -344,6 +344,7 @@ def test_a_look_that_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Where another process does not let a later look write, the log says so."""
+    monkeypatch.setattr(_docker, "WAITS", (0.02, 0.02))
     registry.image("sha256:a", 1)
     file = tmp_path / "registry.db"
     with (
@@ -426,3 +427,22 @@ def test_a_bad_address(url: str) -> None:
     """It is a ValueError that does not show what may hold a password."""
     with pytest.raises(ValueError, match="docker_registry must be a URL of http or https"):
         Sandbox(docker_registry=url)
+
+
+def test_a_registry_that_fails_while_a_tag_is_moved(
+    registry: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tag is looked for again, and is shown."""
+    with over(registry) as sandbox:
+        assert shown(sandbox) == {}
+        registry.image("sha256:a", 10)
+        registry.tags["1.0.0"] = "sha256:a"
+        first, answer = iter([404, 500]), registry._answer
+
+        def answered(request: httpx.Request) -> httpx.Response:
+            status = next(first, None)
+            return answer(request) if status is None else httpx.Response(status)
+
+        monkeypatch.setattr(registry, "_answer", answered)
+        assert told(sandbox, {"tag": "1.0.0", "digest": "sha256:a"}) == 200
+        until(lambda: shown(sandbox) == {"1.0.0": ("sha256:a", 11)})

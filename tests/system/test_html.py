@@ -108,7 +108,9 @@ def report(tmp_path: Path) -> Path:
 def hostile(tmp_path: Path) -> Path:
     """A report of names that try something."""
     rows = [
-        row(name, name, number)._replace(creator_email=name, size=10 ** (9 * number))
+        row(name, name, number)._replace(
+            creator_email=name, size=min(10 ** (9 * number), 2**63 - 1)
+        )
         for number, name in enumerate(HOSTILE, 1)
     ]
     return made(tmp_path, rows, [each._replace(digest=HOSTILE[0]) for each in rows])

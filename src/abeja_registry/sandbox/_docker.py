@@ -254,13 +254,18 @@ class Mirror:
         A registry tells of a push before it moves the tag. What was told may also be long past, and
         then never comes.
         """
-        try:
-            for wait in WAITS:
-                await asyncio.sleep(wait)
+        problem: Exception | None = None
+        for wait in WAITS:
+            await asyncio.sleep(wait)
+            try:
                 if await self._look(name, target) == target.digest:
                     return
-        except (httpx.HTTPError, Refused) as error:
-            LOG.warning("the Docker registry could not be read for %s: %s", name, explain(error))
+                problem = None
+            except (httpx.HTTPError, Refused) as error:
+                # A registry may fail for a moment while a tag is being moved.
+                problem = error
+        if problem is not None:
+            LOG.warning("the Docker registry could not be read for %s: %s", name, explain(problem))
 
     async def created(self, name: str) -> None:
         """Read a repository that was created, since images may have been there before it.
