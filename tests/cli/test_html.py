@@ -368,11 +368,13 @@ def test_sizes(count: int, shown: str) -> None:
         (1, 1000, "<1 %"),
         (1, 200, "1 %"),
         (1, 3, "33 %"),
+        (199, 200, ">99 %"),
+        (989, 1000, "99 %"),
         (5, 5, "100 %"),
     ],
 )
 def test_percents(part: int, whole: int, shown: str) -> None:
-    """A part is in whole percents, and never nothing where there is something."""
+    """A part is in whole percents, never none where there is some, nor all where some lacks."""
     assert percent(part, whole) == shown
 
 

@@ -47,11 +47,13 @@ def _rounded(count: int, power: int) -> int:
 
 
 def percent(part: int, whole: int) -> str:
-    """Return a part of a whole: `12 %`, and `<1 %` where there is little."""
+    """Return a part of a whole: `12 %`; `<1 %` and `>99 %` where it is nearly none or all."""
     if part <= 0 or whole <= 0:
         return "0 %"
+    if part >= whole:
+        return "100 %"
     rounded = (200 * part // whole + 1) // 2
-    return f"{rounded} %" if rounded else "<1 %"
+    return {0: "<1 %", 100: ">99 %"}.get(rounded, f"{rounded} %")
 
 
 def bar(part: int, whole: int) -> str:
