@@ -36,7 +36,7 @@ ORGANIZATION_ID = "1410000000000"
 # Seconds that what others do may take, at the very most.
 PATIENCE = 30
 # The wait for a replay, as it is where no test has replaced it.
-SLEEP = Transport._sleep
+SLEEP, ASYNC_SLEEP = Transport._sleep, AsyncTransport._sleep
 BASE_URL = "https://api.example.com"
 
 

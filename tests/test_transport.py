@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import PATIENCE, SLEEP, ScriptedApi, done
+from tests.conftest import ASYNC_SLEEP, PATIENCE, SLEEP, ScriptedApi, done
 
 from abeja_registry import (
     APIClient,
@@ -32,7 +32,7 @@ from abeja_registry import (
 )
 from abeja_registry._answers import QUOTED_CHARACTERS
 from abeja_registry._operations import get_repository
-from abeja_registry._transport import Transport
+from abeja_registry._transport import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -212,6 +212,7 @@ async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: 
 def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls do wait before they are made again."""
     monkeypatch.setattr(Transport, "_sleep", SLEEP)
+    monkeypatch.setattr(AsyncTransport, "_sleep", ASYNC_SLEEP)
 
 
 @pytest.fixture
@@ -251,6 +252,22 @@ def test_closing_wakes_who_waits(
     error = call.exception(PATIENCE)
     assert isinstance(error, HttpError)
     assert error.history == (Attempt("503", None, CALLED_OFF),)
+
+
+@pytest.mark.usefixtures("waiting")
+@pytest.mark.parametrize("derived", [False, True], ids=["owner", "derived"])
+async def test_closing_wakes_the_tasks_that_wait(api: ScriptedApi, derived: bool) -> None:
+    """The same is true of the async clients."""
+    waits = asyncio.Event()
+    client = api.async_client(on_retry=lambda _: waits.set())
+    caller = client.with_options(timeout=5) if derived else client
+    api.answers(status=503, headers={"Retry-After": "50"})
+    call = asyncio.create_task(caller.repositories.get("2"))
+    await waits.wait()
+    await client.aclose()
+    with pytest.raises(HttpError) as caught:
+        await asyncio.wait_for(call, PATIENCE)
+    assert caught.value.history == (Attempt("503", None, CALLED_OFF),)
 
 
 @pytest.mark.usefixtures("waiting")

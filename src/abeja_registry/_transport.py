@@ -237,8 +237,6 @@ class Transport(_Calls["Connections | HandedInClient"]):
 class AsyncTransport(_Calls["AsyncConnections | HandedInAsyncClient"]):
     """The way through, for the tasks of an event loop."""
 
-    _sleep = staticmethod(asyncio.sleep)
-
     @classmethod
     def open(cls, settings: Settings, http_client: AsyncHttpClient | None) -> Self:
         """As `Transport.open`."""
@@ -274,6 +272,12 @@ class AsyncTransport(_Calls["AsyncConnections | HandedInAsyncClient"]):
     async def sleep(self, seconds: float) -> None:
         """As `Transport.sleep`, awaited."""
         await self._sleep(seconds)
+
+    async def _sleep(self, seconds: float) -> None:
+        # Not an event: it would be of one loop, and who closes the client may be of another.
+        end = time.monotonic() + seconds
+        while not self._over and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(left, _TURN))
 
     async def aclose(self) -> None:
         """As `Transport.close`, awaited."""

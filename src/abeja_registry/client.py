@@ -275,7 +275,10 @@ class Client(_Lazy):
         return self._transport.settings.found()
 
     def close(self) -> None:
-        """Close the connections; a client handed in, or shared with another, stays open."""
+        """Close the connections; a client handed in, or shared with another, stays open.
+
+        A call that waits for its replay ends with what it has met.
+        """
         self._transport.close()
 
     def __enter__(self) -> Self:
