@@ -865,21 +865,15 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("trusted")
-@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "later"])
-def test_a_second_answer_in_the_layer_of_tls_is_nobodys(
-    world: World, tls_server: Server, at_once: bool
+def test_a_second_answer_in_a_record_of_its_own_is_nobodys(
+    world: World, tls_server: Server
 ) -> None:
-    """What came behind an answer, in records of its own, is not the next call's answer."""
+    """What comes behind an answer, and is encrypted by itself, is not the next call's answer."""
     sent = threading.Event()
 
     def answer_twice(send: Callable[[bytes], object], head: str) -> bool:
-        asked = head.split()[1].rpartition("/")[2]
-        # Corked, both arrive together: so that one read takes them, and one waits for decryption.
-        tls_server.latest.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, at_once)
-        for name in (asked, "nobody-asked"):
-            body = b'{"id": "%s"}' % name.encode()
-            send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-        tls_server.latest.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, False)
+        for name in (head.split()[1].rpartition("/")[2], "nobody-asked"):
+            send(repository(name))
         sent.set()
         return True
 
@@ -891,6 +885,80 @@ def test_a_second_answer_in_the_layer_of_tls_is_nobodys(
         assert sent.wait(PATIENCE)
         sent.clear()
     assert len(tls_server.connections) == 5
+    world.close(client)
+
+
+def repository(name: str, size: int = 0) -> bytes:
+    """Return an answer that holds a repository's id, of so many bytes if that is more."""
+    body = b'{"id": "%s"}' % name.encode()
+    # As long as it will be: the spaces count in Content-Length, of five digits then.
+    body = body.ljust(size - len(b"HTTP/1.1 200 OK\r\nContent-Length: 00000\r\n\r\n"))
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+@pytest.fixture(params=[0, 1, 2], ids=["in the clear", "over TLS", "over TLS within TLS"])
+def layered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server that is watched; with two layers of TLS, it stands behind a proxy."""
+    if not request.param:
+        yield request.getfixturevalue("server")
+        return
+    request.getfixturevalue("trusted")
+    behind: Server = request.getfixturevalue("tls_server")
+    if request.param == 1:
+        yield behind
+        return
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(TLS / "server.pem")
+    with serving(Server(tls)) as proxy:
+        proxy.answer = partial(tunnel, proxy, behind.server_address[1])
+        monkeypatch.setenv("https_proxy", proxy.url)
+        yield behind
+
+
+# Bytes that httpcore reads at once, and what a layer of TLS adds to 16 KiB: header, type and tag.
+READ, RECORD, ADDED = 64 * 1024, 16 * 1024, 22
+
+
+@pytest.mark.parametrize("length", ["a short one", "one that fills a read"])
+def test_a_second_answer_at_the_first_ones_heels_is_nobodys(
+    world: World, layered: Server, length: str
+) -> None:
+    """Whatever layer or buffer holds what came behind an answer, the next call gets its own."""
+    size = 0
+    if length != "a short one":
+        size = READ - (READ // RECORD * ADDED if layered.url.startswith("https") else 0)
+    waiting, sent = threading.Event(), threading.Event()
+
+    def answer_twice(send: Callable[[bytes], object], _: str) -> bool:
+        waiting.wait(PATIENCE)
+        first = repository("first", size)
+        # Corked, they arrive together.
+        layered.latest.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, True)
+        for start in range(0, len(first), RECORD):
+            send(first[start : start + RECORD])
+        send(repository("nobody-asked"))
+        layered.latest.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, False)
+        sent.set()
+        return True
+
+    def answer_own(send: Callable[[bytes], object], _: str) -> bool:
+        send(repository("own"))
+        return True
+
+    def hold() -> None:
+        waiting.set()
+        sent.wait(PATIENCE)
+
+    layered.answer = answer_twice
+    client = world.client(layered.url, timeout=PATIENCE)
+    call = world.get(client, "first")
+    layered.asked.get(timeout=PATIENCE)
+    # An event loop that is held reads all of it at once.
+    world.start(hold).result(PATIENCE)
+    assert call.result(PATIENCE) == {"id": "first"}
+    layered.answer = answer_own
+    assert world.get(client, "own").result(PATIENCE) == {"id": "own"}
+    assert len(layered.connections) == 2
     world.close(client)
 
 

@@ -33,7 +33,7 @@ class Watch:
         deadline: When the call has to be over, by the monotonic clock.
         written: Whether any of the request was written; None while the socket is untouched, as
             it is for good where a test's mock stands in for it.
-        holds_back: Tells whether a stream has received what nobody read, out of the socket's sight.
+        holds_back: Tells whether something came that nobody read, and left the socket already.
     """
 
     def __init__(self) -> None:
@@ -58,11 +58,26 @@ class Watch:
         return left if timeout is None else min(timeout, left)
 
 
+def _undecrypted(tls: object) -> bool:
+    """Whether a layer of TLS took more from below than was read of it; one in memory may."""
+    if not isinstance(tls, ssl.SSLObject):
+        return False
+    try:
+        tls.read(1)
+    except ssl.SSLError as error:
+        return not isinstance(error, ssl.SSLWantReadError)
+    return True
+
+
 class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, watch: Watch, layers: int) -> None:
         self._stream = stream
         self._watch = watch
         self._layers = layers
+        watch.holds_back = self._holds_back
+
+    def _holds_back(self) -> bool:
+        return _undecrypted(self.get_extra_info("ssl_object"))
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._stream.read(max_bytes, self._watch.within(timeout, httpcore.ReadTimeout))
@@ -91,21 +106,25 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _AsyncStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream, watch: Watch, layers: int) -> None:
+    def __init__(self, stream: Any, watch: Watch, layers: int) -> None:
+        # Any: that anyio is below it is httpcore's own business.
         self._stream = stream
         self._watch = watch
         self._layers = layers
+        watch.holds_back = self._holds_back
 
     def _holds_back(self) -> bool:
-        """Whether something came that nobody has read, behind the socket: in the TLS layer."""
-        try:
-            self.get_extra_info("ssl_object").read(1)
-        except ssl.SSLError as error:
-            return not isinstance(error, ssl.SSLWantReadError)
-        return True
+        at = self._stream._stream
+        while (below := getattr(at, "transport_stream", None)) is not None:
+            if _undecrypted(at._ssl_object):
+                return True
+            at = below
+        # The event loop takes more at once than is read at once.
+        return bool(at._protocol.read_queue)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, timeout)
+        data: bytes = await self._stream.read(max_bytes, timeout)
+        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._watch.wrote(self._layers)
@@ -126,9 +145,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
             # httpcore closes it after an error alone.
             await self.aclose()
             raise
-        encrypted = _AsyncStream(stream, self._watch, self._layers - 1)
-        self._watch.holds_back = encrypted._holds_back
-        return encrypted
+        return _AsyncStream(stream, self._watch, self._layers - 1)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
