@@ -468,7 +468,7 @@ async def second_answer_a_moment_later(wire: Wire) -> None:
     """A good answer; a moment later, nobody having asked, a whole second one."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body))
-    await wire.pause()
+    await wire.lull()
     await wire.send(whole(200, b'{"id": "of somebody else"}'))
 
 

@@ -144,6 +144,7 @@ class Wire:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.open = True
         self.idle = False
+        self.returned = asyncio.Event()
         self.seen = seen
         self._registry = registry
         self._sock = sock
@@ -157,17 +158,13 @@ class Wire:
         if self._ahead:
             return True
         self.idle = True
-        came = asyncio.Event()
-        self._loop.add_reader(self._sock, came.set)
-        try:
-            await came.wait()
-        finally:
-            self._loop.remove_reader(self._sock)
+        await self._stirs(asyncio.Event())
         self.idle = False
         return bool(self._sock.recv(1, socket.MSG_PEEK))
 
     async def request(self) -> bytes:
         """Read a whole request, and return its body."""
+        self.returned.clear()
         read, self._ahead = self._ahead, b""
         while b"\r\n\r\n" not in read:
             read += await self._receive()
@@ -213,6 +210,10 @@ class Wire:
         """Let the client read what was sent before what comes."""
         await asyncio.sleep(0.01)
 
+    async def lull(self) -> None:
+        """Wait until the call has returned, as the test settles then, or the client goes on."""
+        await self._stirs(self.returned)
+
     def linger_not(self) -> None:
         """Let closing break the connection (RST)."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -226,6 +227,14 @@ class Wire:
         """Close the connection."""
         self.open = False
         self._sock.close()
+
+    async def _stirs(self, event: asyncio.Event) -> None:
+        """Wait for an event, which anything that comes from the client is too."""
+        self._loop.add_reader(self._sock, event.set)
+        try:
+            await event.wait()
+        finally:
+            self._loop.remove_reader(self._sock)
 
     async def _receive(self) -> bytes:
         data = await self._loop.sock_recv(self._sock, 65536)
@@ -329,7 +338,10 @@ class FaultServer:
         self._do(self._arm(armed))
 
     def settle(self) -> None:
-        """Wait until every strike is over: most last till the client closes the connection."""
+        """Wait, with the calls returned, until every strike is over.
+
+        Most last till the client closes the connection.
+        """
         self._do(self._settle())
 
     def disarm(self) -> None:
@@ -465,6 +477,8 @@ class FaultServer:
                     await self._listen()
 
     async def _settle(self) -> None:
+        for wire in self._connections.values():
+            wire.returned.set()
         if strikes := self._script.strikes:
             _, kept = await asyncio.wait(strikes, timeout=PATIENCE)
             assert not kept, "the client keeps a connection that a fault struck"

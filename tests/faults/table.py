@@ -338,8 +338,8 @@ _STRAY = InPart(
     next_call=(True, 2),
 )
 _TAKEN = InPart(
-    "**A whole second answer in one packet with the first** is taken for the answer to the next"
-    " call on that connection. Do not hand in a client where the server cannot be trusted with"
+    "**A whole second answer that is read together with the first** is taken for the answer to the"
+    " next call on that connection. Do not hand in a client where the server cannot be trusted with"
     " this.",
     next_call=(False, 1),
 )
