@@ -245,7 +245,8 @@ def _json(content: bytes) -> Any:
     from pydantic_core import from_json
 
     try:
-        return from_json(content)
+        # To look for values that come twice takes longer than to make them anew.
+        return from_json(content, cache_strings="keys")
     except ValueError:
         return _NOT_JSON
 

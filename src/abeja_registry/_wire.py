@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, cast
 
 from ._answers import DEADLINE_PASSED, QUOTABLE, Answer, Failure, Outcome, receive
@@ -98,15 +99,15 @@ def failure(error: Exception) -> Failure:
 
 def read(response: Any, request: Request) -> Outcome:
     """Return the whole of a streamed response, and close it."""
-    body = bytearray()
+    body = BytesIO()
     cut = None
     try:
         if response.is_stream_consumed:
             return _read_before(response, request)
         # Not iter_raw(): a mock's response refuses that.
         for chunk in cast(Iterable[bytes], response.stream):
-            body += chunk
-            if len(body) > request.max_response_bytes:
+            body.write(chunk)
+            if body.tell() > request.max_response_bytes:
                 break
             if not request.left:
                 cut = LATE
@@ -115,12 +116,12 @@ def read(response: Any, request: Request) -> Outcome:
         cut = failure(error)
     finally:
         response.close()
-    return _received(response, request, bytes(body), cut)
+    return _received(response, request, body.getvalue(), cut)
 
 
 async def aread(response: Any, request: Request) -> Outcome:
     """As `read`, of an async response."""
-    body = bytearray()
+    body = BytesIO()
     cut = None
     deadline = asyncio.timeout(request.left)
     try:
@@ -128,14 +129,14 @@ async def aread(response: Any, request: Request) -> Outcome:
             return _read_before(response, request)
         async with deadline:
             async for chunk in cast(AsyncIterable[bytes], response.stream):
-                body += chunk
-                if len(body) > request.max_response_bytes:
+                body.write(chunk)
+                if body.tell() > request.max_response_bytes:
                     break
     except Exception as error:
         cut = LATE if isinstance(error, TimeoutError) and deadline.expired() else failure(error)
     finally:
         await response.aclose()
-    return _received(response, request, bytes(body), cut)
+    return _received(response, request, body.getvalue(), cut)
 
 
 def _received(response: Any, request: Request, body: bytes, cut: Failure | None) -> Outcome:
