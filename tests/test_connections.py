@@ -753,13 +753,27 @@ def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -
 # -- TLS ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def tls_server() -> Iterator[Server]:
-    """A server that is watched, over TLS, with a certificate by a CA that nobody knows."""
+def certified() -> ssl.SSLContext:
+    """Return what a server speaks TLS with: its certificate is by a CA that nobody knows."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(TLS / "server.pem")
-    with serving(Server(tls)) as server:
+    return tls
+
+
+@pytest.fixture
+def tls_server() -> Iterator[Server]:
+    """A server that is watched, over TLS."""
+    with serving(Server(certified())) as server:
         yield server
+
+
+@pytest.fixture
+def tls_proxy(tls_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A proxy over TLS that the environment names, and behind it the server over TLS."""
+    with serving(Server(certified())) as proxy:
+        proxy.answer = partial(tunnel, proxy, tls_server.server_address[1])
+        monkeypatch.setenv("https_proxy", proxy.url)
+        yield proxy
 
 
 @pytest.fixture
@@ -889,43 +903,33 @@ def test_a_second_answer_in_a_record_of_its_own_is_nobodys(
 
 
 def repository(name: str, size: int = 0) -> bytes:
-    """Return an answer that holds a repository's id, of so many bytes if that is more."""
+    """Return an answer that holds a repository's id; of tens of thousands of bytes, if told."""
     body = b'{"id": "%s"}' % name.encode()
-    # As long as it will be: the spaces count in Content-Length, of five digits then.
     body = body.ljust(size - len(b"HTTP/1.1 200 OK\r\nContent-Length: 00000\r\n\r\n"))
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 @pytest.fixture(params=[0, 1, 2], ids=["in the clear", "over TLS", "over TLS within TLS"])
-def layered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def layered(request: pytest.FixtureRequest) -> Server:
     """A server that is watched; with two layers of TLS, it stands behind a proxy."""
-    if not request.param:
-        yield request.getfixturevalue("server")
-        return
-    request.getfixturevalue("trusted")
-    behind: Server = request.getfixturevalue("tls_server")
-    if request.param == 1:
-        yield behind
-        return
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(TLS / "server.pem")
-    with serving(Server(tls)) as proxy:
-        proxy.answer = partial(tunnel, proxy, behind.server_address[1])
-        monkeypatch.setenv("https_proxy", proxy.url)
-        yield behind
+    if request.param == 2:
+        request.getfixturevalue("tls_proxy")
+    server: Server = request.getfixturevalue("tls_server" if request.param else "server")
+    return server
 
 
 # Bytes that httpcore reads at once, and what a layer of TLS adds to 16 KiB: header, type and tag.
 READ, RECORD, ADDED = 64 * 1024, 16 * 1024, 22
 
 
-@pytest.mark.parametrize("length", ["a short one", "one that fills a read"])
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("fills_a_read", [False, True], ids=["a short one", "a read"])
 def test_a_second_answer_at_the_first_ones_heels_is_nobodys(
-    world: World, layered: Server, length: str
+    world: World, layered: Server, fills_a_read: bool
 ) -> None:
     """Whatever layer or buffer holds what came behind an answer, the next call gets its own."""
     size = 0
-    if length != "a short one":
+    if fills_a_read:
         size = READ - (READ // RECORD * ADDED if layered.url.startswith("https") else 0)
     waiting, sent = threading.Event(), threading.Event()
 
@@ -1027,19 +1031,14 @@ def test_a_proxy_over_tls_is_trusted_by_the_same_bundle(
 
 @pytest.mark.usefixtures("trusted")
 def test_an_api_over_tls_through_a_proxy_over_tls(
-    world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
+    world: World, tls_server: Server, tls_proxy: Server
 ) -> None:
     """Two layers of TLS carry a call, and the next one on the same connection."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(TLS / "server.pem")
-    with serving(Server(tls)) as proxy:
-        proxy.answer = partial(tunnel, proxy, tls_server.server_address[1])
-        monkeypatch.setenv("https_proxy", proxy.url)
-        client = world.client(tls_server.url)
-        for _ in range(2):
-            assert world.get(client).result(PATIENCE) == {}
-        world.close(client)
-    assert (len(proxy.connections), len(tls_server.connections)) == (1, 1)
+    client = world.client(tls_server.url)
+    for _ in range(2):
+        assert world.get(client).result(PATIENCE) == {}
+    world.close(client)
+    assert (len(tls_proxy.connections), len(tls_server.connections)) == (1, 1)
 
 
 def tunnel(proxy: Server, port: int, send: Callable[[bytes], object], _: str) -> bool:

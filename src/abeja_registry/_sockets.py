@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 
@@ -106,25 +106,24 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _AsyncStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: Any, watch: Watch, layers: int) -> None:
-        # Any: that anyio is below it is httpcore's own business.
+    def __init__(self, stream: httpcore.AsyncNetworkStream, watch: Watch, layers: int) -> None:
         self._stream = stream
         self._watch = watch
         self._layers = layers
         watch.holds_back = self._holds_back
 
     def _holds_back(self) -> bool:
-        at = self._stream._stream
+        # The private names used here: a layer of TLS, and what the event loop has taken already,
+        # are seen in anyio's stream alone.
+        at = cast(Any, self._stream)._stream
         while (below := getattr(at, "transport_stream", None)) is not None:
             if _undecrypted(at._ssl_object):
                 return True
             at = below
-        # The event loop takes more at once than is read at once.
         return bool(at._protocol.read_queue)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data: bytes = await self._stream.read(max_bytes, timeout)
-        return data
+        return await self._stream.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._watch.wrote(self._layers)
