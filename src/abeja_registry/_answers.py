@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any, NamedTuple
 
 from ._operations import Operation, shown
@@ -327,21 +328,21 @@ def _no_answer(
 
 def _gunzip(packed: bytes, limit: int) -> tuple[bytes, bool]:
     """Return what a gzip body unpacks to, up to a byte over the limit, and whether it is whole."""
-    unpacked = bytearray()
+    unpacked = BytesIO()
     # A gzip body is one member, or several one after the other; of millions of empty ones, each
     # takes its time.
     member, members = zlib.decompressobj(_GZIP), 1
     at = 0
-    while at < len(packed) and len(unpacked) <= limit:
+    while at < len(packed) and unpacked.tell() <= limit:
         if member.eof:
             if members == _MEMBERS:
-                return bytes(unpacked), False
+                return unpacked.getvalue(), False
             member, members = zlib.decompressobj(_GZIP), members + 1
         # In small pieces: what is left of one at each member's end is copied.
         piece = packed[at : at + _PIECE]
         try:
-            unpacked += member.decompress(piece, limit + 1 - len(unpacked))
+            unpacked.write(member.decompress(piece, limit + 1 - unpacked.tell()))
         except zlib.error:
-            return bytes(unpacked), False
+            return unpacked.getvalue(), False
         at += len(piece) - len(member.unused_data) - len(member.unconsumed_tail)
-    return bytes(unpacked), member.eof or len(unpacked) > limit
+    return unpacked.getvalue(), member.eof or unpacked.tell() > limit
