@@ -243,13 +243,13 @@ def failing(sandbox: Sandbox, repository_id: str) -> None:
 async def test_a_repository_that_is_deleted_meanwhile(
     sandbox: Sandbox, either: Any, tmp_path: Path
 ) -> None:
-    """It stands among the failures as gone, and a file, a sum and a diff do without it."""
+    """It is among the failures as deleted, and a file, a sum and a diff do without it."""
     first, *_ = sandbox.seed(repositories=3, tags=2)
     sandbox.faults.add(repository_id=first, status=404)
     inventory = either.inventory()
     assert await done(inventory.write_csv(tmp_path / "a.csv")) == 4
     [failure] = inventory.failures
-    assert (failure.repository_id, failure.gone) == (first, True)
+    assert (failure.repository_id, failure.deleted) == (first, True)
     assert (await done(inventory.summary())).total.tags == 4
     assert not await done(type(inventory).diff(tmp_path / "a.csv", inventory))
 
@@ -580,7 +580,7 @@ async def test_a_summary(sandbox: Sandbox, either: Any) -> None:
     inventory = either.inventory()
     now = datetime(2100, 1, 1, tzinfo=UTC)
     summary = await done(inventory.summary(30, now))
-    assert (summary.total.tags, summary.total.untouched, len(summary.repositories)) == (6, 6, 2)
+    assert (summary.total.tags, summary.total.stale, len(summary.repositories)) == (6, 6, 2)
     assert summary == summarize(await walked(inventory), 30, now)
 
 

@@ -1,28 +1,42 @@
-"""What rows add up to, and in what two inventories differ."""
+"""Reports over rows: summaries, and the differences of two inventories."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from abeja_registry._reports import Diff, Group, Moved, Sums, compare
-from abeja_registry._rows import InventoryRow
+from abeja_registry.inventory import (
+    Diff,
+    Inventory,
+    InventoryRow,
+    Moved,
+    Summary,
+    Totals,
+    summarize,
+)
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def row(repository: str, tag: str, image: int = 0, *, size: int = 1, **other: Any) -> InventoryRow:
-    """Make a row; its repository's id differs each time."""
+    """Make a row."""
     made = InventoryRow(
-        str(id(object())), repository, tag, f"sha256:{image}", size, "a/b", "a@b", NOW, NOW
+        f"id of {repository}", repository, tag, f"sha256:{image}", size, "a/b", "a@b", NOW, NOW
     )
     return made._replace(**other)
 
 
-def test_inventories_that_are_the_same() -> None:
-    """They differ in nothing, whatever their order."""
+compare = Inventory.diff
+
+# -- diff -----------------------------------------------------------------------------------------
+
+
+def test_equal_inventories() -> None:
+    """They have no differences, whatever their order."""
     rows = [row("a", "1"), row("b", "1"), row("a", "2")]
     diff = compare(rows, reversed(rows))
     assert not diff
@@ -30,8 +44,8 @@ def test_inventories_that_are_the_same() -> None:
     assert diff.bytes_added == 0
 
 
-def test_what_was_added_removed_and_moved() -> None:
-    """Repositories and tags are told by their names, and a tag's image by its digest."""
+def test_added_removed_and_moved_tags() -> None:
+    """Repositories and tags are identified by their names, and a tag's image by its digest."""
     old = [row("a", "1"), row("a", "2", size=5), row("gone", "1", size=10)]
     new = [row("a", "1", 7, size=3), row("a", "3", size=100), row("new", "1", size=1000)]
     diff = compare(old, new)
@@ -40,7 +54,8 @@ def test_what_was_added_removed_and_moved() -> None:
     assert diff.added == (new[1], new[2])
     assert diff.removed == (old[1], old[2])
     assert diff.moved == (Moved(old[0], new[0]),)
-    assert diff.bytes_added == 2 + 100 + 1000 - 5 - 10
+    # Image 0 of a is in both; image 7 of it and that of new come, that of gone goes.
+    assert diff.bytes_added == 3 + 1000 - 10
 
 
 @pytest.mark.parametrize(
@@ -57,8 +72,45 @@ def test_any_difference_is_one(old: list[InventoryRow], new: list[InventoryRow])
 
 
 def test_a_size_alone_is_no_difference() -> None:
-    """A tag that points to the same image did not move, whatever size it is said to have."""
-    assert not compare([row("a", "1", size=1)], [row("a", "1", size=2)])
+    """A tag that points to the same image did not move, whatever its size is said to be."""
+    diff = compare([row("a", "1", size=1)], [row("a", "1", size=2)])
+    assert not diff
+    assert diff.bytes_added == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "bytes_added"),
+    [
+        # Another tag of an image that exists costs nothing, in either direction.
+        ([row("a", "1", size=10)], [row("a", "1", size=10), row("a", "latest", size=10)], 0),
+        ([row("a", "1", size=10), row("a", "latest", size=10)], [row("a", "1", size=10)], 0),
+        # latest moves from one image, which another tag keeps, to the next.
+        (
+            [row("a", "1", 1, size=10), row("a", "latest", 1, size=10)],
+            [row("a", "1", 1, size=10), row("a", "2", 2, size=7), row("a", "latest", 2, size=7)],
+            7,
+        ),
+        # A renamed tag, and two tags that swap their images.
+        ([row("a", "1", 1, size=10)], [row("a", "2", 1, size=10)], 0),
+        (
+            [row("a", "x", 1, size=10), row("a", "y", 2, size=7)],
+            [row("a", "x", 2, size=7), row("a", "y", 1, size=10)],
+            0,
+        ),
+        # The same digest in another repository is another image.
+        ([row("a", "1", size=10)], [row("a", "1", size=10), row("b", "1", size=10)], 10),
+        ([row("a", "1", size=10)], [row("b", "1", size=10)], 0),
+        # An image of two sizes has the larger one.
+        ([], [row("a", "1", size=10), row("a", "2", size=12)], 12),
+        ([row("a", "1", size=2**63 - 1), row("a", "2", 2, size=2**63 - 1)], [], 2 - 2**64),
+    ],
+)
+def test_bytes_added_counts_images(
+    old: list[InventoryRow], new: list[InventoryRow], bytes_added: int
+) -> None:
+    """Each image that comes or goes counts once, however many tags point to it."""
+    assert compare(old, new).bytes_added == bytes_added
+    assert compare(new, old).bytes_added == -bytes_added
 
 
 def test_a_tag_that_comes_twice() -> None:
@@ -73,47 +125,228 @@ def test_a_tag_that_comes_twice() -> None:
     assert compare([], [a, again]).bytes_added == 1
 
 
-def test_sums() -> None:
-    """Tags and bytes, oldest and newest and what is untouched, by repository and by creator."""
+# -- summary --------------------------------------------------------------------------------------
+
+
+def test_a_summary() -> None:
+    """It has tags, images and bytes, oldest, newest and stale, by repository and by creator."""
     days = [NOW - timedelta(days=n) for n in range(200)]
-    sums = Sums(90, NOW)
-    for each in (
+    rows = (
         row("small", "1", size=1, updated_at=days[5]),
-        row("large", "1", size=50, updated_at=days[91], creator_email="c@d"),
-        row("large", "2", size=7, updated_at=days[90]),
-        row("large", "3", size=3, updated_at=days[150]),
-    ):
-        sums.add(each)
-    summary = sums.summary()
-    assert summary.untouched_days == 90
-    assert summary.total == Group("total", 4, 61, days[150], days[5], 2)
+        row("large", "1", 1, size=50, updated_at=days[91], creator_email="c@d"),
+        row("large", "2", 2, size=7, updated_at=days[90]),
+        row("large", "3", 3, size=3, updated_at=days[150]),
+        row("large", "4", 3, size=3, updated_at=days[120]),
+    )
+    summary = summarize(iter(rows), 90, NOW)
+    assert summary.stale_after_days == 90
+    assert summary.total == Totals("total", 5, 61, days[150], days[5], 3, 4, 64, 53)
     assert summary.repositories == (
-        Group("large", 3, 60, days[150], days[90], 2),
-        Group("small", 1, 1, days[5], days[5], 0),
+        Totals("large", 4, 60, days[150], days[90], 3, 3, 63, 53),
+        Totals("small", 1, 1, days[5], days[5], 0, 1, 1, 0),
     )
     assert summary.creators == (
-        Group("c@d", 1, 50, days[91], days[91], 1),
-        Group("a@b", 3, 11, days[150], days[5], 1),
+        Totals("c@d", 1, 50, days[91], days[91], 1, 1, 50, 50),
+        Totals("a@b", 4, 11, days[150], days[5], 2, 3, 14, 3),
     )
 
 
-def test_sums_of_nothing() -> None:
-    """Nothing adds up to nothing."""
-    summary = Sums(0, None).summary()
-    assert summary.total == Group("total", 0, 0, None, None, 0)
+def test_a_summary_of_nothing() -> None:
+    """Without rows all is 0, at no time."""
+    summary = summarize([], 0)
+    assert summary.total == Totals("total", 0, 0, None, None, 0, 0, 0, 0)
     assert summary.repositories == summary.creators == ()
+
+
+OLD = NOW - timedelta(days=91)
+
+
+@pytest.mark.parametrize(
+    ("rows", "images", "bytes_", "tag_bytes", "stale_bytes"),
+    [
+        # 1.0.0 and latest of one image, one of 10 GB.
+        (
+            [row("a", "1.0.0", size=10**10), row("a", "latest", size=10**10)],
+            1,
+            10**10,
+            2 * 10**10,
+            0,
+        ),
+        # The same digest in two repositories is two images.
+        ([row("a", "1", size=7), row("b", "1", size=7)], 2, 14, 14, 0),
+        # A fresh tag keeps an image that a stale one points to too.
+        ([row("a", "1", size=7, updated_at=OLD), row("a", "2", size=7)], 1, 7, 14, 0),
+        ([row("a", n, size=7, updated_at=OLD) for n in "123"], 1, 7, 21, 7),
+        # One fresh tag in another repository keeps nothing here.
+        ([row("a", "1", size=7, updated_at=OLD), row("b", "1", size=7)], 2, 14, 14, 7),
+        # Tags that say different sizes of one image: the larger one counts, in any order.
+        ([row("a", "1", size=7), row("a", "2", size=9)], 1, 9, 16, 0),
+        ([row("a", "1", size=9), row("a", "2", size=7)], 1, 9, 16, 0),
+        ([row("a", "1", size=-5), row("a", "2", size=-7)], 1, -5, -12, 0),
+        # More than 64 bits.
+        ([row("a", str(n), n, size=2**63 - 1) for n in range(4)], 4, 2**65 - 4, 2**65 - 4, 0),
+        # A tag that is listed twice: its last row counts.
+        ([row("a", "1", 1, size=7), row("a", "1", 2, size=9)], 1, 9, 9, 0),
+        ([row("a", "1", 1, size=7), row("a", "1", 1, size=7, updated_at=OLD)], 1, 7, 7, 7),
+    ],
+)
+def test_sizes_count_images(
+    rows: list[InventoryRow], images: int, bytes_: int, tag_bytes: int, stale_bytes: int
+) -> None:
+    """An image, a repository and a digest, counts once; what stale tags alone point to is freed."""
+    total = summarize(rows, 90, NOW).total
+    assert (total.images, total.bytes, total.tag_bytes) == (images, bytes_, tag_bytes)
+    assert total.stale_bytes == stale_bytes
+
+
+def test_an_image_of_two_creators() -> None:
+    """It counts for each; it is freed by the stale tags of neither alone."""
+    rows = [
+        row("a", "1", size=7, updated_at=OLD),
+        row("a", "2", size=7, updated_at=OLD, creator_email="c@d"),
+        row("a", "3", 3, size=5, updated_at=OLD),
+    ]
+    summary = summarize(rows, 90, NOW)
+    assert (summary.total.bytes, summary.total.stale_bytes) == (12, 12)
+    assert [(each.name, each.bytes, each.stale_bytes) for each in summary.creators] == [
+        ("a@b", 12, 5),
+        ("c@d", 7, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("age", "stale"),
+    [
+        (timedelta(days=90), 0),
+        (timedelta(days=90, microseconds=1), 1),
+        (timedelta(days=90, microseconds=-1), 0),
+        (timedelta(days=-1), 0),
+    ],
+)
+@pytest.mark.parametrize("hours", [-12, 0, 9])
+def test_the_edge_of_stale(age: timedelta, stale: int, hours: int) -> None:
+    """A tag that was pushed exactly so many days ago is not stale, in whatever zone its time is."""
+    pushed = (NOW - age).astimezone(timezone(timedelta(hours=hours)))
+    total = summarize([row("a", "1", size=7, updated_at=pushed)], 90, NOW).total
+    assert (total.stale, total.stale_bytes) == (stale, 7 * stale)
 
 
 @pytest.mark.parametrize(
     ("days", "now", "message"),
     [
-        (-1, None, "untouched_days must be at least 0, not -1"),
-        (10**9, None, "untouched_days is beyond all dates: 1000000000"),
-        (10**6, NOW, "untouched_days is beyond all dates: 1000000"),
+        (-1, None, "stale_after_days must be at least 0, not -1"),
+        (10**9, None, "stale_after_days is beyond all dates: 1000000000"),
+        (10**6, NOW, "stale_after_days is beyond all dates: 1000000"),
         (1, datetime(2026, 1, 1), "now must have a time zone"),
     ],
 )
-def test_days_that_cannot_be_meant(days: int, now: datetime | None, message: str) -> None:
+def test_invalid_days(days: int, now: datetime | None, message: str) -> None:
     """They are refused by name and value."""
     with pytest.raises(ValueError, match=message):
-        Sums(days, now)
+        summarize([], days, now)
+
+
+# -- against the plainest code that there is ------------------------------------------------------
+
+NAMES = st.sampled_from(["a", "b", "c"])
+ROWS = st.lists(
+    st.builds(
+        lambda repository, tag, image, size, email, days: row(
+            repository,
+            tag,
+            image,
+            size=size,
+            creator_email=email,
+            updated_at=NOW - timedelta(days=days),
+        ),
+        NAMES,
+        NAMES,
+        st.integers(0, 2),
+        st.integers(-(2**63), 2**63 - 1),
+        st.sampled_from(["a@b", "c@d"]),
+        st.integers(0, 3),
+    ),
+    max_size=12,
+)
+
+
+def last_rows(rows: list[InventoryRow]) -> list[InventoryRow]:
+    """Return the last row of each tag."""
+    last = {(each.repository_name, each.tag): each for each in rows}
+    return list(last.values())
+
+
+def image(row: InventoryRow) -> tuple[str, str]:
+    """Return what identifies a row's image."""
+    return row.repository_name, row.digest
+
+
+def totals(name: str, own: list[InventoryRow], rows: list[InventoryRow]) -> Totals:
+    """Return the totals of some of all rows."""
+    stale_before = NOW - timedelta(days=1)
+    images = {image(each) for each in own}
+    sizes = {at: max(each.size for each in rows if image(each) == at) for at in images}
+    freed = [
+        at
+        for at in images
+        if all(each.updated_at < stale_before and each in own for each in rows if image(each) == at)
+    ]
+    times = [each.updated_at for each in own]
+    return Totals(
+        name,
+        tags=len(own),
+        bytes=sum(sizes.values()),
+        oldest=min(times, default=None),
+        newest=max(times, default=None),
+        stale=sum(time < stale_before for time in times),
+        images=len(images),
+        tag_bytes=sum(each.size for each in own),
+        stale_bytes=sum(sizes[at] for at in freed),
+    )
+
+
+@given(ROWS)
+@example([row("a", "a", 0), row("a", "b", 0), row("a", "a", 1)])
+def test_any_summary(rows: list[InventoryRow]) -> None:
+    """Whatever the rows, a summary has the figures that counting by hand gives."""
+    last = last_rows(rows)
+
+    def by(column: str) -> tuple[Totals, ...]:
+        groups = {
+            name: [each for each in last if getattr(each, column) == name]
+            for name in {getattr(each, column) for each in last}
+        }
+        found = [totals(name, own, last) for name, own in groups.items()]
+        return tuple(sorted(found, key=lambda each: (-each.bytes, each.name)))
+
+    expected = Summary(totals("total", last, last), by("repository_name"), by("creator_email"), 1)
+    assert summarize(rows, 1, NOW) == expected
+
+
+@given(ROWS, ROWS)
+def test_any_diff(old: list[InventoryRow], new: list[InventoryRow]) -> None:
+    """Whatever the rows, a diff has what comparing by hand finds."""
+    diff = compare(old, new)
+    before = {(each.repository_name, each.tag): each for each in last_rows(old)}
+    after = {(each.repository_name, each.tag): each for each in last_rows(new)}
+    assert set(diff.added) == {each for key, each in after.items() if key not in before}
+    assert set(diff.removed) == {each for key, each in before.items() if key not in after}
+    assert {(each.old, each.new) for each in diff.moved} == {
+        (before[key], after[key])
+        for key in before.keys() & after.keys()
+        if before[key].digest != after[key].digest
+    }
+    names = [{name for name, _ in side} for side in (before, after)]
+    assert set(diff.repositories_added) == names[1] - names[0]
+    assert set(diff.repositories_removed) == names[0] - names[1]
+    sizes = [
+        {
+            at: max(each.size for each in side.values() if image(each) == at)
+            for at in map(image, side.values())
+        }
+        for side in (before, after)
+    ]
+    assert diff.bytes_added == sum(
+        size for at, size in sizes[1].items() if at not in sizes[0]
+    ) - sum(size for at, size in sizes[0].items() if at not in sizes[1])
+    assert bool(diff) == (set(before) != set(after) or bool(diff.moved))

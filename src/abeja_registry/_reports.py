@@ -1,10 +1,16 @@
-"""What rows of an inventory add up to, and in what two inventories differ."""
+"""Reports over an inventory's rows: its summary, and the differences of two inventories.
+
+Repositories and tags are identified by their names, as the names of images are, and an image by its
+repository and digest. Where a tag is listed twice, its last row counts, in all reports alike.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from ._paging import check_count
 from ._rows import InventoryRow
@@ -25,19 +31,20 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """In what two inventories differ; true where they do.
+    """The differences of two inventories; true where there are any.
 
-    Repositories and tags are told from others by their names, as the names of images are: a
-    repository that was deleted and made again is the same. One without tags is in no inventory.
-    Where a tag comes twice, as one does that is pushed again during a walk, its last row counts.
+    Repositories and tags are identified by their names, as the names of images are: a repository
+    that was deleted and created again is the same, and a renamed one is another. Where a tag is
+    listed twice, as one that is pushed again during an inventory can be, its last row counts.
 
     Attributes:
-        repositories_added: The names of repositories that the new one alone has, in its order.
-        repositories_removed: The names of repositories that the old one alone has.
-        added: Tags that the new one alone has, those of added repositories among them.
-        removed: Tags that the old one alone has.
-        moved: Tags of both that point to another image: what was run by such a name before is
-            not what is run by it now.
+        repositories_added: The names of repositories that only the new inventory has, in its order.
+        repositories_removed: The names of repositories that only the old inventory has.
+        added: Tags that only the new inventory has, those of added repositories included.
+        removed: Tags that only the old inventory has.
+        moved: Tags of both that point to another image: the same name now runs something else.
+        bytes_added: The bytes of images that only the new inventory has, less those of images that
+            only the old one has; each image, a repository and a digest, counts once.
     """
 
     repositories_added: tuple[str, ...]
@@ -45,27 +52,19 @@ class Diff:
     added: tuple[InventoryRow, ...]
     removed: tuple[InventoryRow, ...]
     moved: tuple[Moved, ...]
-
-    @property
-    def bytes_added(self) -> int:
-        """How many bytes the images of the new one have more; below 0 where they have fewer."""
-        return (
-            sum(row.size for row in self.added)
-            - sum(row.size for row in self.removed)
-            + sum(moved.new.size - moved.old.size for moved in self.moved)
-        )
+    bytes_added: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.moved)
 
 
-class Comparison:
-    """A diff in the making: told the rows of the new inventory, it gives in what they differ.
+class DiffBuilder:
+    """Compares two inventories: first takes the rows of the old one, then those of the new one.
 
-    All of the old ones and what differs is held in memory.
+    All rows of the old inventory and the differences are held in memory.
 
     Args:
-        old: The rows of the old one.
+        old: The rows of the old inventory.
     """
 
     def __init__(self, old: Iterable[InventoryRow]) -> None:
@@ -76,20 +75,20 @@ class Comparison:
         self._moved: dict[tuple[str, str], Moved] = {}
 
     def add(self, row: InventoryRow) -> None:
-        """Take note of a row of the new one."""
+        """Record a row of the new inventory."""
         key = row.repository_name, row.tag
         self._names_after[row.repository_name] = None
         self._removed.pop(key, None)
-        # Where a row of it came before: the last one is nearer to how it is now.
+        # An earlier row of the same tag: the last one counts.
         self._moved.pop(key, None)
-        was = self._before.get(key)
-        if was is None:
+        before = self._before.get(key)
+        if before is None:
             self._added[key] = row
-        elif was.digest != row.digest:
-            self._moved[key] = Moved(was, row)
+        elif before.digest != row.digest:
+            self._moved[key] = Moved(before, row)
 
     def diff(self) -> Diff:
-        """Return in what the rows so far differ from the old ones."""
+        """Return the differences so far."""
         names_before = dict.fromkeys(name for name, _ in self._before)
         return Diff(
             repositories_added=tuple(
@@ -101,28 +100,53 @@ class Comparison:
             added=tuple(self._added.values()),
             removed=tuple(self._removed.values()),
             moved=tuple(self._moved.values()),
+            bytes_added=self._bytes_added(),
+        )
+
+    def _bytes_added(self) -> int:
+        unchanged = (
+            row
+            for key, row in self._before.items()
+            if key not in self._removed and key not in self._moved
+        )
+        moved = self._moved.values()
+        # An image of an unchanged tag is in both inventories, however many other tags come and go.
+        before = _image_sizes(self._before.values())
+        after = _image_sizes([*self._added.values(), *(each.new for each in moved)])
+        kept = after.keys() | _image_sizes(unchanged).keys()
+        return sum(size for image, size in after.items() if image not in before) - sum(
+            size for image, size in before.items() if image not in kept
         )
 
 
-def compare(old: Iterable[InventoryRow], new: Iterable[InventoryRow]) -> Diff:
-    """Return in what rows differ."""
-    comparison = Comparison(old)
-    for row in new:
-        comparison.add(row)
-    return comparison.diff()
+def _image_sizes(rows: Iterable[InventoryRow]) -> dict[tuple[str, str], int]:
+    """Return the size of each image, the largest where its tags say several."""
+    sizes: dict[tuple[str, str], int] = {}
+    for row in rows:
+        image = row.repository_name, row.digest
+        sizes[image] = max(row.size, sizes.get(image, row.size))
+    return sizes
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """What some rows add up to.
+class Totals:
+    """Counts and sizes of a group of tags.
+
+    An image is a repository and a digest, however many tags point to it. Where these say different
+    sizes, the largest counts.
 
     Attributes:
-        name: What they have in common: a repository's name, or a creator's e-mail address.
-        tags: How many there are.
-        bytes: The sum of their sizes. Layers that images share are counted with each.
-        oldest: When the one that was pushed longest ago was last pushed; None without tags.
-        newest: When the one that was pushed last was.
-        untouched: How many were not pushed for so many days.
+        name: What the tags have in common: a repository's name, or a creator's e-mail address.
+        tags: The number of tags.
+        bytes: The bytes of the distinct images that the tags point to. Layers that images share are
+            counted with each image.
+        oldest: The earliest of the tags' last pushes; None without tags.
+        newest: The latest of the tags' last pushes.
+        stale: The number of stale tags: those not pushed for `stale_after_days`.
+        images: The number of distinct images.
+        tag_bytes: The sum of the sizes over all tags: an image counts once for each of its tags.
+        stale_bytes: The bytes that are freed when the group's stale tags are deleted: those of
+            images that no other tags point to.
     """
 
     name: str
@@ -130,89 +154,138 @@ class Group:
     bytes: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
-    untouched: int = 0
+    stale: int = 0
+    images: int = 0
+    tag_bytes: int = 0
+    stale_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What an inventory adds up to.
+    """Counts and sizes of an inventory.
 
     Attributes:
         total: Everything.
         repositories: Each repository, the one with the most bytes first.
-        creators: Each creator, the same way.
-        untouched_days: The days after which a tag counts as untouched.
+        creators: Each creator, in the same order. An image whose tags have several creators
+            counts for each of them.
+        stale_after_days: The days without a push after which a tag is stale.
     """
 
-    total: Group
-    repositories: tuple[Group, ...]
-    creators: tuple[Group, ...]
-    untouched_days: int
+    total: Totals
+    repositories: tuple[Totals, ...]
+    creators: tuple[Totals, ...]
+    stale_after_days: int
 
 
-class Sums:
-    """A summary in the making: told rows, in whatever order, it gives what they add up to.
+class ImageTag(NamedTuple):
+    """What a summary keeps of a tag."""
+
+    digest: str
+    size: int
+    creator_email: str
+    updated_at: datetime
+
+
+class SummaryBuilder:
+    """Builds a summary from rows in any order.
+
+    What it keeps of each tag is held in memory: only all tags of an image say whether it is stale.
 
     Args:
-        untouched_days: Days without a push, from 0, after which a tag counts as untouched.
-        now: The time from which they are counted back; the present if not given.
+        stale_after_days: Days without a push, >= 0, after which a tag is stale.
+        now: The time from which they are counted back. Defaults to the present.
 
     Raises:
         ValueError: The days are below 0 or beyond all dates, or `now` has no time zone.
     """
 
-    def __init__(self, untouched_days: int, now: datetime | None) -> None:
-        check_count("untouched_days", untouched_days, least=0)
+    def __init__(self, stale_after_days: int, now: datetime | None) -> None:
+        check_count("stale_after_days", stale_after_days, least=0)
         if now is not None and now.tzinfo is None:
             raise ValueError(f"now must have a time zone, unlike {now.isoformat()}")
         try:
-            self._before = (now or datetime.now(UTC)) - timedelta(days=untouched_days)
+            self._stale_before = (now or datetime.now(UTC)) - timedelta(days=stale_after_days)
         except OverflowError:
-            raise ValueError(f"untouched_days is beyond all dates: {untouched_days}") from None
-        self._days = untouched_days
-        self._total = _Sum()
-        self._repositories: dict[str, _Sum] = {}
-        self._creators: dict[str, _Sum] = {}
+            raise ValueError(f"stale_after_days is beyond all dates: {stale_after_days}") from None
+        self._days = stale_after_days
+        self._repositories: dict[str, dict[str, ImageTag]] = {}
 
     def add(self, row: InventoryRow) -> None:
-        """Take note of a row."""
-        untouched = row.updated_at < self._before
-        for sum_ in (
-            self._total,
-            self._repositories.setdefault(row.repository_name, _Sum()),
-            self._creators.setdefault(row.creator_email, _Sum()),
-        ):
-            sum_.add(row, untouched)
+        """Record a row."""
+        tags = self._repositories.setdefault(row.repository_name, {})
+        tags[row.tag] = ImageTag(row.digest, row.size, row.creator_email, row.updated_at)
+
+    def images(self) -> Iterator[tuple[str, list[ImageTag]]]:
+        """Return each image's repository, and its tags."""
+        for name, tags in self._repositories.items():
+            images: dict[str, list[ImageTag]] = {}
+            for tag in tags.values():
+                images.setdefault(tag.digest, []).append(tag)
+            for image in images.values():
+                yield name, image
 
     def summary(self) -> Summary:
-        """Return what the rows so far add up to."""
+        """Return the summary of the rows so far."""
+        total = _Totals()
+        repositories = {name: _Totals() for name in self._repositories}
+        creators: defaultdict[str, _Totals] = defaultdict(_Totals)
+        for name, tags in self.images():
+            for group in (total, repositories[name]):
+                group.add(tags, tags, self._stale_before)
+            by_creator: dict[str, list[ImageTag]] = {}
+            for tag in tags:
+                by_creator.setdefault(tag.creator_email, []).append(tag)
+            for email, own in by_creator.items():
+                creators[email].add(own, tags, self._stale_before)
         return Summary(
-            self._total.group("total"),
-            _largest_first(self._repositories),
-            _largest_first(self._creators),
-            self._days,
+            total=total.totals("total"),
+            repositories=_largest_first(repositories),
+            creators=_largest_first(creators),
+            stale_after_days=self._days,
         )
 
 
-class _Sum:
+class _Totals:
     def __init__(self) -> None:
-        self.tags = self.bytes = self.untouched = 0
+        self.tags = self.bytes = self.stale = self.images = self.tag_bytes = self.stale_bytes = 0
         self.oldest: datetime | None = None
         self.newest: datetime | None = None
 
-    def add(self, row: InventoryRow, untouched: bool) -> None:
-        self.tags += 1
-        self.bytes += row.size
-        self.untouched += untouched
-        if self.oldest is None or row.updated_at < self.oldest:
-            self.oldest = row.updated_at
-        if self.newest is None or row.updated_at > self.newest:
-            self.newest = row.updated_at
+    def add(self, own: list[ImageTag], all_: list[ImageTag], stale_before: datetime) -> None:
+        """Add an image, by the group's own tags of it and by all of them."""
+        stale = sum(tag.updated_at < stale_before for tag in own)
+        size = image_size(all_)
+        self.tags += len(own)
+        self.images += 1
+        self.bytes += size
+        self.tag_bytes += sum(tag.size for tag in own)
+        self.stale += stale
+        if stale == len(all_):
+            self.stale_bytes += size
+        times = [tag.updated_at for tag in own]
+        self.oldest = min(times) if self.oldest is None else min(self.oldest, *times)
+        self.newest = max(times) if self.newest is None else max(self.newest, *times)
 
-    def group(self, name: str) -> Group:
-        return Group(name, self.tags, self.bytes, self.oldest, self.newest, self.untouched)
+    def totals(self, name: str) -> Totals:
+        return Totals(
+            name,
+            self.tags,
+            self.bytes,
+            self.oldest,
+            self.newest,
+            self.stale,
+            self.images,
+            self.tag_bytes,
+            self.stale_bytes,
+        )
 
 
-def _largest_first(sums: dict[str, _Sum]) -> tuple[Group, ...]:
-    groups = [sum_.group(name) for name, sum_ in sums.items()]
-    return tuple(sorted(groups, key=lambda group: (-group.bytes, group.name)))
+def image_size(tags: Iterable[ImageTag]) -> int:
+    """Return an image's size, the largest that its tags say."""
+    return max(tag.size for tag in tags)
+
+
+def _largest_first(groups: dict[str, _Totals]) -> tuple[Totals, ...]:
+    totals = [group.totals(name) for name, group in groups.items()]
+    return tuple(sorted(totals, key=lambda each: (-each.bytes, each.name)))

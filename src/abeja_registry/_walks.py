@@ -108,7 +108,7 @@ class InventoryFailure:
     error: Error
 
     @property
-    def gone(self) -> bool:
+    def deleted(self) -> bool:
         """Whether it was deleted after it was listed: it was not found the second time."""
         return isinstance(self.error, NotFound)
 

@@ -33,7 +33,7 @@ from uuid import uuid4
 from ._answers import Answered
 from ._operations import Operation, shown
 from ._paging import PAGE_SIZE, check_count
-from ._reports import Comparison, Diff, Group, Moved, Summary, Sums, compare
+from ._reports import Diff, DiffBuilder, Moved, Summary, SummaryBuilder, Totals
 from ._rows import (
     FilePath,
     InventoryRow,
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncInventory",
     "Diff",
-    "Group",
     "IncompleteInventory",
     "Inventory",
     "InventoryFailure",
@@ -66,12 +65,13 @@ __all__ = [
     "Moved",
     "Progress",
     "Summary",
+    "Totals",
     "read_rows",
     "summarize",
 ]
 
 CONCURRENCY = 16
-UNTOUCHED_DAYS = 90
+STALE_AFTER_DAYS = 90
 # Repositories that are walked through at a time, for each request but one that may be under way:
 # where they are short, they end together, and leave none of these without work.
 BREADTH = 4
@@ -124,13 +124,13 @@ class IncompleteInventory(Error):
     def __init__(self, failures: tuple[InventoryFailure, ...], consequence: str) -> None:
         super().__init__(failures, consequence)
         self.failures = failures
-        self.consequence = consequence
+        self._consequence = consequence
 
     def __str__(self) -> str:
         first = self.failures[0]
         return (
             f"{len(self.failures)} repositories failed, the first of them"
-            f" {shown(first.repository_name)} with {first.error}: {self.consequence}"
+            f" {shown(first.repository_name)} with {first.error}: {self._consequence}"
         )
 
 
@@ -165,7 +165,7 @@ class _Inventory(Generic[C]):
     def failures(self) -> tuple[InventoryFailure, ...]:
         """The repositories that the latest walk could not walk through, so far.
 
-        One that was deleted in the meantime is among them, and says so (`gone`).
+        One that was deleted in the meantime is among them, and says so (`deleted`).
         """
         return tuple(self._failures)
 
@@ -205,8 +205,8 @@ class _Inventory(Generic[C]):
         return Journal(Path(path), walked, resume=resume)
 
     def _check_whole(self, consequence: str) -> None:
-        # What is gone is not missing.
-        missing = tuple(failure for failure in self._failures if not failure.gone)
+        # A deleted repository is not missing.
+        missing = tuple(failure for failure in self._failures if not failure.deleted)
         if missing:
             raise IncompleteInventory(missing, consequence)
 
@@ -358,7 +358,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
 
     def summary(
         self,
-        untouched_days: int = UNTOUCHED_DAYS,
+        stale_after_days: int = STALE_AFTER_DAYS,
         now: datetime | None = None,
         *,
         partial: bool = False,
@@ -366,8 +366,8 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         """Walk through all and add up, by repository and by creator.
 
         Args:
-            untouched_days: Days without a push, from 0, after which a tag counts as untouched.
-            now: The time from which they are counted back; the present if not given.
+            stale_after_days: Days without a push, >= 0, after which a tag is stale.
+            now: The time from which they are counted back. Defaults to the present.
             partial: Whether to add up also where repositories failed, without these.
 
         Raises:
@@ -378,10 +378,10 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             >>> client.inventory().summary().total.tags
             3
         """
-        made = summarize(self, untouched_days, now)
+        summary = summarize(self, stale_after_days, now)
         if not partial:
             self._check_whole(_NOT_ADDED_UP)
-        return made
+        return summary
 
     @staticmethod
     def diff(old: FilePath | Rows, new: FilePath | Rows) -> Diff:
@@ -405,7 +405,10 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             ['0.0.9']
         """
         before, after = _whole(old), _whole(new)
-        return compare(before, after)
+        builder = DiffBuilder(before)
+        for row in after:
+            builder.add(row)
+        return builder.diff()
 
 
 def _whole(rows: FilePath | Rows) -> Iterator[InventoryRow]:
@@ -424,7 +427,7 @@ def _checked(rows: Rows) -> Iterator[InventoryRow]:
 
 
 def summarize(
-    rows: Rows, untouched_days: int = UNTOUCHED_DAYS, now: datetime | None = None
+    rows: Rows, stale_after_days: int = STALE_AFTER_DAYS, now: datetime | None = None
 ) -> Summary:
     """Add rows up, by repository and by creator, as `Inventory.summary` does.
 
@@ -432,10 +435,10 @@ def summarize(
         >>> summarize(client.inventory()).repositories[0].name
         'sample_repository'
     """
-    sums = Sums(untouched_days, now)
+    builder = SummaryBuilder(stale_after_days, now)
     for row in rows:
-        sums.add(row)
-    return sums.summary()
+        builder.add(row)
+    return builder.summary()
 
 
 class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
@@ -530,27 +533,27 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
 
     async def summary(
         self,
-        untouched_days: int = UNTOUCHED_DAYS,
+        stale_after_days: int = STALE_AFTER_DAYS,
         now: datetime | None = None,
         *,
         partial: bool = False,
     ) -> Summary:
         """As `Inventory.summary`, awaited."""
-        sums = Sums(untouched_days, now)
+        builder = SummaryBuilder(stale_after_days, now)
         async for row in self:
-            sums.add(row)
+            builder.add(row)
         if not partial:
             self._check_whole(_NOT_ADDED_UP)
-        return sums.summary()
+        return builder.summary()
 
     @staticmethod
     async def diff(old: FilePath | AnyRows, new: FilePath | AnyRows) -> Diff:
         """As `Inventory.diff`, awaited; it takes an `AsyncInventory` too."""
         before, after = _awhole(old), _awhole(new)
-        comparison = Comparison([row async for row in before])
+        builder = DiffBuilder([row async for row in before])
         async for row in after:
-            comparison.add(row)
-        return comparison.diff()
+            builder.add(row)
+        return builder.diff()
 
 
 # What a thread does for a task is over before the task is cancelled: it would go on by itself.

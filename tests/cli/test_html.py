@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -18,13 +19,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from abeja_registry import Client
-from abeja_registry._reports import Sums
+from abeja_registry._reports import ImageTag
 from abeja_registry._rows import InventoryRow, write_jsonl
 from abeja_registry.cli._charts import percent, size
 from abeja_registry.cli._html import Report, page
-from abeja_registry.cli._moves import Moves
 from abeja_registry.cli._output import plain
-from abeja_registry.cli._timeline import Period, Timeline
+from abeja_registry.cli._timeline import Period, Periods, periods
+from abeja_registry.inventory import Moved, summarize
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ VOID = {"meta", "input", "br"}
 
 def row(repository: str, tag: str = "1", **other: Any) -> InventoryRow:
     """Make a row."""
-    digest = f"sha256:{0:064}"
+    digest = f"sha256:{int(tag) if tag.isdecimal() else 0:064}"
     made = InventoryRow("1", repository, tag, digest, 1000, "a/b", "a@b", NOW, NOW)
     return made._replace(**other)
 
@@ -104,7 +105,8 @@ def make(run: Run, tmp_path: Path) -> Make:
             arguments += ["--compare", str(tmp_path / "old.jsonl")]
         ran = run("summary", *arguments)
         assert (ran.code, ran.out) == (0, "")
-        assert ran.err == f"{len(rows):,} tags in {tmp_path / 'report.html'}\n"
+        tags = len({(each.repository_name, each.tag) for each in rows})
+        assert ran.err == f"{tags:,} tags in {tmp_path / 'report.html'}\n"
         return Parsed((tmp_path / "report.html").read_text("utf-8"))
 
     return make
@@ -138,15 +140,25 @@ def test_a_page_of_a_file(make: Make, tmp_path: Path) -> None:
 
 
 def test_figures(make: Make) -> None:
-    """The figures are those of the summary."""
-    old = NOW - timedelta(days=900)
-    rows = [row("a", "1", updated_at=old), row("a", "2"), row("b", creator_email="c@d")]
-    texts = make(rows).texts[""]
+    """The figures are those of the summary: the size is that of the images."""
+    old = NOW - timedelta(days=9000)
+    rows = [
+        row("a", "1", updated_at=old),
+        row("a", "2"),
+        row("a", "latest", digest=row("a", "2").digest),
+        row("b", creator_email="c@d"),
+    ]
+    texts = make(rows, rows).texts[""]
     start = texts.index("Repositories")
-    assert texts[start : start + 9] == [
-        "Repositories", "2", "Tags", "3", "Size", "3.00 kB", "3,000 bytes", "Creators", "2",
+    assert texts[start : start + 15] == [
+        "Repositories", "2", "Tags", "4", "of 3 images", "Size", "3.00 kB", "3,000 bytes",
+        "Size by tag", "4.00 kB", "4,000 bytes", "Creators", "2",
+        "Stale tags, after 90 days", texts[start + 14],
     ]  # fmt: skip
-    assert "% of all tags" in " ".join(texts)
+    assert texts[start + 15].endswith(" % of all tags")
+    assert texts[start + 16] == "Freed by deleting stale tags"
+    assert texts[start + 18].endswith(" % of the size")
+    assert texts[start + 19 : start + 22] == ["Moved tags", "0", "since old.jsonl"]
 
 
 def test_the_largest_have_bars(make: Make) -> None:
@@ -174,11 +186,16 @@ def test_bars_are_as_long_as_sizes(make: Make) -> None:
 
 def test_tables(make: Make) -> None:
     """Each repository and creator has a row, the largest first, with values to sort by."""
-    shown = make([row("a", size=5), row("b", size=1_500_000), row("b", "2", creator_email="c@d")])
+    latest = row("b", "latest", size=1_500_000, digest=row("b", "1").digest)
+    rows = [row("a", size=5), latest, latest._replace(tag="1"), row("b", "2", creator_email="c@d")]
+    shown = make(rows)
     cells = shown.texts["repositories-table"]
-    assert cells[6:] == [
-        "b", "2", "1.50 MB", cells[9], "2026-11-01", "2026-11-01",
-        "a", "1", "5 B", cells[15], "2026-11-01", "2026-11-01",
+    assert cells[:8] == [
+        "Repository", "Tags", "Size", "Size by tag", "Stale", "Freed", "Oldest push", "Newest push",
+    ]  # fmt: skip
+    assert cells[8:] == [
+        "b", "3", "1.50 MB", "3.00 MB", *cells[12:14], "2026-11-01", "2026-11-01",
+        "a", "1", "5 B", "5 B", *cells[20:22], "2026-11-01", "2026-11-01",
     ]  # fmt: skip
     assert ("data-value", "1501000") in shown.attributes
     assert ("title", "1,501,000 bytes") in shown.attributes
@@ -212,15 +229,37 @@ def test_many_moved_tags(make: Make) -> None:
     assert tags == [str(number) for number in range(501, 1, -1)]
 
 
-def test_the_newest_moves_in_whatever_order() -> None:
-    """What is kept does not hang on the order; a tag that comes twice counts once."""
-    rows = [row("a", str(number), updated_at=NOW + timedelta(days=number)) for number in range(4)]
+def test_the_newest_moves_in_whatever_order(make: Make) -> None:
+    """What is listed does not depend on the order; a tag that is listed twice counts once."""
+    rows = [
+        row("a", str(number), updated_at=NOW + timedelta(minutes=number)) for number in range(502)
+    ]
     for order in (rows, rows[::-1], [*rows, *rows]):
-        moves = Moves("old", (each._replace(digest="x") for each in rows), keep=2)
-        for each in order:
-            moves.add(each)
-        moved = moves.moved()
-        assert (moved.count, [each.row.tag for each in moved.newest]) == (4, ["3", "2"])
+        shown = make(order, [each._replace(digest="x") for each in order])
+        assert shown.texts["moved"][0].startswith("502 tags point to another image than in ")
+        assert shown.texts["moved-table"][5::7] == [str(number) for number in range(501, 1, -1)]
+
+
+@pytest.mark.parametrize(
+    ("was", "digests"),
+    [("x", "yx"), ("x", "xy"), ("x", "yz"), ("x", "xx"), ("xy", "y"), ("xy", "x"), ("yx", "xy")],
+)
+def test_a_tag_that_is_listed_twice(
+    was: str, digests: str, make: Make, run: Run, tmp_path: Path
+) -> None:
+    """Its last row counts, in either inventory: the page and `diff` agree on whether it moved."""
+    old = [row("a", "t", digest=digest) for digest in was]
+    new = [row("a", "t", digest=digest) for digest in digests]
+    shown = make(new, old)
+    moved = was[-1] != digests[-1]
+    assert ("moved-table" in shown.texts) is moved
+    if moved:
+        assert shown.texts["moved-table"][6::2][:2] == [was[-1], digests[-1]]
+    ran = run("diff", str(tmp_path / "old.jsonl"), str(tmp_path / "rows.jsonl"), "-o", "json")
+    assert [
+        (each["change"], each["old"]["digest"], each["new"]["digest"])
+        for each in json.loads(ran.out)
+    ] == ([("moved", was[-1], digests[-1])] if moved else [])
 
 
 def test_an_organization_without_tags(make: Make) -> None:
@@ -232,6 +271,14 @@ def test_an_organization_without_tags(make: Make) -> None:
 
 
 # -- time -----------------------------------------------------------------------------------------
+
+
+def pushes(rows: list[InventoryRow]) -> Periods:
+    """Return the periods of rows, each of an image of its own."""
+    return periods(
+        [ImageTag(each.digest, each.size, each.creator_email, each.updated_at)] for each in rows
+    )
+
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -254,20 +301,17 @@ def test_periods(
     first: datetime, last: datetime, unit: str, names: list[str], count: int, make: Make
 ) -> None:
     """The span decides what a period is; empty ones are among them, and none is lost."""
-    timeline = Timeline()
     rows = [row("a", "1", updated_at=last, size=7), row("a", "2", updated_at=first)]
-    for each in rows:
-        timeline.add(each)
-    periods = timeline.periods()
-    assert periods.unit == unit
-    assert [periods.each[0].name, periods.each[-1].name] == names
-    assert len(periods.each) == count
-    assert sum(each.tags for each in periods.each) == 2
-    assert sum(each.bytes for each in periods.each) == 1007
+    found = pushes(rows)
+    assert found.unit == unit
+    assert [found.each[0].name, found.each[-1].name] == names
+    assert len(found.each) == count
+    assert sum(each.tags for each in found.each) == 2
+    assert sum(each.bytes for each in found.each) == 1007
     shown = make(rows)
     assert f"Tags by {unit} of their last push" in shown.texts["history"]
     cells = shown.texts["history-table"]
-    assert cells[:4] == [unit.capitalize(), "Tags", "Size", "Added up"]
+    assert cells[:4] == [unit.capitalize(), "Tags", "Size", "Cumulative size"]
     assert len(cells) == 4 * (count + 1)
     assert (cells[4], cells[-4], cells[-1]) == (*names, "1.01 kB")
 
@@ -275,10 +319,8 @@ def test_periods(
 @given(st.integers(0, 50 * 365))
 def test_a_span_has_neither_few_nor_many_periods(days: int) -> None:
     """Within 50 years there are as many periods as days, or from 14 to 60."""
-    timeline = Timeline()
-    for time in (NOW, NOW - timedelta(days=days)):
-        timeline.add(row("a", updated_at=time))
-    count = len(timeline.periods().each)
+    times = (NOW, NOW - timedelta(days=days))
+    count = len(pushes([row("a", updated_at=time) for time in times]).each)
     assert count == days + 1 or 14 <= count <= 60
 
 
@@ -287,9 +329,23 @@ def test_days_are_those_of_utc() -> None:
     tokyo = datetime.fromisoformat("2026-11-02T08:59:59+09:00")
     end = datetime.fromisoformat("9999-12-31T23:00:00-09:00")
     for time, name in ((tokyo, "2026-11-01"), (end, "9999-12-31")):
-        timeline = Timeline()
-        timeline.add(row("a", updated_at=time, size=3))
-        assert timeline.periods().each == (Period(name, 1, 3),)
+        found = pushes([row("a", updated_at=time, size=3)])
+        assert found.each == (Period(name, 1, 3),)
+
+
+def test_an_image_is_of_its_newest_push(make: Make) -> None:
+    """Its tags count each on their day, and its bytes once, when the last of them was pushed."""
+    rows = [
+        row("a", str(days), digest="x", size=1000, updated_at=NOW - timedelta(days=days))
+        for days in (3, 0, 2)
+    ]
+    cells = make(rows).texts["history-table"][4:]
+    assert cells == [
+        "2026-10-29", "1", "0 B", "0 B",
+        "2026-10-30", "1", "0 B", "0 B",
+        "2026-10-31", "0", "0 B", "0 B",
+        "2026-11-01", "1", "1.00 kB", "1.00 kB",
+    ]  # fmt: skip
 
 
 def test_columns_are_as_high_as_counts(make: Make) -> None:
@@ -410,13 +466,9 @@ def made_of(name: str) -> Parsed:
         row(name, name, creator_email=name, digest=name, media_type=name),
         row("other", name, creator_email="other"),
     ]
-    sums, timeline = Sums(90, NOW), Timeline()
-    moves = Moves(name, (each._replace(digest=f"{name}:{name}") for each in rows), keep=5)
-    for each in rows:
-        sums.add(each)
-        timeline.add(each)
-        moves.add(each)
-    return Parsed(page(Report(name, name, NOW, sums.summary(), timeline.periods(), moves.moved())))
+    moved = tuple(Moved(each._replace(digest=f"{name}:{name}"), each) for each in rows)
+    report = Report(name, name, NOW, summarize(rows, 90, NOW), pushes(rows), name, moved)
+    return Parsed(page(report))
 
 
 PLAIN = made_of("plain")
@@ -482,7 +534,7 @@ def test_nothing_else_runs_or_is_asked_for(make: Make, tmp_path: Path) -> None:
         (["--html", "report.html", "--compare", "nowhere.jsonl"], "does not exist"),
         (["--html", "report.html", "--compare", "old.txt"], "path must end in .jsonl"),
         (["--html", "report.html", "--compare", "bad.jsonl"], "is no row of an inventory"),
-        (["--html", "report.html", "--untouched-days", "-1"], "must be at least 0"),
+        (["--html", "report.html", "--stale-after-days", "-1"], "must be at least 0"),
         (["--html", "report.html", "--concurrency", "0"], "must be at least 1"),
     ],
 )

@@ -241,14 +241,39 @@ def test_summary(run: Run, tmp_path: Path) -> None:
     run("inventory", "--write", path)
     now = json.loads(run("summary", "--output", "json").out)
     assert now == json.loads(run("summary", path, "--output", "json").out)
-    assert list(now) == ["untouched_days", "total", "repositories", "creators"]
-    assert (now["untouched_days"], now["total"]["tags"], now["total"]["bytes"]) == (90, 4, 4000)
+    assert list(now) == ["stale_after_days", "total", "repositories", "creators"]
+    assert (now["stale_after_days"], now["total"]["tags"], now["total"]["bytes"]) == (90, 4, 4000)
     assert [group["name"] for group in now["repositories"]] == ["predictor", "trainer"]
     (total, *others) = csv.DictReader(io.StringIO(run("summary", path, "-o", "csv").out))
-    assert list(total) == ["of", "name", "tags", "bytes", "oldest", "newest", "untouched"]
+    assert list(total) == [
+        "of", "name", "tags", "images", "bytes", "tag_bytes",
+        "oldest", "newest", "stale", "stale_bytes",
+    ]  # fmt: skip
     assert [row["of"] for row in others] == ["repository", "repository", "creator"]
     assert total["newest"].endswith("Z")
-    assert "4,000" in run("summary", path, "--untouched-days", "1").out
+    assert "4,000" in run("summary", path, "--stale-after-days", "1").out
+
+
+def test_sizes_count_images(run: Run, client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Two tags of one image are its size once; the sum over tags has a column of its own."""
+    repository = client.repositories.create("trainer")
+    for tag in ("1.0.0", "latest"):
+        sandbox.push(repository, tag, size=10**10, digest="sha256:" + "0" * 64)
+    path = str(tmp_path / "inventory.csv")
+    run("inventory", "--write", path)
+    for source in ([], [path]):
+        for days, freed in (("90", 0), ("0", 10**10)):
+            arguments = [*source, "--stale-after-days", days]
+            summary = json.loads(run("summary", *arguments, "-o", "json").out)
+            for totals in (summary["total"], summary["repositories"][0], summary["creators"][0]):
+                assert (totals["tags"], totals["images"]) == (2, 1)
+                assert (totals["bytes"], totals["tag_bytes"]) == (10**10, 2 * 10**10)
+                assert totals["stale_bytes"] == freed
+            for totals in csv.DictReader(io.StringIO(run("summary", *arguments, "-o", "csv").out)):
+                assert (totals["bytes"], totals["tag_bytes"]) == (str(10**10), str(2 * 10**10))
+                assert totals["stale_bytes"] == str(freed)
+            for line in run("summary", *arguments).out.splitlines()[1:]:
+                assert line.split()[3:5] == ["10,000,000,000", "20,000,000,000"]
 
 
 def test_summary_of_nothing(run: Run) -> None:

@@ -23,7 +23,7 @@ TITLES = {
     "tags list trainer-of-models": "NAME DIGEST SIZE UPDATED CREATOR",
     "inventory -o table": "REPOSITORY TAG DIGEST SIZE UPDATED CREATOR",
     "diff {old}": "CHANGE REPOSITORY TAG OLD_DIGEST NEW_DIGEST",
-    "summary": "OF NAME TAGS BYTES NEWEST UNTOUCHED",
+    "summary": "OF NAME TAGS BYTES TAG_BYTES NEWEST STALE STALE_BYTES",
 }
 # What has gone where a terminal is so narrow.
 GONE = {
@@ -35,8 +35,9 @@ GONE = {
     ("inventory -o table", 40): "SIZE UPDATED CREATOR",
     ("diff {old}", 50): "OLD_DIGEST",
     ("diff {old}", 40): "OLD_DIGEST",
-    ("summary", 50): "NEWEST UNTOUCHED",
-    ("summary", 40): "TAGS NEWEST UNTOUCHED",
+    ("summary", 80): "NEWEST",
+    ("summary", 50): "TAG_BYTES NEWEST STALE STALE_BYTES",
+    ("summary", 40): "TAGS TAG_BYTES NEWEST STALE STALE_BYTES",
 }
 TEXTS = ("NAME", "REPOSITORY", "TAG", "CREATOR", "DESCRIPTION")
 
@@ -128,5 +129,5 @@ def test_a_table_of_one_is_folded(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_counts_have_separators(run: Run, sandbox: Sandbox) -> None:
     """Every count of the summary is read in thousands."""
     sandbox.seed(repositories=1, tags=1000)
-    total = cells(run("summary", "--untouched-days", "0").out.splitlines()[1])
-    assert (total[2], total[-1]) == ("1,000", "1,000")
+    total = cells(run("summary", "--stale-after-days", "0").out.splitlines()[1])
+    assert (total[2], total[-2]) == ("1,000", "1,000")

@@ -473,8 +473,8 @@ def _diff(
 def _summary(
     ctx: _Context,
     file: Annotated[Path | None, _rows_file("FILE")] = None,
-    untouched_days: Annotated[
-        int, typer.Option(metavar="DAYS", help="After which a tag counts as untouched.")
+    stale_after_days: Annotated[
+        int, typer.Option(metavar="DAYS", help="Days without a push after which a tag is stale.")
     ] = 90,
     include: _Include = "*",
     concurrency: _Concurrency = 16,
@@ -497,14 +497,14 @@ def _summary(
         typer.Option("--output", "-o", help="As elsewhere; a table if not given."),
     ] = None,
 ) -> None:
-    """Count tags by repository and by creator.
+    """Count tags and bytes by repository and by creator.
 
     Of an inventory that was written to FILE, or of now; or make a page of it.
 
     \b
     Examples:
       abeja-registry summary
-      abeja-registry summary inventory.parquet --untouched-days 365 --output csv
+      abeja-registry summary inventory.parquet --stale-after-days 365 --output csv
       abeja-registry summary --html report.html --compare monday.jsonl
     """  # noqa: D301
     from . import _organization
@@ -513,11 +513,11 @@ def _summary(
     if html is not None:
         if output is not None:
             raise typer.BadParameter("--html and --output exclude each other")
-        _organization.report(ctx.obj, asked, file, untouched_days, html, compare)
+        _organization.report(ctx.obj, asked, file, stale_after_days, html, compare)
     elif compare is not None:
         raise typer.BadParameter("--compare needs --html")
     else:
-        _organization.summary(ctx.obj, asked, file, untouched_days, output or Output.table)
+        _organization.summary(ctx.obj, asked, file, stale_after_days, output or Output.table)
 
 
 # -- settings and the sandbox ---------------------------------------------------------------------

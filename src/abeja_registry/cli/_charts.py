@@ -75,7 +75,7 @@ def columns(name: str, periods: Periods) -> str:
         f'<rect class="mark" x="{(number + 0.5) * step - width / 2:.3f}%" width="{width:.3f}%"'
         f' y="{100 - _share(count, top):.2f}%" height="{_share(count, top):.2f}%">'
         f"<title>{text(period.name)}: {count:,} {'tag' if count == 1 else 'tags'},"
-        f" {size(period.bytes)}</title></rect>"
+        f" {size(period.bytes)} of images</title></rect>"
         for number, (period, count) in enumerate(zip(periods.each, counts, strict=True))
         if count
     ]
@@ -90,7 +90,7 @@ def columns(name: str, periods: Periods) -> str:
 
 
 def growth(name: str, periods: Periods) -> str:
-    """Return a chart of how many bytes were last pushed up to the end of each period."""
+    """Return a chart of the bytes of images that were last pushed up to the end of each period."""
     sums = [max(0, each) for each in accumulate(period.bytes for period in periods.each)]
     top = _top(max(sums))
     heights = [100 - _share(each, top) for each in sums]
@@ -108,7 +108,7 @@ def growth(name: str, periods: Periods) -> str:
         f" to {size(sums[-1])}."
     )
     return _chart(
-        name, "Bytes by the last push, added up", described, periods, top, _tick_size, parts
+        name, "Cumulative size of images, by last push", described, periods, top, _tick_size, parts
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nlargest
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,7 @@ from .._rows import in_utc
 from ._charts import bar, columns, growth, percent, size, text
 
 if TYPE_CHECKING:
-    from ..inventory import Group, Summary
-    from ._moves import MovedTag, MovedTags
+    from ..inventory import Moved, Summary, Totals
     from ._timeline import Periods
 
 # Repositories that have a bar of their own.
@@ -37,8 +37,9 @@ class Report:
         organization: The organization's id; None where the rows are from a file.
         made_at: When the page is made.
         summary: What the rows add up to.
-        periods: When the tags were last pushed.
-        moved: The tags that moved; None where there is nothing to compare with.
+        periods: When the tags and images were last pushed.
+        compared_with: What the older inventory is called; None without one.
+        moved: The tags that point to another image than in the older inventory.
     """
 
     source: str
@@ -46,7 +47,8 @@ class Report:
     made_at: datetime
     summary: Summary
     periods: Periods
-    moved: MovedTags | None
+    compared_with: str | None
+    moved: tuple[Moved, ...]
 
 
 def page(report: Report) -> str:
@@ -83,12 +85,13 @@ def page(report: Report) -> str:
 {_sizes(report.summary)}
 {_history(report.periods)}
 </div>
-{_moved(report.moved)}
-{_groups("repositories", "Repositories", "Repository", report.summary.repositories)}
-{_groups("creators", "Creators", "Creator", report.summary.creators)}
+{_moved(report)}
+{_totals_table("repositories", "Repositories", "Repository", report.summary.repositories)}
+{_totals_table("creators", "Creators", "Creator", report.summary.creators)}
 </main>
 <footer>
-<p>Sizes are sums of images' sizes: layers that images share are counted with each. Repositories
+<p>Size counts each image once, however many tags of its repository point to it; layers that images
+share are counted with each. By tag, an image counts once for each of its tags. Repositories
 without tags are not in it. Times are UTC.</p>
 </footer>
 <script>{script}</script>
@@ -116,20 +119,26 @@ def _section(name: str, title: str, content: str) -> str:
 
 
 def _figures(report: Report) -> str:
-    total, days = report.summary.total, report.summary.untouched_days
+    total, days = report.summary.total, report.summary.stale_after_days
     shown = [
         ("Repositories", f"{len(report.summary.repositories):,}", ""),
-        ("Tags", f"{total.tags:,}", ""),
-        ("Size", size(total.bytes), f"{total.bytes:,} bytes" if total.bytes >= 1000 else ""),
+        ("Tags", f"{total.tags:,}", f"of {total.images:,} {_plural(total.images, 'image')}"),
+        ("Size", size(total.bytes), _exactly(total.bytes)),
+        ("Size by tag", size(total.tag_bytes), _exactly(total.tag_bytes)),
         ("Creators", f"{len(report.summary.creators):,}", ""),
         (
-            f"Untouched for {days:,} {'day' if days == 1 else 'days'}",
-            f"{total.untouched:,}",
-            f"{percent(total.untouched, total.tags)} of all tags",
+            f"Stale tags, after {days:,} {_plural(days, 'day')}",
+            f"{total.stale:,}",
+            f"{percent(total.stale, total.tags)} of all tags",
+        ),
+        (
+            "Freed by deleting stale tags",
+            size(total.stale_bytes),
+            f"{percent(total.stale_bytes, total.bytes)} of the size",
         ),
     ]
-    if report.moved is not None:
-        shown.append(("Moved tags", f"{report.moved.count:,}", f"since {report.moved.since}"))
+    if report.compared_with is not None:
+        shown.append(("Moved tags", f"{len(report.moved):,}", f"since {report.compared_with}"))
     return (
         '<dl class="figures">\n'
         + "\n".join(
@@ -140,6 +149,14 @@ def _figures(report: Report) -> str:
         )
         + "\n</dl>"
     )
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def _exactly(count: int) -> str:
+    return f"{count:,} bytes" if count >= 1000 else ""
 
 
 # -- charts ---------------------------------------------------------------------------------------
@@ -186,7 +203,8 @@ def _history(periods: Periods) -> str:
             f"<td>{size(period.bytes)}</td><td>{size(added)}</td></tr>"
         )
     unit = periods.unit.capitalize()
-    heads = "".join(f'<th scope="col">{each}</th>' for each in (unit, "Tags", "Size", "Added up"))
+    titles = (unit, "Tags", "Size", "Cumulative size")
+    heads = "".join(f'<th scope="col">{each}</th>' for each in titles)
     table = _scrolling(
         "history-table", "Tags over time, as a table", heads, rows, kind="plain numbers"
     )
@@ -195,7 +213,7 @@ def _history(periods: Periods) -> str:
         title,
         f"<figure><figcaption>Tags by {periods.unit} of their last push</figcaption>\n"
         f"{columns('columns', periods)}</figure>\n"
-        "<figure><figcaption>Size of all that was last pushed up to then</figcaption>\n"
+        "<figure><figcaption>Cumulative size of images, by last push</figcaption>\n"
         f"{growth('growth', periods)}</figure>\n"
         f"<details><summary>As a table</summary>\n{table}\n</details>",
     )
@@ -214,14 +232,16 @@ def _scrolling(name: str, label: str, heads: str, rows: Iterable[str], kind: str
     )
 
 
-def _groups(name: str, title: str, of: str, groups: tuple[Group, ...]) -> str:
+def _totals_table(name: str, title: str, of: str, groups: tuple[Totals, ...]) -> str:
     if not groups:
         return _section(name, title, "<p>There are no tags.</p>")
     heads = (
         f'<th scope="col" data-first="ascending">{of}</th>'
         '<th scope="col" class="number">Tags</th>'
         '<th scope="col" class="number" aria-sort="descending">Size</th>'
-        '<th scope="col" class="number">Untouched</th>'
+        '<th scope="col" class="number">Size by tag</th>'
+        '<th scope="col" class="number">Stale</th>'
+        '<th scope="col" class="number">Freed</th>'
         '<th scope="col" data-first="ascending">Oldest push</th>'
         '<th scope="col">Newest push</th>'
     )
@@ -230,23 +250,30 @@ def _groups(name: str, title: str, of: str, groups: tuple[Group, ...]) -> str:
         f'<input id="{name}-filter" type="search" autocomplete="off" spellcheck="false">'
         f'<output for="{name}-filter"></output></p>\n'
     )
-    table = _scrolling(f"{name}-table", title, heads, map(_group, groups), kind="sortable")
+    table = _scrolling(f"{name}-table", title, heads, map(_totals_row, groups), kind="sortable")
     return _section(name, title, search + table)
 
 
-def _group(group: Group) -> str:
+def _totals_row(totals: Totals) -> str:
     return (
-        f'<tr><th scope="row">{_name(group.name)}</th>'
-        f'<td data-value="{group.tags}">{group.tags:,}</td>'
-        f'<td data-value="{group.bytes}" title="{group.bytes:,} bytes">{size(group.bytes)}</td>'
-        f'<td data-value="{group.untouched}">{group.untouched:,}</td>'
-        f"<td>{_day(group.oldest)}</td><td>{_day(group.newest)}</td></tr>"
+        f'<tr><th scope="row">{_name(totals.name)}</th>{_count_cell(totals.tags)}'
+        f"{_size_cell(totals.bytes)}{_size_cell(totals.tag_bytes)}"
+        f"{_count_cell(totals.stale)}{_size_cell(totals.stale_bytes)}"
+        f"<td>{_day(totals.oldest)}</td><td>{_day(totals.newest)}</td></tr>"
     )
 
 
-def _moved(moved: MovedTags | None) -> str:
+def _count_cell(count: int) -> str:
+    return f'<td data-value="{count}">{count:,}</td>'
+
+
+def _size_cell(count: int) -> str:
+    return f'<td data-value="{count}" title="{count:,} bytes">{size(count)}</td>'
+
+
+def _moved(report: Report) -> str:
     title = "Moved tags"
-    if moved is None:
+    if report.compared_with is None:
         return _section(
             "moved",
             title,
@@ -254,30 +281,32 @@ def _moved(moved: MovedTags | None) -> str:
             " keep one with <code>abeja-registry inventory --write OLD.jsonl</code>, and add"
             " <code>--compare OLD.jsonl</code> next time.</p>",
         )
-    since = f"<bdi>{text(moved.since)}</bdi>"
-    if not moved.count:
+    since = f"<bdi>{text(report.compared_with)}</bdi>"
+    count = len(report.moved)
+    if not count:
         return _section("moved", title, f"<p>None since {since}.</p>")
-    told = (
-        "<p>One tag points" if moved.count == 1 else f"<p>{moved.count:,} tags point"
+    intro = (
+        "<p>One tag points" if count == 1 else f"<p>{count:,} tags point"
     ) + f" to another image than in {since}."
-    if moved.count > len(moved.newest):
-        told += (
-            f" Here are the {len(moved.newest):,} that were pushed last;"
+    if count > LISTED:
+        intro += (
+            f" Here are the {LISTED:,} that were pushed last;"
             " <code>abeja-registry diff</code> lists all."
         )
+    newest = nlargest(LISTED, report.moved, key=lambda moved: moved.new.updated_at)
     heads = "".join(
         f'<th scope="col">{each}</th>'
         for each in ("Repository and tag", "Was \N{RIGHTWARDS ARROW} is", "Pushed", "Creator")
     )
-    table = _scrolling("moved-table", title, heads, map(_moved_tag, moved.newest), kind="plain")
-    return _section("moved", title, f"{told}</p>\n{table}")
+    table = _scrolling("moved-table", title, heads, map(_moved_tag, newest), kind="plain")
+    return _section("moved", title, f"{intro}</p>\n{table}")
 
 
-def _moved_tag(moved: MovedTag) -> str:
-    row = moved.row
+def _moved_tag(moved: Moved) -> str:
+    row = moved.new
     return (
         f'<tr><th scope="row">{_name(row.repository_name)} {_name(row.tag)}</th>'
-        f"<td>{_digest(moved.old_digest)} \N{RIGHTWARDS ARROW} {_digest(row.digest)}</td>"
+        f"<td>{_digest(moved.old.digest)} \N{RIGHTWARDS ARROW} {_digest(row.digest)}</td>"
         f"<td>{_time(row.updated_at)}</td><td>{_name(row.creator_email)}</td></tr>"
     )
 

@@ -17,7 +17,7 @@ from ._output import Kind, Output, is_terminal, write_json, write_rows
 from ._progress import walking
 
 if TYPE_CHECKING:
-    from ..inventory import Diff, Group, Inventory, InventoryRow, Summary
+    from ..inventory import Diff, Inventory, InventoryRow, Summary, Totals
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _tell_failures(found: Inventory, problem: str | None) -> None:
     """Tell each repository that failed, and fail where that is a problem."""
     missing = 0
     for failure in found.failures:
-        if failure.gone:
+        if failure.deleted:
             say(f"warning: {failure.repository_name}: it was deleted meanwhile")
             continue
         missing += 1
@@ -199,17 +199,21 @@ def _changes(found: Diff) -> Iterator[Change]:
 
 # -- summary --------------------------------------------------------------------------------------
 
-Counted = tuple[str, "Group"]
+# What a group of tags has in common, and its totals.
+Counted = tuple[str, "Totals"]
 
 
-def _group_to_json(group: Group) -> dict[str, Any]:
+def _totals_to_json(totals: Totals) -> dict[str, Any]:
     return {
-        "name": group.name,
-        "tags": group.tags,
-        "bytes": group.bytes,
-        "oldest": _time(group.oldest),
-        "newest": _time(group.newest),
-        "untouched": group.untouched,
+        "name": totals.name,
+        "tags": totals.tags,
+        "images": totals.images,
+        "bytes": totals.bytes,
+        "tag_bytes": totals.tag_bytes,
+        "oldest": _time(totals.oldest),
+        "newest": _time(totals.newest),
+        "stale": totals.stale,
+        "stale_bytes": totals.stale_bytes,
     }
 
 
@@ -217,77 +221,87 @@ def _time(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat().replace("+00:00", "Z")
 
 
-GROUP: Kind[Counted] = Kind(
-    lambda counted: {"of": counted[0], **_group_to_json(counted[1])},
-    columns=("of", "name", "tags", "bytes", "oldest", "newest", "untouched"),
-    table=("of", "name", "tags", "bytes", "newest", "untouched"),
-    first_to_go=("newest", "untouched", "tags"),
+TOTALS: Kind[Counted] = Kind(
+    lambda counted: {"of": counted[0], **_totals_to_json(counted[1])},
+    columns=(
+        "of",
+        "name",
+        "tags",
+        "images",
+        "bytes",
+        "tag_bytes",
+        "oldest",
+        "newest",
+        "stale",
+        "stale_bytes",
+    ),
+    table=("of", "name", "tags", "bytes", "tag_bytes", "newest", "stale", "stale_bytes"),
+    first_to_go=("newest", "tag_bytes", "stale", "stale_bytes", "tags"),
 )
 
 
 def summary(
-    access: Access, asked: Asked, path: Path | None, untouched_days: int, output: Output
+    access: Access, asked: Asked, path: Path | None, stale_after_days: int, output: Output
 ) -> None:
-    """Write the counts of an inventory."""
+    """Write the counts and sizes of an inventory."""
     import_httpx()
     from ..inventory import summarize
 
-    made = summarize(_rows(access, asked, path), untouched_days=untouched_days)
+    summary = summarize(_rows(access, asked, path), stale_after_days)
     if output is Output.json:
         write_json(
             {
-                "untouched_days": made.untouched_days,
-                "total": _group_to_json(made.total),
-                "repositories": [_group_to_json(group) for group in made.repositories],
-                "creators": [_group_to_json(group) for group in made.creators],
+                "stale_after_days": summary.stale_after_days,
+                "total": _totals_to_json(summary.total),
+                "repositories": [_totals_to_json(each) for each in summary.repositories],
+                "creators": [_totals_to_json(each) for each in summary.creators],
             }
         )
         return
-    write_rows(GROUP, _counted(made), output)
+    write_rows(TOTALS, _counted(summary), output)
 
 
 def report(
     access: Access,
     asked: Asked,
     path: Path | None,
-    untouched_days: int,
+    stale_after_days: int,
     page: Path,
     old: Path | None,
 ) -> None:
-    """Write the counts of an inventory to a page of HTML."""
+    """Write the counts and sizes of an inventory to a page of HTML."""
     if page.suffix.lower() not in (".html", ".htm"):
         raise typer.BadParameter(f"--html takes a .html file, not {page}")
     if not page.parent.is_dir():
         raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
     import_httpx()
-    from .._reports import Sums
+    from .._reports import DiffBuilder, SummaryBuilder
     from .._rows import appearing
     from . import _html
-    from ._moves import Moves
-    from ._timeline import Timeline
+    from ._timeline import periods
 
     # Whatever can be refused is refused before the first row is asked for.
     now = datetime.now(UTC)
-    sums, timeline = Sums(untouched_days, now), Timeline()
+    summary = SummaryBuilder(stale_after_days, now)
     organization = None if path else access.organization()
     rows = _rows(access, asked, path)
     with appearing(page) as file:
-        moves = Moves(old.name, _rows_of(old, asked), _html.LISTED) if old else None
+        diff = DiffBuilder(_rows_of(old, asked)) if old else None
         for row in rows:
-            sums.add(row)
-            timeline.add(row)
-            if moves is not None:
-                moves.add(row)
-        made = _html.Report(
+            summary.add(row)
+            if diff is not None:
+                diff.add(row)
+        report = _html.Report(
             source=_place(path, asked),
             organization=organization,
             made_at=now,
-            summary=sums.summary(),
-            periods=timeline.periods(),
-            moved=moves.moved() if moves else None,
+            summary=summary.summary(),
+            periods=periods(tags for _, tags in summary.images()),
+            compared_with=old.name if old else None,
+            moved=diff.diff().moved if diff else (),
         )
-        file.write(_html.page(made).encode())
-    say(f"{made.summary.total.tags:,} tags in {page}")
+        file.write(_html.page(report).encode())
+    say(f"{report.summary.total.tags:,} tags in {page}")
 
 
 def _place(path: Path | None, asked: Asked) -> str:
@@ -295,9 +309,9 @@ def _place(path: Path | None, asked: Asked) -> str:
     return place if asked.include == "*" else f"{place}, repositories like {asked.include}"
 
 
-def _counted(made: Summary) -> Iterator[Counted]:
-    yield "total", made.total
-    for group in made.repositories:
-        yield "repository", group
-    for group in made.creators:
-        yield "creator", group
+def _counted(summary: Summary) -> Iterator[Counted]:
+    yield "total", summary.total
+    for totals in summary.repositories:
+        yield "repository", totals
+    for totals in summary.creators:
+        yield "creator", totals

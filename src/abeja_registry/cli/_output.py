@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 # Counts, which stand right and have separators of thousands.
-NUMBERS = ("size", "bytes", "tags", "untouched")
+NUMBERS = ("size", "bytes", "tag_bytes", "stale_bytes", "tags", "images", "stale")
 
 
 class Output(StrEnum):

@@ -1,16 +1,13 @@
-"""How many tags were last pushed when: counted by days, shown by what suits the whole span."""
+"""Tags and images by their last push: counted by days, shown in periods that suit the span."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING
+from datetime import date, datetime
 
+from .._reports import ImageTag, image_size
 from .._rows import in_utc
-
-if TYPE_CHECKING:
-    from ..inventory import InventoryRow
 
 # More bars than this have no room beside one another.
 MOST = 60
@@ -18,13 +15,13 @@ MOST = 60
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What was last pushed in a stretch of time.
+    """A stretch of time.
 
     Attributes:
         name: The period, as its first day or less of it: `2025-03-31`, `2025-03`, `2025-Q1`,
             `2025`, `2020s`.
-        tags: How many tags.
-        bytes: The sum of their sizes.
+        tags: The number of tags that were last pushed in it.
+        bytes: The bytes of the images that were last pushed in it, by the newest of their tags.
     """
 
     name: str
@@ -83,32 +80,35 @@ _UNITS = (
 )
 
 
-class Timeline:
-    """Periods in the making: told rows, in whatever order, it counts them by their last push."""
+def periods(images: Iterable[list[ImageTag]]) -> Periods:
+    """Return the shortest periods of which at most 60 cover all pushes.
 
-    def __init__(self) -> None:
-        self._days: dict[date, tuple[int, int]] = {}
+    Args:
+        images: The tags of each image.
+    """
+    days: dict[date, tuple[int, int]] = {}
+    for image in images:
+        for tag in image:
+            _count(days, tag.updated_at, 1, 0)
+        _count(days, max(tag.updated_at for tag in image), 0, image_size(image))
+    if not days:
+        return Periods(_UNITS[0].name, ())
+    first, last = min(days), max(days)
+    unit = next(
+        (each for each in _UNITS if each.number(last) - each.number(first) < MOST), _UNITS[-1]
+    )
+    counts = {number: [0, 0] for number in range(unit.number(first), unit.number(last) + 1)}
+    for day, (tags, bytes_) in days.items():
+        count = counts[unit.number(day)]
+        count[0] += tags
+        count[1] += bytes_
+    return Periods(
+        unit.name,
+        tuple(Period(unit.label(number), *count) for number, count in counts.items()),
+    )
 
-    def add(self, row: InventoryRow) -> None:
-        """Take note of a row."""
-        day = in_utc(row.updated_at).date()
-        tags, bytes_ = self._days.get(day, (0, 0))
-        self._days[day] = tags + 1, bytes_ + row.size
 
-    def periods(self) -> Periods:
-        """Return what there is so far, by the shortest period that gives no more than 60."""
-        if not self._days:
-            return Periods(_UNITS[0].name, ())
-        first, last = min(self._days), max(self._days)
-        unit = next(
-            (each for each in _UNITS if each.number(last) - each.number(first) < MOST), _UNITS[-1]
-        )
-        counts = {number: [0, 0] for number in range(unit.number(first), unit.number(last) + 1)}
-        for day, (tags, bytes_) in self._days.items():
-            count = counts[unit.number(day)]
-            count[0] += tags
-            count[1] += bytes_
-        return Periods(
-            unit.name,
-            tuple(Period(unit.label(number), *count) for number, count in counts.items()),
-        )
+def _count(days: dict[date, tuple[int, int]], time: datetime, tags: int, bytes_: int) -> None:
+    day = in_utc(time).date()
+    tags_before, bytes_before = days.get(day, (0, 0))
+    days[day] = tags_before + tags, bytes_before + bytes_
