@@ -14,11 +14,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import islice
+from itertools import islice, zip_longest
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
+from ._csv import csv_records
 from ._operations import shown
 
 # Not on Windows, where two walks to one file are not noticed.
@@ -26,8 +27,6 @@ fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 
 # Rows that a Parquet file's writer holds at a time.
 ROW_GROUP = 20_000
-# An order of magnitude over any row that the API could give.
-_LONGEST_CSV_FIELD = 10_000_000
 # As of sizes in the API's answers, and in Parquet files.
 _LARGEST = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -233,18 +232,20 @@ def _read_jsonl(path: Path) -> Iterator[InventoryRow]:
 
 
 def _read_csv(path: Path) -> Iterator[InventoryRow]:
-    csv.field_size_limit(_LONGEST_CSV_FIELD)
     # Spreadsheets put a byte order mark first.
     with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.DictReader(file)
+        number = 0
         try:
-            if missing := set(COLUMNS) - set(lines.fieldnames or ()):
+            records = csv_records(file)
+            number, names = next(records, (0, []))
+            if missing := set(COLUMNS) - set(names):
                 raise ValueError(f"{path} is no inventory: it has no column {min(missing)!r}")
-            for line in lines:
-                yield _row(path, lines.line_num, line)
+            for number, values in records:
+                if values:
+                    yield _row(path, number, dict(zip_longest(names, values)))
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(
-                f"line {lines.line_num + 1} of {path} is no row of an inventory: {error}"
+                f"line {number + 1} of {path} is no row of an inventory: {error}"
             ) from None
 
 
