@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import pickle
 import threading
@@ -18,9 +19,18 @@ import pytest
 from distributed import LocalCluster
 from tests.conftest import ORGANIZATION_ID, PATIENCE, done, until, walked
 
-from abeja_registry import AsyncClient, Client, Error, HttpError, NotFound, RetryPolicy
+from abeja_registry import (
+    AsyncClient,
+    Client,
+    Error,
+    HttpError,
+    InvalidResponse,
+    NotFound,
+    RetryPolicy,
+)
 from abeja_registry import inventory as inventory_module
 from abeja_registry._operations import Operation
+from abeja_registry._workers import worker_clients
 from abeja_registry.inventory import (
     AsyncInventory,
     IncompleteInventory,
@@ -53,18 +63,18 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture(params=["sync", "async"])
-async def either_of(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[Handler], Any]]:
+async def either_of(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Any]]:
     """What makes a client of either world, whose requests a function answers."""
     options: dict[str, Any] = {"credential": {}, "base_url": "https://api.example.com"}
     opened: list[Any] = []
 
-    def client(handler: Handler) -> Any:
+    def client(handler: Handler, **more: Any) -> Any:
         transport = httpx.MockTransport(handler)
         if request.param == "sync":
             opened.append(httpx.Client(transport=transport))
-            return Client(ORGANIZATION_ID, **options, http_client=opened[-1])
+            return Client(ORGANIZATION_ID, **options, **more, http_client=opened[-1])
         opened.append(httpx.AsyncClient(transport=transport))
-        return AsyncClient(ORGANIZATION_ID, **options, http_client=opened[-1])
+        return AsyncClient(ORGANIZATION_ID, **options, **more, http_client=opened[-1])
 
     yield client
     for http_client in opened:
@@ -391,6 +401,111 @@ async def test_rows_that_cannot_be_read_may_be_skipped(
         assert [row.tag for row in client.inventory()] == [tag["name"], "b"]
 
 
+PERSON = {"creator": None}
+NAMELESS = "(row 1 of the list)"
+# What a row of the list has in place of a repository's, and what an inventory says of it.
+BAD_ROWS: dict[str, tuple[Any, str, str]] = {
+    "a null creator": (PERSON, "2", "second"),
+    "no creation time": ({"created_at": "yesterday"}, "2", "second"),
+    "no name": ({"name": None}, "2", NAMELESS),
+    "a number for a name": ({"name": 7}, "2", NAMELESS),
+    "no id": ({"id": None, "creator": None}, "", "second"),
+    "no object": ("nonsense", "", NAMELESS),
+    "null": (None, "", NAMELESS),
+}
+
+
+@pytest.fixture(params=[None, "skip", "raise"])
+def broken(
+    request: pytest.FixtureRequest, either_of: Any, answer: Callable[[str], dict[str, Any]]
+) -> Callable[[Any], Any]:
+    """What makes a client of an API whose second repository's row is bad, or deleted.
+
+    The client skips bad rows, raises for them, or does as it does by default.
+    """
+
+    def client(bad: Any) -> Any:
+        listed, tags = answer("get_repositories"), answer("get_repository_tags")
+        [first] = listed["registry_repositories"]
+        second = {**first, "id": "2", "name": "second"}
+        third = {**first, "id": "3", "name": "third"}
+        bad_row = {**second, **bad} if isinstance(bad, dict) else bad
+        listed["registry_repositories"] = [first, bad_row, third]
+
+        def answered(asked: httpx.Request) -> httpx.Response:
+            body = tags if asked.url.path.endswith("/tags") else listed
+            return httpx.Response(200, json=body)
+
+        return either_of(answered, invalid_rows=request.param)
+
+    return client
+
+
+@pytest.mark.parametrize(("bad", "key", "name"), BAD_ROWS.values(), ids=BAD_ROWS)
+async def test_a_repository_whose_row_cannot_be_read_is_a_failure(
+    broken: Callable[[Any], Any], tmp_path: Path, bad: Any, key: str, name: str
+) -> None:
+    """Files, summaries and diffs are refused, and the rows of the others come."""
+    told: list[Progress] = []
+    inventory = broken(bad).inventory(on_progress=told.append)
+    rows = await walked(inventory)
+    assert sorted(row.repository_name for row in rows) == ["sample_repository", "third"]
+    [failure] = inventory.failures
+    assert (failure.repository_id, failure.repository_name, failure.gone) == (key, name, False)
+    assert isinstance(failure.error, InvalidResponse)
+    assert (told[-1].repositories, told[-1].finished, told[-1].failed) == (3, 2, 1)
+    before = [*rows, rows[0]._replace(repository_id="2", repository_name="second")]
+    with pytest.raises(IncompleteInventory):
+        await done(type(inventory).diff(before, inventory))
+    with pytest.raises(IncompleteInventory):
+        await done(inventory.summary())
+    with pytest.raises(IncompleteInventory):
+        await done(inventory.write_csv(tmp_path / "a.csv"))
+    assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True, partial=True)) == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "failed"),
+    [(PERSON, 0), ({"name": "train-2", "creator": None}, 1), ({"name": None}, 1)],
+    ids=["another name", "a matching name", "no name"],
+)
+async def test_a_bad_row_counts_where_its_repository_is_included(
+    broken: Callable[[Any], Any], bad: Any, failed: int
+) -> None:
+    """One whose name does not match is none of the inventory's; one without a name may be."""
+    inventory = broken(bad).inventory(include="train-*")
+    assert await walked(inventory) == []
+    assert len(inventory.failures) == failed
+
+
+async def test_a_bad_row_of_a_repository_that_an_earlier_run_has_read(
+    sandbox: Sandbox, either: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumed inventory needs nothing of it, so its row does no harm."""
+    first, second = sandbox.seed(repositories=2, tags=1)
+    sandbox.faults.add(repository_id=second, status=403, times=2)
+    inventory = either.inventory()
+    with pytest.raises(IncompleteInventory):
+        await done(inventory.write_csv(tmp_path / "a.csv"))
+    fetch = type(either._transport).fetch
+
+    def without_creator(answered: Any) -> Any:
+        for row in answered.body.get("registry_repositories", ()):
+            if row["id"] == first:
+                row["creator"] = None
+        return answered
+
+    async def later(answered: Any) -> Any:
+        return without_creator(await answered)
+
+    def fetched(*arguments: Any) -> Any:
+        answered = fetch(*arguments)
+        return later(answered) if inspect.isawaitable(answered) else without_creator(answered)
+
+    monkeypatch.setattr(type(either._transport), "fetch", fetched)
+    assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True)) == 2
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -645,8 +760,7 @@ async def test_a_diff_from_an_inventory_that_is_not_whole(sandbox: Sandbox, eith
 def no_kept_client() -> Iterator[None]:
     """What a test's tasks leave in this process goes with the test."""
     yield
-    while inventory_module._clients:
-        inventory_module._clients.popitem()[1].close()
+    worker_clients.close()
 
 
 @pytest.fixture(scope="module")
@@ -690,9 +804,7 @@ def test_by_processes(sandbox: Sandbox, client: Client, processes: Executor) -> 
 
 def kept_clients() -> int:
     """Return how many clients this worker keeps."""
-    from abeja_registry import inventory
-
-    return len(inventory._clients)
+    return len(worker_clients)
 
 
 def test_small_pages_hold_no_worker_for_long(

@@ -1,8 +1,8 @@
 """Reading CSV with fields of any reasonable length, without the `csv` module's global limit.
 
-`csv.field_size_limit` belongs to the whole process: another library may need it as it is, or change
-it at any time from any thread. So this module never sets it. `csv.reader` parses each record; one that
-it refuses is parsed again in Python, by the same rules.
+`csv.field_size_limit` belongs to the whole process: another library may need it as it is, or
+change it at any time from any thread. So this module never sets it. `csv.reader` parses each
+record; one that it refuses is parsed again in Python, by the same rules.
 """
 
 from __future__ import annotations

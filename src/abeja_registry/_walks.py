@@ -33,6 +33,18 @@ class Named(NamedTuple):
     name: str
 
 
+class Unreadable(NamedTuple):
+    """A repository that is listed, whose row no model can be made from."""
+
+    id: str | None
+    name: str | None
+    place: int
+    error: Error
+
+
+Item = InventoryRow | Named | Unreadable | None
+
+
 # Compared by identity: what is asked for anew is another task than the one that was given up.
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
@@ -59,13 +71,13 @@ class Fetched:
         offset: Where it starts.
         ids: The ids of its items; None for one without.
         has_next: Whether it says that more follow.
-        rows: What each item says; None for one that was skipped.
+        rows: What each item says; None for a tag that was skipped.
     """
 
     offset: int
     ids: Sequence[str | None]
     has_next: bool
-    rows: Sequence[InventoryRow | Named | None]
+    rows: Sequence[Item]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +110,10 @@ class InventoryFailure:
     """A repository that could not be walked through.
 
     Attributes:
-        repository_id: Its id.
-        repository_name: Its name.
-        error: What went wrong, the second time.
+        repository_id: Its id; empty where its row in the list has none that can be read.
+        repository_name: Its name; its place in the list where its row has none that can be read.
+        error: What went wrong, the second time; an `InvalidResponse` where its row in the list
+            cannot be read.
     """
 
     repository_id: str
@@ -173,11 +186,9 @@ class _List:
     def _covered(self) -> bool:
         return any(self._cursor.offset in offsets for offsets in self._asked.values())
 
-    def record(
-        self, task: Task, pages: Iterable[Fetched]
-    ) -> tuple[list[InventoryRow | Named | None], Error | None]:
+    def record(self, task: Task, pages: Iterable[Fetched]) -> tuple[list[Item], Error | None]:
         """Take note of what a task brought; return what is new, and what is wrong with it."""
-        fresh: list[InventoryRow | Named | None] = []
+        fresh: list[Item] = []
         if self._asked.pop(task, None) is None:
             return fresh, None
         cursor = self._cursor
@@ -299,6 +310,9 @@ class Walk:
         new = [row for row in found if row.id not in self._finished]
         self._waiting += new
         self._count(repositories=len(found), finished=len(found) - len(new), rows=len(rows))
+        for row in fresh:
+            if isinstance(row, Unreadable):
+                self._record_unreadable(row)
         if error is not None:
             self._give_up(walked, error)
         finished = []
@@ -309,6 +323,15 @@ class Walk:
                 self._count(finished=1)
         self._may_need(walked)
         return Batch(rows, finished)
+
+    def _record_unreadable(self, row: Unreadable) -> None:
+        """Record a repository as failed, unless its rows are there already."""
+        if row.id in self._finished:
+            self._count(repositories=1, finished=1)
+        elif row.name is None or self._included(row.name):
+            name = f"(row {row.place} of the list)" if row.name is None else row.name
+            self.failures.append(InventoryFailure(row.id or "", name, row.error))
+            self._count(repositories=1, failed=1)
 
     def fail(self, task: Task, error: Error) -> None:
         """Take note that a task failed.

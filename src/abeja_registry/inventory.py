@@ -21,7 +21,6 @@ from collections.abc import (
 )
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -44,7 +43,18 @@ from ._rows import (
     write_jsonl,
     write_parquet,
 )
-from ._walks import Batch, Fetched, InventoryFailure, Named, Progress, Task, Walk
+from ._walks import (
+    Batch,
+    Fetched,
+    InventoryFailure,
+    Item,
+    Named,
+    Progress,
+    Task,
+    Unreadable,
+    Walk,
+)
+from ._workers import PackedClient, worker_clients
 from .exceptions import Error, InvalidResponse
 from .models import Tag
 from .pages import PageOf
@@ -650,16 +660,32 @@ def _read(client: _Client | _AsyncClient, task: Task, offset: int, answered: Ans
     """Return what an answer says."""
     page: PageOf[Any]
     if task.repository is None:
-        page = client.repositories._page(answered)
+        # One row that cannot be read is the failure of one repository, not of all.
+        page = client.repositories._page(answered, "skip")
     else:
         page = client.tags._page(task.repository.id, answered)
     return _fetched(task, offset, page)
 
 
 def _fetched(task: Task, offset: int, page: PageOf[Any]) -> Fetched:
-    row = _named if task.repository is None else partial(_row, task.repository)
-    rows = [None if each is None else row(each) for each in page._all_rows()]
+    rows: list[Item]
+    if task.repository is not None:
+        row = partial(_row, task.repository)
+        rows = [None if tag is None else row(tag) for tag in page._all_rows()]
+    else:
+        rows = [
+            _unreadable(page, offset, index) if repository is None else _named(repository)
+            for index, repository in enumerate(page._all_rows())
+        ]
     return Fetched(offset, page._ids(), page.has_next, rows)
+
+
+def _unreadable(page: PageOf[Any], offset: int, index: int) -> Unreadable:
+    error = page._row_errors[index]
+    name = error.body.get("name") if isinstance(error.body, dict) else None
+    return Unreadable(
+        page._ids()[index], name if isinstance(name, str) else None, offset + index, error
+    )
 
 
 def _next_offset(task: Task, pages: list[Fetched]) -> int | None:
@@ -688,14 +714,7 @@ def _row(repository: Named, tag: Tag) -> InventoryRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Packed:
-    """What another process makes the same client of: with its credential, so never shown."""
-
-    data: bytes = field(repr=False)
-
-
-def _pack(client: _Client) -> _Packed:
+def _pack(client: _Client) -> PackedClient:
     """Return a client as it can go to another process, or refuse one that cannot."""
     transport = client._transport
     try:
@@ -706,7 +725,7 @@ def _pack(client: _Client) -> _Packed:
             " to another process"
         ) from None
     try:
-        return _Packed(pickle.dumps(client))
+        return PackedClient(pickle.dumps(client))
     except Exception as error:
         hook = settings.on_retry
         what = f"a {type(client).__name__}" if hook is None else f"on_retry, {shown(hook)},"
@@ -716,15 +735,7 @@ def _pack(client: _Client) -> _Packed:
         ) from None
 
 
-# A worker's clients, by what they were made of, so that its tasks share connections.
-_clients: dict[_Packed, Any] = {}
-_clients_lock = threading.Lock()
-
-
-def _fetch_there(packed: _Packed, task: Task, _unlike_any_other: str) -> list[Fetched]:
+def _fetch_there(packed: PackedClient, task: Task, _unlike_any_other: str) -> list[Fetched]:
     """Fetch a task's pages in a worker, through the client that it keeps for these settings."""
-    with _clients_lock:
-        if packed not in _clients:
-            _clients[packed] = pickle.loads(packed.data)
-    client = _clients[packed]
-    return _fetch(client, client._transport, task)
+    with worker_clients.lease(packed) as client:
+        return _fetch(client, client._transport, task)

@@ -10,6 +10,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
+    Mapping,
     Sequence,
 )
 from typing import Any, Generic, Self, TypeVar, get_args, overload
@@ -39,6 +40,8 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
     # The items with None for each row that was left out, where there may be any.
     _rows: tuple[T_co | None, ...] | None = PrivateAttr(default=None)
     _row_ids: tuple[str | None, ...] | None = PrivateAttr(default=None)
+    # Why a row was left out, by its index, with the row itself as `body`.
+    _row_errors: Mapping[int, InvalidResponse] = PrivateAttr(default_factory=dict)
     # Where the page that was fetched ended, if this is what a walk has left of it.
     _end: int | None = PrivateAttr(default=None)
 
@@ -163,12 +166,13 @@ def read_page(
         InvalidResponse: The page cannot be made, or one of its rows where that raises.
     """
     rows, sent = None, []
+    errors: dict[int, InvalidResponse] = {}
     if invalid_rows == "skip":
         body = answered.body
         key = next((key for key in _ROWS if isinstance(body.get(key), list)), None)
         if key is not None:
             sent = body[key]
-            rows = _valid_rows(model, answered, sent, origin)
+            rows = _valid_rows(model, answered, sent, origin, errors)
             valid = [row for row in rows if row is not None]
             answered = answered._replace(body={**body, key: valid})
     page = parse(model, answered, origin)
@@ -177,7 +181,7 @@ def read_page(
         # What was left out keeps its place: it is a part of the list that is walked through.
         items = iter(page.items)
         all_rows = tuple(None if row is None else next(items) for row in rows)
-        page._note(_rows=all_rows, _row_ids=tuple(map(_id_of, sent)))
+        page._note(_rows=all_rows, _row_ids=tuple(map(_id_of, sent)), _row_errors=errors)
     return page
 
 
@@ -187,9 +191,13 @@ def _id_of(row: Any) -> str | None:
 
 
 def _valid_rows(
-    model: type[PageOf[Any]], answered: Answered, rows: Sequence[Any], origin: object
+    model: type[PageOf[Any]],
+    answered: Answered,
+    rows: Sequence[Any],
+    origin: object,
+    errors: dict[int, InvalidResponse],
 ) -> list[Any]:
-    """Return rows, with None for each that the page's items cannot be made from."""
+    """Return rows, with None for each that the page's items cannot be made from, and why not."""
     row_model = get_args(model.model_fields["items"].annotation)[0]
     valid = []
     for place, row in enumerate(rows):
@@ -198,6 +206,7 @@ def _valid_rows(
         except InvalidResponse as error:
             named = shown(answered.redact(_id_of(row)))
             _logger.warning("row %d of a page, id %s, is skipped: %s", place, named, error)
+            errors[place] = error
             row = None
         valid.append(row)
     return valid
