@@ -68,6 +68,8 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the settings, the proxies or the CLI's file of who runs it."""
+    for name in ("SSLKEYLOGFILE", "REQUEST_METHOD"):
+        monkeypatch.delenv(name, raising=False)
     for name in list(os.environ):
         ours = name.startswith("ABEJA_") or name == "PLATFORM_AUTH_TOKEN"
         if ours or name.lower().endswith(("_proxy", "_ca_bundle")) or name.startswith("SSL_CERT_"):

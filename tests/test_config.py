@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import os
-import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +31,7 @@ from abeja_registry import (
     RetryPolicy,
     UserCredential,
 )
-from abeja_registry._config import Settings, ca_bundle, proxy_for, raw_settings
+from abeja_registry._config import Settings, raw_settings
 
 # What no error, no repr and no traceback may show.
 SECRET = "s3cr3t-0f-th3-t3st"
@@ -1107,120 +1106,3 @@ def test_a_file_of_one_s_own(cli_file: Write, mode: int) -> None:
     cli_file(FILE)
     (Path(os.environ["HOME"]) / ".abeja" / "config").chmod(mode)
     assert authorization(sent_by(Client)) == "Basic user-4:f"
-
-
-# -- proxies and certificates ---------------------------------------------------------------------
-
-PROXIES: dict[str, tuple[dict[str, str], str, str | None]] = {
-    "none": ({}, "https://h.example.com", None),
-    "https": ({"HTTPS_PROXY": "http://p:1"}, "https://h.example.com", "http://p:1"),
-    "https, small": ({"https_proxy": "https://p:1"}, "https://h.example.com", "https://p:1"),
-    "http": ({"http_proxy": "http://p:1"}, "http://h.example.com", "http://p:1"),
-    "of the other scheme": ({"https_proxy": "http://p:1"}, "http://h.example.com", None),
-    "all": ({"ALL_PROXY": "http://p:1"}, "https://h.example.com", "http://p:1"),
-    "its own before all": (
-        {"https_proxy": "http://p:1", "all_proxy": "http://p:2"},
-        "https://h.example.com",
-        "http://p:1",
-    ),
-    "without a scheme": ({"https_proxy": "p:1"}, "https://h.example.com", "http://p:1"),
-    "empty": ({"https_proxy": ""}, "https://h.example.com", None),
-    "not for the host": (
-        {"https_proxy": "http://p:1", "no_proxy": "x,h.example.com"},
-        "https://h.example.com/path",
-        None,
-    ),
-    "not for the domain": (
-        {"https_proxy": "http://p:1", "NO_PROXY": ".example.com"},
-        "https://h.example.com",
-        None,
-    ),
-    "not for the port": (
-        {"http_proxy": "http://p:1", "no_proxy": "h.example.com:8080"},
-        "http://h.example.com:8080",
-        None,
-    ),
-    "not for another": (
-        {"https_proxy": "http://p:1", "no_proxy": "example.org"},
-        "https://h.example.com",
-        "http://p:1",
-    ),
-    "for none": ({"https_proxy": "http://p:1", "no_proxy": "*"}, "https://h.example.com", None),
-}
-
-
-@pytest.mark.parametrize(("variables", "base_url", "proxy"), PROXIES.values(), ids=PROXIES)
-def test_a_proxy_of_the_environment(
-    environment: SetEnvironment, variables: dict[str, str], base_url: str, proxy: str | None
-) -> None:
-    """The variable of the base URL's scheme, or that of all, unless no_proxy names the host."""
-    environment(variables)
-    assert proxy_for(base_url or DEFAULT_URL) == proxy
-
-
-@pytest.fixture
-def no_socks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installation without httpx[socks]."""
-    monkeypatch.setitem(sys.modules, "socksio", None)
-
-
-BAD_PROXIES = {
-    "port": f"http://u:{SECRET}@p:port",
-    "scheme": f"ftp://u:{SECRET}@p",
-    "control character": f"http://u:{SECRET}@p\n",
-    "socks": f"socks5://u:{SECRET}@p",
-    "a part of 64 characters": f"http://u:{SECRET}@{'p' * 64}",
-}
-
-
-@pytest.mark.usefixtures("no_socks")
-@pytest.mark.parametrize("proxy", BAD_PROXIES.values(), ids=BAD_PROXIES)
-@pytest.mark.parametrize("kind", [APIClient, AsyncClient])
-def test_a_bad_proxy(environment: SetEnvironment, kind: Callable[..., object], proxy: str) -> None:
-    """A proxy that cannot be used is said at once, without its password."""
-    environment({"https_proxy": proxy, "ABEJA_ORGANIZATION_ID": "20"})
-    assert refused(kind, credential={}) == (
-        "the proxy that the environment names for https://api.abeja.io cannot be used: it must be"
-        " an http or https URL, or with the package httpx[socks] a socks5 one"
-    )
-
-
-def test_a_socks_proxy_where_it_can_be_used(
-    environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """With the package that httpx needs for it, a socks5 proxy is taken."""
-    (tmp_path / "socksio.py").touch()
-    monkeypatch.delitem(sys.modules, "socksio", raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    environment({"all_proxy": "socks5://p:1"})
-    assert proxy_for(DEFAULT_URL) == "socks5://p:1"
-
-
-@pytest.mark.usefixtures("no_socks")
-def test_a_client_handed_in_has_proxies_of_its_own(environment: SetEnvironment) -> None:
-    """A proxy of the environment that we could not use is nothing to a client handed in."""
-    environment({"all_proxy": "socks5://p:1"})
-    assert sent_by(APIClient, {}).method == "GET"
-    here = sent_by(APIClient, {"auth_token": "t"}, base_url="http://127.0.0.1")
-    assert authorization(here) == "Bearer t"
-
-
-CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
-
-
-@pytest.mark.parametrize("first", range(4), ids=CA_VARIABLES)
-def test_the_first_ca_bundle_found_wins(
-    environment: SetEnvironment, tmp_path: Path, first: int
-) -> None:
-    """The variables of requests go before those of OpenSSL; an empty one is not set."""
-    for number, name in enumerate(CA_VARIABLES):
-        environment({name: str(tmp_path / name) if number >= first else ""})
-    bundle = str(tmp_path / CA_VARIABLES[first])
-    assert refused(APIClient, {}, base_url="https://127.0.0.1:1").startswith(
-        f"the CA bundle {bundle!r} that the environment names cannot be loaded: "
-    )
-
-
-def test_there_may_be_no_ca_bundle() -> None:
-    """Where the environment names none, there is none."""
-    assert ca_bundle() is None

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import base64
 import inspect
-import ipaddress
 import math
 import os
-import urllib.request
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 
+from ._network import is_here, is_host, proxy_for
 from ._operations import segment, shown
 from ._retries import Retry, RetryPolicy
 from .exceptions import ConfigurationError, InsecureTransportWarning
@@ -63,8 +61,6 @@ _CLI_KEYS = {
     "organization_id": "organization-name",
     "base_url": "abeja-api-url",
 }
-# requests reads the first two, and deployments of abeja-sdk set them; httpx reads the others.
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 # Parts of a credential that no one but the API is to see, and what is shown in their place.
 _SECRETS = ("auth_token", "personal_access_token", "datasource_secret")
@@ -411,55 +407,15 @@ def _exposed(base_url: str) -> str | None:
     url = httpx.URL(base_url)
     if url.scheme == "https":
         return None
-    if not _is_here(url.host):
+    if not is_here(url.host):
         return base_url
     try:
         proxy = proxy_for(base_url)
     except ConfigurationError:  # our own connections refuse it, and send nothing
         return None
-    if proxy is None or _is_here(httpx.URL(proxy).host):
+    if proxy is None or is_here(httpx.URL(proxy).host):
         return None
     return f"{base_url} through a proxy that the environment names"
-
-
-def _is_here(host: str) -> bool:
-    # Not the names below localhost: many a system asks others for their address.
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def ca_bundle() -> str | None:
-    """Return the file or the folder of CA certificates that the environment names."""
-    return next((os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)), None)
-
-
-def proxy_for(base_url: str) -> str | None:
-    """Return the URL of the proxy that the environment names for a base URL.
-
-    Raises:
-        ConfigurationError: It cannot be used. It is not shown: it may hold a password.
-    """
-    url = httpx.URL(base_url)
-    proxies = urllib.request.getproxies()
-    proxy: str | None = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(url.netloc.decode("ascii")):
-        return None
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
-    try:
-        found = httpx.Proxy(proxy).url
-        usable = _is_host(found.host) and (found.port or 0) <= 65535
-    except (ValueError, httpx.InvalidURL):
-        usable = False
-    if not usable or (proxy.startswith("socks") and not find_spec("socksio")):
-        raise ConfigurationError(
-            f"the proxy that the environment names for {base_url} cannot be used: it must be an"
-            " http or https URL, or with the package httpx[socks] a socks5 one"
-        )
-    return proxy
 
 
 # -- sources --------------------------------------------------------------------------------------
@@ -619,14 +575,6 @@ def _organization_id(value: Any, place: str) -> str:
     return str(value)
 
 
-def _is_host(host: str) -> bool:
-    try:
-        # What the socket does with a name; it fails on parts of none and of over 63 characters.
-        return bool(host.encode("idna"))
-    except UnicodeError:
-        return False
-
-
 def _base_url(value: Any, place: str) -> str:
     try:
         url = httpx.URL(value)
@@ -639,7 +587,7 @@ def _base_url(value: Any, place: str) -> str:
         )
     if "?" in text or "#" in text:
         raise ConfigurationError(f"{place} must hold no query and no fragment")
-    usable = url.scheme in ("http", "https") and _is_host(url.host) and (url.port or 0) <= 65535
+    usable = url.scheme in ("http", "https") and is_host(url.host) and (url.port or 0) <= 65535
     if not usable or any(character.isspace() for character in text):
         raise ConfigurationError(
             f"{place} must be an http or https URL with a host, not {shown(value)}"

@@ -16,17 +16,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import httpcore
 import httpx
 
 from ._answers import DEADLINE_PASSED, Answer, Failure, Outcome
-from ._config import Settings, ca_bundle, proxy_for
+from ._config import Settings
+from ._network import create_ssl_context, names_tls_files, proxy_for
 from ._sockets import AsyncBackend, Backend, Watch
 from ._wire import LATE, Request, aread, failure, read
-from .exceptions import ConfigurationError
 
 # Open at the same time, at the most; further calls wait for one that is done.
 MAX_CONNECTIONS = 100
@@ -106,9 +105,9 @@ class _Own(ABC, Generic[T]):
         self._ssl_context: ssl.SSLContext | None = None
         if not self._layers:
             self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        elif (bundle := ca_bundle()) is not None:
-            # At once: whoever names it is told if it cannot be used.
-            self._ssl_context = _trusting(bundle)
+        elif names_tls_files():
+            # At once: whoever names one is told if it cannot be used.
+            self._ssl_context = create_ssl_context()
         self._base = httpx.URL(settings.base_url)
         self._path = self._base.raw_path.decode().rstrip("/")
         self._origin = httpcore.URL(
@@ -129,7 +128,7 @@ class _Own(ABC, Generic[T]):
         with self._here().loading:
             if self._ssl_context is None:
                 # It takes tens of milliseconds: once, and with the first connection.
-                self._ssl_context = _trusting(None)
+                self._ssl_context = create_ssl_context(trust_env=False)
             return self._ssl_context
 
     def _open(self) -> T:
@@ -220,18 +219,6 @@ def _clean(connection: _Connection | _AsyncConnection, outcome: Outcome) -> bool
     if state is None or not at.is_idle() or state.trailing_data != (b"", False):
         return False
     return not connection.watch.holds_back()
-
-
-def _trusting(bundle: str | None) -> ssl.SSLContext:
-    try:
-        if bundle is None:
-            return httpx.create_ssl_context(trust_env=False)
-        if Path(bundle).is_dir():
-            return ssl.create_default_context(capath=bundle)
-        return ssl.create_default_context(cafile=bundle)
-    except OSError as error:
-        which = f"CA bundle {bundle!r} that the environment names" if bundle else "usual CA bundle"
-        raise ConfigurationError(f"the {which} cannot be loaded: {error}") from None
 
 
 # Kept for good: a child process has nothing to say to what its parent is connected to.

@@ -52,6 +52,8 @@ class _HandedIn:
     """What both kinds share: whose client it is, and whether it can still be used."""
 
     _kind: str
+    # Its owner's: what it is set to, nobody can read.
+    proxy = None
 
     def __init__(self, client: object) -> None:
         if not isinstance(client, tuple(getattr(family, self._kind) for family in families())):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from ._answers import QUOTED_CHARACTERS, Answer, Answered, Failure, Outcome, judge
 from ._config import Settings
 from ._handed_in import AsyncHttpClient, HandedInAsyncClient, HandedInClient, HttpClient
+from ._network import proxy_secrets
 from ._operations import Operation
 from ._redaction import Redactor
 from ._retries import Attempts, Retry, RetryBudget
@@ -50,7 +51,8 @@ class _Calls(Generic[Door]):
         self._budget = budget
         self._owner = owner
         self._stopped = False
-        self._redact = Redactor(settings.authorization, settings.secrets())
+        secrets = (*settings.secrets(), *proxy_secrets(door.proxy))
+        self._redact = Redactor(settings.authorization, secrets)
         self._headers = [
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"gzip"),

@@ -1,0 +1,241 @@
+"""The way to the API, as the environment sets it: proxies, and the certificates to trust."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import os
+import socket
+import ssl
+import sys
+import urllib.request
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+
+from .exceptions import ConfigurationError
+
+# requests reads the first two, and deployments of abeja-sdk set them; httpx reads the others.
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_KEY_LOG = "SSLKEYLOGFILE"
+_PORTS = {"http": 80, "https": 443}
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+# -- proxies --------------------------------------------------------------------------------------
+
+
+def proxy_for(base_url: str) -> str | None:
+    """Return the URL of the proxy that the environment names for a base URL.
+
+    On macOS and Windows, where the environment names none at all, the system's settings count.
+
+    Raises:
+        ConfigurationError: It cannot be used. It is not shown: it may hold a password.
+    """
+    url = httpx.URL(base_url)
+    proxies = urllib.request.getproxies()
+    kind = url.scheme if proxies.get(url.scheme) else "all"
+    proxy: str | None = proxies.get(kind)
+    if not proxy or _bypasses_proxies(url):
+        return None
+    found = httpx.URL()
+    try:
+        found = httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
+        httpx.Proxy(found)  # takes no other schemes
+        # httpx would quote a space in a host.
+        spaced = any(each.isspace() for each in proxy)
+        usable = is_host(found.host) and (found.port or 0) <= 65535 and not spaced
+    except (ValueError, httpx.InvalidURL):
+        usable = False
+    if not usable or (found.scheme.startswith("socks") and not find_spec("socksio")):
+        raise ConfigurationError(
+            f"{_proxy_source(kind)} cannot be used for {base_url}: it must be an http or https"
+            " URL, or with the package httpx[socks] a socks5 one"
+        )
+    return str(found)
+
+
+def proxy_secrets(proxy: str | None) -> tuple[str, ...]:
+    """Return what is secret in a proxy's URL, in the forms that an error may quote."""
+    url = httpx.URL(proxy or "")
+    header = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
+    return (url.userinfo.decode("ascii"), url.password, header) if url.userinfo else ()
+
+
+def _proxy_source(kind: str) -> str:
+    variables = (name for name in os.environ if name.lower() == f"{kind}_proxy")
+    # A lower-case variable goes before the others.
+    variable = max(variables, default=None)
+    return f"the proxy {'of the system' if variable is None else f'in {variable}'}"
+
+
+def _bypasses_proxies(url: httpx.URL) -> bool:
+    """Return whether a URL is reached without a proxy.
+
+    It is wherever requests or httpx would bypass the proxy: they read NO_PROXY differently, and
+    a credential must not reach a proxy that a user of either has excluded.
+    """
+    try:
+        # As requests has it: no port, which the exceptions of macOS are not made for.
+        bypassed = bool(urllib.request.proxy_bypass(url.raw_host.decode("ascii")))
+    except (OSError, TypeError, ValueError):  # of a name that the system cannot look up
+        bypassed = False
+    return bypassed or any(_excludes(entry, url) for entry in _no_proxy())
+
+
+def _no_proxy() -> Iterator[str]:
+    # requests falls back to the upper-case variable where the lower-case one is empty.
+    for value in (
+        urllib.request.getproxies().get("no", ""),
+        os.environ.get("no_proxy") or os.environ.get("NO_PROXY", ""),
+    ):
+        for entry in value.lower().split(","):
+            parts = entry.split()
+            # requests takes out the spaces of an entry, curl has them separate two.
+            yield from {*parts, "".join(parts)}
+
+
+def _excludes(entry: str, url: httpx.URL) -> bool:
+    """Return whether an entry of NO_PROXY, in lower case, excludes a URL."""
+    scheme, is_url, rest = entry.rpartition("://")
+    if not entry or scheme not in ("", "all", url.scheme):
+        return False
+    hosts = {each.rstrip(".") for each in (url.raw_host.decode("ascii"), url.host.lower())}
+    addresses = _addresses(url.host)
+    if _in_network(addresses, rest):
+        return True
+    for end in "/?#":
+        rest = rest.partition(end)[0]
+    name, port = _split_port(rest.rpartition("@")[2])
+    actual = url.port or _PORTS[url.scheme]
+    # Where an entry is a URL, httpx drops its scheme's own port, and so it means any.
+    if port not in (None, actual) and not (is_url and port == _PORTS.get(scheme)):
+        # requests has the same text for an IPv6 address and a port, without brackets.
+        return False
+    if not name.strip("."):
+        # A port alone, or a scheme, is of any host to httpx; dots end a name in both.
+        return not name or url.host.endswith(".")
+    suffix = _ascii(name.strip("*").strip("."))
+    return not suffix or bool(
+        addresses & _addresses(name)
+        or any(host == suffix or host.endswith(f".{suffix}") for host in hosts)
+        or ("*" in name and any(fnmatchcase(host, name.replace("[", "[[]")) for host in hosts))
+        or f"{url.host}:{actual}" == rest
+    )
+
+
+def _split_port(text: str) -> tuple[str, int | None]:
+    """Return the host and the port of an entry; the host of an IPv6 address has no brackets."""
+    host, bracket, port = text.rpartition("]")
+    if bracket:
+        host, port = host.lstrip("["), port.lstrip(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        return text, None
+    return host, int(port) if port.isascii() and port.isdigit() else None
+
+
+def _addresses(host: str) -> set[_Address]:
+    """Return the IP address that a host is, however it is spelled; nothing for a name."""
+    text = host.strip("[]").partition("%")[0].rstrip(".")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        try:
+            # The system's look-up reads 127.1, 0x7f000001 and 2130706433 as addresses, too.
+            address = ipaddress.IPv4Address(socket.inet_aton(text))
+        except (OSError, ValueError):
+            return set()
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return {address, mapped} if mapped else {address}
+
+
+def _in_network(addresses: set[_Address], entry: str) -> bool:
+    base, slash, mask = entry.partition("/")
+    if not slash:
+        return False
+    for network in _addresses(base):
+        with_mask = f"{network}/{int(mask) if mask.isdecimal() else mask}"
+        try:
+            if any(each in ipaddress.ip_network(with_mask, strict=False) for each in addresses):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _ascii(name: str) -> str:
+    if name.isascii():
+        return name
+    try:
+        return httpx.URL(f"http://{name}").raw_host.decode("ascii")
+    except httpx.InvalidURL:
+        return name
+
+
+# -- certificates ---------------------------------------------------------------------------------
+
+
+def names_tls_files() -> bool:
+    """Return whether the environment names a file or a folder that a TLS context reads."""
+    return any(os.environ.get(name) for name in (*_CA_VARIABLES, _KEY_LOG))
+
+
+def create_ssl_context(*, trust_env: bool = True) -> ssl.SSLContext:
+    """Return a TLS context that trusts what the environment names, or else the usual CA bundle.
+
+    Args:
+        trust_env: Whether to look into the environment.
+
+    Raises:
+        ConfigurationError: A file cannot be used; names its variable.
+    """
+    _check_key_log()
+    name = next((name for name in _CA_VARIABLES if trust_env and os.environ.get(name)), None)
+    value = os.environ.get(name or "", "")
+    try:
+        if name is None:
+            return httpx.create_ssl_context(trust_env=False)
+        folders = value.split(os.pathsep) if name == "SSL_CERT_DIR" else [value]
+        # OpenSSL skips the folders that do not exist, and reads none that is empty text.
+        if found := [folder for folder in folders if folder and Path(folder).is_dir()]:
+            return ssl.create_default_context(capath=os.pathsep.join(found))
+        return ssl.create_default_context(cafile=value)
+    except OSError as error:
+        which = "usual CA bundle" if name is None else f"CA bundle in {name}, {value!r},"
+        raise ConfigurationError(f"the {which} cannot be loaded: {error}") from None
+
+
+def _check_key_log() -> None:
+    """Refuse a bad SSLKEYLOGFILE by its name: any TLS context of Python's opens that file, too."""
+    path = "" if sys.flags.ignore_environment else os.environ.get(_KEY_LOG, "")
+    if path:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).keylog_filename = path
+        except OSError as error:
+            raise ConfigurationError(
+                f"the file in {_KEY_LOG}, {path!r}, cannot be written: {error.strerror}"
+            ) from None
+
+
+# -- hosts ----------------------------------------------------------------------------------------
+
+
+def is_host(host: str) -> bool:
+    """Return whether a socket can take a host: it fails on parts of none or of 64 characters."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
+
+
+def is_here(host: str) -> bool:
+    """Return whether a host is this machine."""
+    # Not the names below localhost: many a system asks others for their address.
+    return host == "localhost" or any(each.is_loopback for each in _addresses(host))
