@@ -140,7 +140,8 @@ class Cursor:
         else:
             # Where an item that was set aside turned up again, nothing is known of what is after.
             gone = [] if here else gone
-        for key in gone:
+        # In the list's order, so that the oldest are forgotten first.
+        for key in reversed(gone):
             del self._seen[key]
             self._gone[key] = None
         _shorten(self._gone, self._remembered)
