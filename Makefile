@@ -11,14 +11,17 @@ PYTHONS ?= $(shell for version in 3.11 3.12 3.13 3.14; do \
 PYTHON_OF_PEERS ?= $(firstword $(foreach python,python3.11 $(wildcard \
 	$(HOME)/.pyenv/versions/3.11.*/bin/python),$(shell $(python) -c '' 2>/dev/null && echo $(python))))
 PEERS := benchmarks/.venvs
+# How often `make fuzz` draws.
+ROUNDS ?= 5
 
-.PHONY: demo test check lint types layers test-system test-pythons soak bench clean
+.PHONY: demo test check lint types layers test-system test-pythons fuzz soak bench clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python examples/quickstart.py
 
+# The same in every run: hypothesis draws the same examples, and sets have the same order.
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest --numprocesses=4 --cov --cov-report=term
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest --numprocesses=4 --cov --cov-report=term
 
 check: lint types layers test
 
@@ -48,6 +51,14 @@ test-pythons:
 		$$venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'; \
 		$$venv/bin/python -m pip install --quiet --editable '.[sandbox,cli,arrow,versions]' --group test; \
 		$$venv/bin/python -m pytest --quiet --numprocesses=4; \
+	done
+
+# The property tests alone, with other examples in each round and run. An input that fails becomes
+# an @example of its test.
+fuzz: .venv/dev.stamp
+	for round in $$(seq $(ROUNDS)); do \
+		$(BIN)/python -m pytest --quiet --numprocesses=4 -m hypothesis --hypothesis-profile=fuzz \
+			|| exit 1; \
 	done
 
 # 20,000 operations of 16 threads through a server that fails every fifth request.

@@ -25,8 +25,11 @@ from abeja_registry.sandbox import Sandbox
 pytest_plugins = ["abeja_registry.testing", "pytester"]
 
 # How long an example takes depends on what else the machine does.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples in every run; `make fuzz` draws others.
+settings.register_profile("fixed", _UNTIMED, derandomize=True, database=None)
+settings.register_profile("fuzz", _UNTIMED, derandomize=False, print_blob=True)
+settings.load_profile("fixed")
 
 T = TypeVar("T")
 Answers = Callable[[str], dict[str, Any]]

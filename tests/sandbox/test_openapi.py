@@ -97,6 +97,7 @@ def test_it_describes_every_call(document: dict[str, Any]) -> None:
         assert method == "get" or path in WAITING_FOR_NOBODY or "503" in answers
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize(("method", "path", "mode"), CALLS)
 def test_it_keeps_to_its_document(
     guarded: Sandbox, filled: dict[str, Any], method: str, path: str, mode: GenerationMode
@@ -109,9 +110,7 @@ def test_it_keeps_to_its_document(
     statuses = set()
 
     @given(case=cases.as_strategy(generation_mode=mode))
-    @settings(
-        max_examples=15, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=15, suppress_health_check=list(HealthCheck))
     def send(case: Any) -> None:
         headers = {"Authorization": "Bearer x"}
         answer = case.call_and_validate(base_url=guarded.url, headers=headers)
