@@ -17,6 +17,9 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from abeja_registry import (
     APIClient,
@@ -68,7 +71,7 @@ def cli_file() -> Write:
 
     def write(content: object) -> None:
         folder = Path(os.environ["HOME"]) / ".abeja"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         folder.joinpath("config").write_bytes(
             content if isinstance(content, bytes) else json.dumps(content).encode()
         )
@@ -613,15 +616,28 @@ def test_arguments_go_before_a_profile(cli_file: Write) -> None:
     assert str(request.url).startswith(f"{DEFAULT_URL}/organizations/10/")
 
 
-def test_a_file_of_somebody_else_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that may not be read, as in a container with another user's home, is none."""
+@pytest.fixture
+def forbidden(cli_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that may not be read, as in a container with another user's home."""
+    opens = Path.open
 
-    def forbidden(path: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
+    def forbid(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "config":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opens(path, *arguments, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    cli_file(FILE)
+    monkeypatch.setattr(Path, "open", forbid)
+
+
+@pytest.mark.usefixtures("forbidden")
+def test_a_file_of_somebody_else_is_no_file() -> None:
+    """A file that may not be read is none, and an error that misses a setting says so."""
     assert str(sent_by(Client, "10", {}).url).startswith(DEFAULT_URL)
     assert refused(Client, "10", {}, profile="other").startswith("profile 'other' cannot be used")
+    end = " in ~/.abeja/config, which cannot be read: Permission denied"
+    assert refused(Client).endswith(f"personal-access-token{end}")
+    assert refused(Client, credential={}).endswith(f"organization-name{end}")
 
 
 def test_a_profile_has_a_name() -> None:
@@ -657,23 +673,186 @@ def test_there_may_be_no_file(monkeypatch: pytest.MonkeyPatch, home: bool) -> No
     )
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        f'{{"personal-access-token": "{SECRET}"'.encode(),
-        f'{{"personal-access-token": "{SECRET}\udcff"}}'.encode(errors="surrogateescape"),
-        f'["{SECRET}"]'.encode(),
-        f'"{SECRET}"'.encode(),
-        b"",
-        b"[" * 100_000,
-    ],
-    ids=["cut short", "no UTF-8", "list", "string", "empty", "too deep"],
-)
+TOKEN_LINE = f'"personal-access-token": "{SECRET}"'
+AT_TOKEN = ", at the key 'personal-access-token'"
+# What is wrong with a file, and what the error says of it.
+BROKEN: dict[str, tuple[str | bytes, str]] = {
+    "trailing comma": (
+        f"{{\n  {TOKEN_LINE},\n}}",
+        f"line 2, column 48: a comma before a closing bracket{AT_TOKEN}",
+    ),
+    "trailing comma, then nothing": (
+        f'{{"organization-name": "1",\n {TOKEN_LINE}  ,  \n\n }}\n',
+        f"line 2, column 49: a comma before a closing bracket{AT_TOKEN}",
+    ),
+    "trailing comma of a list": (
+        f'{{"configurations": [\n{{{TOKEN_LINE}}},\n]}}',
+        f"line 2, column 48: a comma before a closing bracket{AT_TOKEN}",
+    ),
+    "missing comma": (
+        f'{{{TOKEN_LINE}\n "organization-name": "1"}}',
+        f"line 2, column 2: a comma is missing{AT_TOKEN}",
+    ),
+    "missing colon": (
+        f'{{{TOKEN_LINE},\n "organization-name" "1"}}',
+        f"line 2, column 22: a colon is missing{AT_TOKEN}",
+    ),
+    "missing value": (
+        '{"organization-name": }',
+        "line 1, column 23: a value is missing, at the key 'organization-name'",
+    ),
+    "no quotes": (
+        f"{{{TOKEN_LINE}, x: 1}}",
+        f"line 1, column 49: a key in double quotes is missing{AT_TOKEN}",
+    ),
+    "single quotes": (
+        f"{{'personal-access-token': '{SECRET}'}}",
+        "line 1, column 2: strings take double quotes",
+    ),
+    "a value in single quotes": (
+        f"{{\"personal-access-token\": '{SECRET}'}}",
+        f"line 1, column 27: strings take double quotes{AT_TOKEN}",
+    ),
+    "a comment": (
+        f"{{\n  // {SECRET}\n  {TOKEN_LINE}}}",
+        "line 2, column 3: JSON has no comments",
+    ),
+    "a shell's comment": (f"# {SECRET}\n{{}}", "line 1, column 1: JSON has no comments"),
+    "a comment behind": (
+        f'{{{TOKEN_LINE}, /* {SECRET} */ "x": 1}}',
+        f"line 1, column 49: JSON has no comments{AT_TOKEN}",
+    ),
+    "cut short": (f"{{{TOKEN_LINE}", f"line 1, column 47: it ends too early{AT_TOKEN}"),
+    "cut within a string": (
+        f'{{"personal-access-token": "{SECRET}',
+        f"line 1, column 27: a string has no end{AT_TOKEN}",
+    ),
+    "a line break in a string": (
+        f'{{"personal-access-token": "{SECRET}\n"}}',
+        f"line 1, column 46: a line break or another control character in a string{AT_TOKEN}",
+    ),
+    "a backslash": (
+        f'{{"personal-access-token": "{SECRET}\\q"}}',
+        f"line 1, column 46: a backslash that begins no escape{AT_TOKEN}",
+    ),
+    "half an escape": (
+        f'{{"personal-access-token": "{SECRET}\\u12"}}',
+        f"line 1, column 47: a backslash that begins no escape{AT_TOKEN}",
+    ),
+    "more behind": (
+        f"{{{TOKEN_LINE}}}\n{SECRET}",
+        f"line 2, column 1: the object has ended, and more follows{AT_TOKEN}",
+    ),
+    "a quote in a string": (
+        f'{{"personal-access-token": "a"{SECRET}"}}',
+        f"line 1, column 30: a comma is missing{AT_TOKEN}",
+    ),
+    "not JSON": (f"token={SECRET}", "line 1, column 1: a value is missing"),
+    "no UTF-8": (
+        f'{{\n"personal-access-token": "{SECRET}'.encode() + b'\xff"}',
+        "line 2, column 45: a byte that is no UTF-8",
+    ),
+    "no UTF-16": (
+        b"\xff\xfe" + f'{{"personal-access-token": "{SECRET}"}}'.encode("utf-16-le") + b"\x00",
+        "line 1, column 48: a byte that is no UTF-16",
+    ),
+    "empty": ("", "it is empty"),
+    "blank": (" \n\t", "it is empty"),
+    "a mark alone": ("\ufeff", "it is empty"),
+    "a list": (f'["{SECRET}"]', "another value is in its place"),
+    "a string": (f'"{SECRET}"', "another value is in its place"),
+    "null": ("null", "another value is in its place"),
+    "too deep": ("[" * 100_000, "it is nested too deeply"),
+    "a long number": (f'{{"x": {"9" * 5000}, {TOKEN_LINE}}}', "a number has too many digits"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("profile", [None, "other"])
-def test_a_broken_file(cli_file: Write, content: bytes, profile: str | None) -> None:
-    """A file that is no JSON object is an error that shows nothing of it."""
+def test_a_broken_file(
+    cli_file: Write, content: str | bytes, says: str, profile: str | None
+) -> None:
+    """The error names the line, the column and the key, and shows nothing else of the file."""
+    cli_file(content if isinstance(content, bytes) else content.encode())
+    assert refused(Client, profile=profile) == f"~/.abeja/config is no JSON object: {says}"
+
+
+@given(
+    at=st.integers(0, 300),
+    cut=st.integers(0, 4),
+    put=st.text("{}[],:\"'\\/# \n\x00u0é", max_size=3) | st.text(max_size=2),
+)
+@settings_of_hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_broken_file_shows_its_secret(cli_file: Write, at: int, cut: int, put: str) -> None:
+    """However a file is edited, what an error says of it holds no secret."""
+    text = json.dumps(
+        {"organization-name": "4", "configurations": [], "abeja-platform-user": "4"}
+        | {"personal-access-token": SECRET},
+        indent=2,
+    )
+    edited = text[:at] + put + text[at + cut :]
+    cli_file(edited.encode(errors="surrogatepass"))
+    try:
+        Client().close()
+    except ConfigurationError as error:
+        shown = "".join(traceback.format_exception(error))
+        assert not [part for part in (SECRET[:8], SECRET[-8:]) if part in shown]
+
+
+MARKS = {
+    "UTF-8": json.dumps(FILE).encode("utf-8-sig"),
+    "two": json.dumps(FILE).encode("utf-8-sig").join([b"\xef\xbb\xbf", b""]),
+    "UTF-16": json.dumps(FILE).encode("utf-16"),
+    "UTF-16, little-endian": b"\xff\xfe" + json.dumps(FILE).encode("utf-16-le"),
+    "UTF-16, big-endian": b"\xfe\xff" + json.dumps(FILE).encode("utf-16-be"),
+    "UTF-32": json.dumps(FILE).encode("utf-32"),
+    "none": json.dumps(FILE).encode(),
+}
+
+
+@pytest.mark.parametrize("content", MARKS.values(), ids=MARKS)
+def test_a_file_with_a_byte_order_mark(cli_file: Write, content: bytes) -> None:
+    """A file that an editor of Windows saved is read in the encoding of its mark."""
     cli_file(content)
-    assert refused(Client, profile=profile) == "~/.abeja/config is no JSON object"
+    request = sent_by(Client)
+    assert authorization(request) == "Basic user-4:f"
+    assert str(request.url).startswith("https://file.example.com/organizations/40/")
+
+
+def test_the_marks_are_no_part_of_a_column(cli_file: Write) -> None:
+    """A place is counted as an editor shows it."""
+    cli_file('{"é": 1,}'.encode("utf-8-sig"))
+    assert "line 1, column 8: a comma before" in refused(Client)
+    cli_file(b"\xef\xbb\xbf{\xff}")
+    assert "line 1, column 2: a byte" in refused(Client)
+
+
+@pytest.mark.parametrize("key", [*FILE, "configurations", "active-configuration-name"])
+def test_a_key_that_comes_twice(cli_file: Write, key: str) -> None:
+    """Which of two values counts nobody can say; one value twice is one value."""
+    value = json.dumps((FILE | NAMED).get(key, "other"))
+    rest = json.dumps(FILE | NAMED)[1:]
+    cli_file(f'{{"{key}": "{SECRET}", "{key}": {value}, {rest}'.encode())
+    assert refused(Client) == f"~/.abeja/config has the key {key!r} twice, with different values"
+    cli_file(f'{{"{key}": {value}, "{key}": {value}, "x": 1, "x": 2, {rest}'.encode())
+    assert authorization(sent_by(Client)) == "Basic user-4:f"
+
+
+def test_a_configuration_that_comes_twice(cli_file: Write) -> None:
+    """Two configurations of one name are refused where they differ."""
+    [named] = NAMED["configurations"]
+    cli_file({"configurations": [named, named]})
+    assert authorization(sent_by(Client, profile="other")) == "Basic user-4:f"
+    cli_file({"configurations": [named, named | {"personal-access-token": SECRET}]})
+    assert refused(Client, profile="other") == (
+        "~/.abeja/config has 2 configurations 'other' that differ"
+    )
+
+
+def test_a_file_that_is_too_large(cli_file: Write) -> None:
+    """A file beyond all bounds is not read into memory."""
+    cli_file(json.dumps(FILE).encode() + b" " * 1024 * 1024)
+    assert refused(Client) == "~/.abeja/config is larger than 1048576 bytes"
 
 
 def test_a_file_that_cannot_be_read() -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import httpx
 
+from ._json import parse_object
 from ._network import is_here, is_host, proxy_for
 from ._operations import segment, shown
 from ._retries import Retry, RetryPolicy
@@ -34,8 +35,12 @@ DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 LONGEST_TIMEOUT = 1_000_000
 
 _CLI_FILE = "~/.abeja/config"
-# Where a setting is from that was found nowhere, and one that a client was derived with.
+# Bytes of it that are read: a file of dozens of configurations has a tenth.
+_LARGEST_CLI_FILE = 1024 * 1024
+# The source of a setting that was found nowhere, with a default and without one; and of one that
+# a client was derived with.
 DEFAULT_PLACE = "default"
+NOT_SET = "not set"
 _DERIVED = "with_options"
 
 _ENVIRONMENT = {
@@ -65,6 +70,14 @@ _CLI_KEYS = {
 # Parts of a credential that no one but the API is to see, and what is shown in their place.
 _SECRETS = ("auth_token", "personal_access_token", "datasource_secret")
 _MASK = "********"
+
+# What is read of the file.
+_FILE_KEYS = (
+    *_CLI_KEYS.values(),
+    "configurations",
+    "configuration-name",
+    "active-configuration-name",
+)
 
 _Source = dict[str, tuple[Any, str]]
 
@@ -262,7 +275,8 @@ def raw_settings(*, credential: Credential | None, **arguments: Any) -> Settings
         warnings.warn(
             f"no credential is sent, as it is incomplete: {header.incomplete}", stacklevel=3
         )
-    return _settings(sources, header, "")
+    # From there over this and the client's __init__ to its caller.
+    return _settings(sources, header, "", stacklevel=4)
 
 
 def typed_settings(
@@ -277,7 +291,12 @@ def typed_settings(
             or no credential at all: then it says where it looked.
     """
     _one_kind(credential)
-    sources = _typed_sources(credential, profile, arguments)
+    sources = typed_sources(credential, profile, arguments)
+    return settings_of(sources, credential)
+
+
+def settings_of(sources: list[_Source], credential: Credential | None = None) -> Settings:
+    """Return a typed client's settings, from the sources that `typed_sources` found."""
     header = _authorization(credential, sources)
     if header.incomplete is not None:
         raise ConfigurationError(f"the credential is incomplete: {header.incomplete}")
@@ -287,7 +306,7 @@ def typed_settings(
             f" nor in {', '.join(list(_ENVIRONMENT.values())[:5])},"
             f" nor in {', '.join(_CLI_ENVIRONMENT.values())} (these three together),"
             f" nor as {_CLI_KEYS['user_id']} and {_CLI_KEYS['personal_access_token']}"
-            f" in {_CLI_FILE}"
+            f" in {_CLI_FILE}{_unreadable()}"
         )
     found = _first(sources, "organization_id")
     if found is None:
@@ -295,19 +314,19 @@ def typed_settings(
             "no organization: neither as the argument organization_id"
             f" nor in {_ENVIRONMENT['organization_id']},"
             f" nor in {', '.join(_CLI_ENVIRONMENT.values())} (these three together),"
-            f" nor as {_CLI_KEYS['organization_id']} in {_CLI_FILE}"
+            f" nor as {_CLI_KEYS['organization_id']} in {_CLI_FILE}{_unreadable()}"
         )
-    return _settings(sources, header, _organization_id(*found))
+    return _settings(sources, header, _organization_id(*found), stacklevel=5)
 
 
-def found_settings(profile: str | None, **arguments: Any) -> list[tuple[str, Any, str]]:
-    """Return the settings that a typed client finds: of each its name, its value and its place.
+def found_settings(sources: list[_Source]) -> list[tuple[str, Any, str]]:
+    """Return the settings that a typed client takes from sources: name, value and place of each.
 
     Values are as a client would use them, and one that it would refuse as it was found; secrets
     are masked, and so is a base URL that is refused, as it may hold one. The parts of the
-    credential are the last, and none where it finds no complete one.
+    credential are the last: those of the source that a client takes it from, or refuses because a
+    part is missing there.
     """
-    sources = _typed_sources(None, profile, arguments)
     defaults: dict[str, Any] = {
         "organization_id": None,
         "base_url": DEFAULT_BASE_URL,
@@ -315,32 +334,41 @@ def found_settings(profile: str | None, **arguments: Any) -> list[tuple[str, Any
         "deadline": DEFAULT_DEADLINE,
         "max_retry_count": RetryPolicy().max_retries,
     }
-    found = []
+    found: list[tuple[str, Any, str]] = []
     for name, default in defaults.items():
-        value, place = _first(sources, name) or (default, DEFAULT_PLACE)
-        found.append((name, _used(name, value, place), place))
+        nowhere = NOT_SET if default is None else DEFAULT_PLACE
+        value, place = _first(sources, name) or (default, nowhere)
+        found.append((name, value if place == nowhere else _used(name, value, place), place))
     for source in sources:
-        for parts in _KINDS.values():
-            if all(part in source for part in parts):
-                return found + [
-                    (part, _MASK if part in _SECRETS else source[part][0], source[part][1])
-                    for part in parts
-                ]
-    return found
+        if (kind := _kind_in(source)) is not None:
+            for part in _KINDS[kind]:
+                value, place = source.get(part, (None, NOT_SET))
+                masked = part in _SECRETS and value is not None
+                found.append((part, _MASK if masked else _scalar(value), place))
+            return found
+    return [*found, ("credential", None, NOT_SET)]
 
 
 def _used(name: str, value: Any, place: str) -> Any:
-    if place == DEFAULT_PLACE:
-        return value
     try:
         return _CHECKS[name](value, place)
     except ConfigurationError:
-        return _MASK if name == "base_url" else value
+        return _MASK if name == "base_url" else _scalar(value)
 
 
-def _typed_sources(
+def _scalar(value: Any) -> Any:
+    # Of the file's JSON, a list or an object may hold a secret.
+    return value if value is None or isinstance(value, str | int | float) else shown(value)
+
+
+def typed_sources(
     credential: Credential | None, profile: str | None, arguments: Mapping[str, Any]
 ) -> list[_Source]:
+    """Return where a typed client looks for its settings, the first first.
+
+    Raises:
+        ConfigurationError: The file of the platform's command line cannot be used.
+    """
     sources = [_arguments(arguments), *_environment()]
     if profile is not None:
         sources.insert(1, _cli_file(profile))
@@ -362,7 +390,9 @@ def authorization(credential: Credential) -> str:
     return header.value
 
 
-def _settings(sources: list[_Source], header: _Header, organization_id: str) -> Settings:
+def _settings(
+    sources: list[_Source], header: _Header, organization_id: str, *, stacklevel: int
+) -> Settings:
     places: dict[str, str] = {}
 
     def found(setting: str, default: Any) -> Any:
@@ -382,11 +412,10 @@ def _settings(sources: list[_Source], header: _Header, organization_id: str) -> 
         places["max_retry_count"] = places["retry"]
     base_url = found("base_url", DEFAULT_BASE_URL)
     if header.value is not None and (exposed := _exposed(base_url)):
-        # From here over typed_settings or raw_settings and the client's __init__ to its caller.
         warnings.warn(
             f"the credential is going to be sent unencrypted to {exposed}",
             InsecureTransportWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
     return Settings(
         base_url=base_url,
@@ -439,9 +468,9 @@ def _cli_file(profile: str | None) -> _Source:
     if profile == "":
         raise ConfigurationError("profile must be the name of a configuration, not empty")
     try:
-        path = Path.home() / ".abeja" / "config"
-        text = path.read_bytes()
-        mode = path.stat().st_mode & 0o777
+        with _cli_path().open("rb") as file:
+            content = file.read(_LARGEST_CLI_FILE + 1)
+            mode = os.fstat(file.fileno()).st_mode & 0o777
     # No file, no home, or somebody else's home, as in many a container.
     except (FileNotFoundError, RuntimeError, PermissionError):
         if profile is not None:
@@ -452,39 +481,55 @@ def _cli_file(profile: str | None) -> _Source:
     except OSError as error:
         raise ConfigurationError(f"{_CLI_FILE} cannot be read: {error.strerror}") from None
     if os.name == "posix" and mode & 0o077:
-        # From here over _typed_sources, typed_settings and the client's __init__ to its caller.
+        # From here over typed_sources, typed_settings and the client's __init__ to its caller.
         warnings.warn(
             f"{_CLI_FILE} holds a secret and others may read it (mode {mode:o}): chmod it to 600",
             stacklevel=5,
         )
-    from pydantic_core import from_json  # as late as where answers are read
-
-    try:
-        entry = from_json(text)
-    except ValueError:
-        entry = None
-    if not isinstance(entry, dict):
-        raise ConfigurationError(f"{_CLI_FILE} is no JSON object")
-    wanted = profile or entry.get("active-configuration-name")
-    if wanted:
-        entry = _named(entry.get("configurations"), wanted)
+    if len(content) > _LARGEST_CLI_FILE:
+        raise ConfigurationError(f"{_CLI_FILE} is larger than {_LARGEST_CLI_FILE} bytes")
+    parsed, problem = parse_object(content, _FILE_KEYS)
+    if problem is not None:
+        raise ConfigurationError(f"{_CLI_FILE} {problem}")
+    wanted = profile or parsed.get("active-configuration-name")
+    entry = _named(parsed.get("configurations"), wanted) if wanted else parsed
     of = f" of {shown(wanted)}" if wanted else ""
     return _found(entry, _CLI_KEYS, after=f"{of} in {_CLI_FILE}")
 
 
+def _cli_path() -> Path:
+    return Path.home() / ".abeja" / "config"
+
+
+def _unreadable() -> str:
+    """Return what keeps the CLI's file from being read, for an error that names the file."""
+    try:
+        _cli_path().open("rb").close()
+    except PermissionError as error:
+        return f", which cannot be read: {error.strerror}"
+    except (OSError, RuntimeError):
+        pass
+    return ""
+
+
 def _named(configurations: Any, wanted: Any) -> Mapping[str, Any]:
     entries = configurations if isinstance(configurations, list) else []
-    names = []
-    for entry in entries:
-        name = entry.get("configuration-name") if isinstance(entry, dict) else None
-        if isinstance(name, str):
-            names.append(name)
-            if name == wanted:
-                found: Mapping[str, Any] = entry
-                return found
-    raise ConfigurationError(
-        f"{_CLI_FILE} has no configuration {shown(wanted)}, but these: {names}"
-    )
+    named = [
+        (entry["configuration-name"], entry)
+        for entry in entries
+        if isinstance(entry, dict) and isinstance(entry.get("configuration-name"), str)
+    ]
+    found: list[Mapping[str, Any]] = [entry for name, entry in named if name == wanted]
+    if not found:
+        raise ConfigurationError(
+            f"{_CLI_FILE} has no configuration {shown(wanted)},"
+            f" but these: {[name for name, _ in named]}"
+        )
+    if any(entry != found[0] for entry in found):
+        raise ConfigurationError(
+            f"{_CLI_FILE} has {len(found)} configurations {shown(wanted)} that differ"
+        )
+    return found[0]
 
 
 def _found(
@@ -505,6 +550,15 @@ def _one_kind(credential: Credential | None) -> None:
             raise ConfigurationError(f"credential must be of one kind, not {', '.join(kinds)}")
 
 
+def _kind_in(source: _Source) -> _Kind | None:
+    """Return the kind of credential that a source has all parts of, or else some."""
+    for enough in (all, any):
+        for kind, parts in _KINDS.items():
+            if enough(part in source for part in parts):
+                return kind
+    return None
+
+
 def _authorization(credential: Credential | None, sources: list[_Source]) -> _Header:
     given = "argument credential"
     if isinstance(credential, BearerToken | UserCredential | DatasourceCredential):
@@ -523,17 +577,17 @@ def _authorization(credential: Credential | None, sources: list[_Source]) -> _He
             if unknown := [shown(key) for key in credential if key not in keys]:
                 incomplete += f"; it has {', '.join(unknown)}"
     for source in sources:
-        for kind, parts in _KINDS.items():
-            if all(part in source for part in parts):
-                found = kind(*(_header_text(*source[part]) for part in parts))
-                places = " and ".join(source[part][1] for part in parts)
-                place = places if credential is None else given
-                return _Header(found._authorization, place, incomplete)
-        for parts in _KINDS.values():
-            for part in parts:
-                if part in source:
-                    others = " and ".join(other for other in parts if other != part)
-                    incomplete = incomplete or f"{source[part][1]} is there without its {others}"
+        if (kind := _kind_in(source)) is None:
+            continue
+        parts = _KINDS[kind]
+        held = [source[part] for part in parts if part in source]
+        if len(held) == len(parts):
+            found = kind(*(_header_text(*each) for each in held))
+            places = " and ".join(place for _, place in held)
+            place = places if credential is None else given
+            return _Header(found._authorization, place, incomplete)
+        missing = " and ".join(part for part in parts if part not in source)
+        incomplete = incomplete or f"{held[0][1]} is there without its {missing}"
     return _Header(None, DEFAULT_PLACE if credential is None else given, incomplete)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from abeja_registry import Client
+from abeja_registry import Client, ConfigurationError
 from abeja_registry.contract import ContractReport, Finding, Verdict
 from abeja_registry.sandbox import Sandbox
 
@@ -69,7 +70,7 @@ def test_what_is_missing_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     """Without a credential it shows the rest, and ends as a command would: with 2."""
     monkeypatch.delenv("PLATFORM_AUTH_TOKEN")
     ran = run("whoami", "--output", "json")
-    assert "auth_token" not in found(ran.out)
+    assert found(ran.out)["credential"] == (None, "not set")
     assert ran.code == 2
     assert ran.err.startswith("error: no credential: neither as the argument")
     assert ran.err.endswith(" - see abeja-registry --help\n")
@@ -181,3 +182,160 @@ def test_doctor_of_an_api_that_differs(run: Run, sandbox: Sandbox) -> None:
     ran = run("doctor")
     assert (ran.code, ran.err) == (1, "")
     assert f"{'authentication':42}differs  Unauthorized (401)" in ran.out
+
+
+# -- what a client does ---------------------------------------------------------------------------
+
+FILE = {
+    "abeja-platform-user": "4",
+    "personal-access-token": "hush",
+    "organization-name": "40",
+    "abeja-api-url": "https://file.example.com",
+}
+CLI = {"ABEJA_CLI_USER": "3", "ABEJA_CLI_TOKEN": "hush", "ABEJA_CLI_ORGANIZATION": "30"}
+USER = {"ABEJA_PLATFORM_USER_ID": "7"}
+TOKEN = {"ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN": "hush"}
+DATASOURCE = {"ABEJA_PLATFORM_DATASOURCE_ID": "5"}
+OTHER = FILE | {"configuration-name": "other", "abeja-platform-user": "6"}
+# The environment, the file, and the options before the command.
+SURROUNDINGS: dict[str, tuple[dict[str, str], dict[str, Any] | None, list[str]]] = {
+    "nothing": ({}, None, []),
+    "a file": ({}, FILE, []),
+    "half a user before a file": (USER, FILE, []),
+    "a token without its user before a file": (TOKEN, FILE, []),
+    "half a user before the command line's variables": (USER | CLI, None, []),
+    "half a datasource before a file": (DATASOURCE, FILE, []),
+    "half of each": (USER | DATASOURCE, FILE, []),
+    "half a user beside a bearer token": (USER | {"PLATFORM_AUTH_TOKEN": "hush"}, FILE, []),
+    "half a datasource beside a user": (DATASOURCE | USER | TOKEN, None, []),
+    "two of the command line's three": (dict(list(CLI.items())[:2]), FILE, []),
+    "all of the command line's three": (CLI, FILE, []),
+    "an empty token and an empty organization": (
+        {"PLATFORM_AUTH_TOKEN": "", "ABEJA_ORGANIZATION_ID": "", "ABEJA_API_URL": ""},
+        FILE,
+        [],
+    ),
+    "a user with an empty token": (USER | dict.fromkeys(TOKEN, ""), FILE, []),
+    "no organization": (USER | TOKEN, None, []),
+    "no organization in a file": ({}, {k: v for k, v in FILE.items() if "organ" not in k}, []),
+    "half a file": ({}, {"abeja-platform-user": "4", "organization-name": "40"}, []),
+    "a number in a file": ({}, FILE | {"abeja-platform-user": 4}, []),
+    "a list in a file": ({}, FILE | {"organization-name": ["hush"]}, []),
+    "a user that is a list": ({}, FILE | {"abeja-platform-user": ["hush"]}, []),
+    "a profile before the environment": (
+        USER | {"ABEJA_ORGANIZATION_ID": "1"},
+        {"configurations": [OTHER]},
+        ["--profile", "other"],
+    ),
+    "half a profile before the environment": (
+        USER | TOKEN,
+        {"configurations": [{"configuration-name": "other", "abeja-platform-user": "6"}]},
+        ["--profile", "other", "--organization", "1"],
+    ),
+    "an active configuration": (
+        {},
+        {"configurations": [OTHER]} | {"active-configuration-name": "other"},
+        [],
+    ),
+    "bad numbers": (
+        USER | TOKEN | {"ABEJA_SDK_CONNECTION_TIMEOUT": "soon", "ABEJA_ORGANIZATION_ID": "1"},
+        None,
+        [],
+    ),
+    "numbers": (
+        USER
+        | TOKEN
+        | {"ABEJA_SDK_CONNECTION_TIMEOUT": "7", "ABEJA_SDK_MAX_RETRY_COUNT": "0"}
+        | {"ABEJA_ORGANIZATION_ID": "1"},
+        None,
+        [],
+    ),
+    "a number among the options": (
+        USER | TOKEN | {"ABEJA_ORGANIZATION_ID": "1"},
+        None,
+        ["--timeout", "7", "--deadline", "9"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("variables", "file", "options"), SURROUNDINGS.values(), ids=SURROUNDINGS)
+def test_it_shows_what_a_client_uses_or_refuses(
+    run: Run,
+    exported: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    file: dict[str, Any] | None,
+    options: list[str],
+) -> None:
+    """A client takes each setting from where it is said to be, or fails with the same words."""
+    for name in exported:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if file is not None:
+        config = Path(os.environ["HOME"]) / ".abeja" / "config"
+        config.parent.mkdir(parents=True)
+        config.touch(0o600)
+        config.write_text(json.dumps(file))
+    ran = run(*options, "whoami", "--output", "json")
+    shown = found(ran.out)
+    assert "hush" not in ran.out + ran.err
+    given: dict[str, Any] = dict(zip(options[::2], options[1::2], strict=True))
+    names = {"--organization": "organization_id"}
+    arguments = {names.get(name, name.strip("-")): value for name, value in given.items()}
+    client, problem = None, ""
+    try:
+        client = Client(**arguments)
+    except ConfigurationError as error:
+        problem = str(error)
+    if client is None:
+        assert ran.code == 2
+        assert problem in ran.err
+        missing = {name for name, (_, place) in shown.items() if place == "not set"}
+        assert missing or "must be" in problem
+        if "incomplete" in problem:  # of the part that is there, and of the one that is not
+            assert [place for place in places(shown) if f"{place} is there" in problem]
+            assert problem.endswith(f"without its {' and '.join(missing & PARTS)}")
+        return
+    assert (ran.code, ran.err) == (0, "")
+    used = {each.name: each for each in client.found_settings()}
+    for setting in ("organization_id", "base_url", "timeout", "deadline", "max_retry_count"):
+        said, where = shown[setting]
+        assert (str(said), setting if where.startswith("--") else where) == (
+            used[setting].value,
+            used[setting].place.removeprefix("argument "),
+        )
+    assert " and ".join(places(shown)) == used["credential"].place
+
+
+PARTS = {"auth_token", "user_id", "personal_access_token", "datasource_id", "datasource_secret"}
+
+
+def places(shown: dict[str, tuple[object, str]]) -> list[str]:
+    """Return where the parts of the credential are from."""
+    return [place for name, (_, place) in shown.items() if name in PARTS]
+
+
+def test_nothing_is_a_default_that_has_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An organization and a credential that are not set say so, in a table too."""
+    monkeypatch.delenv("PLATFORM_AUTH_TOKEN")
+    monkeypatch.delenv("ABEJA_ORGANIZATION_ID")
+    shown = found(run("whoami", "--output", "json").out)
+    assert shown["organization_id"] == shown["credential"] == (None, "not set")
+    assert shown["timeout"] == (30, "default")
+    rows = [line.split() for line in run("whoami").out.splitlines()]
+    assert [row[-2:] for row in rows if row[0] in ("organization_id", "credential")] == [
+        ["not", "set"],
+        ["not", "set"],
+    ]
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_file_is_spoken_of_once(run: Run) -> None:
+    """One command reads the file once, and warns of its mode once."""
+    config = Path(os.environ["HOME"]) / ".abeja" / "config"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps(FILE))
+    config.chmod(0o644)
+    ran = run("whoami", "--output", "json")
+    assert ran.err.count("warning: ") == 1

@@ -30,7 +30,7 @@ SETTING: Kind[Setting] = Kind(_to_json, columns=("setting", "value", "place"))
 def whoami(access: Access, output: Output) -> None:
     """Write each setting with its place, and fail where a client would."""
     import_httpx()
-    from .._config import found_settings, typed_settings
+    from .._config import found_settings, settings_of, typed_sources
 
     arguments = {
         "organization_id": access.organization_id,
@@ -38,9 +38,11 @@ def whoami(access: Access, output: Output) -> None:
         "timeout": access.timeout,
         "deadline": access.deadline,
     }
+    # One look: what is written and what a client would use cannot differ.
     try:
-        write_rows(SETTING, found_settings(access.profile, **arguments), output)
-        typed_settings(credential=None, profile=access.profile, **arguments)
+        sources = typed_sources(None, access.profile, arguments)
+        write_rows(SETTING, found_settings(sources), output)
+        settings_of(sources)
     except ConfigurationError as error:
         error.add_note("see abeja-registry --help")
         raise
