@@ -22,9 +22,9 @@ COMMAND = [sys.executable, "-m", "abeja_registry.sandbox"]
 
 @contextmanager
 def program(
-    *arguments: str, before: Sequence[str] = ()
+    *arguments: str, before: Sequence[str] = (), said: list[str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """The program on a free port, and what it told to export."""
+    """The program on a free port, and what it told to export; `said` gets all its lines."""
     process = subprocess.Popen(
         [*before, *COMMAND, "--port", "0", *arguments],
         stdin=subprocess.DEVNULL,
@@ -35,8 +35,10 @@ def program(
     with process:
         try:
             assert process.stdout is not None
-            said = list(iter(process.stdout.readline, "# Ctrl-C ends it.\n"))
-            words = [shlex.split(line) for line in said if line.startswith("export")]
+            lines = list(iter(process.stdout.readline, "# Ctrl-C ends it.\n"))
+            if said is not None:
+                said += lines
+            words = [shlex.split(line) for line in lines if line.startswith("export")]
             yield process, dict(word.split("=", 1) for _, word in words)
         finally:
             process.terminate()
@@ -126,6 +128,8 @@ def test_a_port_that_is_taken(sandbox: Sandbox) -> None:
         ("--port", "x"),
         ("--organization", "acme"),
         ("--limit-max", "0"),
+        ("--allow-host", "http://x"),
+        ("--shell", "fish"),
         ("--latency", "-1"),
         ("--credential", ""),
         ("--docker-registry", "ftp://x"),
@@ -239,3 +243,100 @@ def test_a_client_that_takes_the_exports_is_let_in(
         refused = client({"ABEJA_API_URL": told["ABEJA_API_URL"], **wrong})
         with refused, pytest.raises(Unauthorized):
             refused.repositories.list()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"first\nsecond",
+        b"first\nsecond\n",
+        b"\xef\xbb\xbffirst\r\n\r\nsecond\r\n",
+        b"\nfirst\rsecond",
+    ],
+    ids=["bare", "newline", "windows", "classic"],
+)
+def test_credentials_of_a_file(content: bytes, tmp_path: Path) -> None:
+    """Each line of the file is let in, nothing else is, and none of it is printed."""
+    file = tmp_path / "credentials"
+    file.write_bytes(content)
+    with program("--credential-file", str(file), "--credential", "third") as (_, exports):
+        assert exports["PLATFORM_AUTH_TOKEN"] == "third"
+        for token in ("first", "second", "third"):
+            with client({**exports, "PLATFORM_AUTH_TOKEN": token}) as admitted:
+                assert not admitted.repositories.list()
+        with (
+            client({**exports, "PLATFORM_AUTH_TOKEN": "sandbox"}) as refused,
+            pytest.raises(Unauthorized),
+        ):
+            refused.repositories.list()
+
+
+def test_a_credential_of_a_file_is_not_printed(tmp_path: Path) -> None:
+    """Where the only credential is a file's, the program says which file, and not what it holds."""
+    file = tmp_path / "credentials"
+    file.write_text("7:secret\n")
+    said: list[str] = []
+    with program("--credential-file", str(file), said=said) as (_, exports):
+        assert list(exports) == ["ABEJA_API_URL", "ABEJA_ORGANIZATION_ID"]
+        assert str(file) in "".join(said)
+        assert "secret" not in "".join(said)
+        mine = {"ABEJA_PLATFORM_USER_ID": "7", "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN": "secret"}
+        with client({**exports, **mine}) as admitted:
+            assert not admitted.repositories.list()
+
+
+def test_beyond_loopback_a_token_is_printed() -> None:
+    """The printed token is the one that the sandbox's own calls need; the API needs none."""
+    with program("--host", "0.0.0.0") as (_, exports):
+        token = exports.pop("ABEJA_SANDBOX_CONTROL_TOKEN")
+        url = f"{exports['ABEJA_API_URL']}/_sandbox/requests"
+        assert httpx.get(url, trust_env=False).status_code == 401
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+        with client(exports) as nobody_s:
+            assert not nobody_s.repositories.list()
+
+
+def test_the_token_s_file(tmp_path: Path) -> None:
+    """A token's file is made once, is read after that, and its token is not printed."""
+    file = tmp_path / "token"
+    for host in ("127.0.0.1", "0.0.0.0"):
+        said: list[str] = []
+        options = ("--host", host, "--control-token-file", str(file))
+        with program(*options, said=said) as (_, exports):
+            token = file.read_text().strip()
+            assert token not in "".join(said)
+            url = f"{exports['ABEJA_API_URL']}/_sandbox/requests"
+            assert httpx.get(url, trust_env=False).status_code == 401
+            headers = {"Authorization": f"Bearer {token}"}
+            assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+    file.write_text("\ufeffchosen\r\n")
+    with program("--control-token-file", str(file)) as (_, exports):
+        headers = {"Authorization": "Bearer chosen"}
+        url = f"{exports['ABEJA_API_URL']}/_sandbox/requests"
+        assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+
+
+def test_allowed_hosts_of_the_command_line() -> None:
+    """Each --allow-host is a name by which clients reach it, and no other name is."""
+    options = ("--allow-host", "registry.test", "--allow-host", "host.docker.internal")
+    with program(*options) as (_, exports):
+        url = f"{exports['ABEJA_API_URL']}/_sandbox/requests"
+        for host, status in (
+            ("registry.test", 200),
+            ("host.docker.internal:8080", 200),
+            ("localhost", 200),
+            ("other.test", 403),
+        ):
+            answer = httpx.get(url, headers={"Host": host}, trust_env=False)
+            assert answer.status_code == status
+
+
+def test_what_powershell_takes() -> None:
+    """With --shell powershell, the variables are set as PowerShell does it, quotes and all."""
+    said: list[str] = []
+    options = ("--shell", "powershell", "--credential", "it's")
+    with program(*options, said=said) as (_, exports):
+        assert exports == {}
+    assert "$env:ABEJA_ORGANIZATION_ID = '1410000000000'\n" in said
+    assert "$env:PLATFORM_AUTH_TOKEN = 'it''s'\n" in said

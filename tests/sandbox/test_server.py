@@ -226,7 +226,7 @@ def test_a_reset_during_a_body(sandbox: Sandbox) -> None:
     with socket.create_connection((address.host, address.port or 0), PATIENCE) as slow:
         lines = [
             f"POST {REPOSITORIES} HTTP/1.1",
-            "Host: sandbox",
+            f"Host: {address.netloc.decode()}",
             "Authorization: Bearer x",
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
@@ -385,7 +385,8 @@ def test_a_request_that_was_cut_off_is_not_recorded(sandbox: Sandbox, http: http
     """A request whose body did not come whole is neither recorded nor done."""
     address = httpx.URL(sandbox.url)
     with socket.create_connection((address.host, address.port or 0)) as half:
-        head = f"POST {REPOSITORIES} HTTP/1.1\r\nHost: sandbox\r\nContent-Length: 100\r\n\r\n"
+        host = address.netloc.decode()
+        head = f"POST {REPOSITORIES} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n\r\n"
         half.sendall(head.encode() + b'{"name"')
     assert http.get("/repositories").json()["registry_repositories"] == []
     assert [request.method for request in sandbox.requests] == ["GET"]

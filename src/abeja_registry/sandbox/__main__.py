@@ -3,16 +3,21 @@
 import argparse
 import contextlib
 import logging
+import os
 import shlex
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from types import FrameType
 
+from .._config import authorization
 from . import Sandbox
 from ._faults import Fault, parse_fault
 from ._sandbox import ANY_CREDENTIAL, LIMIT_MAX, LOOPBACK
+from ._secrets import read_lines, read_or_make_token
 
 # What a client reads a credential's parts from.
 VARIABLES = {
@@ -32,14 +37,22 @@ NOTIFICATIONS = """\
 #         timeout: 10s
 #         threshold: 3
 #         backoff: 1s"""
+NOTIFICATIONS_TOKEN = """
+#         headers:
+#           Authorization: [Bearer {token}]"""
+CONTROL_TOKEN = "ABEJA_SANDBOX_CONTROL_TOKEN"
 
 EXAMPLES = """\
 Examples:
   {program} --port 8080 --seed
   {program} --data registry.sqlite --fault operation=create_repository,status=503,times=2"""
 
-# SIGHUP, where there is one: the terminal was closed.
-ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# SIGHUP and, on Windows, SIGBREAK: the terminal was closed.
+ENDS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
+]
 PROGRAM = "python -m abeja_registry.sandbox"
 
 
@@ -51,8 +64,8 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         program: how it was called, as its help says.
 
     Returns:
-        The exit code: 0 once told to end, 1 if the port, the data or the Docker registry can't be
-        had.
+        The exit code: 0 once told to end, 1 if the port, the data, a file of secrets or the Docker
+        registry can't be had.
 
     Raises:
         SystemExit: with code 2, if the command line is wrong.
@@ -60,6 +73,14 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     parser = _parser(program)
     options = parser.parse_args(arguments)
     credentials = [_credential(text) for text in options.credential]
+    try:
+        for file in options.credential_file:
+            credentials += _credentials(file)
+        token_file = options.control_token_file
+        token = None if token_file is None else read_or_make_token(token_file)
+    except (OSError, ValueError) as error:
+        _fail(error)
+        return 1
     try:
         sandbox = Sandbox(
             organization_id=options.organization,
@@ -70,6 +91,8 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
             latency=options.latency,
             credentials=credentials,
             docker_registry=options.docker_registry,
+            allow_hosts=options.allow_host,
+            control_token=token,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -86,12 +109,12 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         try:
             sandbox.start()
         except (OSError, ValueError) as error:
-            print(f"error: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+            _fail(error)
             return 1
         if options.seed and sandbox.is_empty:
             sandbox.seed()
             sandbox.seed(repositories=1, tags=250)
-        _say(sandbox, [*credentials, ANY_CREDENTIAL][0], options.docker_registry is not None)
+        _say(sandbox, credentials, options)
         while True:
             time.sleep(3600)
     return 0
@@ -121,9 +144,37 @@ def _parser(program: str) -> argparse.ArgumentParser:
         help="let in this one, and others that are given so (default: any)",
     )
     add(
+        "--credential-file",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="let in those that this file holds, one in each line; none is printed",
+    )
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name by which clients reach it (default: loopback's, and --host)",
+    )
+    add(
+        "--control-token-file",
+        type=Path,
+        metavar="FILE",
+        help="the token for /_sandbox, made if there is no such file (default: one is printed where"
+        " --host is beyond loopback, and else none is needed)",
+    )
+    add(
         "--docker-registry",
         metavar="URL",
         help="show the tags of this Docker registry, under <organization>/<repository>",
+    )
+    add(
+        "--shell",
+        choices=("sh", "powershell"),
+        default="powershell" if os.name == "nt" and "SHELL" not in os.environ else "sh",
+        help=f"the shell that takes the variables which are printed {default}",
     )
     add(
         "--fault",
@@ -153,15 +204,55 @@ def _credential(text: str) -> dict[str, str]:
     return {"user_id": user, "personal_access_token": secret}
 
 
-def _say(sandbox: Sandbox, credential: dict[str, str], mirrors: bool) -> None:
+def _credentials(file: Path) -> list[dict[str, str]]:
+    """Read the credentials of a file; raises OSError or ValueError, which name it and show none."""
+    credentials = []
+    for line in read_lines(file):
+        credentials.append(_credential(line))
+        try:
+            authorization(credentials[-1])
+        except ValueError as error:
+            raise ValueError(f"{str(file)!r}, credential {len(credentials)}: {error}") from None
+    return credentials
+
+
+def _fail(error: Exception) -> None:
+    where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    print(f"error: {where}{getattr(error, 'strerror', None) or error}", file=sys.stderr)
+
+
+def _say(sandbox: Sandbox, credentials: list[dict[str, str]], options: argparse.Namespace) -> None:
+    export = partial(_assignment, options.shell)
     print(f"# A Registry API on {sandbox.url}. For its clients:")
-    print(f"export ABEJA_API_URL={sandbox.url}")
-    print(f"export ABEJA_ORGANIZATION_ID={sandbox.organization_id}")
-    for part, value in credential.items():
-        print(f"export {VARIABLES[part]}={shlex.quote(value)}")
-    if mirrors:
-        print(NOTIFICATIONS.format(url=sandbox.notifications_url))
+    print(export("ABEJA_API_URL", sandbox.url))
+    print(export("ABEJA_ORGANIZATION_ID", sandbox.organization_id))
+    if options.credential or not credentials:
+        for part, value in [*credentials, ANY_CREDENTIAL][0].items():
+            print(export(VARIABLES[part], value))
+    else:
+        print(f"# The credential is in {str(options.credential_file[0])!r}.")
+    token = sandbox.control_token
+    if options.control_token_file is not None:
+        token = f"<the token in {str(options.control_token_file)!r}>"
+        print(f"# /_sandbox needs Authorization: Bearer {token}.")
+    elif token is not None:
+        print(
+            "# Other machines may reach it. /_sandbox needs Authorization: Bearer and this token:"
+        )
+        print(export(CONTROL_TOKEN, token))
+        if not credentials:
+            print("# The API accepts any credential; --credential limits it.")
+    if options.docker_registry is not None:
+        print(NOTIFICATIONS.format(url=sandbox.notifications_url), end="")
+        print("" if token is None else NOTIFICATIONS_TOKEN.format(token=token))
     print("# Ctrl-C ends it.", flush=True)
+
+
+def _assignment(shell: str, name: str, value: str) -> str:
+    if shell == "powershell":
+        quoted = value.replace("'", "''")
+        return f"$env:{name} = '{quoted}'"
+    return f"export {name}={shlex.quote(value)}"
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request
@@ -15,12 +14,13 @@ from fastapi.routing import APIRoute, APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import Message, Receive, Scope, Send
 
+from .._version import __version__
 from ..images import NAME
 from . import _shapes
-from ._answers import CREATED, answer, error_answer, told
+from ._answers import CREATED, Lost, answer, error_answer, told
 from ._control import make_control
+from ._secrets import is_one_of
 from ._state import State
 from ._store import LARGEST_INTEGER, NAME_RULE, Refused
 
@@ -37,9 +37,6 @@ SCHEMES = {
     "HTTPBearer": {"type": "http", "scheme": "bearer"},
     "HTTPBasic": {"type": "http", "scheme": "basic"},
 }
-
-# A message to whatever carries the answer, beside ASGI's own: lose the connection, now.
-DROP: Message = {"type": "sandbox.drop"}
 
 
 def _digits(value: object) -> object:
@@ -90,7 +87,8 @@ def make_app(state: State) -> FastAPI:
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() not in ("bearer", "basic") or not credential.strip():
             raise HTTPException(401, "a Bearer or Basic credential is needed")
-        if state.admitted and f"{scheme.title()} {credential.strip()}" not in state.admitted:
+        sent = f"{scheme.title()} {credential.strip()}"
+        if state.admitted and not is_one_of(sent, state.admitted):
             raise HTTPException(401, "the credential is not one of those that are let in")
         if request.path_params["organization_id"] != organization_id:
             raise HTTPException(403, "the credential is for another organization")
@@ -112,7 +110,7 @@ def make_app(state: State) -> FastAPI:
                     await asyncio.sleep(delay)
                 if state.era != request.scope["era"]:
                     # Who sent it is gone, as a rule a test that is over.
-                    return _Lost(None)
+                    return Lost(None)
                 limit_max = min(state.limit_max, trouble.limit_max or state.limit_max)
                 request.state.limit_max = limit_max
                 fault = trouble.ending
@@ -123,7 +121,7 @@ def make_app(state: State) -> FastAPI:
                     with suppress(Refused, HTTPException, RequestValidationError):
                         answered = await handle(request)
                 if fault.status is None:
-                    return _Lost(answered if fault.drop == "half" else None)
+                    return Lost(answered if fault.drop == "half" else None)
                 wait = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
                 return error_answer(fault.status, "a fault of the sandbox's", headers=wait)
 
@@ -230,27 +228,10 @@ def make_app(state: State) -> FastAPI:
     return app
 
 
-class _Lost(Response):
-    """No answer, or half of one, and then the connection is lost."""
-
-    def __init__(self, answer: Response | None) -> None:
-        super().__init__()
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._answer is not None:
-            body = bytes(self._answer.body)
-            start = {"status": self._answer.status_code, "headers": self._answer.raw_headers}
-            await send({"type": "http.response.start", **start})
-            half = {"body": body[: len(body) // 2], "more_body": True}
-            await send({"type": "http.response.body", **half})
-        await send(DROP)
-
-
 def _document(app: FastAPI, organization_id: str) -> dict[str, Any]:
     document = get_openapi(
         title="A sandbox of the ABEJA Platform Registry API",
-        version=version("abeja-registry"),
+        version=__version__,
         description=f"Organization {organization_id}. Paths under `/_sandbox` are its own.",
         routes=app.routes,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ._app import DROP
+from ._answers import DROP
 
 LOG = logging.getLogger("abeja_registry.sandbox")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,10 @@ from . import _shapes
 from ._app import make_app
 from ._docker import DockerRegistry, Mirror, explain, registry_url
 from ._faults import LARGEST_LIMIT, Faults
+from ._guard import LOCALHOST, Guard, canonical_host, is_loopback
 from ._in_process import InProcess, Submit
 from ._recorder import RecordedRequest, Recorder
+from ._secrets import checked_token, new_token
 from ._server import Server, listen
 from ._state import State
 from ._store import Store, is_integer
@@ -70,6 +72,7 @@ class Sandbox:
     Args:
         organization_id: the one organization there is: 1 to 18 digits, no leading zero.
         host: the address to listen on; this machine alone reaches it unless another is told.
+            Beyond loopback, `/_sandbox` needs `control_token`.
         port: 0 to 65535; 0 takes a free one. None opens no socket: `transport` is the only way in.
         data: the SQLite file that keeps repositories and tags, made if it is not there; several
             sandboxes may share one. Without it they go when the sandbox closes.
@@ -79,6 +82,10 @@ class Sandbox:
         docker_registry: the address of a Docker registry whose tags are to be shown, with a user's
             name and password if it wants them. It has to send its notifications to
             `notifications_url`.
+        allow_hosts: further names, or addresses, by which clients reach it, without a port. Those
+            of loopback, `host`, and the address that a connection is made to are always allowed.
+        control_token: what `/_sandbox` over the socket needs as a bearer token. Without it, none
+            is needed on loopback, and beyond it one is made.
 
     Raises:
         ValueError: an argument is out of its bounds.
@@ -96,6 +103,8 @@ class Sandbox:
         latency: float = 0.0,
         credentials: Sequence[Credential] = (),
         docker_registry: str | None = None,
+        allow_hosts: Sequence[str] = (),
+        control_token: str | None = None,
     ) -> None:
         is_text = isinstance(organization_id, str)
         if not is_text or not re.fullmatch(ORGANIZATION_ID, organization_id):
@@ -122,6 +131,11 @@ class Sandbox:
         self._credentials = tuple(credentials)
         self._admitted = frozenset(_config.authorization(each) for each in credentials)
         self._docker_registry = None if docker_registry is None else registry_url(docker_registry)
+        own = canonical_host(host)
+        self._hosts = [*_hosts(allow_hosts), *([own] if own else ())]
+        self._control_token = None if control_token is None else checked_token(control_token)
+        if self._control_token is None and port is not None and not (own and is_loopback(own)):
+            self._control_token = new_token()
         self._faults = Faults()
         self._recorder = Recorder()
         self._running: _Running | None = None
@@ -185,16 +199,25 @@ class Sandbox:
             recorder=self._recorder,
         )
         # Its body may come slowly, so a request's era is noted before all else.
-        app = state.around(self._recorder.around(make_app(state)))
+        recorded = self._recorder.around(make_app(state))
         if listener is not None:
-            server = Server(app, listener)
+            guard = Guard(recorded, self._hosts, self._token_for(listener))
+            server = Server(state.around(guard), listener)
             try:
                 await server.start()
             except Exception as error:
                 raise RuntimeError("the sandbox's server failed to start") from error
             resources.callback(lambda: thread.submit(server.stop()).result())
         resources.callback(store.hurry)
-        return state, app
+        # A transport in process is not guarded: no web page can have it.
+        return state, state.around(recorded)
+
+    def _token_for(self, listener: socket.socket) -> str | None:
+        # A name of loopback may lead elsewhere: the address counts.
+        bound = canonical_host(listener.getsockname()[0])
+        if self._control_token is None and not (bound and is_loopback(bound)):
+            self._control_token = new_token()
+        return self._control_token
 
     def close(self) -> None:
         """Stop serving; without `data` the database goes. A second time does nothing."""
@@ -213,7 +236,9 @@ class Sandbox:
             return "http://localhost:0"
         if self._port == 0:
             raise RuntimeError("the sandbox has no port before it is started")
-        host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self._host, self._host)
+        # A name may lead to ::1 first, where nothing listens.
+        connectable = {"0.0.0.0": LOOPBACK, "::": "::1", LOCALHOST: LOOPBACK}
+        host = connectable.get(self._host.lower(), self._host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     @property
@@ -231,8 +256,13 @@ class Sandbox:
         }
 
     @property
+    def control_token(self) -> str | None:
+        """What `/_sandbox` needs over the socket, as `Authorization: Bearer …`; None if nothing."""
+        return self._control_token
+
+    @property
     def notifications_url(self) -> str:
-        """Where a Docker registry has to send its notifications."""
+        """Where a Docker registry has to send its notifications, with `control_token` if any."""
         return f"{self.url}/_sandbox/notifications"
 
     @property
@@ -361,3 +391,17 @@ class Sandbox:
         if self._running is None:
             raise RuntimeError("the sandbox is not running")
         return self._running
+
+
+def _hosts(allow_hosts: object) -> list[str]:
+    """Return the canonical names and addresses of the argument allow_hosts."""
+    if isinstance(allow_hosts, str) or not isinstance(allow_hosts, Iterable):
+        raise ValueError(f"allow_hosts must be a sequence of host names, got {allow_hosts!r}")
+    hosts = []
+    for text in allow_hosts:
+        host = canonical_host(text) if isinstance(text, str) else None
+        if host is None:
+            rule = "host names or addresses, without scheme and port"
+            raise ValueError(f"allow_hosts must be {rule}, got {text!r}")
+        hosts.append(host)
+    return hosts

@@ -7,7 +7,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ._app import DROP
+from ._answers import DROP
 
 
 class _Protocol(H11Protocol):

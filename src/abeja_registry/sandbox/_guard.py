@@ -1,0 +1,150 @@
+"""The guard: which requests over the socket reach the application.
+
+A web page in a browser on this machine can send requests to loopback. The guard refuses them:
+
+- a host name that is not allowed: by DNS rebinding, a page's own name leads to this machine;
+- another origin in `Origin` or `Sec-Fetch-Site`: the browser says which page sends the request;
+- a body under `/_sandbox` that is not JSON: a form can send one without the server's consent.
+
+Beyond loopback, `/_sandbox` needs a token too.
+"""
+
+import ipaddress
+import re
+import reprlib
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ._answers import error_answer
+from ._secrets import is_one_of
+
+CONTROL = "/_sandbox"
+LOCALHOST = "localhost"
+# An address in brackets, or a name; then a port.
+AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\]|([A-Za-z0-9._-]+))(?::([0-9]*))?")
+# A request to a proxy has a whole URL in its first line.
+ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)(/.*)?", re.DOTALL)
+ORIGIN = re.compile(r"(https?)://(.*)")
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+JSON = re.compile(r"application/([^;,]+\+)?json", re.IGNORECASE)
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class _Refusal(NamedTuple):
+    status: int
+    description: str
+    detail: dict[str, str] | None = None
+
+
+def canonical_host(text: str) -> str | None:
+    """Return a host's name or address in the one spelling that is compared; None if it is none.
+
+    Args:
+        text: a name, an IPv4 address, or an IPv6 address with or without brackets.
+    """
+    address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        # Of a link-local address, the zone names an interface of one machine.
+        ip = ipaddress.ip_address(address.partition("%")[0].removesuffix("."))
+    except ValueError:
+        name = text.lower().removesuffix(".")
+        return name if re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) else None
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a canonical host is this machine alone, without a look at DNS."""
+    try:
+        return host == LOCALHOST or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """Passes on the requests that may be meant, and refuses the others before anything is done.
+
+    Args:
+        app: the application.
+        hosts: the canonical hosts that are allowed, beside loopback's and the address that a
+            connection was made to.
+        token: what `/_sandbox` needs as a bearer token; nothing if None.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], token: str | None) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        authorities = headers.getlist("host")
+        if absolute := ABSOLUTE.fullmatch(scope["raw_path"]):
+            authority, path = absolute.groups(default=b"/")
+            authorities.append(authority.decode("latin-1"))
+            scope = {**scope, "raw_path": path, "path": unquote(path.decode("latin-1"))}
+        refusal = self._refusal(scope, headers, authorities)
+        if refusal is None:
+            await self._app(scope, receive, send)
+            return
+        challenge = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else {}
+        await error_answer(*refusal, headers=challenge)(scope, receive, send)
+
+    def _refusal(self, scope: Scope, headers: Headers, authorities: list[str]) -> _Refusal | None:
+        if not authorities:
+            return _Refusal(403, "the request names no host")
+        for authority in authorities:
+            host, _ = _split(authority)
+            if host is None or not self._is_allowed(host, scope):
+                what = f"the host {reprlib.repr(authority)} is not allowed"
+                return _Refusal(403, f"{what}: start the sandbox with --allow-host (allow_hosts=)")
+        for site in headers.getlist("sec-fetch-site"):
+            if site not in ("same-origin", "none"):
+                return _Refusal(403, "a web page elsewhere sent the request")
+        for origin in headers.getlist("origin"):
+            if not _is_same_origin(origin, authorities[-1]):
+                what = f"a web page of {reprlib.repr(origin)} sent the request"
+                return _Refusal(403, f"{what}: it is another origin")
+        if scope["path"] == CONTROL or scope["path"].startswith(f"{CONTROL}/"):
+            return self._control_refusal(scope, headers)
+        return None
+
+    def _control_refusal(self, scope: Scope, headers: Headers) -> _Refusal | None:
+        if self._token is not None:
+            scheme, _, token = headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not is_one_of(token.strip(), [self._token]):
+                need = f"beyond loopback, {CONTROL} needs the control token"
+                return _Refusal(401, f"{need}: Authorization: Bearer …")
+        if scope["method"] not in READS:
+            for kind in headers.getlist("content-type"):
+                if not JSON.fullmatch(kind.partition(";")[0].strip()):
+                    need = "JSON is needed, and the header Content-Type: application/json"
+                    return _Refusal(400, f"body: {need}", {"field": "body"})
+        return None
+
+    def _is_allowed(self, host: str, scope: Scope) -> bool:
+        # A page's own name can point here, but no page's name is the address itself.
+        address = (scope.get("server") or ("", None))[0]
+        return is_loopback(host) or host in self._hosts or host == canonical_host(address)
+
+
+def _split(authority: str) -> tuple[str | None, str]:
+    """Return the canonical host and the port of `host:port`; without a host, it is none."""
+    match = AUTHORITY.fullmatch(authority)
+    if match is None:
+        return None, ""
+    address, name, port = match.groups(default="")
+    return canonical_host(address or name), port
+
+
+def _is_same_origin(origin: str, authority: str) -> bool:
+    match = ORIGIN.fullmatch(origin)
+    if match is None:
+        return False
+    scheme, own = match.groups()
+    default = DEFAULT_PORTS[scheme]
+    (host, port), (own_host, own_port) = _split(authority), _split(own)
+    return own_host is not None and (own_host, own_port or default) == (host, port or default)
