@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -37,8 +37,15 @@ class Scripted:
         self.wanted: str | None = None
         self.page, self.next = 2, f"/v2/{PATH}/tags/list?last={{}}"
         # What ends so is answered when it is free to.
+        self.redirect: str | None = None
+        self.strayed: list[httpx.Request] = []
         self.held: str | None = None
         self.holding, self.free = threading.Event(), threading.Event()
+
+    def elsewhere(self, request: httpx.Request) -> httpx.Response:
+        """Note a request that went to another origin, and answer it with tags."""
+        self.strayed.append(request)
+        return httpx.Response(200, json={"tags": ["stray"]})
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
@@ -58,6 +65,8 @@ class Scripted:
             return httpx.Response(self.status)
         if path == "/v2/":
             return httpx.Response(200, json={})
+        if self.redirect is not None:
+            return httpx.Response(307, headers={"Location": self.redirect.format(path=path)})
         if path == f"/v2/{PATH}/tags/list":
             return self._list(request.url.params.get("last", ""))
         reference = path.removeprefix(f"/v2/{PATH}/manifests/")
@@ -94,6 +103,8 @@ def registry() -> Iterator[Scripted]:
     with respx.mock(assert_all_called=False) as router:
         router.route(host="registry.example.com").mock(side_effect=scripted)
         router.route(host="localhost").pass_through()
+        # Everywhere else.
+        router.route().mock(side_effect=scripted.elsewhere)
         yield scripted
 
 
@@ -446,3 +457,148 @@ def test_a_registry_that_fails_while_a_tag_is_moved(
         monkeypatch.setattr(registry, "_answer", answered)
         assert told(sandbox, {"tag": "1.0.0", "digest": "sha256:a"}) == 200
         until(lambda: shown(sandbox) == {"1.0.0": ("sha256:a", 11)})
+
+
+STRANGE = [
+    "http://evil.example:5000{path}",
+    "https://registry.example.com:5000{path}",
+    "http://registry.example.com{path}",
+    "http://registry.example.com:80{path}",
+    "http://registry.example.com:5001{path}",
+    "//evil.example:5000{path}",
+    "http://registry.example.com:5000@evil.example{path}",
+    "http://other:secret@registry.example.com:5000{path}",
+    "http://registry.example.com.evil.example:5000{path}",
+    "https://evil.example{path}",
+]
+
+
+@pytest.mark.parametrize("where", STRANGE)
+@pytest.mark.parametrize("way", ["link", "redirect"])
+def test_no_request_goes_elsewhere(
+    registry: Scripted, where: str, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A link or a redirect to another origin is followed by no request, and shows no tags."""
+    registry.image("sha256:a", 1)
+    registry.tags = dict.fromkeys("abc", "sha256:a")
+    where = where.replace("{path}", f"/v2/{PATH}/tags/list?last=b") if way == "link" else where
+    if way == "link":
+        registry.next = where
+    address = URL.replace("//", "//user:secret@")
+    with Sandbox(port=None, docker_registry=address) as sandbox, caplog.at_level(logging.WARNING):
+        registry.redirect = where if way == "redirect" else None
+        assert shown(sandbox) == {}
+    assert registry.strayed == []
+    assert f"/v2/{PATH}/tags/list" in [path for _, path in registry.asked]
+    assert "it leads to another origin" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "{path}",
+        "http://registry.example.com:5000{path}",
+        "HTTP://Registry.Example.COM:5000{path}",
+        "//registry.example.com:5000{path}",
+        "?last={{}}",
+        "list?last={{}}",
+    ],
+)
+def test_the_same_origin_however_it_is_spelt(registry: Scripted, where: str) -> None:
+    """A link to a further page of the same origin is followed, with the password."""
+    registry.wanted = "Basic dXNlcjpzZWNyZXQ="
+    registry.next = where.format(path=f"/v2/{PATH}/tags/list?last={{}}")
+    registry.image("sha256:a", 1)
+    registry.tags = dict.fromkeys("abcde", "sha256:a")
+    with Sandbox(port=None, docker_registry=URL.replace("//", "//user:secret@")) as sandbox:
+        assert sorted(shown(sandbox)) == list("abcde")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://registry.example.com", "http://registry.example.com:80"]
+)
+@pytest.mark.parametrize("where", ["http://registry.example.com", "http://registry.example.com:80"])
+def test_the_port_of_the_scheme_is_no_other_origin(
+    registry: Scripted, address: str, where: str
+) -> None:
+    """With or without the scheme's own port, it is the same origin."""
+    registry.next = f"{where}/v2/{PATH}/tags/list?last={{}}"
+    registry.image("sha256:a", 1)
+    registry.tags = dict.fromkeys("abcde", "sha256:a")
+    with Sandbox(port=None, docker_registry=address) as sandbox:
+        assert sorted(shown(sandbox)) == list("abcde")
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        f"/v2/{PATH}/tags/list",
+        f"/v2/{PATH}/tags/list?last=",
+        f"/v2/{PATH}/tags/list?last=a",
+        f"/v2/{PATH}/tags/list#{{}}",
+        f"/v2/{PATH}/tags/list?last=&x={{}}",
+        "",
+    ],
+)
+def test_no_page_is_asked_for_twice(
+    registry: Scripted, following: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A list whose next page is one that was read, by address or by content, is an error."""
+    registry.next = following
+    registry.image("sha256:a", 1)
+    registry.tags = dict.fromkeys("abcde", "sha256:a")
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {}
+        assert "its list of tags repeats a page" in caplog.text
+    assert len([path for _, path in registry.asked if path.endswith("/list")]) <= 3
+
+
+def test_a_list_without_an_end(
+    registry: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A list that always has another page, full or empty, is an error after so many."""
+    monkeypatch.setattr(_docker, "MAX_PAGES", 5)
+    numbers = iter(range(1000))
+
+    def endless(last: str) -> httpx.Response:
+        number = next(numbers)
+        rest = f"</v2/{PATH}/tags/list?last={number}>; rel=next"
+        tags = None if number % 2 else [f"t{number}"]
+        return httpx.Response(200, json={"tags": tags}, headers={"Link": rest})
+
+    monkeypatch.setattr(registry, "_list", endless)
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {}
+        assert "more than 5 pages" in caplog.text
+    assert next(numbers) == 5
+
+
+def test_an_answer_without_an_end(
+    registry: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An answer that is too long is read no further, and shows nothing."""
+    monkeypatch.setattr(_docker, "MAX_ANSWER_BYTES", 1000)
+    read = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        for number in range(10**6):
+            read.append(number)
+            yield b" " * 100
+
+    monkeypatch.setattr(registry, "_list", lambda _: httpx.Response(200, content=endless()))
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {}
+        assert "its answer is longer than 1000 bytes" in caplog.text
+    assert len(read) < 20
+
+
+def test_indexes_without_an_end(registry: Scripted) -> None:
+    """An index that holds itself is read a few times, and shown with the size of the rest."""
+    registry.image("sha256:a", 10)
+    parts = [{"digest": "sha256:i"}, {"digest": "sha256:a"}, {"digest": "sha256:i"}]
+    registry.manifests["sha256:i"] = {"manifests": parts}
+    registry.tags = {"all": "sha256:i"}
+    with over(registry) as sandbox:
+        assert list(shown(sandbox)) == ["all"]
+    assert len(registry.asked) < 20

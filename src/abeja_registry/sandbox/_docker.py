@@ -8,7 +8,7 @@ import asyncio
 import logging
 import re
 import reprlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +35,10 @@ ACCEPT = {"Accept": ", ".join(INDEXES + MANIFESTS)}
 # Seconds that the registry may take for an answer, and how many it is asked for at once.
 PATIENCE = 10.0
 WIDTH = 16
+# What a registry may answer: bytes of one answer, pages of one list, indexes within indexes.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_PAGES = 10_000
+MAX_INDEX_DEPTH = 8
 # Seconds before each further look at a tag that is not yet what was told of it.
 WAITS = (0.02, 0.08, 0.2, 0.5, 1, 3)
 # Seconds that a create waits for what the registry has under its name.
@@ -113,18 +117,26 @@ def registry_url(text: str) -> httpx.URL:
 class DockerRegistry:
     """What is asked of a Docker registry, over its HTTP API (version 2).
 
+    No request goes to another origin than the registry's own, wherever a link or a redirect leads:
+    it would carry the password, or fetch what a stranger chose.
+
     Args:
         url: its address; may hold a user's name and password.
     """
 
     def __init__(self, url: httpx.URL) -> None:
+        self._origin = _origin(url)
         self._http = httpx.AsyncClient(
             # An error shows the address, and must not show the password.
             base_url=url.copy_with(username=None, password=None),
             auth=(url.username, url.password) if url.username else None,
+            # Decompression can make a small answer a huge one.
+            headers={"Accept-Encoding": "identity"},
             timeout=PATIENCE,
             trust_env=False,
             follow_redirects=True,
+            # The hook sees each request of a chain of redirects before it is sent.
+            event_hooks={"request": [self._check_origin]},
         )
 
     async def close(self) -> None:
@@ -133,29 +145,39 @@ class DockerRegistry:
 
     async def check(self) -> None:
         """Raise httpx.HTTPError unless it answers as a Docker registry does."""
-        (await self._http.get("/v2/")).raise_for_status()
+        answer, _ = await self._ask("GET", "/v2/")
+        answer.raise_for_status()
 
     async def tags(self, repository: str) -> list[str]:
         """Return the names of a repository's tags; none where there is no such repository."""
-        names: list[str] = []
+        listed: dict[str, None] = {}
+        asked: set[bytes] = set()
         url: str | httpx.URL = f"/v2/{repository}/tags/list"
-        while True:
-            answer = await self._http.get(url)
+        while len(asked) < MAX_PAGES:
+            answer, content = await self._ask("GET", url)
             if answer.status_code == 404:
-                return names
+                break
             answer.raise_for_status()
+            asked.add(answer.url.raw_path)
             try:
-                listed = TagList.model_validate_json(answer.content).tags or ()
-                names += filter(_is_tag, listed)
-                if "next" not in answer.links:
-                    return names
-                url = answer.url.join(answer.links["next"]["url"])
+                page = dict.fromkeys(TagList.model_validate_json(content).tags or ())
+                following = answer.links.get("next")
+                if following is not None:
+                    url = answer.url.join(following["url"])
+                    if url.raw_path in asked or (page and page.keys() <= listed.keys()):
+                        raise httpx.DecodingError("its list of tags repeats a page")
             except (ValidationError, httpx.InvalidURL):
                 raise httpx.DecodingError("its answer is no list of tags") from None
+            listed |= page
+            if following is None:
+                break
+        else:
+            raise httpx.DecodingError(f"its list of tags has more than {MAX_PAGES} pages")
+        return list(filter(_is_tag, listed))
 
     async def digest(self, repository: str, tag: str) -> str | None:
         """Return the digest that a tag has now; None if there is no such tag."""
-        answer = await self._http.head(f"/v2/{repository}/manifests/{tag}", headers=ACCEPT)
+        answer, _ = await self._ask("HEAD", f"/v2/{repository}/manifests/{tag}", ACCEPT)
         if answer.status_code == 404:
             return None
         digest: str | None = answer.raise_for_status().headers.get("Docker-Content-Digest")
@@ -163,17 +185,33 @@ class DockerRegistry:
 
     async def image(self, repository: str, digest: str) -> Image | None:
         """Return the image of a digest; None, with a word in the log, if it can't be read."""
+        return await self._image(repository, digest, {}, 0)
+
+    async def _image(
+        self, repository: str, digest: str, known: dict[str, Image | None], depth: int
+    ) -> Image | None:
+        # An index may name an image often, and within indexes that would multiply.
+        if digest not in known:
+            known[digest] = await self._read_image(repository, digest, known, depth)
+        return known[digest]
+
+    async def _read_image(
+        self, repository: str, digest: str, known: dict[str, Image | None], depth: int
+    ) -> Image | None:
+        if depth > MAX_INDEX_DEPTH:
+            LOG.warning("%s has indexes more than %d deep", repository, MAX_INDEX_DEPTH)
+            return None
         if not _is_digest(digest):
             LOG.warning("%s has an image of no digest: %s", repository, reprlib.repr(digest))
             return None
-        answer = await self._http.get(f"/v2/{repository}/manifests/{digest}", headers=ACCEPT)
+        answer, content = await self._ask("GET", f"/v2/{repository}/manifests/{digest}", ACCEPT)
         if answer.status_code == 404:
             LOG.warning("%s@%s is not in the Docker registry", repository, digest)
             return None
         answer.raise_for_status()
         media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
         try:
-            manifest = Manifest.model_validate_json(answer.content)
+            manifest = Manifest.model_validate_json(content)
         except ValidationError:
             LOG.warning("%s@%s can't be read: it is %s", repository, digest, media_type)
             return None
@@ -181,15 +219,33 @@ class DockerRegistry:
         size = sum(part.size for part in parts)
         for part in manifest.manifests:
             # Of an index, an image may have been removed: it has no size any more.
-            image = await self.image(repository, part.digest)
+            image = await self._image(repository, part.digest, known, depth + 1)
             size += image.size if image else 0
         return Image(digest, media_type, size)
 
     async def delete(self, repository: str, digest: str) -> None:
         """Remove what has a digest; nothing happens where nothing has it."""
-        answer = await self._http.delete(f"/v2/{repository}/manifests/{digest}")
+        answer, _ = await self._ask("DELETE", f"/v2/{repository}/manifests/{digest}")
         if answer.status_code != 404:
             answer.raise_for_status()
+
+    async def _ask(
+        self, method: str, url: str | httpx.URL, headers: Mapping[str, str] | None = None
+    ) -> tuple[httpx.Response, bytes]:
+        """Send a request; returns the answer and its content, which is bounded as it is read."""
+        async with self._http.stream(method, url, headers=headers) as answer:
+            content = bytearray()
+            async for chunk in answer.aiter_bytes():
+                content += chunk
+                if len(content) > MAX_ANSWER_BYTES:
+                    what = f"its answer is longer than {MAX_ANSWER_BYTES} bytes"
+                    raise httpx.DecodingError(what, request=answer.request)
+        return answer, bytes(content)
+
+    async def _check_origin(self, request: httpx.Request) -> None:
+        if request.url.userinfo or _origin(request.url) != self._origin:
+            where = f"{request.url.scheme}://{request.url.netloc.decode()}"
+            raise httpx.RequestError(f"it leads to another origin, {where}", request=request)
 
 
 class Mirror:
@@ -367,6 +423,11 @@ class Mirror:
 def explain(error: Exception) -> str:
     """Say in one line what went wrong; some errors have no words of their own."""
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    # httpx leaves out a port that is the scheme's own, and writes both in lower case.
+    return url.scheme, url.host, url.port
 
 
 def _is_tag(name: str) -> bool:
