@@ -7,23 +7,31 @@ import pickle
 import re
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from datetime import datetime
 from typing import Any
 
 import pytest
+from tests.conftest import done, walked
 
 import abeja_registry
 from abeja_registry import (
+    AsyncClient,
     Attempt,
     BadRequest,
+    Client,
     Error,
     HttpError,
+    ImageName,
     InsecureTransportWarning,
     InternalServerError,
+    InvalidArgument,
+    InvalidFile,
     InvalidResponse,
     NotFound,
     TransportError,
     exceptions,
 )
+from abeja_registry.inventory import read_rows, summarize
 
 URL = "https://api.example.com/organizations/1/registry/repositories?limit=1"
 
@@ -232,3 +240,91 @@ def test_an_attempt_is_a_frozen_value() -> None:
     assert attempt == Attempt("503", wait=0.5) != Attempt("503")
     with pytest.raises(FrozenInstanceError):
         attempt.wait = None  # type: ignore[misc]
+
+
+# -- arguments ------------------------------------------------------------------------------------
+
+HUGE = 10**5000
+# Each is called with a client of either world, and sends nothing.
+REFUSED: dict[str, Callable[[Any], Any]] = {
+    "limit 0": lambda c: c.repositories.list(limit=0),
+    "limit text": lambda c: c.repositories.list(limit="5"),
+    "limit bool": lambda c: c.tags.list("1", limit=True),
+    "limit huge": lambda c: c.tags.list("1", limit=-HUGE),
+    "offset": lambda c: c.repositories.list(offset=-1),
+    "page size": lambda c: walked(c.repositories.iter(page_size=0)),
+    "start": lambda c: walked(c.tags.iter("1", start=1.5)),
+    "no id": lambda c: c.repositories.get(None),
+    "empty id": lambda c: c.repositories.get(""),
+    "dots": lambda c: c.repositories.delete(".."),
+    "huge id": lambda c: c.repositories.get(HUGE),
+    "name": lambda c: c.repositories.create(5),
+    "description": lambda c: c.repositories.create("n", 5),
+    "pattern": lambda c: walked(c.tags.iter("1", matching="")),
+    "pattern type": lambda c: walked(c.tags.iter("1", matching=5)),
+    "since": lambda c: walked(c.tags.iter("1", since="2024-01-01")),
+    "naive time": lambda c: walked(c.tags.iter("1", until=datetime(2024, 1, 1))),
+    "order": lambda c: c.tags.latest("1", by="size"),
+    "prereleases": lambda c: c.tags.latest("1", prereleases=True),
+    "timeout": lambda c: c.tags.wait_for("1", "x", timeout=0),
+    "timeout huge": lambda c: c.tags.wait_for("1", "x", timeout=HUGE),
+    "digest": lambda c: c.tags.wait_for("1", "x", timeout=1, digest="x"),
+    "digest type": lambda c: c.tags.wait_for("1", "x", timeout=1, digest=5),
+    "concurrency": lambda c: walked(c.inventory(concurrency=0)),
+    "include": lambda c: walked(c.inventory(include="")),
+    "progress": lambda c: walked(c.inventory(on_progress=5)),
+    "raw id": lambda c: c.raw.get_repository("1", ["2"]),
+    "raw name": lambda c: c.raw.create_repository("1", None),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED)
+async def test_an_argument_is_refused_by_a_class_of_its_own(
+    kind: type[Any], call: Callable[[Any], Any]
+) -> None:
+    """It is an `InvalidArgument`, which code may catch as a ValueError or as a TypeError too."""
+    client = kind("1", {}, base_url="http://127.0.0.1:9")
+    with pytest.raises(InvalidArgument) as caught:
+        await done(call(client))
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, TypeError)
+    assert not isinstance(caught.value, Error)
+    assert len(str(caught.value)) < 400
+    await done(client.close() if kind is Client else client.aclose())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ImageName("1", "trainer"),
+        lambda: ImageName("1", "NO", tag="1"),
+        lambda: ImageName("1", "trainer", tag=5),  # type: ignore[arg-type]
+        lambda: ImageName.parse("x"),
+        lambda: ImageName.parse(5),  # type: ignore[arg-type]
+        lambda: ImageName.parse("custom/1/NO:1"),
+        lambda: read_rows("inventory.txt"),
+        lambda: summarize([], stale_after_days=-1),
+        lambda: summarize([], stale_after_days=HUGE),
+        lambda: summarize([], now=datetime(2024, 1, 1)),
+    ],
+)
+def test_an_argument_of_a_function_is_refused_so_too(call: Callable[[], object]) -> None:
+    """What needs no client refuses its arguments by the same class."""
+    with pytest.raises(InvalidArgument):
+        call()
+
+
+def test_an_invalid_argument_survives_pickling() -> None:
+    """It comes back as it was, also from another process."""
+    error = pickle.loads(pickle.dumps(InvalidArgument("limit must be at least 1, not 0")))
+    assert (type(error), str(error)) == (InvalidArgument, "limit must be at least 1, not 0")
+
+
+def test_an_invalid_file_says_where() -> None:
+    """Its text is the message, and its attributes say which file and which line."""
+    error = pickle.loads(pickle.dumps(InvalidFile("line 2 of a.csv is none", "a.csv", 2)))
+    assert (str(error), error.path, error.line) == ("line 2 of a.csv is none", "a.csv", 2)
+    assert isinstance(error, ValueError)
+    assert (InvalidFile("x").path, InvalidFile("x").line) == (None, None)

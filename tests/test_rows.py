@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from multiprocessing import get_context
 from pathlib import Path
+from random import Random
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from abeja_registry import InvalidArgument, InvalidFile
 from abeja_registry._rows import (
     COLUMNS,
     InventoryRow,
@@ -32,6 +37,8 @@ WRITERS: dict[str, Callable[[Path, Iterable[InventoryRow]], int]] = {
     ".parquet": write_parquet,
 }
 WALKED = {"organization_id": "1", "include": "*"}
+HEADER = ",".join(COLUMNS) + "\n"
+GOOD = "1,2,3,4,5,6,7,2026-01-02,2026-01-02\n"
 each_kind = pytest.mark.parametrize("kind", WRITERS)
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -95,7 +102,7 @@ def test_a_value_of_another_type(tmp_path: Path, column: str, value: object) -> 
     """It is refused by its column, and the line is named."""
     lines = [json.dumps(each) for each in (ROW.to_dict(), ROW.to_dict() | {column: value})]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    with pytest.raises(ValueError, match=f"line 2 of .*Error: {column} must "):
+    with pytest.raises(InvalidFile, match=f"^line 2 of .* is no row of .*: {column} must "):
         list(read_rows(tmp_path / "a.jsonl"))
 
 
@@ -252,28 +259,126 @@ def test_a_folder_cannot_be_a_file(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", "", r"path must end in \.jsonl, \.csv, \.parquet, unlike .*a\.txt'"),
-        ("a.jsonl", "nonsense\n", "line 1 of .*a.jsonl is no row of an inventory"),
-        ("a.jsonl", "[]\n", "line 1 of .*a.jsonl is no row of an inventory: TypeError"),
-        ("a.jsonl", '{"tag": "1"}\n', "line 1 of .* KeyError: 'repository_id'"),
+        ("a.jsonl", "nonsense\n", "line 1 of .*: it is no JSON: Expecting value at column 1"),
+        ("a.jsonl", '{"tag": \n', "line 1 of .*: it is no JSON"),
+        ("a.jsonl", "[]\n", "line 1 of .*: it must be a JSON object, not a value of type list"),
+        ("a.jsonl", "\n\n5\n", "line 3 of .*: it must be a JSON object, not 5"),
+        ("a.jsonl", '{"tag": "1"}\n', "line 1 of .*: it has no 'repository_id'"),
+        ("a.jsonl", json.dumps(ROW.to_dict())[:-9], "line 1 of .*: it is no JSON"),
+        ("a.jsonl", "[" * 200_000, "line 1 of .*: it cannot be read"),
+        ("a.jsonl", "1" * 5_000, "line 1 of .*: it cannot be read"),
+        ("a.jsonl", "\udcff\udc80\n", "line 1 of .*: it is no UTF-8"),
+        ("a.jsonl", "\0" * 25_000_000, "line 1 of .*: it is no JSON|cannot be read|no UTF-8"),
         ("a.csv", "", "a.csv is no inventory: it has no column 'created_at'"),
         ("a.csv", "a,b\n", "a.csv is no inventory: it has no column 'created_at'"),
-        ("a.csv", ",".join(COLUMNS) + "\n1,2\n", "line 2 of .*a.csv is no row"),
-        ("a.csv", ",".join(COLUMNS) + "\n1,2,3,4,5,6\n", "line 2 .*: creator_email must be str"),
-        ("a.csv", ",".join(COLUMNS) + "\n1,2,3,4,1.9,5,6,7,8\n", "line 2 .* int"),
-        ("a.csv", ",".join(COLUMNS) + "\n1,2,3,4,5,6,7,8,9,10\n", "line 2 .* has more values than"),
+        ("a.csv", HEADER + "1,2\n", "line 2 of .*: it has fewer values than there are columns"),
+        (
+            "a.csv",
+            HEADER + "1,2,3,4,1.9,5,6,7,8\n",
+            "line 2 .*: size must be an integer, not '1.9'",
+        ),
+        ("a.csv", HEADER + "1,2,3,4,٣,5,6,7,8\n", "line 2 .*: size must be an integer"),
+        ("a.csv", HEADER + "1,2,3,4,,5,6,7,8\n", "line 2 .*: size must be an integer, not ''"),
+        ("a.csv", HEADER + "1,2,3,4,5,6,7,8,9\n", "line 2 .*: created_at must be a time"),
+        ("a.csv", HEADER + "1,2,3,4,5,6,7,8,9,10\n", "line 2 .* has more values than"),
+        (
+            "a.csv",
+            HEADER + '1,2,3,4,5,6,7,2026-01-01,"2026-0',
+            "line 2 of .*: the file ends within a quoted",
+        ),
         ("a.csv", "a" * 11_000_000, "line 1 of .*a.csv is no row of an inventory: field larger"),
-        ("a.csv", "a\n\udcff\n", "of .*a.csv is no row of an inventory: 'utf-8' codec"),
+        ("a.csv", "a\n\udcff\n", "line 2 of .*a.csv is no row of an inventory: it is no UTF-8"),
+        ("a.csv", HEADER + GOOD * 999 + "\udcff\n", "line 1001 of .*: it is no UTF-8"),
+        ("a.parquet", "", "a.parquet is no inventory: "),
         ("a.parquet", "nonsense", "a.parquet is no inventory: "),
     ],
+    ids=lambda value: value[:20] if isinstance(value, str) else None,
 )
 def test_a_file_that_is_none_of_an_inventory(
     tmp_path: Path, name: str, content: str, message: str
 ) -> None:
-    """It is refused, with the line where there are lines."""
-    (tmp_path / name).write_text(content, errors="surrogateescape")
-    with pytest.raises(ValueError, match=message):
-        list(read_rows(tmp_path / name))
+    """It is refused by its name, with the line where there are lines, and no word of Python."""
+    path = tmp_path / name
+    path.write_text(content, errors="surrogateescape", encoding="utf-8")
+    with pytest.raises(InvalidFile, match=message) as caught:
+        list(read_rows(path))
+    assert caught.value.path == str(path)
+    line = re.match(r"line (\d+) of ", str(caught.value))
+    assert caught.value.line == (int(line[1]) if line else None)
+    assert str(path) in str(caught.value)
+    assert not re.search(r"Error|int\(\)|codec|NoneType", str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "a.json", "a.jsonl.partial", ".csv"])
+def test_a_path_that_names_no_kind(tmp_path: Path, name: str) -> None:
+    """It is a wrong argument, before the file is looked at."""
+    with pytest.raises(
+        InvalidArgument, match=r"^path must end in \.jsonl, \.csv, \.parquet, unlike "
+    ):
+        read_rows(tmp_path / name)
+
+
+@pytest.mark.parametrize("upper", [str.upper, str.title])
+@each_kind
+def test_a_kind_in_capitals(kind: str, upper: Callable[[str], str], tmp_path: Path) -> None:
+    """A suffix says the same in capitals."""
+    path = tmp_path / f"inventory{upper(kind)}"
+    WRITERS[kind](path, many(2))
+    assert list(read_rows(path)) == many(2)
+
+
+@each_kind
+def test_a_folder_is_the_systems_error(kind: str, tmp_path: Path) -> None:
+    """What the system refuses is its own error, with the path."""
+    path = tmp_path / f"inventory{kind}"
+    path.mkdir()
+    with pytest.raises(OSError, match=f"inventory{kind}"):
+        list(read_rows(path))
+
+
+def damaged(content: bytes, seed: int) -> bytes:
+    """Return bytes that are cut, or of which some are others."""
+    random = Random(seed)
+    if seed % 3 == 0:
+        return content[: random.randrange(len(content))]
+    changed = bytearray(content)
+    for _ in range(random.choice([1, 5, 50])):
+        changed[random.randrange(len(changed))] = random.randrange(256)
+    return bytes(changed)
+
+
+@each_kind
+def test_a_file_that_was_damaged(kind: str, tmp_path: Path) -> None:
+    """Whatever became of its bytes, it is read or is an `InvalidFile`."""
+    path = tmp_path / f"inventory{kind}"
+    WRITERS[kind](path, many(50))
+    content, refused = path.read_bytes(), list[str]()
+    for seed in range(100):
+        path.write_bytes(damaged(content, seed))
+        try:
+            assert all(type(row) is InventoryRow for row in read_rows(path))
+        except InvalidFile as error:
+            refused.append(str(error))
+    assert len(refused) > 30
+    assert all(str(path) in each and "\n" not in each for each in refused)
+
+
+def test_an_error_of_the_system_within_a_parquet_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails is not taken for a damaged file."""
+    import pyarrow.parquet
+
+    path = tmp_path / "a.parquet"
+    write_parquet(path, [ROW])
+
+    def failing(*_: object) -> NoReturn:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(pyarrow.parquet, "ParquetFile", failing)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        list(read_rows(path))
+    assert type(caught.value) is OSError
 
 
 def test_a_parquet_file_of_something_else(tmp_path: Path) -> None:
@@ -283,7 +388,7 @@ def test_a_parquet_file_of_something_else(tmp_path: Path) -> None:
 
     path = tmp_path / "a.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), path)
-    with pytest.raises(ValueError, match="is no inventory"):
+    with pytest.raises(InvalidFile, match=r"a\.parquet is no inventory: it has no column"):
         list(read_rows(path))
 
 
@@ -291,9 +396,9 @@ def test_a_parquet_file_of_something_else(tmp_path: Path) -> None:
     ("column", "value", "message"),
     [
         ("tag", None, "tag is missing in a row"),
-        ("size", 1.9, "truncated"),
-        ("size", "large", "'large'"),
-        ("created_at", "yesterday", "'yesterday'"),
+        ("size", 1.9, "size is no int64: .*truncated"),
+        ("size", "large", "size is no int64: .*'large'"),
+        ("created_at", "yesterday", "created_at is no timestamp.*'yesterday'"),
         ("created_at", 2**62, "out of range"),
     ],
 )
@@ -306,7 +411,7 @@ def test_a_parquet_file_of_other_values(
 
     columns = {name: [value] for name, value in (ROW._asdict() | {column: value}).items()}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=f"a.parquet is no inventory: .*{message}"):
+    with pytest.raises(InvalidFile, match=f"a.parquet is no inventory: .*{message}"):
         list(read_rows(tmp_path / "a.parquet"))
 
 
@@ -483,7 +588,7 @@ def test_a_journal_of_another_walk(tmp_path: Path) -> None:
     """It is not gone on with, but by beginning anew it goes."""
     Journal(tmp_path / "a", WALKED, resume=False).close()
     other = {"organization_id": "2", "include": "*"}
-    with pytest.raises(ValueError, match=r"another walk.*'organization_id': '2'.*resume=False"):
+    with pytest.raises(InvalidFile, match=r"another walk.*'organization_id': '2'.*resume=False"):
         Journal(tmp_path / "a", other, resume=True)
     Journal(tmp_path / "a", WALKED, resume=True).close()
     journal = Journal(tmp_path / "a", other, resume=False)
@@ -495,7 +600,7 @@ def test_a_journal_that_is_none(tmp_path: Path) -> None:
     """A file that does not say what is walked through is not gone on with."""
     path = tmp_path / "a.partial.jsonl"
     path.write_text('{"finished": "1"}\n')
-    with pytest.raises(ValueError, match="is of another walk, 'None', and not of"):
+    with pytest.raises(InvalidFile, match="is of another walk, 'None', and not of"):
         Journal(tmp_path / "a", WALKED, resume=True)
     assert path.read_text() == '{"finished": "1"}\n'
 

@@ -2,7 +2,8 @@
 
 `csv.field_size_limit` belongs to the whole process: another library may need it as it is, or
 change it at any time from any thread. So this module never sets it. `csv.reader` parses each
-record; one that it refuses is parsed again in Python, by the same rules.
+record; one that it refuses is parsed again in Python, by the same rules. A record that the end
+of the file cuts off within quotes is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def csv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         lines: The file's lines with their ends, from a file opened with `newline=""`.
 
     Raises:
-        csv.Error: A field is longer than `LONGEST_FIELD`.
+        csv.Error: A field is longer than `LONGEST_FIELD`, or the file ends within quotes.
     """
     number = 0
     # The lines of the record that `csv.reader` is at: it reads no line ahead.
@@ -36,7 +37,8 @@ def csv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
             yield line
 
     source = recorded()
-    reader = csv.reader(source)
+    # Strict, so that it refuses a value that the end of the file cuts off.
+    reader = csv.reader(source, strict=True)
     while True:
         record.clear()
         try:
@@ -83,5 +85,7 @@ def _parse(begun: list[str], source: Iterator[str]) -> list[str]:
                 quoted = False
         if not quoted:
             break
+    else:
+        raise csv.Error("the file ends within a quoted value")
     values.append("".join(field))
     return values

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
+from .exceptions import InvalidArgument
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -90,7 +92,7 @@ def shown(value: object) -> str:
 def text(name: str, value: object) -> str:
     """Return a value that is a string, or refuse it by name."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {shown(value)}")
+        raise InvalidArgument(f"{name} must be a string, not {shown(value)}")
     return value
 
 
@@ -98,17 +100,19 @@ def segment(name: str, value: object) -> str:
     """Return an id as one percent-encoded path segment.
 
     Raises:
-        TypeError: It is neither a string nor an integer.
-        ValueError: It is empty, a dot segment, or holds a character that does not print.
+        InvalidArgument: It is neither a string nor an integer, or it is empty, a dot segment,
+            or holds a character that does not print.
     """
     if not isinstance(value, str | int) or isinstance(value, bool):
         hint = ": pass its id" if hasattr(value, "id") else ""
-        raise TypeError(f"{name} must be a string, not {shown(value)}{hint}")
+        raise InvalidArgument(f"{name} must be a string, not {shown(value)}{hint}")
     # Not str(value): of a string that is a member of an Enum that is more than its text.
-    text = str.__str__(value) if isinstance(value, str) else format(value, "d")
+    text = ""
+    with suppress(ValueError):  # of a number of over 4,300 digits
+        text = str.__str__(value) if isinstance(value, str) else format(value, "d")
     # quote() leaves dots alone, and the HTTP library collapses a segment of them.
     if text in ("", ".", "..") or not text.isprintable():
-        raise ValueError(f"{name} must be an id of printable characters, not {text!r}")
+        raise InvalidArgument(f"{name} must be an id of printable characters, not {shown(value)}")
     return quote(text, safe="")
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from ._operations import shown
-from .exceptions import PaginationError
+from .exceptions import InvalidArgument, PaginationError
 
 # Items a page of a walk asks for: few requests, and answers of some 50 kB.
 PAGE_SIZE = 100
@@ -183,7 +183,7 @@ def check_window(limit: int | None, offset: int | None) -> None:
 def check_count(name: str, value: object, *, least: int) -> int:
     """Return a whole number of at least so many, or refuse it by name."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, not {shown(value)}")
+        raise InvalidArgument(f"{name} must be a whole number, not {shown(value)}")
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value}")
+        raise InvalidArgument(f"{name} must be at least {least}, not {shown(value)}")
     return value

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from ._operations import shown
 from ._paging import check_count
 from ._rows import InventoryRow
+from .exceptions import InvalidArgument
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +199,19 @@ class SummaryBuilder:
         now: The time from which they are counted back. Defaults to the present.
 
     Raises:
-        ValueError: The days are below 0 or beyond all dates, or `now` has no time zone.
+        InvalidArgument: The days are below 0 or beyond all dates, or `now` has no time zone.
     """
 
     def __init__(self, stale_after_days: int, now: datetime | None) -> None:
         check_count("stale_after_days", stale_after_days, least=0)
         if now is not None and now.tzinfo is None:
-            raise ValueError(f"now must have a time zone, unlike {now.isoformat()}")
+            raise InvalidArgument(f"now must have a time zone, unlike {now.isoformat()}")
         try:
             self._stale_before = (now or datetime.now(UTC)) - timedelta(days=stale_after_days)
         except OverflowError:
-            raise ValueError(f"stale_after_days is beyond all dates: {stale_after_days}") from None
+            raise InvalidArgument(
+                f"stale_after_days is beyond all dates: {shown(stale_after_days)}"
+            ) from None
         self._days = stale_after_days
         self._repositories: dict[str, dict[str, ImageTag]] = {}
 

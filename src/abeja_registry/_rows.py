@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
@@ -14,19 +15,22 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import islice, zip_longest
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from ._csv import csv_records
 from ._operations import shown
+from .exceptions import InvalidArgument, InvalidFile
 
 # Not on Windows, where two walks to one file are not noticed.
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 
 # Rows that a Parquet file's writer holds at a time.
 ROW_GROUP = 20_000
+# An order of magnitude over any row that the API could give.
+_LONGEST_LINE = 20_000_000
 # As of sizes in the API's answers, and in Parquet files.
 _LARGEST = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,16 +73,23 @@ class InventoryRow(NamedTuple):
         }
 
     @classmethod
-    def _from(cls, values: Mapping[str, Any]) -> Self:
-        found: list[Any] = list(_columns(values))
+    def _from(cls, values: object) -> Self:
+        """Return the row of a JSON value; a ValueError says why it is none."""
+        if not isinstance(values, dict):
+            raise ValueError(f"it must be a JSON object, not {shown(values)}")
+        try:
+            found: list[Any] = list(_columns(values))
+        except KeyError as missing:
+            raise ValueError(f"it has no {missing.args[0]!r}") from None
         types = list(map(type, found))
         if types != _TYPES:
             at = next(at for at, each in enumerate(types) if each is not _TYPES[at])
-            raise TypeError(f"{COLUMNS[at]} must be {_TYPES[at].__name__}, not {shown(found[at])}")
+            kind = "an integer" if at == _SIZE else "a string"
+            raise ValueError(f"{COLUMNS[at]} must be {kind}, not {shown(found[at])}")
         size = found[_SIZE]
         if not -_LARGEST <= size < _LARGEST:
-            raise ValueError(f"size must fit in 64 bits, unlike {size}")
-        found[-2:] = map(_time, found[-2:])
+            raise ValueError(f"size must fit in 64 bits, unlike {shown(size)}")
+        found[-2:] = map(_time, COLUMNS[-2:], found[-2:])
         return cls(*found)
 
 
@@ -89,8 +100,13 @@ _SIZE = COLUMNS.index("size")
 _columns = itemgetter(*COLUMNS)
 
 
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
+def _time(name: str, text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a time such as 2024-01-31T12:00:00Z, not {shown(text)}"
+        ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -212,23 +228,37 @@ def read_rows(path: FilePath) -> Iterator[InventoryRow]:
         path: The file; what it is is told by its suffix: `.jsonl`, `.csv` or `.parquet`.
 
     Raises:
-        ValueError: The suffix is none of these, or the file is not an inventory's; it names the
-            line.
+        InvalidArgument: The suffix is none of these, in capitals or not.
+        InvalidFile: The file is not an inventory's; it names the line where there are lines.
         ImportError: It is a Parquet file, and the extra `arrow` is not installed.
         OSError: The file cannot be read.
     """
     path = Path(path)
     read = _READERS.get(path.suffix.lower())
     if read is None:
-        raise ValueError(f"path must end in {', '.join(_READERS)}, unlike {shown(str(path))}")
+        raise InvalidArgument(f"path must end in {', '.join(_READERS)}, unlike {shown(str(path))}")
     return read(path)
 
 
 def _read_jsonl(path: Path) -> Iterator[InventoryRow]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        # Bounded, so that a file without line feeds is not read whole.
+        for number, line in enumerate(iter(partial(file.readline, _LONGEST_LINE), b""), 1):
             if not line.isspace():
-                yield _row(path, number, line)
+                yield _row(path, number, partial(_parsed, line))
+
+
+def _parsed(line: bytes) -> InventoryRow:
+    try:
+        value = json.loads(line)
+    except UnicodeDecodeError:
+        raise ValueError("it is no UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error.msg} at column {error.colno}") from None
+    except (ValueError, RecursionError) as error:
+        # A number of over 4,300 digits; lists within lists.
+        raise ValueError(f"it cannot be read: {error}") from None
+    return InventoryRow._from(value)
 
 
 def _read_csv(path: Path) -> Iterator[InventoryRow]:
@@ -239,27 +269,55 @@ def _read_csv(path: Path) -> Iterator[InventoryRow]:
             records = csv_records(file)
             number, names = next(records, (0, []))
             if missing := set(COLUMNS) - set(names):
-                raise ValueError(f"{path} is no inventory: it has no column {min(missing)!r}")
+                raise _no_inventory(path, f"it has no column {min(missing)!r}")
             for number, values in records:
                 if values:
-                    yield _row(path, number, dict(zip_longest(names, values)))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"line {number + 1} of {path} is no row of an inventory: {error}"
-            ) from None
+                    yield _row(path, number, partial(_of_csv, names, values))
+        except csv.Error as error:
+            raise _no_row(path, number + 1, error) from None
+        except UnicodeDecodeError:
+            raise _no_row(path, _first_not_utf8(path), "it is no UTF-8") from None
 
 
-def _row(path: Path, number: int, line: bytes | dict[str | Any, Any]) -> InventoryRow:
+def _of_csv(names: list[str], values: list[str]) -> InventoryRow:
+    if len(values) != len(names):
+        more = "more" if len(values) > len(names) else "fewer"
+        raise ValueError(f"it has {more} values than there are columns")
+    line = dict(zip(names, values, strict=True))
+    # int() takes blanks, underscores and the digits of any script.
+    if not re.fullmatch(r"-?[0-9]{1,20}", line["size"]):
+        raise ValueError(f"size must be an integer, not {shown(line['size'])}")
+    return InventoryRow._from({**line, "size": int(line["size"])})
+
+
+def _first_not_utf8(path: Path) -> int:
+    """Return the number of a line: a text file is decoded many lines at a time."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1  # pragma: no cover - the file has changed meanwhile
+
+
+def _row(path: Path, number: int, read: Callable[[], InventoryRow]) -> InventoryRow:
     try:
-        if isinstance(line, bytes):
-            return InventoryRow._from(json.loads(line))
-        if None in line:
-            raise ValueError("it has more values than there are columns")
-        return InventoryRow._from({**line, "size": int(line["size"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"line {number} of {path} is no row of an inventory: {type(error).__name__}: {error}"
-        ) from None
+        return read()
+    except ValueError as error:
+        raise _no_row(path, number, error) from None
+
+
+def _no_row(path: Path, number: int, problem: object) -> InvalidFile:
+    return InvalidFile(
+        f"line {number} of {path} is no row of an inventory: {problem}", str(path), number
+    )
+
+
+def _no_inventory(path: Path, problem: object) -> InvalidFile:
+    # Of Arrow's messages some have several lines.
+    said = " ".join(str(problem).split())
+    return InvalidFile(f"{path} is no inventory: {said}", str(path))
 
 
 def _read_parquet(path: Path) -> Iterator[InventoryRow]:
@@ -273,14 +331,22 @@ def _read_parquet(path: Path) -> Iterator[InventoryRow]:
                 columns = [_of_arrow(arrow, group, field) for field in _schema(arrow)]
                 yield from map(InventoryRow._make, zip(*columns, strict=True))
         except (arrow.ArrowException, ValueError, TypeError, OverflowError) as error:
-            raise ValueError(f"{path} is no inventory: {error}") from None
+            raise _no_inventory(path, error) from None
+        except OSError as error:
+            # Arrow's own word for damaged bytes, which has no number; the system's has one.
+            if error.errno is not None:
+                raise
+            raise _no_inventory(path, error) from None
 
 
 def _of_arrow(arrow: Any, group: Any, field: Any) -> Iterable[Any]:
     column = group.column(field.name)
     if column.null_count:
         raise ValueError(f"{field.name} is missing in a row")
-    column = column.cast(field.type)
+    try:
+        column = column.cast(field.type)
+    except arrow.ArrowException as error:
+        raise ValueError(f"{field.name} is no {field.type}: {error}") from None
     if arrow.types.is_timestamp(field.type):
         return map(_since_epoch, column.cast(arrow.int64()).to_pylist())
     return column.to_pylist()  # type: ignore[no-any-return]
@@ -316,7 +382,7 @@ class Journal:
         resume: Whether to go on with what is there.
 
     Raises:
-        ValueError: What is there is of another walk.
+        InvalidFile: What is there is of another walk.
         OSError: It cannot be written, or another walk is at it.
     """
 
@@ -351,9 +417,10 @@ class Journal:
 
     def _check(self, there: object, walked: Mapping[str, str]) -> None:
         if there != walked:
-            raise ValueError(
+            raise InvalidFile(
                 f"{self._path} is of another walk, {shown(str(there))}, and not of"
-                f" {shown(str(dict(walked)))}: pass resume=False to begin anew"
+                f" {shown(str(dict(walked)))}: pass resume=False to begin anew",
+                str(self._path),
             )
 
     def _lines(self) -> Iterator[tuple[dict[str, Any], int]]:

@@ -210,7 +210,7 @@ class Client(_Lazy):
             An `Inventory`: rows to walk through, `write_jsonl` and the like, `summary`, `diff`.
 
         Raises:
-            ValueError: An argument is out of its bounds, or the client cannot go to where the
+            InvalidArgument: An argument is out of its bounds, or the client cannot go to where the
                 executor works: it has an `http_client` or a hook of its own.
 
         Example:

@@ -18,6 +18,8 @@
      |    +-- OutcomeUnknown       ... to a create that was sent: it may have happened
      +-- InvalidResponse           a success that is not what the API promises
      +-- PaginationError           a list's pages contradict each other
+     +-- InvalidFile               a file that holds no inventory
+    InvalidArgument                an argument has a wrong value or type
     InsecureTransportWarning       a credential over plain http
 
 An answer with a status not listed is an `HttpError` itself. All of them pickle and copy; none
@@ -246,6 +248,33 @@ class InvalidResponse(Error):
 
 class PaginationError(Error):
     """A list's pages contradict each other, so that walking on could skip or repeat."""
+
+
+class InvalidFile(Error, ValueError):
+    """A file is no inventory's.
+
+    Args:
+        message: What is wrong, naming the file and, where there are lines, the line.
+        path: The file.
+        line: The line at fault, counted from 1; None where the file has no lines, or none of
+            them is at fault.
+    """
+
+    def __init__(self, message: str, path: str | None = None, line: int | None = None) -> None:
+        super().__init__(message, path, line)
+        self.path = path
+        self.line = line
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class InvalidArgument(ValueError, TypeError):
+    """An argument has a wrong value, or a value of a wrong type; the message names it.
+
+    No request was sent. It is no `Error`: the calling code is at fault. It is a `ValueError` and
+    a `TypeError`, so that code catches it as either.
+    """
 
 
 class InsecureTransportWarning(UserWarning):

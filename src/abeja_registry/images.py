@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ._operations import shown
+from .exceptions import InvalidArgument
 
 # Docker's rules for a path component, a tag and a digest.
 NAME = r"(?!.{256})[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
@@ -34,7 +35,7 @@ class ImageName:
             is what counts.
 
     Raises:
-        ValueError: A part cannot be one of such a name, or there is neither tag nor digest.
+        InvalidArgument: A part cannot be one of such a name, or there is neither tag nor digest.
 
     Example:
         >>> print(ImageName("1410000000000", "trainer", tag="1.0.0"))
@@ -56,26 +57,26 @@ class ImageName:
         if self.digest is not None:
             _check("digest", self.digest, _DIGEST_TO_RUN)
         if self.tag is None and self.digest is None:
-            raise ValueError("an image's name needs a tag or a digest")
+            raise InvalidArgument("an image's name needs a tag or a digest")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the name that a text is.
 
         Raises:
-            ValueError: It is none.
+            InvalidArgument: It is none.
         """
         if not isinstance(text, str):
-            raise TypeError(f"an image's name must be a string, not {shown(text)}")
+            raise InvalidArgument(f"an image's name must be a string, not {shown(text)}")
         path, at, digest = text.partition("@")
         path, colon, tag = path.partition(":")
         prefix, *parts = path.split("/")
         if prefix != _PREFIX or len(parts) != 2:
-            raise ValueError(f"an image's name must be {_FORM}, not {shown(text)}")
+            raise InvalidArgument(f"an image's name must be {_FORM}, not {shown(text)}")
         try:
             return cls(parts[0], parts[1], tag if colon else None, digest if at else None)
-        except ValueError as error:
-            raise ValueError(f"{shown(text)} is no image's name: {error}") from None
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{shown(text)} is no image's name: {error}") from None
 
     @property
     def pinned(self) -> bool:
@@ -95,6 +96,8 @@ def check_digest(name: str, value: object) -> None:
 
 def _check(name: str, value: object, pattern: str) -> None:
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {shown(value)}")
+        raise InvalidArgument(f"{name} must be a string, not {shown(value)}")
     if not re.fullmatch(pattern, value):
-        raise ValueError(f"{name} cannot be {shown(value)}: see Docker's rules for image names")
+        raise InvalidArgument(
+            f"{name} cannot be {shown(value)}: see Docker's rules for image names"
+        )

@@ -55,7 +55,7 @@ from ._walks import (
     Walk,
 )
 from ._workers import PackedClient, worker_clients
-from .exceptions import Error, InvalidResponse
+from .exceptions import Error, InvalidArgument, InvalidResponse
 from .models import Tag
 from .pages import PageOf
 from .tags import fits
@@ -167,7 +167,7 @@ class _Inventory(Generic[C]):
         self._include = include
         self._included = fits("include", include)
         if on_progress is not None and not callable(on_progress):
-            raise TypeError(f"on_progress must be callable, not {shown(on_progress)}")
+            raise InvalidArgument(f"on_progress must be callable, not {shown(on_progress)}")
         self._on_progress = on_progress
         self._failures: list[InventoryFailure] = []
 
@@ -242,7 +242,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             on_progress=on_progress,
         )
         if executor is not None and not isinstance(executor, Executor):
-            raise TypeError(
+            raise InvalidArgument(
                 f"executor must be a concurrent.futures.Executor, not {shown(executor)}"
             )
         self._executor = executor
@@ -330,7 +330,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
 
         Raises:
             IncompleteInventory: Repositories failed; the file was not written.
-            ValueError: What is kept beside the file is of another organization or pattern.
+            InvalidFile: What is kept beside the file is of another organization or pattern.
             OSError: The file cannot be written, or another walk to it is under way.
 
         Example:
@@ -382,7 +382,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
 
         Raises:
             IncompleteInventory: Repositories failed: they would be missing in it.
-            ValueError: An argument is out of its bounds.
+            InvalidArgument: An argument is out of its bounds.
 
         Example:
             >>> client.inventory().summary().total.tags
@@ -406,7 +406,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
 
         Raises:
             IncompleteInventory: Repositories failed: they would look as if removed.
-            ValueError: A file is none of an inventory.
+            InvalidFile: A file is none of an inventory.
 
         Example:
             >>> before = list(client.inventory())
@@ -720,7 +720,7 @@ def _pack(client: _Client) -> PackedClient:
     try:
         settings = transport.own_settings()
     except TypeError:
-        raise ValueError(
+        raise InvalidArgument(
             "executor cannot be used by a client with an http_client of its own, which cannot go"
             " to another process"
         ) from None
@@ -729,7 +729,7 @@ def _pack(client: _Client) -> PackedClient:
     except Exception as error:
         hook = settings.on_retry
         what = f"a {type(client).__name__}" if hook is None else f"on_retry, {shown(hook)},"
-        raise ValueError(
+        raise InvalidArgument(
             f"executor cannot be used: {what} cannot be pickled to go to another process"
             f" ({type(error).__name__})"
         ) from None

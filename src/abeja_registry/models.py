@@ -23,7 +23,7 @@ from pydantic import (
 
 from ._answers import Answered
 from ._operations import shown
-from .exceptions import Error, InvalidResponse
+from .exceptions import Error, InvalidArgument, InvalidResponse
 from .images import ImageName
 
 M = TypeVar("M", bound=BaseModel)
@@ -177,8 +177,8 @@ class RepositoryFields(Bound, frozen=True):
                 not the tag, which can be moved. That needs a `Tag`.
 
         Raises:
-            TypeError: It is to be pinned, and the tag is a name: `get_tag(name)` has the digest.
-            ValueError: The repository's or the tag's name cannot be an image's.
+            InvalidArgument: It is to be pinned, and the tag is a name, of which `get_tag(name)`
+                has the digest; or the repository's or the tag's name cannot be an image's.
 
         Example:
             >>> tag = repository.get_tag("0.0.2")
@@ -191,7 +191,9 @@ class RepositoryFields(Bound, frozen=True):
             name = tag.name if isinstance(tag, Tag) else tag
             return ImageName(self.organization_id, self.name, tag=name)
         if not isinstance(tag, Tag):
-            raise TypeError(f"tag must be a Tag to be pinned, not {shown(tag)}: get_tag has it")
+            raise InvalidArgument(
+                f"tag must be a Tag to be pinned, not {shown(tag)}: get_tag has it"
+            )
         return ImageName(self.organization_id, self.name, digest=tag.digest)
 
 

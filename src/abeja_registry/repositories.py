@@ -50,7 +50,7 @@ class Repository(RepositoryFields, frozen=True):
 
         Raises:
             NotFound: The repository is not there any more.
-            ValueError: An argument is out of its bounds; nothing was sent.
+            InvalidArgument: An argument is out of its bounds; nothing was sent.
         """
         return self._repositories._tags.list(self.id, limit, offset)
 
@@ -76,7 +76,7 @@ class Repository(RepositoryFields, frozen=True):
             A `Listing`, to be walked through as often as wanted; it asks nothing until then.
 
         Raises:
-            ValueError: An argument is out of its bounds.
+            InvalidArgument: An argument is out of its bounds.
 
         Example:
             >>> for tag in client.repositories.get(repository.id).iter_tags():
@@ -425,7 +425,7 @@ class Repositories:
             The page; `has_next` says whether more follow. Its repositories come without `tags`.
 
         Raises:
-            ValueError: An argument is out of its bounds; nothing was sent.
+            InvalidArgument: An argument is out of its bounds; nothing was sent.
 
         Example:
             >>> page = client.repositories.list(limit=50)
@@ -458,7 +458,7 @@ class Repositories:
             A `Listing`, to be walked through as often as wanted.
 
         Raises:
-            ValueError: An argument is out of its bounds.
+            InvalidArgument: An argument is out of its bounds.
 
         Example:
             >>> repository.name in [each.name for each in client.repositories.iter()]

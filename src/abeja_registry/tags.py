@@ -17,7 +17,7 @@ from ._flows import Flow
 from ._operations import Operation, segment, shown, text
 from ._paging import check_window
 from ._transport import AsyncTransport, Transport
-from .exceptions import NotFound
+from .exceptions import InvalidArgument, NotFound
 from .images import check_digest
 from .models import Tag
 from .pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage, read_page
@@ -56,7 +56,7 @@ class Tags:
 
         Raises:
             NotFound: There is no such repository.
-            ValueError: An argument is out of its bounds; nothing was sent.
+            InvalidArgument: An argument is out of its bounds; nothing was sent.
 
         Example:
             >>> [tag.name for tag in client.tags.list(repository.id, limit=2)]
@@ -114,7 +114,7 @@ class Tags:
             A `Listing`, to be walked through as often as wanted.
 
         Raises:
-            ValueError: An argument is out of its bounds.
+            InvalidArgument: An argument is out of its bounds.
 
         Example:
             >>> sum(tag.size for tag in client.tags.iter(repository.id)) > 0
@@ -345,7 +345,7 @@ def ids_alone(repository_id: str) -> Iterator[None]:
 def fits(argument: str, pattern: str) -> Callable[[str], bool]:
     """Return whether a name fits a pattern, as a function of the name."""
     if not text(argument, pattern):
-        raise ValueError(f"{argument} must be a pattern, not an empty one, which no name fits")
+        raise InvalidArgument(f"{argument} must be a pattern, not an empty one, which no name fits")
     return lambda name: fnmatchcase(name, pattern)
 
 
@@ -355,9 +355,9 @@ def _filter(
     """Return what tells the tags to keep, or None where there is nothing to tell by."""
     for name, time in (("since", since), ("until", until)):
         if time is not None and not isinstance(time, datetime):
-            raise TypeError(f"{name} must be a datetime, not {shown(time)}")
+            raise InvalidArgument(f"{name} must be a datetime, not {shown(time)}")
         if time is not None and time.tzinfo is None:
-            raise ValueError(f"{name} must have a time zone, unlike {time.isoformat()}")
+            raise InvalidArgument(f"{name} must have a time zone, unlike {time.isoformat()}")
     if matching is None and since is None and until is None:
         return None
     named = fits("matching", "*" if matching is None else matching)
@@ -377,9 +377,9 @@ def _latest(
     read: _flows.Read[Tag],
 ) -> Flow[Tag]:
     if by not in get_args(By):
-        raise ValueError(f"by must be 'created', 'updated' or 'version', not {shown(by)}")
+        raise InvalidArgument(f"by must be 'created', 'updated' or 'version', not {shown(by)}")
     if prereleases and by != "version":
-        raise ValueError("prereleases can be told from others by='version' alone")
+        raise InvalidArgument("prereleases can be told from others by='version' alone")
     age = _version(prereleases) if by == "version" else attrgetter(f"{by}_at")
     named = fits("matching", "*" if matching is None else matching)
     passed_over = set()
@@ -427,7 +427,7 @@ def _problem(
 ) -> Callable[[Tag], str | None]:
     """Return what says why a tag is not the one waited for, or None where it is."""
     if type(timeout) not in (int, float) or not 0 < timeout <= LONGEST_TIMEOUT:
-        raise ValueError(
+        raise InvalidArgument(
             f"timeout must be seconds, above 0 and at most {LONGEST_TIMEOUT}, not {shown(timeout)}"
         )
     before = changed_from.digest if isinstance(changed_from, Tag) else changed_from
@@ -435,7 +435,7 @@ def _problem(
         if value is not None:
             check_digest(name, value)
     if digest is not None and digest == before:
-        raise ValueError(f"digest and changed_from are the same, {digest}")
+        raise InvalidArgument(f"digest and changed_from are the same, {digest}")
 
     def problem(tag: Tag) -> str | None:
         if digest is not None and tag.digest != digest:

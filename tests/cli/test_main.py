@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
@@ -196,7 +195,7 @@ def test_json_breaks_no_line_and_no_terminal(run: Run, client: Client) -> None:
         (exceptions.HttpError("x", "y", None, 502, "http://z"), 1, "y (502 from http://z) - "),
         (ImportError("needs an extra"), 1, "needs an extra"),
         (OSError("broken"), 1, "broken"),
-        (KeyError("x"), 1, "this should not happen: KeyError: 'x'"),
+        (KeyError("x"), 70, "this should not happen: KeyError: 'x'"),
     ],
 )
 def test_errors_that_are_rare(error: Exception, code: int, text: str) -> None:
@@ -214,16 +213,6 @@ def failing(error: BaseException) -> Any:
     return body
 
 
-def test_a_mistake_of_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody foresaw is one line as well, but for developers, who see where it came from."""
-    monkeypatch.setattr(_tags, "image", failing(KeyError("x")))
-    ran = run("image", "trainer", "1")
-    assert (ran.code, ran.err) == (1, "error: this should not happen: KeyError: 'x'\n")
-    monkeypatch.setattr(sys, "flags", type("Flags", (), {"dev_mode": True}))
-    with pytest.raises(KeyError):
-        run("image", "trainer", "1")
-
-
 def test_the_log_is_left_as_it_was(run: Run) -> None:
     """Nothing of a run stays behind in the process."""
     before = logging.getLogger("abeja_registry").handlers[:]
@@ -231,19 +220,54 @@ def test_the_log_is_left_as_it_was(run: Run) -> None:
     assert logging.getLogger("abeja_registry").handlers == before
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
-def test_the_extra_is_missing(
+# What a Python without a distribution does: to import one is an error.
+WITHOUT = """\
+import importlib.abc, runpy, sys
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+sys.argv = ["abeja-registry", *sys.argv[1:]]
+{enter}
+"""
+ENTRIES = {
+    "abeja-registry": "from abeja_registry.cli import script; script()",
+    "python -m abeja_registry": "runpy.run_module('abeja_registry', run_name='__main__')",
+    "python -m abeja_registry.cli": "runpy.run_module('abeja_registry.cli', run_name='__main__')",
+}
+
+
+@pytest.mark.parametrize("enter", ENTRIES.values(), ids=ENTRIES)
+@pytest.mark.parametrize("missing", [["typer"], ["rich"], ["typer", "rich", "click", "jinja2"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["repositories", "list"]], ids=" ".join)
+def test_the_extra_is_missing(enter: str, missing: list[str], arguments: list[str]) -> None:
+    """Without the extra each way in says in one line what to install."""
+    program = WITHOUT.format(missing=missing, enter=enter)
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (1, "", 1)
+    assert ran.stderr.startswith(
+        "error: the command line needs its extra: pip install 'abeja-registry[cli]' ("
+    )
+
+
+@pytest.mark.parametrize("missing", ["rich", "typer"])
+def test_the_extra_is_missing_in_this_process(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without typer or rich it says in one line what to install."""
-    import abeja_registry.cli as cli
-
-    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == missing else find_spec(name))
+    """The line names the distribution that is missing; a module of ours is another matter."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(sys.modules, "abeja_registry.cli._app", raising=False)
     assert main(["--help"]) == 1
-    assert capsys.readouterr() == (
-        "",
-        "error: the command line needs its extra: pip install 'abeja-registry[cli]'\n",
-    )
+    assert f"({missing} is not installed)" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "abeja_registry.cli._app", None)
+    with pytest.raises(ModuleNotFoundError):
+        main(["--help"])
 
 
 # -- interrupts and pipes -------------------------------------------------------------------------
@@ -452,10 +476,26 @@ def test_completion(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (ran.code, ran.out.split()) == (0, ["list", "latest"])
 
 
-def test_a_completion_that_cannot_be(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shell that is not known is an error, and no traceback."""
-    monkeypatch.setenv("_ABEJA_REGISTRY_COMPLETE", "complete_nosuchshell")
-    assert run().code == 1
+@pytest.mark.parametrize(
+    "variables",
+    [
+        *({"_ABEJA_REGISTRY_COMPLETE": each} for each in ("", "1", "complete_nosuchshell", "bash")),
+        {"_ABEJA_REGISTRY_COMPLETE": "complete_bash"},
+        {"_ABEJA_REGISTRY_COMPLETE": "complete_bash", "COMP_WORDS": "a"},
+        {"_ABEJA_REGISTRY_COMPLETE": "complete_bash", "COMP_WORDS": "a", "COMP_CWORD": "x"},
+        {"_ABEJA_REGISTRY_COMPLETE": "complete_bash", "COMP_WORDS": "a", "COMP_CWORD": "9" * 5000},
+    ],
+    ids=lambda each: ",".join(each.values())[:40],
+)
+def test_variables_of_no_completion(
+    variables: dict[str, str], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no shell's completion sets stops no command, and stays as it was."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ran = run("--version")
+    assert (ran.code, ran.out, ran.err) == (0, f"{abeja_registry.__version__}\n", "")
+    assert variables.items() <= os.environ.items()
 
 
 def test_the_sandbox(run: Run) -> None:

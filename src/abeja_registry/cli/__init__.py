@@ -20,40 +20,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line after the program's name, `sys.argv`'s if not given.
 
     Returns:
-        The exit code: 0; 1 for an error of the API or no connection; 2 for wrong usage; 3 for
-        what is not there; 4 for what timed out; 130 after Ctrl-C; 141 where the reader of the
-        output went away.
+        The exit code: 0; 1 for an error of the API, no connection or a file that cannot be used;
+        2 for wrong usage; 3 for what is not there; 4 for what timed out; 70 for a defect of this
+        package; 130 after Ctrl-C; 141 where the reader of the output went away.
     """
     _open_streams()
-    if not (find_spec("typer") and find_spec("rich")):
-        print(
-            "error: the command line needs its extra: pip install 'abeja-registry[cli]'",
-            file=sys.stderr,
-        )
-        return 1
     try:
-        from ._app import run
-
+        try:
+            if find_spec("rich") is None:  # imported only where it is used
+                return _no_extra("rich")
+            from ._app import run
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if missing.partition(".")[0] == __name__.partition(".")[0]:
+                raise
+            return _no_extra(missing)
         return run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
-        print(file=sys.stderr)
+        with suppress(OSError):
+            print(file=sys.stderr, flush=True)
         return 130
 
 
+def _no_extra(missing: str) -> int:
+    with suppress(OSError):
+        print(
+            "error: the command line needs its extra: pip install 'abeja-registry[cli]'"
+            f" ({missing} is not installed)",
+            file=sys.stderr,
+            flush=True,
+        )
+    return 1
+
+
 def _open_streams() -> None:
-    """Put nothing in the place of streams that who started the program has closed."""
+    """Replace closed streams, and let each write what its encoding lacks as escapes."""
     # In this order, so that each gets the number of its own.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - it stays open
             setattr(sys, name, stream)
+        # The environment may name an encoding that lacks characters, and an error handler that
+        # does not exist.
+        with suppress(AttributeError, OSError):
+            getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def script() -> NoReturn:
     """Run the command line of this process, and end the process with its exit code."""
     code = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # as on a full disk: Python would flush it again, and end with 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            code = code or 1
     if code > 128:  # Ctrl-C, or no reader: nobody waits for answers that threads still wait for
-        with suppress(OSError):
-            sys.stdout.flush()
         os._exit(code)
     sys.exit(code)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,9 +17,10 @@ import typer
 from typer.core import TyperGroup
 
 from .._version import __version__
+from ..exceptions import InvalidArgument
 from . import _errors
 from ._client import Access
-from ._output import Output, close_stdout
+from ._output import Output, discard
 
 # Any error that click tells, of whichever click typer comes with.
 _ClickError: Any = typer.BadParameter.__mro__[2]
@@ -43,7 +46,7 @@ class _Group(TyperGroup):
         with _endings():
             try:
                 return super().invoke(ctx)
-            except (ValueError, TypeError) as error:
+            except InvalidArgument as error:
                 # Only here is it known which command refused what.
                 _errors.point(error, f"see {ctx.command_path} {ctx.invoked_subcommand} --help")
                 raise
@@ -56,8 +59,10 @@ def _endings() -> Iterator[None]:
             yield
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:
-        close_stdout()
+    except OSError as error:
+        if not _errors.reader_is_gone(error):
+            raise
+        discard(sys.stdout)
         raise typer.Exit(_errors.READER_GONE) from None
     except KeyboardInterrupt as interrupt:
         _errors.say("")
@@ -89,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
     handler = _LogLines(logging.WARNING)
     logger = logging.getLogger("abeja_registry")
     logger.addHandler(handler)
-    with warnings.catch_warnings():
+    with _usable_variables(), warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
             return (
@@ -104,10 +109,36 @@ def run(arguments: Sequence[str]) -> int:
             # With `python -X dev` a developer sees where it came from.
             if sys.flags.dev_mode:
                 raise
-            _errors.say(f"error: {_errors.described(error)}")
-            return _errors.exit_code(error)
+            return _errors.tell(error)
         finally:
             logger.removeHandler(handler)
+
+
+# What a shell sets when it asks what a command line may go on with.
+_COMPLETE = "_ABEJA_REGISTRY_COMPLETE"
+_USABLE = {
+    "COLUMNS": re.compile(r"0*[1-9][0-9]{0,5}"),
+    "LINES": re.compile(r"0*[1-9][0-9]{0,5}"),
+    _COMPLETE: re.compile(r"(source|complete)_(bash|zsh|fish|powershell|pwsh)"),
+}
+
+
+@contextmanager
+def _usable_variables() -> Iterator[None]:
+    """Hide variables from the libraries that fail, or write nothing, by their values."""
+    hidden = {
+        name: os.environ.pop(name)
+        for name, usable in _USABLE.items()
+        if name in os.environ and not usable.fullmatch(os.environ[name])
+    }
+    if os.environ.get(_COMPLETE) == "complete_bash" and not (
+        "COMP_WORDS" in os.environ and re.fullmatch(r"\d{1,6}", os.environ.get("COMP_CWORD", ""))
+    ):
+        hidden[_COMPLETE] = os.environ.pop(_COMPLETE)
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _refused(error: Any) -> int:

@@ -6,6 +6,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._operations import segment
+from ..exceptions import InvalidArgument, InvalidResponse
+from . import _errors
+
 if TYPE_CHECKING:
     from ..client import Client
     from ..repositories import Repository
@@ -24,15 +28,19 @@ class Access:
     def client(self) -> Client:
         """Return a client; it is the caller's to close."""
         import_httpx()
+        from .._redaction import Redactor
         from ..client import Client
 
-        return Client(
+        client = Client(
             self.organization_id,
             profile=self.profile,
             base_url=self.base_url,
             timeout=self.timeout,
             deadline=self.deadline,
         )
+        settings = client._transport.settings
+        _errors.redact = Redactor(settings.authorization, settings.secrets())
+        return client
 
     def organization(self) -> str:
         """Return the organization's id, wherever it was found."""
@@ -59,7 +67,12 @@ def repository_of(client: Client, repository: str, by_id: bool) -> Repository:
     """
     if by_id:
         return client.repositories.get(repository)
-    return client.repositories.get_by_name(repository)
+    found = client.repositories.get_by_name(repository)
+    try:
+        segment("the repository's id", found.id)
+    except InvalidArgument as error:  # the API's, and nothing that the command was given
+        raise InvalidResponse(str(error)) from None
+    return found
 
 
 def id_of(client: Client, repository: str, by_id: bool) -> str:

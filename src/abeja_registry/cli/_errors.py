@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from collections.abc import Callable
 
 from .. import exceptions
-from ._output import plain
+from .._version import __version__
+from ._output import discard, plain
 
 FAILED = 1
 USAGE = 2
 NOT_FOUND = 3
 TIMED_OUT = 4
+DEFECT = 70
 INTERRUPTED = 130
 READER_GONE = 141
+
+# Windows reports a write to a closed pipe as EINVAL.
+_CLOSED_PIPE = {errno.EPIPE, errno.EINVAL} if os.name == "nt" else {errno.EPIPE}
+
+# Removes the credential from a text; the client that a command makes brings it.
+redact: Callable[[str], str] = str
+
+# Errors whose text is written for who reads it.
+_SPEAKING = (exceptions.Error, exceptions.InvalidArgument, Warning)
 
 _WHOAMI = "see what was found where: abeja-registry whoami"
 
@@ -32,13 +46,17 @@ _NEXT: tuple[tuple[type[BaseException], str], ...] = (
     (exceptions.TransportError, "check the network and the address: abeja-registry whoami"),
     (exceptions.InvalidResponse, "see how the API differs: abeja-registry doctor"),
     (exceptions.PaginationError, "try again"),
+    (exceptions.InvalidFile, "pass a file that `abeja-registry inventory --write` made"),
 )
 
 
 def say(text: str) -> None:
     """Write one line on stderr, whatever the text holds."""
-    # backslashreplace is stderr's own way with what its encoding lacks.
-    print(plain(text), file=sys.stderr)
+    try:
+        # backslashreplace is stderr's own way with what its encoding lacks.
+        print(plain(text), file=sys.stderr, flush=True)
+    except OSError:  # nobody reads it, and the command goes on
+        discard(sys.stderr)
 
 
 def exit_code(error: Exception) -> int:
@@ -48,9 +66,52 @@ def exit_code(error: Exception) -> int:
     if isinstance(error, exceptions.Timeout):
         return TIMED_OUT
     # Of what was given: the API's refusal is a FAILED, as it is an answer.
-    if isinstance(error, ValueError | TypeError):
+    if isinstance(error, exceptions.InvalidArgument | exceptions.ConfigurationError):
         return USAGE
-    return FAILED
+    if isinstance(error, exceptions.Error | OSError | Warning) or _names_an_extra(error):
+        return FAILED
+    return DEFECT
+
+
+def reader_is_gone(error: OSError) -> bool:
+    """Whether an error says that nobody reads from a pipe any more."""
+    # An error about a file names it; a stream that is open has no name to show.
+    return error.errno in _CLOSED_PIPE and error.filename is None
+
+
+def _names_an_extra(error: Exception) -> bool:
+    # The import system sets the name of what it did not find; a message of ours has none.
+    return isinstance(error, ImportError) and error.name is None
+
+
+def tell(error: Exception) -> int:
+    """Write an error as one line, and return its exit code."""
+    code = exit_code(error)
+    text = described(error)
+    say(f"error: {f'{text} - {_keep_traceback(error)}' if code == DEFECT else text}")
+    return code
+
+
+def _keep_traceback(error: Exception) -> str:
+    """Write the traceback of a defect to a file, and say where it is."""
+    import platform
+    import tempfile
+    import traceback
+
+    text = "".join(
+        [
+            f"abeja-registry {__version__}, Python {platform.python_version()}, {sys.platform}\n",
+            *traceback.format_exception(error),
+        ]
+    )
+    try:
+        # Only its owner may read it.
+        number, path = tempfile.mkstemp(prefix="abeja-registry-", suffix=".txt")
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(redact(text))
+    except OSError:
+        return "python -X dev -m abeja_registry shows the traceback"
+    return f"please report it with the traceback in {path}"
 
 
 def described(error: Exception) -> str:
@@ -60,13 +121,13 @@ def described(error: Exception) -> str:
         text += f" ({error.status_code} from {error.url}" if error.status_code else ""
         text += f", request {error.request_id}" if error.request_id and error.status_code else ""
         text += ")" if error.status_code else ""
-    elif isinstance(error, exceptions.Error | ValueError | TypeError | ImportError):
+    elif isinstance(error, _SPEAKING) or _names_an_extra(error):
         text = str(error)
     elif isinstance(error, OSError):
         text = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror)))
         text = text or str(error)
     else:
-        text = f"this should not happen: {type(error).__name__}: {error}"
+        text = redact(f"this should not happen: {type(error).__name__}: {error}")
     follow = next(iter(_hints(error)), None)
     return f"{text} - {follow}" if follow else text
 

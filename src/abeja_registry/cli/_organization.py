@@ -76,6 +76,9 @@ def inventory(access: Access, asked: Asked, output: Output | None) -> None:
 
 def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
     """Write all rows to a file; where repositories failed, only if that is asked for."""
+    suffix = path.suffix.lower()
+    if suffix not in (".jsonl", ".csv", ".parquet"):
+        raise typer.BadParameter(f"--write takes a .jsonl, .csv or .parquet file, not {path}")
     import_httpx()
     from ..inventory import IncompleteInventory
 
@@ -85,10 +88,8 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
             ".csv": found.write_csv,
             ".parquet": found.write_parquet,
         }
-        if path.suffix not in writers:
-            raise typer.BadParameter(f"--write takes a .jsonl, .csv or .parquet file, not {path}")
         try:
-            rows = writers[path.suffix](path, resume=resume, partial=asked.partial)
+            rows = writers[suffix](path, resume=resume, partial=asked.partial)
         except IncompleteInventory:
             rows = None
         except KeyboardInterrupt as interrupt:

@@ -8,10 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from shutil import get_terminal_size
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TextIO, TypeVar
 
 T = TypeVar("T")
 
@@ -123,7 +124,6 @@ def write_json(value: Any) -> None:
 
 def write_text(text: str) -> None:
     """Write lines for people, which may hold text of the server's."""
-    _reconfigure(errors="replace")
     for line in text.splitlines():
         sys.stdout.write(plain(line) + "\n")
 
@@ -136,6 +136,12 @@ def is_terminal() -> bool:
 def width() -> int | None:
     """Return how wide a table may be: as the terminal; without one there is no bound."""
     return get_terminal_size().columns if is_terminal() or "COLUMNS" in os.environ else None
+
+
+def readable(text: str) -> str:
+    """Return a text with escapes for the characters that stdout's encoding lacks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _json(value: Any, **form: Any) -> str:
@@ -187,7 +193,6 @@ def _print_table(
 ) -> None:
     from . import _tables
 
-    _reconfigure(errors="replace")
     lines = _tables.lines(columns, [titles, *rows] if titles else rows, width(), first_to_go)
     if titles:
         sys.stdout.write(_tables.bold(next(lines)) + "\n")
@@ -207,14 +212,16 @@ def _shown(column: str, value: Any, short: bool = False) -> str:
         return ""
     if column in NUMBERS:
         return f"{value:,}"
+    text = readable(plain(value))
     if column.endswith("_at") or column in ("oldest", "newest"):
-        return plain(value).replace("T", " ")[: 16 if short else 19]
+        return text.replace("T", " ")[: 16 if short else 19]
     if short and column.endswith("digest"):
-        return plain(value).partition(":")[2][:12]
-    return plain(value)
+        return text.partition(":")[2][:12]
+    return text
 
 
-def close_stdout() -> None:
-    """Let what is left to be written go nowhere: its reader went away."""
-    # Python flushes stdout once more when it ends, and would tell of the closed pipe.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard(stream: TextIO) -> None:
+    """Send what a stream still holds, and all that follows, nowhere: it cannot be written."""
+    # Python flushes both streams when it ends, and an error then would change the exit code.
+    with suppress(io.UnsupportedOperation):  # a stream that a program put there has no number
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

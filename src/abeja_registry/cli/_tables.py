@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from ._output import NUMBERS
+from ._output import NUMBERS, readable
 
 _GAP = "  "
 # What gives way where a table is too wide, cut or over several lines, and how far.
@@ -75,7 +75,8 @@ def _parts(name: str, text: str, size: int) -> list[str]:
         return [text]
     if name in _FOLDED:
         return [each.plain for each in Text(text).wrap(Console(), size, overflow="fold")]
-    return [set_cell_size(text, size - 1) + "…"]
+    mark = "…" if readable("…") == "…" else "..."
+    return [set_cell_size(text, size - len(mark)) + mark]
 
 
 def _padded(name: str, text: str, size: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from ..exceptions import InvalidArgument, InvalidResponse
 from ._client import Access, id_of, repository_of
 from ._output import Kind, Output, write_one, write_rows, write_text
 from ._progress import waiting
@@ -119,7 +120,11 @@ def image(access: Access, repository: str, name: str, by_id: bool, pinned: bool)
         found = repository_of(client, repository, by_id)
         with _naming_tags(repository, by_id):
             tag = found.get_tag(name)
-        write_text(str(found.image(tag, pinned=pinned)))
+        try:
+            name = str(found.image(tag, pinned=pinned))
+        except InvalidArgument as error:  # all of its parts are the API's
+            raise InvalidResponse(str(error)) from None
+        write_text(name)
 
 
 @contextmanager

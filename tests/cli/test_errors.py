@@ -1,0 +1,395 @@
+"""A wrong argument, a broken file and a defect of ours, told from one another."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.conftest import Answers
+from tests.peer import Heard, Peer, said
+
+from abeja_registry import Client, InvalidArgument
+from abeja_registry.cli import _organization, _tags
+from abeja_registry.inventory import InventoryRow, read_rows
+from abeja_registry.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+SECRET = "a-secret-of-somebody"
+
+
+@pytest.fixture
+def written(client: Client, sandbox: Sandbox, tmp_path: Path) -> Path:
+    """Inventories of each kind, in a folder."""
+    sandbox.seed(repositories=1, tags=30)
+    found = client.inventory()
+    found.write_jsonl(tmp_path / "good.jsonl")
+    found.write_csv(tmp_path / "good.csv")
+    found.write_parquet(tmp_path / "good.parquet")
+    return tmp_path
+
+
+# -- broken files ---------------------------------------------------------------------------------
+
+each_kind = pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+lines = pytest.mark.parametrize("kind", ["jsonl", "csv"])
+
+
+def refused(run: Run, path: Path, good: Path) -> str:
+    """Return what every command that reads a file says of a broken one."""
+    page = path.parent / "page.html"
+    said = set()
+    for arguments in (
+        ["diff", path, good],
+        ["diff", good, path],
+        ["summary", path],
+        ["summary", path, "--html", page],
+        ["summary", good, "--html", page, "--compare", path],
+    ):
+        ran = run(*map(str, arguments))
+        assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1), arguments
+        said.add(ran.err)
+    assert not page.exists()
+    [error] = said
+    assert error.startswith("error: ")
+    assert str(path) in error
+    assert not re.search(r"Error|int\(\)|codec|Traceback|--help", error)
+    return error
+
+
+@each_kind
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_file_that_was_cut(run: Run, written: Path, kind: str, share: float) -> None:
+    """One that ends too early is a 1, and the line where it ends is named."""
+    good = written / f"good.{kind}"
+    path = written / f"cut.{kind}"
+    content = good.read_bytes()
+    path.write_bytes(content[: int(len(content) * share) - 7])
+    error = refused(run, path, good)
+    last = path.read_bytes().count(b"\n") + 1
+    assert kind == "parquet" or f"line {last} of " in error
+
+
+@each_kind
+def test_a_file_of_other_bytes(run: Run, written: Path, kind: str) -> None:
+    """What is no text, and no Parquet file either, is a 1."""
+    path = written / f"junk.{kind}"
+    path.write_bytes(bytes(range(256)) * 50)
+    refused(run, path, written / f"good.{kind}")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_empty_file(run: Run, written: Path, kind: str) -> None:
+    """One without a header is a 1; JSON lines have none, and no line is no row."""
+    path = written / f"empty.{kind}"
+    path.touch()
+    refused(run, path, written / f"good.{kind}")
+    (written / "empty.jsonl").touch()
+    assert run("summary", str(written / "empty.jsonl")).code == 0
+
+
+@each_kind
+def test_a_file_without_a_column(run: Run, written: Path, kind: str) -> None:
+    """The error names the column that is missing."""
+    import pyarrow
+    import pyarrow.parquet
+
+    path = written / f"narrow.{kind}"
+    columns = [name for name in InventoryRow._fields if name != "digest"]
+    if kind == "parquet":
+        table = pyarrow.parquet.read_table(written / "good.parquet").select(columns)
+        pyarrow.parquet.write_table(table, path)
+    elif kind == "csv":
+        path.write_text(",".join(columns) + "\n" + ",".join("1" for _ in columns) + "\n")
+    else:
+        path.write_text(json.dumps(dict.fromkeys(columns, "1")) + "\n")
+    assert "it has no" in refused(run, path, written / f"good.{kind}")
+    assert "'digest'" in run("summary", str(path)).err
+
+
+@each_kind
+@pytest.mark.parametrize(
+    ("column", "value"), [("size", "large"), ("created_at", "yesterday"), ("updated_at", "")]
+)
+def test_a_file_of_other_types(run: Run, written: Path, kind: str, column: str, value: str) -> None:
+    """The error names the column, and the line where there are lines."""
+    import pyarrow
+    import pyarrow.parquet
+
+    path = written / f"types.{kind}"
+    rows = [row.to_dict() for row in read_rows(written / "good.jsonl")]
+    rows[2][column] = value
+    if kind == "parquet":
+        values = {name: [str(row[name]) for row in rows] for name in InventoryRow._fields}
+        pyarrow.parquet.write_table(pyarrow.table(values), path)
+    elif kind == "csv":
+        text = [",".join(InventoryRow._fields), *(",".join(map(str, row.values())) for row in rows)]
+        path.write_text("\n".join(text))
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)))
+    error = refused(run, path, written / f"good.{kind}")
+    assert column in error
+    assert kind == "parquet" or f"line {4 if kind == 'csv' else 3} of " in error
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "a.json", "folder.csv", "nowhere.csv"])
+def test_a_path_that_is_no_file_to_read(run: Run, written: Path, name: str) -> None:
+    """A suffix of nothing we read, a folder and a path to nothing are wrong arguments."""
+    path = written / name
+    if name == "folder.csv":
+        path.mkdir()
+    elif name != "nowhere.csv":
+        path.write_text("no inventory")
+    for arguments in (["diff", path], ["summary", path]):
+        ran = run(*map(str, arguments))
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+        assert name in ran.err
+        assert ran.err.endswith(f" - see abeja-registry {arguments[0]} --help\n")
+
+
+@each_kind
+@pytest.mark.parametrize("change", [str.upper, str.title, str.lower])
+def test_a_suffix_in_capitals(
+    run: Run, written: Path, kind: str, change: Callable[[str], str]
+) -> None:
+    """What is written so is read so."""
+    path = written / f"Now.{change(kind)}"
+    ran = run("inventory", "--write", str(path))
+    assert (ran.code, ran.err) == (0, f"30 rows in {path}\n")
+    assert run("diff", str(path), str(written / f"good.{kind}"), "--exit-code").code == 0
+    assert sorted(read_rows(path)) == sorted(read_rows(written / f"good.{kind}"))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "a.CSV.GZ", "a.json", "a.html"])
+def test_a_suffix_that_is_not_written_is_not_read(run: Run, tmp_path: Path, name: str) -> None:
+    """Writing and reading refuse the same paths, before any request."""
+    path = tmp_path / name
+    for arguments in (["inventory", "--write", path], ["summary", path]):
+        ran = run("--base-url", "http://127.0.0.1:9", *map(str, arguments))
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        path.touch()
+
+
+def test_a_walk_of_another_kind_is_not_resumed(run: Run, written: Path, sandbox: Sandbox) -> None:
+    """What an earlier run kept of other repositories is a file that cannot be used: a 1."""
+    sandbox.faults.add(operation="get_repository_tags", status=403)
+    path = written / "new.csv"
+    assert run("inventory", "--write", str(path)).code == 1
+    ran = run("inventory", "--write", str(path), "--resume", "--include", "train*")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert f"{path}.partial.jsonl is of another walk" in ran.err
+
+
+# -- names of the API's ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"name": "Odd Name"}, "repository cannot be 'Odd Name'"),
+        ({"name": "odd", "id": ".."}, "the repository's id must be an id"),
+        ({"name": "odd", "id": ""}, "the repository's id must be an id"),
+    ],
+)
+def test_what_the_api_says_is_no_argument(
+    run: Run, answer: Answers, change: dict[str, str], problem: str
+) -> None:
+    """A name or an id of the API's that cannot be used is a 1, and no wrong usage."""
+    listed, tags = answer("get_repositories"), answer("get_repository_tags")
+    listed["registry_repositories"][0] |= change
+
+    def api(heard: Heard) -> bytes:
+        return said(tags if "/tags" in heard.target else listed)
+
+    with Peer(api) as peer:
+        ran = run("--base-url", peer.url, "image", change["name"], tags["tags"][0]["name"])
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert problem in ran.err
+    assert "--help" not in ran.err
+
+
+# -- defects --------------------------------------------------------------------------------------
+
+
+def failing(error: BaseException) -> Any:
+    """Return a command's body that fails."""
+
+    def body(*_: object, **__: object) -> None:
+        raise error
+
+    return body
+
+
+DEFECTS = [
+    KeyError("x"),
+    ValueError("not one of ours"),
+    TypeError("int() argument must be a string"),
+    UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"),
+    RecursionError("maximum recursion depth exceeded"),
+    MemoryError(),
+    AttributeError("'NoneType' object has no attribute 'x'"),
+    ModuleNotFoundError("No module named 'xyz'", name="xyz"),
+    AssertionError("several\nlines"),
+]
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("error", DEFECTS, ids=lambda error: type(error).__name__)
+def test_a_defect(error: Exception, run: Run, monkeypatch: pytest.MonkeyPatch, kept: Path) -> None:
+    """It is a 70, with one line that says what and where its traceback is."""
+    monkeypatch.setattr(_tags, "image", failing(error))
+    ran = run("image", "trainer", "1")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (70, "", 1)
+    [path] = kept.iterdir()
+    assert ran.err.startswith(f"error: this should not happen: {type(error).__name__}: ")
+    assert ran.err.endswith(f" - please report it with the traceback in {path}\n")
+    assert "--help" not in ran.err
+    text = path.read_text()
+    assert text.startswith("abeja-registry ")
+    assert "Traceback (most recent call last):" in text
+    assert f'{__file__}"' in text
+    assert sys.platform == "win32" or stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_defect_shows_no_credential(
+    run: Run, monkeypatch: pytest.MonkeyPatch, kept: Path
+) -> None:
+    """Neither the line nor the file has the token, whatever the error quotes."""
+    monkeypatch.setenv("PLATFORM_AUTH_TOKEN", SECRET)
+    monkeypatch.setattr(
+        "abeja_registry.cli._tags.repository_of",
+        failing(RuntimeError(f"Illegal header value b'Bearer {SECRET}'")),
+    )
+    ran = run("image", "trainer", "1")
+    assert ran.code == 70
+    [path] = kept.iterdir()
+    assert SECRET not in ran.err + path.read_text()
+    assert "[the credential]" in ran.err
+
+
+def test_a_defect_where_nothing_can_be_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where no file can be made, the line says how to see the traceback."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(_tags, "image", failing(KeyError("x")))
+    ran = run("image", "trainer", "1")
+    assert (ran.code, ran.err) == (
+        70,
+        "error: this should not happen: KeyError: 'x'"
+        " - python -X dev -m abeja_registry shows the traceback\n",
+    )
+
+
+def test_a_developer_sees_where_it_came_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `python -X dev` the error is raised as it is."""
+    monkeypatch.setattr(_tags, "image", failing(KeyError("x")))
+    monkeypatch.setattr(sys, "flags", type("Flags", (), {"dev_mode": True}))
+    with pytest.raises(KeyError):
+        run("image", "trainer", "1")
+
+
+# -- wrong arguments ------------------------------------------------------------------------------
+
+
+def test_an_argument_of_ours_is_told_from_any_other_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own class alone says that the command was called wrongly, and names its help."""
+    monkeypatch.setattr(_tags, "image", failing(InvalidArgument("tag must be shorter")))
+    ran = run("image", "trainer", "1")
+    assert (ran.code, ran.err) == (
+        2,
+        "error: tag must be shorter - see abeja-registry image --help\n",
+    )
+    monkeypatch.setattr(_organization, "inventory", failing(UserWarning("as an error")))
+    assert run("inventory").code == 1
+
+
+WRONG = [
+    *(["tags", "list", "--id", each] for each in ("", ".", "..", "\ud800", "\0", "a\nb")),
+    *(["repositories", "get", "--id", each] for each in ("", "..", "\x7f")),
+    *(
+        ["repositories", "list", "--page-size", each]
+        for each in ("0", "-1", "x", "1.5", "1" * 5000)
+    ),
+    *(["inventory", "--concurrency", each] for each in ("0", "-5", "x", "")),
+    *(["tags", "latest", "--id", "1", *each] for each in (["--prereleases"], ["--by", "size"])),
+    *(["tags", "wait", "--id", "1", "x", "--timeout", each] for each in ("0", "-1", "nan", "x")),
+    *(["tags", "wait", "--id", "1", "x", "--digest", each] for each in ("", "x", "sha256:")),
+    *(["tags", "list", "t", "--since", each] for each in ("", "x", "2024-13-01", "9" * 50)),
+    *(["tags", "list", "--id", "1", "--matching", each] for each in ("",)),
+    *(["summary", "--stale-after-days", each] for each in ("-1", "x", "9" * 12, "9" * 5000)),
+    *(["--timeout", each, "repositories", "list"] for each in ("nan", "inf", "0", "-1", "1e400")),
+    *(["--deadline", each, "repositories", "list"] for each in ("nan", "inf", "0", "x")),
+    *(["--base-url", each, "repositories", "list"] for each in ("", "x", "ftp://x", "http://a b")),
+    *(["--base-url", each, "repositories", "list"] for each in ("http://\ud800", "http://x:99999")),
+    *(["--organization", each, "repositories", "list"] for each in ("..", "\x1b", "\udcff")),
+    *(["--profile", each, "repositories", "list"] for each in ("", "nosuch", "\udcff")),
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=lambda each: ascii(" ".join(each))[:60])
+def test_wrong_arguments(arguments: list[str], run: Run, sandbox: Sandbox) -> None:
+    """Each is a 2 with one line, and nothing is sent."""
+    ran = run(*arguments)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
+    assert " - see " in ran.err
+    assert not sandbox.requests
+
+
+words = st.text(st.characters(exclude_characters="\0"), max_size=6) | st.sampled_from(
+    [
+        "--id",
+        "--output",
+        "-o",
+        "json",
+        "csv",
+        "--yes",
+        "--by",
+        "version",
+        "--",
+        "-1",
+        "--page-size",
+        "--include",
+        "--matching",
+    ]
+)
+COMMANDS = ["repositories list", "repositories get", "repositories delete", "tags list"]
+COMMANDS += [
+    "repositories create",
+    "tags latest",
+    "image",
+    "inventory",
+    "diff",
+    "summary",
+    "whoami",
+]
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(command=st.sampled_from(COMMANDS), arguments=st.lists(words, max_size=4))
+def test_no_argument_is_a_defect(command: str, arguments: list[str], run: Run) -> None:
+    """Whatever a command is given, it ends with an exit code of its own, and no traceback."""
+    ran = run(*command.split(), *arguments)
+    assert ran.code in (0, 1, 2, 3), (ran.code, ran.err)
+    assert "should not happen" not in ran.err
+    assert ran.code == 0 or ran.err.startswith("error: ")
