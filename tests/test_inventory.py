@@ -9,7 +9,8 @@ import pickle
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,13 @@ from abeja_registry import (
     HttpError,
     InvalidResponse,
     NotFound,
+    Retry,
     RetryPolicy,
+    TooManyRequests,
 )
 from abeja_registry import inventory as inventory_module
 from abeja_registry._operations import Operation
+from abeja_registry._transport import AsyncTransport, Transport
 from abeja_registry._workers import worker_clients
 from abeja_registry.inventory import (
     AsyncInventory,
@@ -175,14 +179,14 @@ async def test_the_next_request_goes_out_before_the_next_answer_is_read(
     events: list[str] = []
     at_once = asyncio.Barrier(4)
     async with AsyncClient(**sandbox.connection) as client:
-        call, read = client._transport.fetch, client.tags._page
+        call, read = AsyncTransport.fetch, client.tags._page
 
-        async def asked(operation: Operation) -> Any:
+        async def asked(transport: AsyncTransport, operation: Operation) -> Any:
             if operation.name == "get_repositories":
-                return await call(operation)
+                return await call(transport, operation)
             events.append("asked")
             among_the_first = len(events) <= 4
-            body = await call(operation)
+            body = await call(transport, operation)
             if among_the_first:
                 await at_once.wait()
             return body
@@ -191,7 +195,7 @@ async def test_the_next_request_goes_out_before_the_next_answer_is_read(
             events.append("read")
             return read(*arguments)
 
-        monkeypatch.setattr(client._transport, "fetch", asked)
+        monkeypatch.setattr(AsyncTransport, "fetch", asked)
         monkeypatch.setattr(client.tags, "_page", was_read)
         assert len(await walked(client.inventory(concurrency=4))) == 12
     for answers in range(1, 5):
@@ -783,7 +787,7 @@ class Counting(Executor):
         self.shown += repr((arguments, options))
         future = self._other.submit(task, *arguments, **options)
         future.add_done_callback(
-            lambda done: self.brought.append(sum(len(page.rows) for page in done.result()))
+            lambda done: self.brought.append(sum(len(page.rows) for page in done.result().pages))
         )
         return future
 
@@ -966,6 +970,228 @@ def test_what_cannot_go_elsewhere_is_refused_by_name(sandbox: Sandbox, processes
         pytest.raises(ValueError, match="a Mine cannot be pickled"),
     ):
         client.inventory(executor=processes)
+
+
+# -- an API that throttles ------------------------------------------------------------------------
+
+
+class Limited:
+    """An API of many repositories that takes some requests a second, of a time that tests move.
+
+    Attributes:
+        now: The time, in seconds.
+        asked: How many requests were sent.
+        throttled: How many of them came too fast.
+        slept: The waits, oldest first.
+    """
+
+    def __init__(
+        self, answer: Callable[[str], dict[str, Any]], repositories: int, rate: float = 20
+    ) -> None:
+        self.now = 0.0
+        self.asked = self.throttled = 0
+        self.slept: list[float] = []
+        self.status, self.headers = 429, {"retry-after": "1"}
+        self._rate = rate
+        self._lock = threading.Lock()
+        self._window: list[float] = []
+        listed, self._tags = answer("get_repositories"), answer("get_repository_tags")
+        [row] = listed["registry_repositories"]
+        self._listed = listed
+        self._rows = [{**row, "id": str(at), "name": f"r{at}"} for at in range(repositories)]
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        with self._lock:
+            self.asked += 1
+            self._window = [then for then in self._window if then > self.now - 1]
+            if len(self._window) >= self._rate:
+                self.throttled += 1
+                headers = {**self.headers, "date": format_datetime(self.date(), usegmt=True)}
+                if headers.get("retry-after") == "date":
+                    later = self.date() + timedelta(seconds=1)
+                    headers["retry-after"] = format_datetime(later, usegmt=True)
+                return httpx.Response(self.status, headers=headers, json={})
+            self._window.append(self.now)
+        if request.url.path.endswith("/tags"):
+            return httpx.Response(200, json=self._tags)
+        offset, limit = (int(request.url.params[name]) for name in ("offset", "limit"))
+        end = offset + limit
+        page = {"registry_repositories": self._rows[offset:end], "has_next": end < len(self._rows)}
+        return httpx.Response(200, json={**self._listed, **page, "offset": offset})
+
+    def date(self) -> datetime:
+        """Return the time as the API tells it."""
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def limited(
+    answer: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Limited]:
+    """Make an API that throttles, by whose time the clients wait."""
+
+    def make(*arguments: Any) -> Limited:
+        api = Limited(answer, *arguments)
+
+        async def sleep(seconds: float) -> None:
+            api.sleep(seconds)
+            await asyncio.sleep(0)
+
+        monkeypatch.setattr(Transport, "_sleep", staticmethod(api.sleep))
+        monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
+        for transport in (Transport, AsyncTransport):
+            monkeypatch.setattr(transport, "now", lambda _: api.now)
+        return api
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (429, {"retry-after": "1"}, 1.5 * 20),
+        (429, {"retry-after": "date"}, 1.5 * 20),
+        (503, {"retry-after": "1"}, 1.5 * 20),
+        (503, {"retry-after": "2"}, 3 * 20),
+        (429, {}, 4 * 20),
+        (429, {"retry-after": "0"}, 4 * 20),
+    ],
+)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"retry": RetryPolicy(max_retries=0)}, {"deadline": 0.9}],
+    ids=["", "no retries", "a short deadline"],
+)
+async def test_a_rate_limited_api_slows_an_inventory_down(
+    either_of: Any,
+    limited: Callable[..., Limited],
+    status: int,
+    headers: dict[str, str],
+    seconds: float,
+    options: dict[str, Any],
+) -> None:
+    """Of 400 repositories at 20 requests a second every row comes, whatever a call may cost."""
+    api = limited(400)
+    api.status, api.headers = status, headers
+    told: list[Progress] = []
+    inventory = either_of(api, **options).inventory(on_progress=told.append)
+    rows = await walked(inventory)
+    assert (len(rows), inventory.failures) == (400, ())
+    assert api.now <= seconds
+    assert api.throttled <= 400
+    last = told[-1]
+    assert (last.throttled, last.failed, last.finished) == (api.throttled, 0, 400)
+    assert 1 <= min(each.concurrency for each in told) < 16
+    assert max(each.concurrency for each in told) <= 16
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 100])
+async def test_a_rate_limited_api_at_any_concurrency(
+    either_of: Any, limited: Callable[..., Limited], concurrency: int
+) -> None:
+    """No row fails because a hundred neighbours compete for the same seconds."""
+    api = limited(200)
+    inventory = either_of(api).inventory(concurrency=concurrency)
+    assert len(await walked(inventory)) == 200
+    assert not inventory.failures
+    assert api.now <= 1.5 * 10
+
+
+async def test_an_inventory_to_a_file_slows_down_too(
+    either_of: Any, limited: Callable[..., Limited], tmp_path: Path
+) -> None:
+    """The file is whole."""
+    api = limited(100)
+    inventory = either_of(api).inventory()
+    assert await done(inventory.write_csv(tmp_path / "a.csv")) == 100
+    assert api.now <= 1.5 * 5
+
+
+async def test_what_an_inventory_says_while_the_api_throttles(
+    either_of: Any, limited: Callable[..., Limited], caplog: pytest.LogCaptureFixture
+) -> None:
+    """`on_retry` is called, and a line logged, for each request that is sent again."""
+    api = limited(60)
+    told: list[Retry] = []
+    with caplog.at_level("WARNING", "abeja_registry"):
+        assert len(await walked(either_of(api, on_retry=told.append).inventory())) == 60
+    assert len(told) == api.throttled == len(caplog.records)
+    assert {(retry.attempt, retry.cause, retry.wait) for retry in told} == {(1, "429", 1.0)}
+    assert {retry.operation for retry in told} >= {"get_repository_tags"}
+
+
+async def test_an_api_that_asks_for_an_hour(
+    either_of: Any, limited: Callable[..., Limited]
+) -> None:
+    """Nobody waits so long: the repositories fail that did not come, and say how long."""
+    api = limited(50)
+    api.headers = {"retry-after": "3600"}
+    inventory = either_of(api).inventory()
+    assert len(await walked(inventory)) == 19
+    assert {getattr(each.error, "retry_after", None) for each in inventory.failures} == {3600}
+    assert len(inventory.failures) == 31
+    assert api.now == 0
+
+
+async def test_an_api_that_throttles_all_requests_ends_an_inventory(
+    either_of: Any, limited: Callable[..., Limited]
+) -> None:
+    """After some minutes: the error is the API's."""
+    api = limited(50, 0)
+    with pytest.raises(TooManyRequests):
+        await walked(either_of(api).inventory())
+    assert 300 <= api.now < 600
+    assert api.asked < 100
+
+
+async def test_a_client_that_is_closed_while_its_inventory_waits(
+    either_of: Any, limited: Callable[..., Limited], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait ends, and so does the inventory."""
+    api = limited(50, 0)
+    client = either_of(api)
+
+    async def close_async(_: float) -> None:
+        await client.aclose()
+
+    monkeypatch.setattr(Transport, "_sleep", staticmethod(lambda _: client.close()))
+    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(close_async))
+    with pytest.raises(Error, match="the client was closed"):
+        await walked(client.inventory())
+
+
+def test_processes_slow_down_together(
+    sandbox: Sandbox, client: Client, processes: Executor
+) -> None:
+    """Worker processes leave throttling to the inventory, which gives them fewer tasks."""
+    sandbox.seed(repositories=30, tags=1)
+    sandbox.faults.add(operation="get_repository_tags", status=429, retry_after=0, times=20)
+    told: list[Progress] = []
+    inventory = client.inventory(executor=processes, on_progress=told.append)
+    assert len(list(inventory)) == 30
+    assert (told[-1].throttled, inventory.failures) == (20, ())
+    assert min(each.concurrency for each in told) < 16
+
+
+def test_a_worker_s_task_that_is_throttled_on_its_way_keeps_its_pages(
+    sandbox: Sandbox, client: Client
+) -> None:
+    """The pages before it count, and the inventory slows down all the same."""
+    sandbox.seed(repositories=1, tags=60)
+    sandbox.faults.add(operation="get_repository_tags", status=429, skip=3, times=1)
+    told: list[Progress] = []
+    with ThreadPoolExecutor(1) as threads:
+        inventory = client.inventory(
+            executor=Counting(threads), page_size=2, on_progress=told.append
+        )
+        assert len(list(inventory)) == 60
+    assert (told[-1].throttled, inventory.failures) == (1, ())
 
 
 def test_an_executor_that_is_none(client: Client) -> None:

@@ -314,7 +314,8 @@ def test_a_wait_ends_before_the_deadline(outcome: Outcome, now: float, wait: flo
     budget = RetryBudget()
     retry = attempts_of(budget=budget, deadline=10.0).record(outcome, now)
     assert (retry and retry.wait) == wait
-    assert (left_in(budget) == RetryBudget.SIZE) == (wait is None)
+    free = wait is None or wait == 9
+    assert (left_in(budget) == RetryBudget.SIZE) == free
 
 
 @pytest.mark.parametrize(
@@ -355,13 +356,64 @@ def test_the_last_attempt_says_why_no_other_followed(
         ([answered(404)], 500),
         ([answered(503, 61)], 500),
         ([LOST] * 6, 500 - 5 * 14),
+        ([answered(429, 1)] * 6, 500),
+        ([answered(503, 7), answered(429, 60), answered(500, 2)], 500),
+        ([answered(408, 1), LOST, answered(429, 3)], 500 - 14),
+        ([answered(429, 0), answered(503, 0)], 500 - 5 - 14),
+        ([answered(429, "Wed, 21 Oct 2015 07:28:00 GMT")], 500 - 5),
+        ([answered(429, "soon"), answered(503, -1)], 500 - 5 - 14),
     ],
 )
 def test_what_a_replay_costs(outcomes: list[Outcome], left: int) -> None:
-    """A replay costs 14, after 429 it costs 5; an attempt that no other follows costs nothing."""
+    """A retry costs 14, after 429 it costs 5; one that waits as `Retry-After` asks is free."""
     budget = RetryBudget()
     waits_of(attempts_of(budget=budget), outcomes)
     assert left_in(budget) == left
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_empty_budget_forbids_no_retry_that_the_api_asks_for(status: int) -> None:
+    """It obeys `Retry-After`, which spreads the load; a create is not sent again after a 503."""
+    budget = RetryBudget()
+    assert budget.spend(RetryBudget.SIZE)
+    assert waits_of(attempts_of(budget=budget), [answered(status, 3)] * 6) == [3] * 2 + [
+        *([4, 8, 16] if status == 429 else [3, 3, 4][:3]),
+        None,
+    ]
+    attempts = attempts_of(CREATE, budget=budget)
+    assert waits_of(attempts, [answered(status, 3)]) == [3 if status == 429 else None]
+
+
+def test_a_retry_that_is_not_made_gives_back_what_it_costs() -> None:
+    """A free one gives back nothing."""
+    for outcome in (answered(429, 1), answered(429), LOST):
+        budget = RetryBudget()
+        assert budget.spend(100)
+        attempts = attempts_of(budget=budget)
+        assert attempts.record(outcome, 0.0)
+        attempts.give_up()
+        assert left_in(budget) == 400
+
+
+@operations
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("retry_after", [None, 0, 1, 3600])
+def test_a_paced_call_leaves_throttling_to_its_caller(
+    operation: Operation, status: int, retry_after: int | None
+) -> None:
+    """It ends at once and costs nothing; a 503 without `Retry-After` is an outage as ever."""
+    budget = RetryBudget()
+    paced, plain = (
+        Attempts(operation, RetryPolicy(), budget, deadline=1e9, random=lambda: 1.0, paced=is_paced)
+        for is_paced in (True, False)
+    )
+    outcome = answered(status, retry_after)
+    if status == 503 and retry_after is None:
+        assert paced.record(outcome, 0.0) == plain.record(outcome, 0.0)
+        return
+    assert paced.record(outcome, 0.0) is None
+    assert (paced.history[0].no_replay or "").startswith("the inventory sends the request again")
+    assert left_in(budget) == RetryBudget.SIZE
 
 
 def test_what_gives_back() -> None:
@@ -456,11 +508,12 @@ def test_whatever_happens(
         if retry is None:
             break
         throttled = isinstance(outcome, Answer) and outcome.status == 429
-        cost += 5 if throttled else 14
+        asked = outcome.retry_after if isinstance(outcome, Answer) else None
+        if not asked:
+            cost += 5 if throttled else 14
         waited += retry.wait
         now += retry.wait
         in_doubt = in_doubt or outcome_unknown(operation, outcome)
-        asked = outcome.retry_after if isinstance(outcome, Answer) else None
         assert retry.attempt == len(attempts.history)
         assert retry.wait >= (asked or 0)
         assert retry.wait <= max(policy.longest_wait, asked or 0)

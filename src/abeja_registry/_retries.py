@@ -20,11 +20,13 @@ from .exceptions import Attempt, ConfigurationError
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 # Assumption: what the API refuses with this, it has not carried out.
 _THROTTLED = 429
+_UNAVAILABLE = 503
 
 # Why another attempt is not made that the policy allows.
 _ASKED_FOR_LONG = "Retry-After asks for more than longest_retry_after"
 _NO_TIME = "the deadline comes before the wait is over"
 _BUDGET_SPENT = "the client's retry budget is spent"
+_PACED = "the inventory sends the request again, when the API allows it"
 _CALLED_OFF = "the client was closed, or what the call was made for has ended"
 
 
@@ -108,7 +110,8 @@ class RetryBudget:
     """What a client may spend on replays, shared by its threads and tasks.
 
     So that an outage does not make a fleet send several times its load: when the budget is empty,
-    calls end with what they met.
+    calls end with what they met. A retry that waits as long as the API asks is free: the API
+    itself spreads the load then.
     """
 
     SIZE = 500
@@ -152,6 +155,8 @@ class Attempts:
         budget: What its client may spend on that.
         deadline: When it has to be over, by the clock of `record`.
         random: Gives a number from 0 to 1.
+        paced: Whether its caller slows down and sends it again where the API throttles, so that
+            the call itself does not.
 
     Attributes:
         deadline: When the call has to be over.
@@ -167,6 +172,7 @@ class Attempts:
         *,
         deadline: float,
         random: Callable[[], float],
+        paced: bool = False,
     ) -> None:
         self.deadline = deadline
         self.history: tuple[Attempt, ...] = ()
@@ -175,6 +181,7 @@ class Attempts:
         self._policy = policy
         self._budget = budget
         self._random = random
+        self._paced = paced
         self._spent = 0
         self._last_unknown = False
 
@@ -207,10 +214,12 @@ class Attempts:
     def _next_wait(self, outcome: Outcome, now: float) -> tuple[float | None, str | None]:
         """Return the wait before the next attempt, or None and why there is none."""
         replays = len(self.history)
+        asked = outcome.retry_after if isinstance(outcome, Answer) else None
+        if self._paced and isinstance(outcome, Answer) and throttles(outcome.status, asked):
+            return None, _PACED
         if not self._policy._allows(self._operation, outcome, replays):
             return None, None
         wait = self._policy._wait(outcome, replays, self._random)
-        asked = outcome.retry_after if isinstance(outcome, Answer) else None
         if asked is not None:
             if asked > self._policy.longest_retry_after:
                 return None, _ASKED_FOR_LONG
@@ -218,6 +227,9 @@ class Attempts:
         if now + wait >= self.deadline:
             return None, _NO_TIME
         cost = RetryBudget.COST_THROTTLED if _throttled(outcome) else RetryBudget.COST
+        if asked:
+            # Not at 0 seconds: that asks for nothing.
+            cost = 0
         if not self._budget.spend(cost):
             return None, _BUDGET_SPENT
         self._spent = cost
@@ -226,3 +238,8 @@ class Attempts:
 
 def _throttled(outcome: Outcome) -> bool:
     return isinstance(outcome, Answer) and outcome.status == _THROTTLED
+
+
+def throttles(status: int | None, retry_after: float | None) -> bool:
+    """Return whether a response says that requests come too fast, and nothing about this one."""
+    return status == _THROTTLED or (status == _UNAVAILABLE and retry_after is not None)

@@ -51,6 +51,7 @@ class _Calls(Generic[Door]):
         self._budget = budget
         self._owner = owner
         self._stopped = False
+        self._paced = False
         secrets = (*settings.secrets(), *proxy_secrets(door.proxy))
         self._redact = Redactor(settings.authorization, secrets)
         self._headers = [
@@ -65,6 +66,12 @@ class _Calls(Generic[Door]):
     def sharing(self, settings: Settings) -> Self:
         """Return one of other settings over the same door, which it never closes."""
         return type(self)(settings, self.door, self._budget, owner=False)
+
+    def paced(self) -> Self:
+        """Return one over the same door whose caller itself slows down where the API throttles."""
+        paced = self.sharing(self.settings)
+        paced._paced = True
+        return paced
 
     def own_settings(self) -> Settings:
         """Return the settings from which another process can open a transport like this.
@@ -101,6 +108,7 @@ class _Calls(Generic[Door]):
             self._budget,
             deadline=self.deadline() if deadline is None else deadline,
             random=self._random,
+            paced=self._paced,
         )
 
     @property
@@ -131,7 +139,8 @@ class _Calls(Generic[Door]):
             self.settings.max_response_bytes,
         )
 
-    def _tell(self, retry: Retry) -> None:
+    def tell(self, retry: Retry) -> None:
+        """Log a retry, and call the hook with it."""
         _logger.warning(
             "%s: attempt %d came to %s; the next in %.2f s",
             retry.operation,
@@ -205,7 +214,7 @@ class Transport(_Calls["Connections | HandedInClient"]):
         outcome = self._heard(self.door.send(request))
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
-                self._tell(retry)
+                self.tell(retry)
                 self.sleep(retry.wait)
             except BaseException:
                 attempts.give_up()
@@ -260,7 +269,7 @@ class AsyncTransport(_Calls["AsyncConnections | HandedInAsyncClient"]):
         outcome = self._heard(await self.door.send(request))
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
-                self._tell(retry)
+                self.tell(retry)
                 await self.sleep(retry.wait)
             except BaseException:
                 attempts.give_up()

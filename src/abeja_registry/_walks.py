@@ -97,12 +97,16 @@ class Progress:
         finished: Of these, how many are walked through.
         failed: Of these, how many failed for good.
         rows: Rows so far.
+        throttled: Requests so far that the API refused as coming too fast; each is sent again.
+        concurrency: Requests that may be in flight: fewer than asked for while the API throttles.
     """
 
     repositories: int = 0
     finished: int = 0
     failed: int = 0
     rows: int = 0
+    throttled: int = 0
+    concurrency: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,10 @@ class _List:
         width = min(self._widest, 1 << min(16, self._quiet - _FEW))
         waiting = len(self._asked) * self._pages + len(self._ahead)
         return self._task() if waiting < width * self._pages else None
+
+    def awaits(self, task: Task) -> bool:
+        """Return whether this list still needs the result of a task."""
+        return task in self._asked
 
     def _task(self) -> Task:
         task = Task(self.repository, self._cursor.limit, self._front, self._pages)
@@ -266,6 +274,8 @@ class Walk:
         self._active: dict[Named | None, _List] = {None: self._repositories}
         self._waiting: deque[Named] = deque()
         self._again: deque[_List] = deque()
+        # Tasks that the API did not carry out, and that are to be sent again.
+        self._unsent: deque[Task] = deque()
         # A heap of lists that may need a page. Long ones stand first, in the order in which they
         # were begun: an interrupted walk has ended what it could. The others take turns.
         self._ready: list[tuple[float, int, _List]] = []
@@ -288,6 +298,12 @@ class Walk:
                 task = walked.needed()
                 if task is not None:
                     return task
+        # After others: a task that is throttled for good must not hold up the rest.
+        while self._unsent:
+            task = self._unsent.popleft()
+            listed = self._active.get(task.repository)
+            if listed is not None and listed.awaits(task):
+                return task
         tasks = (each.speculative() for each in self._active.values() if each.repository)
         return next((task for task in tasks if task is not None), None)
 
@@ -345,6 +361,10 @@ class Walk:
         if walked.fail(task):
             self._give_up(walked, error)
         self._may_need(walked)
+
+    def send_again(self, task: Task) -> None:
+        """Record that a task was not carried out, and says nothing about its repository."""
+        self._unsent.append(task)
 
     def check_ended(self) -> None:
         """Raise where lists are left though nothing is under way: that must not look like the end.

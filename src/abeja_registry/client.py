@@ -192,12 +192,13 @@ class Client(_Lazy):
         GET …/{repository_id}/tags, once a page. Repositories are walked through side by side, and
         a large one in several places at once, with what `iter_tags` promises while others push and
         delete. One that fails is tried again in the end, and if it fails again is among the
-        inventory's `failures`. Rows come as they are fetched, those of a repository in order;
-        memory stays flat, however many there are: who pauses between two rows has about twice
-        `concurrency` pages waiting.
+        inventory's `failures`. Where the API throttles, the inventory sends fewer requests at a
+        time, and the refused ones again. Rows come as they are fetched, those of a repository in
+        order; memory stays flat, however many there are: who pauses between two rows has about
+        twice `concurrency` pages waiting.
 
         Args:
-            concurrency: Requests under way at a time, from 1.
+            concurrency: Requests under way at a time, from 1; fewer while the API throttles.
             page_size: Items that each request asks for, from 1; 100 if not given.
             include: A pattern that the names of the repositories fit, with `*`, `?` and `[…]`.
             on_progress: A function that is told of the `Progress` after each answer.

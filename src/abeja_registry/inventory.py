@@ -21,18 +21,20 @@ from collections.abc import (
 )
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
 from ._answers import Answered
 from ._operations import Operation, shown
 from ._paging import PAGE_SIZE, check_count
 from ._reports import Diff, DiffBuilder, Moved, Summary, SummaryBuilder, Totals
+from ._retries import Retry, throttles
 from ._rows import (
     FilePath,
     InventoryRow,
@@ -43,6 +45,7 @@ from ._rows import (
     write_jsonl,
     write_parquet,
 )
+from ._throttle import Throttle
 from ._walks import (
     Batch,
     Fetched,
@@ -55,7 +58,7 @@ from ._walks import (
     Walk,
 )
 from ._workers import PackedClient, worker_clients
-from .exceptions import Error, InvalidArgument, InvalidResponse
+from .exceptions import Error, HttpError, InvalidArgument, InvalidResponse
 from .models import Tag
 from .pages import PageOf
 from .tags import fits
@@ -109,6 +112,13 @@ class _AsyncClient(Protocol):
 
     @property
     def organization_id(self) -> str: ...
+
+
+class _Result(NamedTuple):
+    """The pages that a task fetched, and the error that ended it early."""
+
+    pages: list[Fetched]
+    error: Error | None = None
 
 
 C = TypeVar("C", _Client, _AsyncClient)
@@ -193,18 +203,44 @@ class _Inventory(Generic[C]):
         self._failures = walk.failures
         return walk
 
-    def _recorded(self, walk: Walk, task: Task, outcome: list[Fetched] | Error) -> Batch:
-        if isinstance(outcome, Error):
-            if self._client._transport.door.closed:
-                # Not the repositories' failure: it would be that of all that are left.
-                raise outcome
-            walk.fail(task, outcome)
-            batch = Batch([], [])
-        else:
-            batch = walk.record(task, outcome)
+    def _throttle(self) -> Throttle:
+        transport = self._client._transport
+        return Throttle(self._concurrency, transport.settings.retry, transport._random)
+
+    def _max_running(self, throttle: Throttle) -> int:
+        return min(self._given_out, throttle.width) if throttle.narrowed else self._given_out
+
+    def _recorded(self, walk: Walk, throttle: Throttle, task: Task, result: _Result) -> Batch:
+        pages, error = result
+        batch = Batch([], [])
+        if error is not None and not pages and self._client._transport.door.closed:
+            # Not the repositories' failure: it would be that of all that are left.
+            raise error
+        again = error is not None and self._throttled(throttle, task, error)
+        if pages:
+            throttle.succeeded(task)
+            batch = walk.record(task, pages)
+        elif again:
+            walk.send_again(task)
+        elif error is not None:
+            walk.fail(task, error)
+        walk.progress = replace(walk.progress, throttled=throttle.count, concurrency=throttle.width)
         if self._on_progress is not None:
             self._on_progress(walk.progress)
         return batch
+
+    def _throttled(self, throttle: Throttle, task: Task, error: Error) -> bool:
+        """Return whether to send a task again, as the API throttles."""
+        if not (isinstance(error, HttpError) and throttles(error.status_code, error.retry_after)):
+            return False
+        now = self._client._transport.now()
+        if not throttle.throttled(task, error.retry_after, now):
+            return False
+        operation = "get_repositories" if task.repository is None else "get_repository_tags"
+        self._client._transport.tell(
+            Retry(operation, len(error.history), str(error.status_code), throttle.wait(now))
+        )
+        return True
 
     def _journal(self, path: FilePath, resume: bool) -> Journal:
         walked = {
@@ -274,29 +310,53 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
     def _batches_by(
         self, executor: Executor, finished: Set[str] | None
     ) -> Generator[Batch, None, None]:
-        walk = self._begin(finished, pages=self._pages)
+        walk, throttle = self._begin(finished, pages=self._pages), self._throttle()
         # Its own, to be stopped with the walk.
-        transport = self._client._transport.sharing(self._client._transport.settings)
-        running: dict[Future[list[Fetched]], Task] = {}
-        answered: SimpleQueue[Future[list[Fetched]]] = SimpleQueue()
+        transport = self._client._transport.paced()
+        running: dict[Future[_Result], Task] = {}
+        answered: SimpleQueue[Future[_Result]] = SimpleQueue()
 
-        def ask() -> None:
-            while len(running) < self._given_out and (task := walk.next_task()) is not None:
+        def ask() -> float:
+            """Submit what may be sent now; return the seconds for which nothing may be."""
+            wait = throttle.wait(transport.now())
+            if wait:
+                # Those that wait for a thread, or in an executor's queue.
+                for future in running:
+                    future.cancel()
+            while (
+                not wait
+                and len(running) < self._max_running(throttle)
+                and (task := walk.next_task()) is not None
+            ):
                 future = self._submitted(executor, transport, task)
                 future.add_done_callback(answered.put)
                 running[future] = task
+            return wait
+
+        def take(wait: float) -> Future[_Result] | None:
+            """Return the next that is done, or None once the wait is over."""
+            if not running:
+                transport.sleep(wait)
+                return None
+            with suppress(Empty):
+                return answered.get(timeout=wait or None)
+            return None
 
         try:
-            ask()
-            while running:
-                future = answered.get()
+            while (wait := ask()) or running:
+                future = take(wait)
+                if future is None:
+                    throttle.resume()
+                    continue
                 task = running.pop(future)
-                outcome: list[Fetched] | Error
+                if future.cancelled():
+                    walk.send_again(task)
+                    continue
                 try:
-                    outcome = future.result()
+                    result = future.result()
                 except Error as error:
-                    outcome = error
-                batch = self._recorded(walk, task, outcome)
+                    result = _Result([], error)
+                batch = self._recorded(walk, throttle, task, result)
                 ask()
                 yield batch
             walk.check_ended()
@@ -305,9 +365,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
                 future.cancel()
             transport.stop()
 
-    def _submitted(
-        self, executor: Executor, transport: Transport, task: Task
-    ) -> Future[list[Fetched]]:
+    def _submitted(self, executor: Executor, transport: Transport, task: Task) -> Future[_Result]:
         if self._packed is None:
             return executor.submit(_fetch, self._client, transport, task)
         # Dask gives a call of the same arguments the result of the one before.
@@ -478,28 +536,59 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
                     yield row
 
     async def _batches(self, finished: Set[str] | None = None) -> AsyncGenerator[Batch, None]:
-        walk = self._begin(finished, pages=1)
-        running: dict[asyncio.Future[Answered], Task] = {}
-        answered: asyncio.Queue[asyncio.Future[Answered]] = asyncio.Queue()
+        walk, throttle = self._begin(finished, pages=1), self._throttle()
+        transport = self._client._transport.paced()
+        running: dict[asyncio.Future[Answered | None], Task] = {}
+        answered: asyncio.Queue[asyncio.Future[Answered | None]] = asyncio.Queue()
         free = asyncio.Semaphore(self._concurrency)
 
-        def ask() -> None:
-            while len(running) < self._given_out and (task := walk.next_task()) is not None:
-                future = asyncio.ensure_future(_ask(self._client, task, free))
+        async def send(task: Task) -> Answered | None:
+            """Send a task's request when its turn comes, unless the API throttles by then."""
+            operation = _operation(self._client, task, task.offset)
+            async with free:
+                if throttle.wait(transport.now()):
+                    return None
+                return await transport.fetch(operation)
+
+        def ask() -> float:
+            """Begin what may be sent now; return the seconds for which nothing may be."""
+            wait = throttle.wait(transport.now())
+            while (
+                not wait
+                and len(running) < self._max_running(throttle)
+                and (task := walk.next_task()) is not None
+            ):
+                future = asyncio.ensure_future(send(task))
                 future.add_done_callback(answered.put_nowait)
                 running[future] = task
+            return wait
+
+        async def take(wait: float) -> asyncio.Future[Answered | None] | None:
+            """Return the next that is done, or None once the wait is over."""
+            if not running:
+                await transport.sleep(wait)
+                return None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait or None):
+                    return await answered.get()
+            return None
 
         try:
-            ask()
-            while running:
-                future = await answered.get()
+            while (wait := ask()) or running:
+                future = await take(wait)
+                if future is None:
+                    throttle.resume()
+                    continue
                 task = running.pop(future)
-                outcome: list[Fetched] | Error
                 try:
-                    outcome = [_read(self._client, task, task.offset, future.result())]
+                    answer = future.result()
+                    if answer is None:
+                        walk.send_again(task)
+                        continue
+                    result = _Result([_read(self._client, task, task.offset, answer)])
                 except Error as error:
-                    outcome = error
-                batch = self._recorded(walk, task, outcome)
+                    result = _Result([], error)
+                batch = self._recorded(walk, throttle, task, result)
                 ask()
                 yield batch
                 # What waits to be sent goes out before the next answer is read, which takes longer.
@@ -623,27 +712,18 @@ async def _in_turns(rows: Iterator[InventoryRow]) -> AsyncIterator[InventoryRow]
 # -- tasks: here, in a thread, or in another process ----------------------------------------------
 
 
-def _fetch(client: _Client, transport: Transport, task: Task) -> list[Fetched]:
-    """Fetch a task's pages; where one fails after others, it is left to be asked for again."""
+def _fetch(client: _Client, transport: Transport, task: Task) -> _Result:
+    """Fetch a task's pages, until one fails; those before it are not lost."""
     pages: list[Fetched] = []
     offset: int | None = task.offset
     while offset is not None:
         try:
             answered = transport.fetch(_operation(client, task, offset))
             pages.append(_read(client, task, offset, answered))
-        except Error:
-            if not pages:
-                raise
-            break
+        except Error as error:
+            return _Result(pages, error)
         offset = _next_offset(task, pages)
-    return pages
-
-
-async def _ask(client: _AsyncClient, task: Task, free: asyncio.Semaphore) -> Answered:
-    """Ask for a task's page, when one more may be under way."""
-    operation = _operation(client, task, task.offset)
-    async with free:
-        return await client._transport.fetch(operation)
+    return _Result(pages)
 
 
 def _operation(client: _Client | _AsyncClient, task: Task, offset: int) -> Operation:
@@ -735,7 +815,7 @@ def _pack(client: _Client) -> PackedClient:
         ) from None
 
 
-def _fetch_there(packed: PackedClient, task: Task, _unlike_any_other: str) -> list[Fetched]:
+def _fetch_there(packed: PackedClient, task: Task, _unlike_any_other: str) -> _Result:
     """Fetch a task's pages in a worker, through the client that it keeps for these settings."""
     with worker_clients.lease(packed) as client:
-        return _fetch(client, client._transport, task)
+        return _fetch(client, client._transport.paced(), task)

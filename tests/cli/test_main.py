@@ -445,6 +445,8 @@ def test_progress_at_a_terminal(
     at_a_terminal(monkeypatch)
     sandbox.seed(repositories=2, tags=2)
     assert "4 tags, 0 failed" in run("inventory").err
+    sandbox.faults.add(operation="get_repository_tags", status=429, times=1)
+    assert "4 tags, 0 failed, the API throttles: 12 requests at a time" in run("inventory").err
     # Lines that come at the same terminal would be torn apart.
     assert run("inventory", "--output", "jsonl").err == ""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False)

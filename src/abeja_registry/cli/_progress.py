@@ -19,6 +19,10 @@ class Progress(Protocol):
     def failed(self) -> int: ...
     @property
     def rows(self) -> int: ...
+    @property
+    def throttled(self) -> int: ...
+    @property
+    def concurrency(self) -> int: ...
 
 
 @contextmanager
@@ -48,13 +52,15 @@ def walking(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         TextColumn("repositories"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rows]:,} tags, {task.fields[failed]} failed"),
+        TextColumn(
+            "{task.fields[rows]:,} tags, {task.fields[failed]} failed{task.fields[throttled]}"
+        ),
         TimeElapsedColumn(),
     )
     # Data that is written meanwhile is none of rich's business, which would turn it to stderr.
     console = Console(stderr=True)
     with Bar(*columns, console=console, transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task("", total=None, rows=0, failed=0)
+        task = bar.add_task("", total=None, rows=0, failed=0, throttled="")
 
         def show(progress: Progress) -> None:
             bar.update(
@@ -63,6 +69,13 @@ def walking(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
                 completed=progress.finished + progress.failed,
                 rows=progress.rows,
                 failed=progress.failed,
+                throttled=_throttled(progress),
             )
 
         yield show
+
+
+def _throttled(progress: Progress) -> str:
+    if not progress.throttled:
+        return ""
+    return f", the API throttles: {progress.concurrency} requests at a time"
