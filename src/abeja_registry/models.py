@@ -12,19 +12,15 @@ from functools import reduce
 from operator import getitem
 from typing import Annotated, Any, Self, TypeVar, cast, overload
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    WrapValidator,
-)
-
 from ._answers import Answered
 from ._operations import shown
+from ._real_datetime import real_datetime
 from .exceptions import Error, InvalidArgument, InvalidResponse
 from .images import ImageName
+
+with real_datetime():
+    from pydantic import BaseModel, Field, ValidationError, ValidationInfo, WrapValidator
+    from pydantic_core import CoreSchema, core_schema
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -32,12 +28,24 @@ M = TypeVar("M", bound=BaseModel)
 _LARGEST = 2**63
 
 
-def _in_utc_unless_told(time: datetime) -> datetime:
+def _assume_utc(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+class _TimeSchema:
+    """Gives pydantic a time's schema, whatever class `datetime` is when a model is built.
+
+    pydantic finds a schema by the class, and freezegun's class is none that it knows.
+    """
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(
+            _assume_utc, core_schema.datetime_schema()
+        )
+
+
 Id = Annotated[str, Field(coerce_numbers_to_str=True)]
-Time = Annotated[datetime, AfterValidator(_in_utc_unless_told)]
+Time = Annotated[datetime, _TimeSchema()]
 
 
 class Model(BaseModel, frozen=True, extra="allow"):

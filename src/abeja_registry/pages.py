@@ -15,14 +15,16 @@ from collections.abc import (
 )
 from typing import Any, Generic, Self, TypeVar, get_args, overload
 
-from pydantic import AliasChoices, Field, PrivateAttr
-
 from ._answers import Answered
 from ._config import InvalidRows
 from ._operations import shown
 from ._paging import PAGE_SIZE, Cursor, check_count
+from ._real_datetime import real_datetime
 from .exceptions import Error, InvalidResponse, PaginationError
 from .models import PageFields, Tag, parse
+
+with real_datetime():
+    from pydantic import AliasChoices, Field, PrivateAttr
 
 T_co = TypeVar("T_co", covariant=True)
 P = TypeVar("P", bound="PageOf[Any]")

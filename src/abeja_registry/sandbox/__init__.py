@@ -12,12 +12,17 @@ file that goes when it closes. `python -m abeja_registry.sandbox --seed` runs it
 what to export.
 """
 
+from .._real_datetime import real_datetime
+
 try:
-    import fastapi  # noqa: F401
+    # FastAPI imports pydantic.
+    with real_datetime():
+        import fastapi  # noqa: F401
     import uvicorn  # noqa: F401
 except ImportError as _missing:
     raise ImportError(
-        'the sandbox needs its extra: pip install "abeja-registry[sandbox]"'
+        'the sandbox needs its extra: pip install "abeja-registry[sandbox]"',
+        name=_missing.name,
     ) from _missing
 
 from ._faults import Faults

@@ -1,19 +1,50 @@
 """The thread: an event loop of the sandbox's own, which others hand work to."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from ._clock import monotonic
+
 T = TypeVar("T")
+
+# As it was before a test's guard against sockets (pytest-socket) replaced it.
+_SOCKET = socket.socket
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop whose timers also fire while a test freezes the time."""
+
+    def time(self) -> float:
+        """Return the time by the real clock."""
+        return monotonic()
+
+
+def sockets_are_guarded() -> bool:
+    """Whether a test's guard has replaced sockets."""
+    return socket.socket is not _SOCKET
+
+
+def _make_loop() -> _Loop:
+    """Make an event loop, also where a guard forbids sockets: a loop wakes itself through a pair.
+
+    The pair leads nowhere but from this thread to that of the loop.
+    """
+    found, socket.socket = socket.socket, _SOCKET  # type: ignore[misc]
+    try:
+        return _Loop()
+    finally:
+        socket.socket = found  # type: ignore[misc]
 
 
 class LoopThread:
     """An event loop in a thread that does not keep the program from ending."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = _make_loop()
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
