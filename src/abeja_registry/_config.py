@@ -213,6 +213,7 @@ class Settings:
         organization_id: The organization of a typed client; empty for a raw one.
         invalid_rows: What becomes of a row that no model can be made from, in a typed client.
         places: The name of each setting, as an argument, and where it was found.
+        sleeps: Whether a retry sleeps for its wait; a test's client only counts it.
     """
 
     base_url: str
@@ -225,6 +226,7 @@ class Settings:
     organization_id: str
     invalid_rows: InvalidRows
     places: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+    sleeps: bool = field(default=True, repr=False)
 
     def but(self, **changes: Any) -> Settings:
         """Return settings that differ in those of the changes that are not None."""

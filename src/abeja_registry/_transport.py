@@ -73,6 +73,11 @@ class _Calls(Generic[Door]):
         paced._paced = True
         return paced
 
+    def without_sleeping(self) -> Self:
+        """Return one in the place of this whose retries, and its clients' copies', do not sleep."""
+        settings = replace(self.settings, sleeps=False)
+        return type(self)(settings, self.door, self._budget, owner=self._owner)
+
     def own_settings(self) -> Settings:
         """Return the settings from which another process can open a transport like this.
 
@@ -151,6 +156,14 @@ class _Calls(Generic[Door]):
         if self.settings.on_retry is not None:
             self.settings.on_retry(retry)
 
+    def _pause(self, retry: Retry, attempts: Attempts) -> float:
+        """Return how long to sleep before a retry."""
+        if self.settings.sleeps:
+            return retry.wait
+        # As many retries as with the wait: it takes from the call's deadline.
+        attempts.deadline -= retry.wait
+        return 0.0
+
     def _heard(self, outcome: Outcome) -> Outcome:
         """Return an outcome whose cause, which may quote what is no HTTP, shows no credential."""
         if not isinstance(outcome, Failure):
@@ -215,7 +228,7 @@ class Transport(_Calls["Connections | HandedInClient"]):
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
                 self.tell(retry)
-                self.sleep(retry.wait)
+                self.sleep(self._pause(retry, attempts))
             except BaseException:
                 attempts.give_up()
                 raise
@@ -270,7 +283,7 @@ class AsyncTransport(_Calls["AsyncConnections | HandedInAsyncClient"]):
         while (retry := attempts.record(outcome, time.monotonic())) is not None:
             try:
                 self.tell(retry)
-                await self.sleep(retry.wait)
+                await self.sleep(self._pause(retry, attempts))
             except BaseException:
                 attempts.give_up()
                 raise

@@ -240,6 +240,8 @@ class _Inventory(Generic[C]):
         self._client._transport.tell(
             Retry(operation, len(error.history), str(error.status_code), throttle.wait(now))
         )
+        if not self._client._transport.settings.sleeps:
+            throttle.resume()
         return True
 
     def _journal(self, path: FilePath, resume: bool) -> Journal:

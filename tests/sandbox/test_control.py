@@ -59,6 +59,73 @@ def test_a_bad_seed(control: httpx.Client, body: dict[str, Any]) -> None:
     assert (answer.status_code, answer.json()["error_detail"]) == (400, {"field": next(iter(body))})
 
 
+UNKNOWN: list[tuple[str, str, Any, str]] = [
+    ("PUT", "/repositories/{id}/tags/1", {"sizes": 1}, "sizes"),
+    ("PUT", "/repositories/{id}/tags/1", {"size": 1, "Digest": "sha256:a"}, "Digest"),
+    ("PUT", "/repositories/{id}/tags/1", {"creator": {"name": "Ana"}}, "creator.name"),
+    ("PUT", "/repositories/{id}/tags/1?size=1", {}, "size"),
+    ("PUT", "/repositories/{id}/tags/1?size=1", None, "size"),
+    ("POST", "/seed", {"repository": 1}, "repository"),
+    ("POST", "/seed", {"repositories": 1, "": 1}, ""),
+    ("POST", "/seed?tags=1", None, "tags"),
+    ("POST", "/faults", {"status": 503, "time": 2}, "time"),
+    ("POST", "/faults?times=2", {"status": 503}, "times"),
+    ("POST", "/reset", {"repositories": False}, "body"),
+    ("POST", "/reset", [], "body"),
+    ("POST", "/reset?faults=false", None, "faults"),
+    ("GET", "/requests?limit=1", None, "limit"),
+    ("DELETE", "/requests?method=GET", None, "method"),
+    ("DELETE", "/requests", {"method": "GET"}, "body"),
+    ("DELETE", "/faults", {"number": 1}, "body"),
+    ("DELETE", "/faults?number=1", None, "number"),
+    ("DELETE", "/faults/{fault}", {"number": 1}, "body"),
+    ("GET", "/faults?left=1", None, "left"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "field"), UNKNOWN)
+def test_unknown_keys(
+    sandbox: Sandbox, control: httpx.Client, method: str, path: str, body: Any, field: str
+) -> None:
+    """A key that a call does not know is a 400 that names it, and nothing is done."""
+    [repository_id] = sandbox.seed(1, 0)
+    fault = sandbox.faults.add(operation="get_repository", latency=0.001)
+    path = path.format(id=repository_id, fault=fault)
+    answer = control.request(method, path, **({} if body is None else {"json": body}))
+    assert (answer.status_code, answer.json()["error_detail"]) == (400, {"field": field})
+    assert answer.json()["error_description"].startswith(f"{field}: ")
+    assert list(sandbox.faults.list()) == [fault]
+    store = sandbox._state.store
+    assert [str(row["id"]) for row in store.repositories(9, 0)[0]] == [repository_id]
+    assert not store.digests(repository_id)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "known"),
+    [
+        ("PUT", "/repositories/1/tags/1", {"created_at", "creator", "digest", "size"}),
+        ("POST", "/seed", {"created_at", "creator", "repositories", "tags"}),
+        ("POST", "/faults", {"operation", "status", "times", "work_done"}),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_known(
+    control: httpx.Client, method: str, path: str, known: set[str]
+) -> None:
+    """The error lists the fields that the call has."""
+    answer = control.request(method, path, json={"unknown": 1}).json()
+    listed = answer["error_description"].partition(" but ")[2]
+    assert known < {*listed.split(", ")}
+
+
+@pytest.mark.parametrize("content", ["", "{}", "null", " {}"])
+def test_no_fields_for_a_call_without_fields(
+    http: httpx.Client, control: httpx.Client, content: str
+) -> None:
+    """An empty object is no unknown key: some HTTP clients send one with each POST."""
+    headers = {"Content-Type": "application/json"}
+    assert control.post("/reset", content=content, headers=headers).status_code == 200
+
+
 def test_requests(http: httpx.Client, control: httpx.Client) -> None:
     """They are told in order, without the secret of their credentials, and can be forgotten."""
     http.post("/repositories", json={"name": "a"}, headers={"Authorization": "Bearer secret"})

@@ -75,6 +75,9 @@ def filled(guarded: Sandbox, document: dict[str, Any]) -> dict[str, Any]:
             for parameter in operation.get("parameters", []):
                 if parameter["name"] in known:
                     parameter["schema"]["enum"] = known[parameter["name"]]
+    # No schema says which time is before another; they have tests of their own.
+    for field in ("created_at", "updated_at", "creator"):
+        del document["components"]["schemas"]["NewTag"]["properties"][field]
     return document
 
 

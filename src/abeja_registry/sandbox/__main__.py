@@ -16,17 +16,9 @@ from types import FrameType
 from .._config import authorization
 from . import Sandbox
 from ._faults import Fault, parse_fault
-from ._sandbox import ANY_CREDENTIAL, LIMIT_MAX, LOOPBACK
+from ._sandbox import ANY_CREDENTIAL, LIMIT_MAX, LOOPBACK, VARIABLES
 from ._secrets import read_lines, read_or_make_token
 
-# What a client reads a credential's parts from.
-VARIABLES = {
-    "auth_token": "PLATFORM_AUTH_TOKEN",
-    "user_id": "ABEJA_PLATFORM_USER_ID",
-    "personal_access_token": "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN",
-    "datasource_id": "ABEJA_PLATFORM_DATASOURCE_ID",
-    "datasource_secret": "ABEJA_PLATFORM_DATASOURCE_SECRET",
-}
 # What a Docker registry's configuration needs; to a shell that takes the exports it is a comment.
 NOTIFICATIONS = """\
 # The Docker registry's configuration has to hold, for pushes to be seen as they come:

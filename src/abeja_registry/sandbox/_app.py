@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,7 +22,8 @@ from ._answers import CREATED, Lost, answer, error_answer, told
 from ._control import make_control
 from ._secrets import is_one_of
 from ._state import State
-from ._store import LARGEST_INTEGER, NAME_RULE, Refused
+from ._store import LARGEST_INTEGER, NAME_RULE
+from ._values import Refused
 
 REPOSITORIES = "/organizations/{organization_id}/registry/repositories"
 REPOSITORY = REPOSITORIES + "/{repository_id}"
@@ -204,6 +205,8 @@ def make_app(state: State) -> FastAPI:
         # What is said of the body as a whole names a position in it, or nothing.
         field = next((part for part in first["loc"][1:] if isinstance(part, str)), "body")
         what = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            what = f"this call has no such field, but {', '.join(_fields(request))}"
         if field == "body" and "json" not in request.headers.get("Content-Type", ""):
             what = "JSON is needed, and the header Content-Type: application/json"
         return error_answer(400, f"{field}: {what}", {"field": field})
@@ -226,6 +229,13 @@ def make_app(state: State) -> FastAPI:
         return error_answer(500, description, headers={"Connection": "close"})
 
     return app
+
+
+def _fields(request: Request) -> list[str]:
+    """Return the fields that the body of a call may have."""
+    body = get_type_hints(request.scope["route"].endpoint)["body"]
+    kinds = [kind for kind in (body, *get_args(body)) if hasattr(kind, "model_fields")]
+    return sorted(name for kind in kinds for name in kind.model_fields)
 
 
 def _document(app: FastAPI, organization_id: str) -> dict[str, Any]:

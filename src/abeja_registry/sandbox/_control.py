@@ -4,9 +4,10 @@ import asyncio
 from typing import Annotated, Any
 
 import httpx
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
+from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from ..images import DIGEST, TAG
@@ -17,6 +18,7 @@ from ._faults import Fault
 from ._recorder import RecordedRequest
 from ._state import State
 from ._store import LARGEST_INTEGER, TAG_RULE, TYPE
+from ._values import PERSON_SCHEMA, TIME_SCHEMA, UnknownKey
 
 
 def _whole(value: object) -> object:
@@ -32,20 +34,31 @@ def _told_pattern(pattern: str) -> Any:
     return Field(json_schema_extra={"pattern": f"^{pattern}$"})
 
 
-class NewTag(BaseModel):
-    """What a tag is to be; what is left out is made up."""
+# The store checks these too.
+Time = Annotated[Any, WithJsonSchema(TIME_SCHEMA)]
+Person = Annotated[Any, WithJsonSchema(PERSON_SCHEMA)]
 
-    model_config = ConfigDict(strict=True)
+
+class Made(BaseModel):
+    """The times and the creator of something; what is left out is made up."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    created_at: Time | None = None
+    updated_at: Time | None = None
+    creator: Person | None = None
+
+
+class NewTag(Made):
+    """What a tag is to be; what is left out is made up."""
 
     size: Size | None = None
     digest: Annotated[str, _told_pattern(DIGEST)] | None = None
     media_type: Annotated[str, _told_pattern(TYPE)] | None = None
 
 
-class Seed(BaseModel):
+class Seed(Made):
     """How much to make up."""
-
-    model_config = ConfigDict(strict=True)
 
     repositories: Annotated[int, Field(ge=0, le=100)] = 3
     tags: Annotated[int, Field(ge=0, le=10_000, description="in each repository")] = 25
@@ -99,12 +112,23 @@ class Nothing(TypedDict):
     """There is nothing to tell."""
 
 
+def _no_query(request: HttpRequest) -> None:
+    for key in request.query_params:
+        raise UnknownKey(key, "this call has no query parameters")
+
+
+async def _no_body(request: HttpRequest) -> None:
+    if (await request.body()).strip() not in (b"", b"{}", b"null"):
+        raise UnknownKey("body", "this call has no fields")
+
+
 SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
 def make_control(state: State) -> APIRouter:
     """Make the sandbox's own calls over a state; they need no credential."""
-    control = APIRouter(prefix="/_sandbox", tags=["sandbox"])
+    control = APIRouter(prefix="/_sandbox", tags=["sandbox"], dependencies=[Depends(_no_query)])
+    no_body = [Depends(_no_body)]
 
     @control.put(
         "/repositories/{repository_id}/tags/{name}", responses=told(_shapes.Tag, 400, 404, 409, 503)
@@ -121,21 +145,21 @@ def make_control(state: State) -> APIRouter:
     async def seed(body: Seed | None = None) -> JSONResponse:
         """Make up repositories with tags."""
         body = body or Seed()
-        ids = await asyncio.to_thread(state.seed, body.repositories, body.tags)
+        ids = await asyncio.to_thread(state.seed, **body.model_dump())
         return answer({"repository_ids": ids})
 
-    @control.post("/reset", responses=told(Nothing, 503))
+    @control.post("/reset", responses=told(Nothing, 400, 503), dependencies=no_body)
     async def reset() -> JSONResponse:
         """Remove all repositories, faults and recorded requests."""
         await asyncio.to_thread(state.reset)
         return answer({})
 
-    @control.get("/requests", responses=told(Requests))
+    @control.get("/requests", responses=told(Requests, 400))
     async def requests() -> JSONResponse:
         """Read what the API was asked, in order, the last 10,000 requests."""
         return answer({"requests": [_request(each) for each in state.recorder.requests]})
 
-    @control.delete("/requests", responses=told(Nothing))
+    @control.delete("/requests", responses=told(Nothing, 400), dependencies=no_body)
     async def forget_requests() -> JSONResponse:
         """Forget what the API was asked."""
         state.recorder.clear()
@@ -146,20 +170,20 @@ def make_control(state: State) -> APIRouter:
         """Add a fault."""
         return answer({"number": state.faults.arm(body)})
 
-    @control.get("/faults", responses=told(ArmedFaults))
+    @control.get("/faults", responses=told(ArmedFaults, 400))
     async def faults() -> JSONResponse:
         """Read the faults, and how often each still strikes; null is for ever."""
         listed = state.faults.list().items()
         rows = [{"number": n, "left": left, **fault.model_dump()} for n, (fault, left) in listed]
         return answer({"faults": rows})
 
-    @control.delete("/faults", responses=told(Nothing))
+    @control.delete("/faults", responses=told(Nothing, 400), dependencies=no_body)
     async def clear_faults() -> JSONResponse:
         """Remove all faults."""
         state.faults.clear()
         return answer({})
 
-    @control.delete("/faults/{number}", responses=told(Nothing, 400, 404))
+    @control.delete("/faults/{number}", responses=told(Nothing, 400, 404), dependencies=no_body)
     async def remove_fault(number: int) -> JSONResponse:
         """Remove a fault."""
         try:

@@ -19,7 +19,8 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from ..images import DIGEST, TAG
-from ._store import InvalidValue, Refused, RepositoryNotFound, Store
+from ._store import RepositoryNotFound, Store
+from ._values import InvalidValue, Refused
 
 LOG = logging.getLogger("abeja_registry.sandbox")
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol, Self, TypedDict
+from typing import Any, Protocol, Self, TypedDict
 
 import httpx
 from starlette.types import ASGIApp
 
-from .. import _config
+from .. import _config, models
 from .._config import Credential
 from . import _shapes
 from ._app import make_app
@@ -34,6 +35,20 @@ LOOPBACK = "127.0.0.1"
 ORGANIZATION_ID = "[1-9][0-9]{0,17}"
 LIMIT_MAX = 1000
 ANY_CREDENTIAL = {"auth_token": "sandbox"}
+# The base URL where there is no socket.
+IN_PROCESS = "http://localhost:0"
+# What a client reads a credential's parts from.
+VARIABLES = {
+    "auth_token": "PLATFORM_AUTH_TOKEN",
+    "user_id": "ABEJA_PLATFORM_USER_ID",
+    "personal_access_token": "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN",
+    "datasource_id": "ABEJA_PLATFORM_DATASOURCE_ID",
+    "datasource_secret": "ABEJA_PLATFORM_DATASOURCE_SECRET",
+}
+
+
+# An e-mail address, or a person's fields.
+Person = str | models.Creator | Mapping[str, Any]
 
 
 class Connection(TypedDict):
@@ -46,7 +61,10 @@ class Connection(TypedDict):
 
 @dataclass(frozen=True)
 class _Running:
-    """What there is only while a sandbox runs."""
+    """What there is only while a sandbox runs; `app` does not note a request's era yet.
+
+    Its body may come slowly, so that is done before all else.
+    """
 
     state: State
     app: ASGIApp
@@ -165,17 +183,13 @@ class Sandbox:
                 listener = resources.enter_context(listen(self._host, self._port))
             store = resources.enter_context(closing(Store(self._organization_id, self._data)))
             thread = resources.enter_context(closing(LoopThread()))
-            state, app = thread.submit(self._open(store, listener, resources, thread)).result()
+            state, app = thread.submit(self._open(store, resources, thread)).result()
             if listener is not None:
-                self._port = listener.getsockname()[1]
+                self._serve(state, app, listener, thread, resources)
             self._running = _Running(state, app, thread, resources.pop_all())
 
     async def _open(
-        self,
-        store: Store,
-        listener: socket.socket | None,
-        resources: ExitStack,
-        thread: LoopThread,
+        self, store: Store, resources: ExitStack, thread: LoopThread
     ) -> tuple[State, ASGIApp]:
         """Start what lives in the sandbox's event loop, and say how it ends."""
         mirror = None
@@ -198,19 +212,33 @@ class Sandbox:
             faults=self._faults,
             recorder=self._recorder,
         )
-        # Its body may come slowly, so a request's era is noted before all else.
-        recorded = self._recorder.around(make_app(state))
-        if listener is not None:
-            guard = Guard(recorded, self._hosts, self._token_for(listener))
-            server = Server(state.around(guard), listener)
-            try:
-                await server.start()
-            except Exception as error:
-                raise RuntimeError("the sandbox's server failed to start") from error
-            resources.callback(lambda: thread.submit(server.stop()).result())
-        resources.callback(store.hurry)
-        # A transport in process is not guarded: no web page can have it.
-        return state, state.around(recorded)
+        return state, self._recorder.around(make_app(state))
+
+    def _serve(
+        self,
+        state: State,
+        app: ASGIApp,
+        listener: socket.socket,
+        thread: LoopThread,
+        resources: ExitStack,
+    ) -> None:
+        """Serve on a socket that listens, until `resources` are closed."""
+        guard = Guard(app, self._hosts, self._token_for(listener))
+        server = Server(state.around(guard), listener)
+        try:
+            thread.submit(server.start()).result()
+        except Exception as error:
+            raise RuntimeError("the sandbox's server failed to start") from error
+        resources.callback(lambda: thread.submit(server.stop()).result())
+        self._port = listener.getsockname()[1]
+
+    def _listen(self) -> None:
+        """Listen on a free port too, from now on."""
+        run = self._run
+        with ExitStack() as resources:
+            listener = resources.enter_context(listen(self._host, 0))
+            self._serve(run.state, run.app, listener, run.thread, resources)
+            run.resources.push(resources.pop_all())
 
     def _token_for(self, listener: socket.socket) -> str | None:
         # A name of loopback may lead elsewhere: the address counts.
@@ -223,6 +251,7 @@ class Sandbox:
         """Stop serving; without `data` the database goes. A second time does nothing."""
         running, self._running = self._running, None
         if running is not None:
+            running.state.store.hurry()
             running.resources.close()
 
     @property
@@ -233,7 +262,7 @@ class Sandbox:
             RuntimeError: the port is to be a free one, and it has not been started yet.
         """
         if self._port is None:
-            return "http://localhost:0"
+            return IN_PROCESS
         if self._port == 0:
             raise RuntimeError("the sandbox has no port before it is started")
         # A name may lead to ::1 first, where nothing listens.
@@ -249,10 +278,30 @@ class Sandbox:
     @property
     def connection(self) -> Connection:
         """The arguments that point a client at it: `Client(**sandbox.connection)`."""
+        return self._connection(self.url)
+
+    def _connection(self, url: str) -> Connection:
         return {
             "organization_id": self._organization_id,
             "credential": self._credentials[0] if self._credentials else ANY_CREDENTIAL,
-            "base_url": self.url,
+            "base_url": url,
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables that point a client at it: `Client()`.
+
+        Example:
+            >>> dict(sandbox.environment)["ABEJA_ORGANIZATION_ID"]
+            '1410000000000'
+        """
+        connection = self.connection
+        credential = connection["credential"]
+        parts = credential if isinstance(credential, Mapping) else asdict(credential)
+        return {
+            "ABEJA_API_URL": connection["base_url"],
+            "ABEJA_ORGANIZATION_ID": connection["organization_id"],
+            **{name: parts[part] for part, name in VARIABLES.items() if parts.get(part)},
         }
 
     @property
@@ -324,7 +373,8 @@ class Sandbox:
 
         def running() -> tuple[ASGIApp, Submit]:
             now = self._run
-            return now.app, now.thread.submit
+            # No guard: no web page can use it.
+            return now.state.around(now.app), now.thread.submit
 
         running()
         return InProcess(running)
@@ -337,8 +387,11 @@ class Sandbox:
         size: int | None = None,
         digest: str | None = None,
         media_type: str | None = None,
+        created_at: datetime | str | None = None,
+        updated_at: datetime | str | None = None,
+        creator: Person | None = None,
     ) -> _shapes.Tag:
-        """Write a tag, as `docker push` would; one that is there keeps its id and creation time.
+        """Write a tag, as `docker push` would; one that exists keeps its id and creation time.
 
         Args:
             repository: the repository, or its id.
@@ -346,29 +399,60 @@ class Sandbox:
             size: bytes, 0 or more; made up if not given.
             digest: algorithm:value; made up from repository and tag if not given.
             media_type: type/subtype; that of a Docker v2 manifest unless given.
+            created_at: the time of the tag's first push, a `datetime` with a time zone or a text
+                such as `2018-06-07T04:42:34Z`; for a new tag `updated_at` or now if not given.
+            updated_at: the time of this push; now if not given, for a new tag `created_at`. A time
+                before the first push moves `created_at` too.
+            creator: the person who pushes: an e-mail address, a tag's `creator`, or a dict of a
+                person's fields. What a dict does not give is made up.
 
         Returns:
             The tag as the API shows it.
 
         Raises:
             TypeError: `repository` is neither.
-            ValueError: another argument breaks its rule.
+            ValueError: another argument breaks its rule, or `updated_at` is before `created_at`.
             LookupError: there is no such repository.
             RuntimeError: the sandbox is not running, or shows a Docker registry's tags.
+
+        Example:
+            >>> tag = sandbox.push(
+            ...     repository, "0.9.0", updated_at="2019-05-23T05:13:15Z", creator="ana@abeja.asia"
+            ... )
+            >>> print(tag["created_at"], tag["creator"]["email"])
+            2019-05-23T05:13:15.000000Z ana@abeja.asia
         """
         repository_id = getattr(repository, "id", repository)
         if not isinstance(repository_id, str) and not is_integer(repository_id):
             rule = "one of a client's, or an id as a str or an int"
             raise TypeError(f"repository must be {rule}, got {repository!r}")
-        fields = {"size": size, "digest": digest, "media_type": media_type}
+        fields = {
+            "size": size,
+            "digest": digest,
+            "media_type": media_type,
+            "created_at": created_at,
+            "updated_at": updated_at,
+            "creator": creator,
+        }
         return _shapes.tag(self._state.write_tag(str(repository_id), tag, **fields))
 
-    def seed(self, repositories: int = 3, tags: int = 25) -> list[str]:
+    def seed(
+        self,
+        repositories: int = 3,
+        tags: int = 25,
+        *,
+        created_at: datetime | str | None = None,
+        updated_at: datetime | str | None = None,
+        creator: Person | None = None,
+    ) -> list[str]:
         """Make repositories with tags: sample-0001 and on, each with tags 0.0.1 and on.
 
         Args:
             repositories: how many, 0 or more.
             tags: how many in each, 0 or more.
+            created_at: as for `push`, of the repositories and of the tags.
+            updated_at: as for `push`, of the repositories and of the tags.
+            creator: as for `push`, of the repositories and of the tags.
 
         Returns:
             The ids of the new repositories.
@@ -380,7 +464,8 @@ class Sandbox:
         for argument, value in (("repositories", repositories), ("tags", tags)):
             if not is_integer(value) or value < 0:
                 raise ValueError(f"{argument} must be an integer, 0 or more, got {value!r}")
-        return self._state.seed(repositories, tags)
+        times = {"created_at": created_at, "updated_at": updated_at}
+        return self._state.seed(repositories, tags, **times, creator=creator)
 
     @property
     def _state(self) -> State:

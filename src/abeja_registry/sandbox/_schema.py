@@ -5,6 +5,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from ._clock import monotonic
+
 # What marks a SQLite file as a sandbox's: "abrs".
 APPLICATION_ID = 0x61627273
 # Tags are counted in blocks of so many ids, which makes a far page as quick as the first.
@@ -66,6 +68,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # One row: whose data it is.
         "CREATE TABLE organization (id TEXT NOT NULL)",
     ),
+    (
+        # A person as JSON; null is the one of the reference's examples.
+        "ALTER TABLE repositories ADD COLUMN creator TEXT",
+        "ALTER TABLE tags ADD COLUMN creator TEXT",
+    ),
 )
 
 
@@ -109,12 +116,12 @@ def prepare(file: Path, organization_id: str, patience: float) -> None:
             connection.execute("BEGIN IMMEDIATE")
             _migrate(connection, organization_id)
         # SQLite itself does not wait here for others that have the file open.
-        end = time.monotonic() + patience
+        end = monotonic() + patience
         while _value(connection, "PRAGMA journal_mode") != "wal":
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError:
-                if time.monotonic() > end:
+                if monotonic() > end:
                     raise
                 time.sleep(0.01)
 

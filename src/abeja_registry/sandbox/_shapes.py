@@ -1,5 +1,6 @@
 """The reference's shapes: rows of the store in, JSON objects out, keys in the reference's order."""
 
+import json
 from collections.abc import Iterable
 from sqlite3 import Row
 from typing import NotRequired
@@ -7,21 +8,15 @@ from typing import NotRequired
 # pydantic reads the standard library's TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
 
-
-class Creator(TypedDict):
-    """Who made a repository or a tag."""
-
-    updated_at: str
-    role: str
-    is_registered: bool
-    id: str
-    email: str
-    display_name: str | None
-    created_at: str
+from ._values import CREATOR, Creator
 
 
 class Tag(TypedDict):
-    """A tag: its id is a number, its times are in whole seconds."""
+    """A tag: its id is a number.
+
+    Assumption: its times have microseconds, as a repository's have, where the reference's example
+    shows whole seconds: two pushes within a second are in an order.
+    """
 
     size: int
     name: str
@@ -83,19 +78,15 @@ class Error(TypedDict):
     error_detail: dict[str, str] | None
 
 
-CREATOR: Creator = {
-    "updated_at": "2018-01-04T03:02:12Z",
-    "role": "admin",
-    "is_registered": True,
-    "id": "1122334455660",
-    "email": "test@abeja.asia",
-    "display_name": None,
-    "created_at": "2017-05-26T01:38:46Z",
-}
 # The organization as an envelope shows it.
 NAME = "test-org"
 CREATED_AT = "2019-05-23T05:13:13Z"
 UPDATED_AT = "2019-05-23T05:13:15Z"
+
+
+def _creator(row: Row) -> Creator:
+    creator: Creator = CREATOR.copy() if row["creator"] is None else json.loads(row["creator"])
+    return creator
 
 
 def tag(row: Row) -> Tag:
@@ -106,9 +97,9 @@ def tag(row: Row) -> Tag:
         "media_type": row["media_type"],
         "id": row["id"],
         "digest": row["digest"],
-        "creator": CREATOR.copy(),
-        "created_at": f"{row['created_at'][:19]}Z",
-        "updated_at": f"{row['updated_at'][:19]}Z",
+        "creator": _creator(row),
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
     }
 
 
@@ -121,7 +112,7 @@ def repository(row: Row, organization_id: str, tags: Iterable[Row] | None = None
         "name": row["name"],
         "description": row["description"],
         **embedded,  # type: ignore[typeddict-item]
-        "creator": CREATOR.copy(),
+        "creator": _creator(row),
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
     }

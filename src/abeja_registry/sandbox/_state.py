@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ._docker import Mirror
 from ._faults import Faults
 from ._recorder import Recorder
-from ._store import Refused, Store
+from ._store import Store
+from ._values import Refused
 
 
 class Mirrored(Refused, RuntimeError):
@@ -49,11 +50,11 @@ class State:
         self._check_own_tags()
         return self.store.write_tag(repository_id, name, **fields)
 
-    def seed(self, repositories: int, tags: int) -> list[str]:
+    def seed(self, repositories: int, tags: int, **fields: Any) -> list[str]:
         """Make up repositories and tags as `Store.seed` does; raises Mirrored too."""
         if tags:
             self._check_own_tags()
-        return self.store.seed(repositories, tags)
+        return self.store.seed(repositories, tags, **fields)
 
     def reset(self) -> None:
         """Forget everything: repositories, tags, faults, requests, and what still waits."""

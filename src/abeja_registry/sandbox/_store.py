@@ -6,22 +6,31 @@ import reprlib
 import sqlite3
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ..images import DIGEST, NAME, TAG
+from ._clock import monotonic
 from ._schema import BLOCK, FIRST_IDS, UnusableData, connect, prepare
+from ._values import (
+    TEXT,
+    InvalidValue,
+    Refused,
+    check_creator,
+    check_order,
+    check_time,
+    time_text,
+    times,
+)
 
 # Docker's rules for names, in words, and for media types.
 NAME_RULE = "lower-case letters and digits, with '.', '_', '__' or dashes between, 255 at most"
 TAG_RULE = "1 to 128 letters, digits, '_', '.' or '-', the first neither '.' nor '-'"
 TYPE = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*"
-TEXT = r"[^\ud800-\udfff]*"
 
 DEFAULT_MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 LARGEST_INTEGER = 2**63 - 1  # SQLite's
@@ -32,33 +41,19 @@ TURN = 0.1
 # An integer column also equals "01" and "1.0": an id is compared as it is written.
 FIND_REPOSITORY = "SELECT * FROM repositories WHERE id = :id AND CAST(id AS TEXT) = :id"
 ADD_REPOSITORY = """
-INSERT INTO repositories (name, description, created_at, updated_at)
-VALUES (:name, :description, :now, :now)
+INSERT INTO repositories (name, description, creator, created_at, updated_at)
+VALUES (:name, :description, :creator, :created_at, :updated_at)
 """
 FIND_TAG = "SELECT * FROM tags WHERE repository_id = :repository AND name = :name"
 WRITE_TAG = """
-INSERT INTO tags (repository_id, name, size, digest, media_type, created_at, updated_at)
-VALUES (:repository, :name, :size, :digest, :media_type, :now, :now)
+INSERT INTO tags (
+    repository_id, name, size, digest, media_type, creator, created_at, updated_at
+)
+VALUES (:repository, :name, :size, :digest, :media_type, :creator, :created_at, :updated_at)
 ON CONFLICT (repository_id, name) DO UPDATE
-SET size = :size, digest = :digest, media_type = :media_type, updated_at = :now
+SET size = :size, digest = :digest, media_type = :media_type, creator = :creator,
+    created_at = :created_at, updated_at = :updated_at
 """
-
-
-class Refused(Exception):
-    """What the store does not do; `status` is the API's for it."""
-
-    status: ClassVar[int]
-    detail: dict[str, str] | None = None
-
-
-class InvalidValue(Refused, ValueError):
-    """A value breaks a rule of the registry; `detail` names its field."""
-
-    status = 400
-
-    def __init__(self, field: str, rule: str, value: object) -> None:
-        super().__init__(f"{field} must be {rule}, got {reprlib.repr(value)}")
-        self.detail = {"field": field}
 
 
 class NameTaken(Refused, ValueError):
@@ -158,7 +153,8 @@ class Store:
             "text without lone surrogates",
         )
         with self._writing():
-            return self._add_repository(name, description)
+            made = {"creator": None, **times(None, None, self._timestamp())}
+            return self._add_repository(name, description, made)
 
     def repository(self, repository_id: str) -> sqlite3.Row:
         """Find a repository by its id; raises RepositoryNotFound."""
@@ -220,8 +216,11 @@ class Store:
         size: int | None = None,
         digest: str | None = None,
         media_type: str | None = None,
+        created_at: object = None,
+        updated_at: object = None,
+        creator: object = None,
     ) -> sqlite3.Row:
-        """Write a tag; one that is there keeps its id and creation time, all else is written anew.
+        """Write a tag; one that exists keeps its id and creation time, all else is overwritten.
 
         Args:
             repository_id: the repository's id.
@@ -229,17 +228,28 @@ class Store:
             size: bytes, 0 or more; without it a number that follows from the digest.
             digest: algorithm:value; without it one that follows from repository and name.
             media_type: type/subtype; that of a Docker v2 manifest unless given.
+            created_at: the time of the first push; now, for a tag that does not exist.
+            updated_at: the time of this push; now unless given.
+            creator: the person who pushes, see `check_creator`.
 
         Returns:
             Its row.
 
         Raises:
             InvalidValue: an argument breaks its rule.
+            UnknownKey: `creator` has a key that is no field of a person's.
             RepositoryNotFound: there is no such repository.
         """
-        tag = _tag(repository_id, name, size, digest, media_type, self._timestamp())
+        tag = _tag(repository_id, name, size, digest, media_type)
+        tag["creator"] = check_creator(creator)
+        created = check_time("created_at", created_at)
+        updated = check_time("updated_at", updated_at)
+        check_order(created, updated)
         with self._writing():
             tag["repository"] = _repository(self._writer, repository_id)["id"]
+            before: sqlite3.Row | None = self._writer.execute(FIND_TAG, tag).fetchone()
+            first = None if before is None else before["created_at"]
+            tag |= times(created, updated, self._timestamp(), first)
             self._writer.execute(WRITE_TAG, tag)
             row: sqlite3.Row = self._writer.execute(FIND_TAG, tag).fetchone()
             return row
@@ -250,16 +260,34 @@ class Store:
         with self._writing():
             self._writer.execute(query, (repository_id, name))
 
-    def seed(self, repositories: int, tags: int) -> list[str]:
+    def seed(
+        self,
+        repositories: int,
+        tags: int,
+        created_at: object = None,
+        updated_at: object = None,
+        creator: object = None,
+    ) -> list[str]:
         """Add repositories, sample-0001 and on, each with tags 0.0.1 and on, all or nothing.
 
         Args:
             repositories: how many, 0 or more.
             tags: how many in each, 0 or more.
+            created_at: the time when all of these were created; now unless given.
+            updated_at: the time when they were updated; the same unless given.
+            creator: the person who made them, see `check_creator`.
 
         Returns:
             The ids of the new repositories.
+
+        Raises:
+            InvalidValue: an argument breaks its rule.
+            UnknownKey: `creator` has a key that is no field of a person's.
         """
+        made: dict[str, Any] = {"creator": check_creator(creator)}
+        created = check_time("created_at", created_at)
+        updated = check_time("updated_at", updated_at)
+        check_order(created, updated)
         with self._writing():
             query = "SELECT count(*) FROM repositories WHERE name GLOB 'sample-*'"
             numbers = count(self._writer.execute(query).fetchone()[0] + 1)
@@ -267,17 +295,21 @@ class Store:
             while len(ids) < repositories:
                 # A name that is taken already is passed over.
                 with suppress(NameTaken):
-                    row = self._add_repository(f"sample-{next(numbers):04}", "made by the sandbox")
+                    made |= times(created, updated, self._timestamp())
+                    name = f"sample-{next(numbers):04}"
+                    row = self._add_repository(name, "made by the sandbox", made)
                     ids.append(str(row["id"]))
-            now = self._timestamp()
+            made |= times(created, updated, self._timestamp())
             for repository_id in ids:
                 names = (f"0.0.{number}" for number in range(1, tags + 1))
-                made = (_tag(repository_id, name, now=now) for name in names)
-                self._writer.executemany(WRITE_TAG, made)
+                rows = (_tag(repository_id, name) | made for name in names)
+                self._writer.executemany(WRITE_TAG, rows)
         return ids
 
-    def _add_repository(self, name: str, description: str | None) -> sqlite3.Row:
-        values = {"name": name, "description": description, "now": self._timestamp()}
+    def _add_repository(
+        self, name: str, description: str | None, made: dict[str, Any]
+    ) -> sqlite3.Row:
+        values = {"name": name, "description": description, **made}
         try:
             self._writer.execute(ADD_REPOSITORY, values)
         except sqlite3.IntegrityError:
@@ -301,20 +333,20 @@ class Store:
             yield
 
     def _begin(self) -> None:
-        end = time.monotonic() + PATIENCE
+        end = monotonic() + PATIENCE
         while True:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                     raise
-                if self._hurry.is_set() or time.monotonic() > end:
+                if self._hurry.is_set() or monotonic() > end:
                     raise Busy("another process writes to the same data") from None
             else:
                 return
 
     def _timestamp(self) -> str:
-        return self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return time_text(self._now())
 
 
 def _repository(connection: sqlite3.Connection, repository_id: str) -> sqlite3.Row:
@@ -330,7 +362,6 @@ def _tag(
     size: int | None = None,
     digest: str | None = None,
     media_type: str | None = None,
-    now: str = "",
 ) -> dict[str, Any]:
     """Return a tag's values, those that were not given made up, all of them checked."""
     _check("name", name, TAG, TAG_RULE)
@@ -350,7 +381,6 @@ def _tag(
         "size": size,
         "digest": digest,
         "media_type": media_type,
-        "now": now,
     }
 
 
