@@ -572,7 +572,7 @@ def test_a_journal_where_files_have_no_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is kept and removed there too."""
-    monkeypatch.setattr("abeja_registry._rows.fcntl", None)
+    monkeypatch.setattr("abeja_registry._files.fcntl", None)
     journal = Journal(tmp_path / "a", WALKED, resume=False)
     journal.add(many(1), ["0"])
     assert list(journal.rows()) == many(1)

@@ -8,24 +8,19 @@ import json
 import os
 import re
 import secrets
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from ._csv import csv_records
+from ._files import appearing, check_target, hold, release, remove
 from ._operations import shown
 from .exceptions import InvalidArgument, InvalidFile
-
-# Not on Windows, where two walks to one file are not noticed.
-fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 
 # Rows that a Parquet file's writer holds at a time.
 ROW_GROUP = 20_000
@@ -119,43 +114,6 @@ def in_utc(time: datetime) -> datetime:
 
 def _time_text(time: datetime) -> str:
     return in_utc(time).isoformat().replace("+00:00", "Z")
-
-
-@contextmanager
-def appearing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its path when all of it is written, or not at all.
-
-    One that it replaces has its mode after as before, and a link to one still leads there.
-    """
-    mode = _mode(path)
-    path = path.resolve()
-    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with _opened(hidden, "xb", mode) as file:
-            if mode is not None:
-                # What the umask has taken of it.
-                hidden.chmod(mode)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        hidden.replace(path)
-    finally:
-        hidden.unlink(missing_ok=True)
-
-
-def _mode(path: Path) -> int | None:
-    """Return the mode of a file, or None where there is none; refuse a folder."""
-    with suppress(FileNotFoundError):
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        return stat.S_IMODE(mode)
-    return None
-
-
-def _opened(path: Path, how: str, mode: int | None) -> IO[bytes]:
-    """Open a file; one that is made is, but for its owner, of no more than this mode."""
-    return open(path, how, opener=partial(os.open, mode=0o666 if mode is None else mode | 0o600))
 
 
 def write_jsonl(path: Path, rows: Iterable[InventoryRow]) -> int:
@@ -387,16 +345,18 @@ class Journal:
     """
 
     def __init__(self, target: Path, walked: Mapping[str, str], *, resume: bool) -> None:
-        self._path = target.with_name(target.name + ".partial.jsonl")
+        self._target = target
+        # Tells this walk's first line from those of others.
+        self._run = secrets.token_hex(8)
         # The repositories of which all rows are there, with the number of the walk that has them.
         self._finished: dict[str, int] = {}
         self._walks = 0
         # It holds what the target will hold: who may not read the one may not read the other.
-        self._file = _held(self._path, _mode(target))
+        self._file, self._path = hold(target, ".partial.jsonl", check_target(target))
         try:
             self._file.truncate(self._taken_over(walked) if resume else 0)
             self._walks += 1
-            self._file.write(_json_line({"walked": walked}))
+            self._file.write(_json_line({"walked": walked, "run": self._run}))
             # Buffered, it would be written by each process that is forked, too.
             self._file.flush()
         except BaseException:
@@ -452,52 +412,33 @@ class Journal:
             self._file.flush()
 
     def rows(self) -> Iterator[InventoryRow]:
-        """Return the rows of the repositories that are finished."""
-        walk = 0
-        for line, _ in self._lines():
+        """Return the rows of the repositories that are finished.
+
+        Raises:
+            OSError: Another walk has written to it, where files have no locks.
+        """
+        self._file.flush()
+        walk = end = 0
+        run = None
+        for line, line_end in self._lines():
+            end = line_end
             if "walked" in line:
                 walk += 1
+                run = line.get("run")
             elif self._finished.get(line.get("repository_id", "")) == walk:
                 yield InventoryRow._from(line)
+        if run != self._run or end != self._path.stat().st_size:
+            reason = f"another walk has written to {self._path.name} beside it"
+            raise OSError(errno.EBUSY, reason, str(self._target))
 
     def close(self) -> None:
         """Keep what is there for another walk."""
-        if fcntl is None:
-            self._file.close()
-            return
-        try:
-            self._file.flush()
-        finally:
-            # A process that was forked meanwhile has the file open too, and would keep the lock.
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-            self._file.close()
+        # Rows that cannot be written any more are none of a repository that is finished.
+        release(self._file, self._path)
 
     def remove(self) -> None:
         """Remove it: the file is there."""
-        if fcntl is None:
-            # Where there are no such locks, a file that is open cannot be removed either.
-            self._file.close()
-        self._path.unlink(missing_ok=True)
-
-
-def _held(path: Path, mode: int | None) -> IO[bytes]:
-    """Open a file to append to, which nobody else holds open so."""
-    while True:
-        file = _opened(path, "ab", mode)
-        if fcntl is None:
-            return file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise BlockingIOError(
-                error.errno, "another walk writes to this file", str(path)
-            ) from None
-        # Unless a walk that ended in between has removed it: another may be at that path by now.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        file.close()
+        remove(self._file, self._path)
 
 
 def _json_line(value: Mapping[str, Any]) -> bytes:

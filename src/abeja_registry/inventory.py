@@ -20,7 +20,7 @@ from collections.abc import (
     Set,
 )
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import aclosing, closing, suppress
+from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
 from ._answers import Answered
+from ._files import named, try_target
 from ._operations import Operation, shown
 from ._paging import PAGE_SIZE, check_count
 from ._reports import Diff, DiffBuilder, Moved, Summary, SummaryBuilder, Totals
@@ -129,6 +130,8 @@ _Write = Callable[[Path, Rows], int]
 _NOT_WRITTEN = (
     "the file was not written; resume=True asks for them again, partial=True does without them"
 )
+# Appended to why a file cannot be written.
+KEPT = "; the rows so far are kept beside it, and resume=True goes on with them"
 _NOT_COMPARED = "nothing was compared, as they would look as if removed or added"
 _NOT_ADDED_UP = "nothing was added up; partial=True does without them"
 
@@ -250,6 +253,8 @@ class _Inventory(Generic[C]):
             "organization_id": self._client.organization_id,
             "include": self._include,
         }
+        # Whatever a file needs is tried before the first request.
+        try_target(Path(path))
         return Journal(Path(path), walked, resume=resume)
 
     def _check_whole(self, consequence: str) -> None:
@@ -391,7 +396,8 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         Raises:
             IncompleteInventory: Repositories failed; the file was not written.
             InvalidFile: What is kept beside the file is of another organization or pattern.
-            OSError: The file cannot be written, or another walk to it is under way.
+            OSError: The file cannot be written, or another walk to it is under way. Most of what
+                a file system may refuse is tried before the first request.
 
         Example:
             >>> client.inventory().write_jsonl(folder / "inventory.jsonl")
@@ -416,7 +422,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         return self._write(path, write_parquet, resume, partial)
 
     def _write(self, path: FilePath, write: _Write, resume: bool, partial: bool) -> int:
-        with closing(self._journal(path, resume)) as journal:
+        with closing(self._journal(path, resume)) as journal, _kept(path):
             with closing(self._batches(journal.finished)) as batches:
                 for batch in batches:
                     journal.add(batch.rows, batch.finished)
@@ -479,6 +485,18 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         for row in after:
             builder.add(row)
         return builder.diff()
+
+
+@contextmanager
+def _kept(path: FilePath) -> Iterator[None]:
+    """Say how to go on, where a file cannot be written that an inventory has rows for."""
+    try:
+        yield
+    except OSError as error:
+        # Others are of the network, or of the caller's own functions.
+        if error.filename != str(Path(path)):
+            raise
+        raise named(error, Path(path), KEPT) from None
 
 
 def _whole(rows: FilePath | Rows) -> Iterator[InventoryRow]:
@@ -622,7 +640,7 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
 
     async def _write(self, path: FilePath, write: _Write, resume: bool, partial: bool) -> int:
         # A large file takes seconds to read and to write, in which other tasks go on.
-        with closing(await _opened(lambda: self._journal(path, resume))) as journal:
+        with closing(await _opened(lambda: self._journal(path, resume))) as journal, _kept(path):
             async with aclosing(self._batches(journal.finished)) as batches:
                 async for batch in batches:
                     journal.add(batch.rows, batch.finished)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -162,6 +164,51 @@ def test_a_file_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert "nowhere" in ran.err
     assert "No such file or directory" in ran.err
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_file_that_cannot_be_replaced(
+    run: Run, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names it and the option that goes on, which then needs no tags again."""
+    path = tmp_path / "inventory.csv"
+    path.write_text("last week's")
+    replace = os.replace
+
+    def refuse(source: Any, place: Any) -> None:
+        if Path(place) == path:
+            raise OSError(errno.EBUSY, "Device or resource busy", str(source))
+        replace(source, place)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    ran = run("inventory", "--write", str(path))
+    assert ran.code == 1
+    assert f"{path}: Device or resource busy - --resume goes on with the rows that" in ran.err
+    assert "resume=True" not in ran.err
+    assert path.read_text() == "last week's"
+    monkeypatch.setattr(os, "replace", replace)
+    before = [each for each in sandbox.requests if each.path.endswith("/tags")]
+    assert run("inventory", "--write", str(path), "--resume").code == 0
+    assert [each for each in sandbox.requests if each.path.endswith("/tags")] == before
+    assert len(list(read_rows(path))) == 4
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_file_that_cannot_be_written_asks_for_nothing(
+    run: Run, tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """What is no regular file is refused before the first request, with no word of --resume."""
+    path = tmp_path / "inventory.csv"
+    os.mkfifo(path)
+    before = len(sandbox.requests)
+    for arguments in (["inventory", "--write", str(path)], ["summary", "--html", f"{path}.html"]):
+        if "--html" in arguments:
+            os.mkfifo(f"{path}.html")
+        ran = run(*arguments)
+        assert ran.code == 1
+        assert f"{arguments[-1]}: it is no regular file" in ran.err
+        assert "resume" not in ran.err
+    assert len(sandbox.requests) == before
 
 
 def test_diff(

@@ -80,7 +80,7 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
     if suffix not in (".jsonl", ".csv", ".parquet"):
         raise typer.BadParameter(f"--write takes a .jsonl, .csv or .parquet file, not {path}")
     import_httpx()
-    from ..inventory import IncompleteInventory
+    from ..inventory import KEPT, IncompleteInventory
 
     with _walk(access, asked) as found:
         writers = {
@@ -92,6 +92,11 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
             rows = writers[suffix](path, resume=resume, partial=asked.partial)
         except IncompleteInventory:
             rows = None
+        except OSError as error:
+            if error.strerror and error.strerror.endswith(KEPT):
+                error.strerror = error.strerror.removesuffix(KEPT)
+                error.add_note("--resume goes on with the rows that are kept")
+            raise
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(
                 f"{path} was not written - what there is so far is kept, --resume goes on with it"
@@ -276,8 +281,8 @@ def report(
     if not page.parent.is_dir():
         raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
     import_httpx()
+    from .._files import appearing
     from .._reports import DiffBuilder, SummaryBuilder
-    from .._rows import appearing
     from . import _html
     from ._timeline import periods
 
