@@ -16,6 +16,9 @@ CREATED = 200
 # A message to whatever carries the answer, beside ASGI's own: lose the connection, now.
 DROP: Message = {"type": "sandbox.drop"}
 
+# Where the sandbox's own calls are.
+CONTROL = "/_sandbox"
+
 _NO_HEADERS: Mapping[str, str] = {}
 _ERRORS = {
     400: "Bad input; `error_detail` names the field",
@@ -39,6 +42,12 @@ _HEADERS = {
     405: {"Allow": _header("The path's methods", required=True)},
     503: {"Retry-After": _header("Seconds, where a fault says so")},
 }
+
+
+def is_control(scope: Scope) -> bool:
+    """Whether a request is for one of the sandbox's own calls."""
+    path: str = scope["path"]
+    return path == CONTROL or path.startswith(f"{CONTROL}/")
 
 
 def answer(
@@ -68,7 +77,7 @@ def told(shape: Any, *errors: int) -> dict[int | str, dict[str, Any]]:
     answers: dict[int | str, dict[str, Any]] = {
         200: {"model": shape, "description": "Done", "headers": _REQUEST_ID}
     }
-    for status in sorted({*errors, 401, 403, 405}):
+    for status in sorted({*errors, 401, 403, 405, 413}):
         headers = {**_REQUEST_ID, **_HEADERS.get(status, {})}
         answers[status] = {"model": Error, "description": _ERRORS[status], "headers": headers}
     return answers

@@ -19,10 +19,9 @@ from urllib.parse import unquote
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ._answers import error_answer
+from ._answers import CONTROL, error_answer, is_control
 from ._secrets import is_one_of
 
-CONTROL = "/_sandbox"
 LOCALHOST = "localhost"
 # An address in brackets, or a name; then a port.
 AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\]|([A-Za-z0-9._-]+))(?::([0-9]*))?")
@@ -108,7 +107,7 @@ class Guard:
             if not _is_same_origin(origin, authorities[-1]):
                 what = f"a web page of {reprlib.repr(origin)} sent the request"
                 return _Refusal(403, f"{what}: it is another origin")
-        if scope["path"] == CONTROL or scope["path"].startswith(f"{CONTROL}/"):
+        if is_control(scope):
             return self._control_refusal(scope, headers)
         return None
 
