@@ -32,7 +32,7 @@ try:
 except ImportError as _missing:
     raise ImportError(
         'the fixtures need their extra: pip install "abeja-registry[testing]"'
-        f" ({_missing.__cause__ or _missing})",
+        f" ({_missing.__context__ or _missing})",
         name=_missing.name,
     ) from None
 

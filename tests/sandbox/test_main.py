@@ -1,17 +1,20 @@
 """The sandbox as a program."""
 
+import os
 import shlex
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.conftest import until
 
 from abeja_registry import Client, TooManyRequests, Unauthorized
 from abeja_registry.sandbox import Sandbox
@@ -340,3 +343,52 @@ def test_what_powershell_takes() -> None:
         assert exports == {}
     assert "$env:ABEJA_ORGANIZATION_ID = '1410000000000'\n" in said
     assert "$env:PLATFORM_AUTH_TOKEN = 'it''s'\n" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_while_requests_wait(number: signal.Signals) -> None:
+    """A signal ends it soon, with 0 and no word more, whatever its clients wait for."""
+    heeding = [*HEEDING, str(number.value)]
+    with (
+        program("--latency", "3600", before=heeding) as (process, exports),
+        ThreadPoolExecutor(2) as threads,
+        httpx.Client(base_url=exports["ABEJA_API_URL"], timeout=None, trust_env=False) as http,
+    ):
+        path = "/organizations/1410000000000/registry/repositories"
+        headers = {"Authorization": "Bearer x"}
+        create = threads.submit(http.post, path, json={"name": "ghost"}, headers=headers)
+        listing = threads.submit(http.get, path, headers=headers)
+        until(lambda: len(http.get("/_sandbox/requests").json()["requests"]) == 2)
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=30)
+        assert (process.returncode, rest, errors) == (0, "", "")
+        for each in (create, listing):
+            with pytest.raises(httpx.RemoteProtocolError):
+                each.result(30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_while_it_starts(number: signal.Signals) -> None:
+    """A signal ends a start that waits for a Docker registry, with 0 and without a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        line = [*HEEDING, str(number.value), *COMMAND, "--port", "0", "--docker-registry", url]
+        with subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(number)
+                said = process.communicate(timeout=30)
+            assert (process.returncode, said) == (0, ("", ""))
+
+
+def test_nobody_reads_what_is_printed() -> None:
+    """Where the reader of its output is gone, it ends with one line and exit code 1."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = subprocess.run(
+        [*COMMAND, "--port", "0"], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (1, "error: Broken pipe\n")

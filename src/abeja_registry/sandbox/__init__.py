@@ -19,11 +19,11 @@ try:
     with real_datetime():
         import fastapi  # noqa: F401
     import uvicorn  # noqa: F401
-except ImportError as _missing:
+except ModuleNotFoundError:
+    # With the package's own name, `python -m` says it in one line, and not in a traceback.
     raise ImportError(
-        'the sandbox needs its extra: pip install "abeja-registry[sandbox]"',
-        name=_missing.name,
-    ) from _missing
+        'the sandbox needs its extra: pip install "abeja-registry[sandbox]"', name=__name__
+    ) from None
 
 from ._faults import Faults
 from ._recorder import RecordedRequest

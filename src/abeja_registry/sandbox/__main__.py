@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
     Returns:
         The exit code: 0 once told to end, 1 if the port, the data, a file of secrets or the Docker
-        registry can't be had.
+        registry can't be had, or nobody reads what is printed.
 
     Raises:
         SystemExit: with code 2, if the command line is wrong.
@@ -106,7 +106,13 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         if options.seed and sandbox.is_empty:
             sandbox.seed()
             sandbox.seed(repositories=1, tags=250)
-        _say(sandbox, credentials, options)
+        try:
+            _say(sandbox, credentials, options)
+        except OSError as error:
+            # Nobody reads where it is, or the disk is full. Python writes the rest as it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _fail(error)
+            return 1
         while True:
             time.sleep(3600)
     return 0
