@@ -330,8 +330,9 @@ def test_an_error_without_words(
         over(registry).start()
 
 
-def test_a_reset_while_it_looks(registry: Scripted) -> None:
+def test_a_reset_while_it_looks(registry: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read for a repository is not written into another that has its id now."""
+    monkeypatch.setattr(_docker, "RESET_PATIENCE", 0.1)
     with over(registry) as sandbox, ThreadPoolExecutor(1) as threads:
         assert shown(sandbox) == {}
         registry.image("sha256:a", 1)
@@ -346,6 +347,94 @@ def test_a_reset_while_it_looks(registry: Scripted) -> None:
         with httpx.Client(transport=sandbox.transport()) as http:
             client = Client(**sandbox.connection, http_client=http)
             assert list(client.tags.iter(other)) == []
+
+
+@pytest.mark.parametrize("over_http", [False, True], ids=["object", "http"])
+def test_a_reset_takes_the_images_along(registry: Scripted, over_http: bool) -> None:
+    """After a reset, repositories of the old names begin without tags, and others are untouched."""
+    registry.deletes = True
+    registry.image("sha256:a", 1)
+    registry.image("sha256:b", 1)
+    registry.image("sha256:other", 1)
+    registry.tags = {"1": "sha256:a", "2": "sha256:b"}
+    with over(registry) as sandbox:
+        assert sorted(shown(sandbox)) == ["1", "2"]
+        if over_http:
+            with httpx.Client(transport=sandbox.transport()) as http:
+                assert http.post(f"{sandbox.url}/_sandbox/reset").status_code == 200
+        else:
+            sandbox.reset()
+        assert list(registry.manifests) == ["sha256:other"]
+        registry.tags = {}
+        assert sandbox.is_empty
+        assert shown(sandbox) == {}
+        registry.image("sha256:c", 1)
+        registry.tags = {"3": "sha256:c"}
+        assert told(sandbox, {"tag": "3", "digest": "sha256:c"}) == 200
+        assert shown(sandbox) == {"3": ("sha256:c", 2)}
+
+
+def test_a_reset_of_images_that_may_not_be_deleted(
+    registry: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A registry that refuses, or fails, keeps nothing else from being reset, and is named."""
+    registry.image("sha256:a", 1)
+    registry.tags = {"a": "sha256:a"}
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {"a": ("sha256:a", 2)}
+        sandbox.faults.add(status=500)
+        sandbox.reset()
+        assert sandbox.is_empty
+        assert sandbox.faults.list() == {}
+        assert sandbox.requests == ()
+        assert "images of trainer stay in the Docker registry" in caplog.text
+        registry.error = httpx.ConnectError("gone")
+        sandbox.reset()
+
+
+def test_a_reset_ends_later_looks(registry: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push that was told of before a reset is not looked for after it."""
+    monkeypatch.setattr(_docker, "WAITS", (3600,))
+    with over(registry) as sandbox:
+        assert shown(sandbox) == {}
+        assert told(sandbox, {"tag": "a", "digest": "sha256:late"}) == 200
+        mirror = sandbox._state.mirror
+        assert mirror is not None
+        assert mirror._later
+        sandbox.reset()
+        assert not mirror._later
+
+
+@pytest.mark.parametrize("removal", ["delete", "reset"])
+def test_a_look_at_what_was_removed(
+    registry: Scripted, removal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read for a repository is not written into a new one of the same name."""
+    monkeypatch.setattr(_docker, "RESET_PATIENCE", 0.1)
+    monkeypatch.setattr(_docker, "CREATE_PATIENCE", 0.1)
+    with over(registry) as sandbox, ThreadPoolExecutor(2) as threads:
+        assert shown(sandbox) == {}
+        registry.image("sha256:a", 1)
+        registry.tags = {"a": "sha256:a"}
+        registry.deletes = True
+        registry.held = "sha256:a"
+        push = threads.submit(told, sandbox, {"tag": "a", "digest": "sha256:a"})
+        assert registry.holding.wait(PATIENCE)
+        with httpx.Client(transport=sandbox.transport()) as http:
+            client = Client(**sandbox.connection, http_client=http)
+            [repository] = client.repositories
+            work = threads.submit(repository.delete if removal == "delete" else sandbox.reset)
+            until(lambda: sandbox.is_empty)
+            written: list[str] = []
+            store = sandbox._state.store
+            monkeypatch.setattr(store, "write_tag", lambda _, name, *__: written.append(name))
+            assert client.repositories.create("trainer").name == "trainer"
+            registry.tags = {}
+            registry.free.set()
+            assert push.result(PATIENCE) == 200
+            work.result(PATIENCE)
+            assert shown(sandbox) == {}
+            assert written == []
 
 
 def test_a_look_that_is_refused(

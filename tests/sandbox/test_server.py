@@ -1,11 +1,14 @@
 """The sandbox as an object: starting, closing, filling, recording."""
 
+import os
 import socket
 import statistics
 import subprocess
 import sys
 import threading
 import time
+import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 import uvicorn
 from tests.conftest import PATIENCE, until
 
+import abeja_registry
 from abeja_registry import Client, OutcomeUnknown, RetryPolicy, Timeout, UserCredential
 from abeja_registry.sandbox import RecordedRequest, Sandbox
 
@@ -195,6 +199,23 @@ def test_credentials(credential: Any, header: str) -> None:
             assert answer.status_code == status, sent
 
 
+@pytest.mark.parametrize("credential", [None, {"auth_token": "mine"}, UserCredential("1", "t")])
+def test_a_connection_is_nobody_else_s(credential: Any) -> None:
+    """What is changed in a connection, or in an argument, changes no other and no sandbox."""
+    given = [] if credential is None else [credential]
+    first, second = Sandbox(port=None, credentials=given), Sandbox(port=None)
+    expected = {"auth_token": "sandbox"} if credential is None else credential
+    changed: Any = first.connection["credential"]
+    if isinstance(changed, dict):
+        changed["auth_token"] = "spoilt"
+    if isinstance(credential, dict):
+        credential["auth_token"] = "spoilt"
+        expected = {"auth_token": "mine"}
+    assert first.connection["credential"] == expected
+    assert second.connection["credential"] == {"auth_token": "sandbox"}
+    assert Sandbox(port=None).connection["credential"] == {"auth_token": "sandbox"}
+
+
 def test_latency_of_every_answer() -> None:
     """Each of the API's answers waits as long as it was told."""
     with Sandbox(latency=3600) as sandbox, Client(**sandbox.connection, timeout=0.2) as client:
@@ -240,6 +261,167 @@ def test_a_reset_during_a_body(sandbox: Sandbox) -> None:
         with suppress(ConnectionResetError):
             assert slow.recv(1000) == b""
     assert sandbox.is_empty
+
+
+@pytest.mark.parametrize("path", ["/seed", "/faults", "/repositories/1500000000001/tags/1"])
+def test_a_reset_during_a_body_of_the_sandbox_s_own_calls(sandbox: Sandbox, path: str) -> None:
+    """Of those too, one of which a part came when all is forgotten is not done."""
+    sandbox.seed(repositories=1, tags=0)
+    address = httpx.URL(sandbox.url)
+    body = b'{"status": 500}' if path == "/faults" else b"{}"
+    with socket.create_connection((address.host, address.port or 0), PATIENCE) as slow:
+        lines = [
+            f"{'PUT' if 'tags' in path else 'POST'} /_sandbox{path} HTTP/1.1",
+            f"Host: {address.netloc.decode()}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "Expect: 100-continue",
+        ]
+        slow.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert slow.recv(1000).startswith(b"HTTP/1.1 100 ")
+        sandbox.reset()
+        [repository_id] = sandbox.seed(repositories=1, tags=0)
+        slow.sendall(body)
+        with suppress(ConnectionResetError):
+            assert slow.recv(1000) == b""
+    with Client(**sandbox.connection) as client:
+        assert [each.id for each in client.repositories] == [repository_id]
+        assert not list(client.tags.iter(repository_id))
+    assert sandbox.faults.list() == {}
+
+
+def test_a_reset_ends_the_latency() -> None:
+    """A request that waits when all is forgotten loses its connection then, and not later."""
+    with (
+        Sandbox(latency=3600) as sandbox,
+        Client(**sandbox.connection, retry=RetryPolicy(max_retries=0)) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        waiting = threads.submit(client.repositories.create, "ghost")
+        until(lambda: sandbox.requests)
+        sandbox.reset()
+        with pytest.raises(OutcomeUnknown):
+            waiting.result(PATIENCE)
+        assert sandbox.is_empty
+
+
+def half_a_body(sandbox: Sandbox) -> socket.socket:
+    """Send a request of which the rest never comes."""
+    address = httpx.URL(sandbox.url)
+    lines = [
+        f"POST {REPOSITORIES} HTTP/1.1",
+        f"Host: {address.netloc.decode()}",
+        "Content-Length: 100",
+        "Expect: 100-continue",
+    ]
+    half = socket.create_connection((address.host, address.port or 0), PATIENCE)
+    half.sendall("\r\n".join([*lines, "", ""]).encode())
+    assert half.recv(1000).startswith(b"HTTP/1.1 100 ")
+    return half
+
+
+def waiting_for_latency(sandbox: Sandbox) -> socket.socket:
+    """Send a request that waits for a fault."""
+    sandbox.faults.add(latency=3600)
+    return asked(sandbox, f"GET {REPOSITORIES}")
+
+
+def waiting_after_work(sandbox: Sandbox) -> socket.socket:
+    """Send a create that waits for a fault before it is done."""
+    sandbox.faults.add(latency=3600, drop="half")
+    return asked(sandbox, f"POST {REPOSITORIES}", '{"name": "ghost"}')
+
+
+def unread_answers(sandbox: Sandbox) -> socket.socket:
+    """Ask for more than the system buffers, and read nothing of it."""
+    sandbox.seed(repositories=1, tags=10_000)
+    limit = "limit=1000"
+    line = f"GET {REPOSITORIES}/1500000000001/tags?{limit}"
+    return asked(sandbox, *[part for _ in range(200) for part in (line, "")])
+
+
+def idle(sandbox: Sandbox) -> socket.socket:
+    """Keep a connection of which a request was answered."""
+    connection = asked(sandbox, f"GET {REPOSITORIES}")
+    assert connection.recv(100_000)
+    return connection
+
+
+def half_a_head(sandbox: Sandbox) -> socket.socket:
+    """Send half of a request's head."""
+    address = httpx.URL(sandbox.url)
+    half = socket.create_connection((address.host, address.port or 0), PATIENCE)
+    half.sendall(b"GET / HTTP/1.1\r\nHost:")
+    return half
+
+
+def asked(sandbox: Sandbox, *parts: str) -> socket.socket:
+    """Send requests of these lines and bodies on one connection."""
+    address = httpx.URL(sandbox.url)
+    connection = socket.create_connection((address.host, address.port or 0), PATIENCE)
+    for line, body in zip(parts[::2], [*parts[1::2], ""], strict=False):
+        lines = [
+            f"{line} HTTP/1.1",
+            f"Host: {address.netloc.decode()}",
+            "Authorization: Bearer x",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        ]
+        connection.sendall(("\r\n".join([*lines, "", ""]) + body).encode())
+    until(lambda: sandbox.requests)
+    return connection
+
+
+@pytest.mark.parametrize(
+    "under_way",
+    [
+        half_a_body,
+        half_a_head,
+        waiting_for_latency,
+        waiting_after_work,
+        unread_answers,
+        idle,
+    ],
+)
+def test_closing_is_quiet_and_quick(
+    under_way: Callable[[Sandbox], socket.socket],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever is under way, closing takes little time, says nothing, and ends the connection."""
+    sandbox = Sandbox(limit_max=1000)
+    sandbox.start()
+    connections = [under_way(sandbox) for _ in range(2)]
+    began = time.perf_counter()
+    sandbox.close()
+    took = time.perf_counter() - began
+    assert caplog.messages == []
+    assert capfd.readouterr() == ("", "")
+    assert took < 10
+    for connection in connections:
+        with connection, suppress(ConnectionResetError):
+            while connection.recv(1_000_000):
+                pass
+
+
+@pytest.mark.parametrize("way", ["socket", "process"])
+def test_closing_while_many_wait(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Requests that wait for latency lose their connections at once, over a socket and without."""
+    sandbox = Sandbox(latency=3600)
+    sandbox.start()
+    transport = sandbox.transport() if way == "process" else None
+    with (
+        httpx.Client(transport=transport, timeout=None, trust_env=False) as http,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        url = sandbox.url + REPOSITORIES
+        asking = [threads.submit(http.get, url, headers=HEADERS) for _ in range(8)]
+        until(lambda: len(sandbox.requests) == 8)
+        sandbox.close()
+        for each in asking:
+            with pytest.raises(httpx.RemoteProtocolError):
+                each.result(PATIENCE)
+    assert caplog.messages == []
 
 
 def test_data_is_kept(tmp_path: Path) -> None:
@@ -417,10 +599,64 @@ def test_requests_outlive_the_sandbox() -> None:
 
 
 @pytest.mark.parametrize("missing", ["fastapi", "uvicorn"])
-def test_without_its_extra(missing: str) -> None:
-    """Without fastapi or uvicorn the import says in one line what to install."""
-    code = f"import sys; sys.modules[{missing!r}] = None; import abeja_registry.sandbox"
+@pytest.mark.parametrize(
+    "how", ["import abeja_registry.sandbox", "from abeja_registry.sandbox import Sandbox"]
+)
+def test_without_its_extra(missing: str, how: str) -> None:
+    """Without fastapi or uvicorn the import says what to install, and nothing of what is below."""
+    code = f"import sys; sys.modules[{missing!r}] = None; {how}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stderr.splitlines()[-1] == (
         'ImportError: the sandbox needs its extra: pip install "abeja-registry[sandbox]"'
     )
+    assert run.stderr.count("Traceback") == 1
+    assert missing not in run.stderr.replace(code, "")
+
+
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn"])
+@pytest.mark.parametrize("module", ["abeja_registry.sandbox", "abeja_registry.sandbox.__main__"])
+def test_the_program_without_its_extra(missing: str, module: str, tmp_path: Path) -> None:
+    """Without fastapi or uvicorn the program ends with one line that says what to install."""
+    # A module that can't be found, before all others.
+    hide = f"import sys; sys.modules[{missing!r}] = None"
+    (tmp_path / "sitecustomize.py").write_text(hide)
+    run = subprocess.run(
+        [sys.executable, "-m", module],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (run.returncode, run.stdout) == (1, "")
+    [line] = run.stderr.splitlines()
+    assert 'the sandbox needs its extra: pip install "abeja-registry[sandbox]"' in line
+
+
+# A package in a zip file, and no metadata of it anywhere.
+UNINSTALLED = """
+import importlib.metadata, sys
+
+def nothing(name):
+    raise importlib.metadata.PackageNotFoundError(name)
+
+importlib.metadata.distribution = importlib.metadata.version = nothing
+sys.path[:] = [sys.argv[1], *(each for each in sys.path if each != sys.argv[2])]
+import abeja_registry, httpx
+from abeja_registry.sandbox import Sandbox
+assert abeja_registry.__file__.startswith(sys.argv[1])
+with Sandbox() as sandbox, abeja_registry.Client(**sandbox.connection) as client:
+    assert not client.repositories.list()
+    answer = httpx.get(sandbox.url + "/_sandbox/openapi.json", trust_env=False)
+print(answer.status_code, answer.json()["info"]["version"])
+"""
+
+
+def test_without_the_package_s_metadata(tmp_path: Path) -> None:
+    """Run from a zip file and not installed, the sandbox serves all, and tells its version."""
+    source = Path(abeja_registry.__file__).parents[1]
+    archive = tmp_path / "package.zip"
+    with zipfile.ZipFile(archive, "w") as package:
+        for file in source.glob("abeja_registry/**/*.py"):
+            package.write(file, file.relative_to(source))
+    line = [sys.executable, "-c", UNINSTALLED, str(archive), str(source)]
+    run = subprocess.run(line, capture_output=True, text=True)
+    assert run.stdout == f"200 {abeja_registry.__version__}\n", run.stderr

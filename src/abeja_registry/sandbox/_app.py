@@ -107,9 +107,8 @@ def make_app(state: State) -> FastAPI:
 
             async def handle_in_trouble(request: Request) -> Response:
                 trouble = state.faults.meet(self.name, request.path_params.get("repository_id"))
-                if delay := state.latency + trouble.latency:
-                    await asyncio.sleep(delay)
-                if state.era != request.scope["era"]:
+                await state.wait(state.latency + trouble.latency, request.scope)
+                if state.is_over(request.scope):
                     # Who sent it is gone, as a rule a test that is over.
                     return Lost(None)
                 limit_max = min(state.limit_max, trouble.limit_max or state.limit_max)

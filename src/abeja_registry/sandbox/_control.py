@@ -1,18 +1,20 @@
 """The sandbox's own calls, under `/_sandbox`: for tests in any language."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import httpx
 from fastapi import APIRouter, Depends, Path
 from fastapi import Request as HttpRequest
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from ..images import DIGEST, TAG
 from . import _shapes
-from ._answers import answer, error_answer, told
+from ._answers import CONTROL, Lost, answer, error_answer, told
 from ._docker import Notification, explain
 from ._faults import Fault
 from ._recorder import RecordedRequest
@@ -127,7 +129,26 @@ SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 def make_control(state: State) -> APIRouter:
     """Make the sandbox's own calls over a state; they need no credential."""
-    control = APIRouter(prefix="/_sandbox", tags=["sandbox"], dependencies=[Depends(_no_query)])
+
+    class Current(APIRoute):
+        """A route that does nothing for a request from before the last reset."""
+
+        def get_route_handler(
+            self,
+        ) -> Callable[[HttpRequest], Coroutine[Any, Any, Response]]:
+            served = super().get_route_handler()
+
+            async def handle(request: HttpRequest) -> Response:
+                return Lost(None) if state.is_over(request.scope) else await served(request)
+
+            return handle
+
+    control = APIRouter(
+        prefix=CONTROL,
+        tags=["sandbox"],
+        route_class=Current,
+        dependencies=[Depends(_no_query)],
+    )
     no_body = [Depends(_no_body)]
 
     @control.put(
@@ -151,7 +172,7 @@ def make_control(state: State) -> APIRouter:
     @control.post("/reset", responses=told(Nothing, 400, 503), dependencies=no_body)
     async def reset() -> JSONResponse:
         """Remove all repositories, faults and recorded requests."""
-        await asyncio.to_thread(state.reset)
+        await state.reset()
         return answer({})
 
     @control.get("/requests", responses=told(Requests, 400))

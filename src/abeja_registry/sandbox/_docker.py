@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 import reprlib
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,8 +43,10 @@ MAX_PAGES = 10_000
 MAX_INDEX_DEPTH = 8
 # Seconds before each further look at a tag that is not yet what was told of it.
 WAITS = (0.02, 0.08, 0.2, 0.5, 1, 3)
-# Seconds that a create waits for what the registry has under its name.
+# Seconds that a create waits for what the registry has under its name, and that a reset waits until
+# the registry's images are gone.
 CREATE_PATIENCE = 1.0
+RESET_PATIENCE = 2.0
 
 T = TypeVar("T")
 
@@ -265,13 +268,37 @@ class Mirror:
         # By repository; a lock is there while somebody has it or waits for it.
         self._looking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._later: set[asyncio.Task[None]] = set()
+        # How often all was reset: ids begin anew then, and don't tell repositories apart.
+        self._resets = 0
+        self._writing = threading.Lock()
+        self._deletions: set[asyncio.Task[None]] = set()
+        self._deleting = asyncio.Semaphore(WIDTH)
 
     async def close(self) -> None:
         """Look no more, and close the registry's connections."""
-        for task in self._later:
-            task.cancel()
-        await asyncio.gather(*self._later, return_exceptions=True)
+        await _cancelled({*self._later, *self._deletions})
         await self._registry.close()
+
+    async def forget(self) -> None:
+        """Write down nothing any more of what was asked of the registry before."""
+        await asyncio.to_thread(self._count_reset)
+        await _cancelled(self._later)
+
+    def _count_reset(self) -> None:
+        with self._writing:
+            self._resets += 1
+
+    async def reset(self, images: Mapping[str, Iterable[str]]) -> None:
+        """Remove the images of all repositories that there were, by name, from the registry.
+
+        Where that takes long, it goes on after this returns.
+        """
+        # Each waits for its repository's lock from now on, before a new repository of that name.
+        deletions = [
+            self._go_on(self.deleted(name, images[name]), self._deletions) for name in images
+        ]
+        if deletions:
+            await asyncio.wait(deletions, timeout=RESET_PATIENCE)
 
     async def read_all(self) -> None:
         """Read every repository anew; raises httpx.HTTPError."""
@@ -299,10 +326,13 @@ class Mirror:
             elif await self._look(name, target) != target.digest and target.tag is not None:
                 self._go_on(self._look_later(name, target))
 
-    def _go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _go_on(
+        self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]] | None = None
+    ) -> asyncio.Task[None]:
+        tasks = self._later if tasks is None else tasks
         task = asyncio.create_task(work)
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         return task
 
     async def _look_later(self, name: str, target: Target) -> None:
@@ -342,7 +372,7 @@ class Mirror:
         path = self._path(name)
         try:
             # A new repository of that name is not read before they are gone.
-            async with self._lock(name):
+            async with self._lock(name), self._deleting:
                 # The registry may not have told of some yet.
                 tags = await self._registry.tags(path)
                 there = await _gathered(tags, partial(self._registry.digest, path))
@@ -352,6 +382,9 @@ class Mirror:
             why = "a new repository of that name will show them"
             what = "images of %s stay in the Docker registry (%s): %s"
             LOG.warning(what, name, why, explain(error))
+        # One that was made meanwhile may have been read before they were gone.
+        if self._store.named(name) is not None:
+            await self._read_created(name)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._looking.setdefault(name, asyncio.Lock())
@@ -380,7 +413,8 @@ class Mirror:
         # Of two looks at the same tag at once, the one that asked first could write last.
         async with self._lock(name):
             try:
-                known = self._store.digests(self._id(name))
+                resets, repository_id = self._resets, self._id(name)
+                known = self._store.digests(repository_id)
                 if target is None:
                     names = {*await self._registry.tags(path), *known}
                 elif target.tag is not None:
@@ -392,7 +426,7 @@ class Mirror:
                 new = {n: d for n, d in digests.items() if d is not None and d != known.get(n)}
                 images = await _gathered(new, lambda name: self._registry.image(path, new[name]))
                 gone = [name for name in known if name in names and digests[name] is None]
-                await asyncio.to_thread(self._write, name, images, gone)
+                await asyncio.to_thread(self._write, name, images, gone, resets, repository_id)
             except RepositoryNotFound:
                 # It was deleted meanwhile, and has no tags to keep.
                 return None
@@ -404,9 +438,30 @@ class Mirror:
             raise RepositoryNotFound(f"there is no repository {name!r}")
         return str(row["id"])
 
-    def _write(self, name: str, images: dict[str, Image | None], gone: list[str]) -> None:
-        # After a reset, the id that it had may be another's.
-        repository_id, path = self._id(name), self._path(name)
+    def _write(
+        self,
+        name: str,
+        images: dict[str, Image | None],
+        gone: list[str],
+        resets: int,
+        repository_id: str,
+    ) -> None:
+        with self._writing:
+            self._write_current(name, images, gone, resets, repository_id)
+
+    def _write_current(
+        self,
+        name: str,
+        images: dict[str, Image | None],
+        gone: list[str],
+        resets: int,
+        repository_id: str,
+    ) -> None:
+        # What was read is not of a repository that was made under the same name since; after a
+        # reset that may even have the same id.
+        if resets != self._resets or self._id(name) != repository_id:
+            raise RepositoryNotFound(f"there is no repository {name!r} any more")
+        path = self._path(name)
         for tag, image in images.items():
             if image is not None:
                 written = (tag, image.size, image.digest, image.media_type)
@@ -429,6 +484,12 @@ def explain(error: Exception) -> str:
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     # httpx leaves out a port that is the scheme's own, and writes both in lower case.
     return url.scheme, url.host, url.port
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _is_tag(name: str) -> bool:

@@ -146,8 +146,9 @@ class Sandbox:
         self._data = None if data is None else Path(data).absolute()
         self._limit_max = limit_max
         self._latency = latency
-        self._credentials = tuple(credentials)
-        self._admitted = frozenset(_config.authorization(each) for each in credentials)
+        # Copies: the caller's dicts may change later.
+        self._credentials = tuple(map(_copy, credentials))
+        self._admitted = frozenset(_config.authorization(each) for each in self._credentials)
         self._docker_registry = None if docker_registry is None else registry_url(docker_registry)
         own = canonical_host(host)
         self._hosts = [*_hosts(allow_hosts), *([own] if own else ())]
@@ -252,6 +253,7 @@ class Sandbox:
         running, self._running = self._running, None
         if running is not None:
             running.state.store.hurry()
+            running.thread.submit(running.state.end_era()).result()
             running.resources.close()
 
     @property
@@ -283,7 +285,7 @@ class Sandbox:
     def _connection(self, url: str) -> Connection:
         return {
             "organization_id": self._organization_id,
-            "credential": self._credentials[0] if self._credentials else ANY_CREDENTIAL,
+            "credential": _copy([*self._credentials, ANY_CREDENTIAL][0]),
             "base_url": url,
         }
 
@@ -346,12 +348,15 @@ class Sandbox:
     def reset(self) -> None:
         """Forget repositories, tags, faults and requests; ids begin anew.
 
-        A request that still waits (`latency`) loses its connection instead of being done.
+        A request that still waits (`latency`) loses its connection instead of being done. Over a
+        Docker registry the images of all repositories are deleted there too, if it allows that, as
+        those of a repository that the API deletes.
 
         Raises:
             RuntimeError: the sandbox is not running.
         """
-        self._state.reset()
+        run = self._run
+        run.thread.submit(run.state.reset()).result()
 
     def transport(self) -> InProcess:
         """Make a way into the sandbox that needs no socket, for sync and async clients.
@@ -476,6 +481,11 @@ class Sandbox:
         if self._running is None:
             raise RuntimeError("the sandbox is not running")
         return self._running
+
+
+def _copy(credential: Credential) -> Credential:
+    # A dict can be changed by whoever has it, the other kinds can't.
+    return {**credential} if isinstance(credential, Mapping) else credential
 
 
 def _hosts(allow_hosts: object) -> list[str]:

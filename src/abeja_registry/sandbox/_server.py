@@ -2,12 +2,16 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ._answers import DROP
+
+# Seconds that requests which are under way have to end.
+GRACE = 1
 
 
 class _Protocol(H11Protocol):
@@ -40,7 +44,8 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        super().__init__(_config(app))
+        super().__init__(_config(self._cancellable(app)))
+        self._requests: set[asyncio.Task[Any]] = set()
         self._listener = listener
         self._ready = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
@@ -63,7 +68,27 @@ class Server(uvicorn.Server):
         """Stop serving; requests that are under way have a second to end."""
         self.should_exit = True
         if self._serving is not None:
+            await asyncio.wait([self._serving], timeout=GRACE)
+            # Not uvicorn's own way, which logs a traceback for each.
+            for request in self._requests:
+                request.cancel()
             await self._serving
+
+    def _cancellable(self, app: ASGIApp) -> ASGIApp:
+        """Make an application whose requests, when they are cancelled, lose their connections."""
+
+        async def cancellable(scope: Scope, receive: Receive, send: Send) -> None:
+            request = asyncio.current_task()
+            assert request is not None
+            self._requests.add(request)
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                await send(DROP)
+            finally:
+                self._requests.discard(request)
+
+        return cancellable
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -85,6 +110,6 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         proxy_headers=False,
-        # Closing waits this many seconds for requests that are under way.
-        timeout_graceful_shutdown=1,
+        # Longer than `stop` leaves any request under way.
+        timeout_graceful_shutdown=10 * GRACE,
     )

@@ -1,6 +1,8 @@
 """The state: what a sandbox's API, its own calls and the object in a test share."""
 
-from dataclasses import dataclass
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
 from sqlite3 import Row
 from typing import Any
 
@@ -33,6 +35,7 @@ class State:
         faults: what is to go wrong.
         recorder: what was asked.
         era: how often it was reset.
+        over: set when the era ends, and replaced for the next.
     """
 
     organization_id: str
@@ -44,6 +47,7 @@ class State:
     faults: Faults
     recorder: Recorder
     era: int = 0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def write_tag(self, repository_id: str, name: str, **fields: Any) -> Row:
         """Write a tag as `Store.write_tag` does; raises Mirrored too."""
@@ -56,12 +60,38 @@ class State:
             self._check_own_tags()
         return self.store.seed(repositories, tags, **fields)
 
-    def reset(self) -> None:
-        """Forget everything: repositories, tags, faults, requests, and what still waits."""
-        self.era += 1
-        self.store.clear()
+    async def reset(self) -> None:
+        """Forget everything: repositories, tags, faults, requests, and what still waits.
+
+        Over a Docker registry the images go too, as those of a deleted repository do.
+        """
+        await self.end_era()
+        images = {}
+        if self.mirror is not None:
+            await self.mirror.forget()
+            images = self.store.images()
+        await asyncio.to_thread(self.store.clear)
         self.faults.clear()
         self.recorder.clear()
+        if self.mirror is not None:
+            await self.mirror.reset(images)
+
+    async def end_era(self) -> None:
+        """Have done with the requests that wait: they lose their connections."""
+        self.era += 1
+        self.over.set()
+        self.over = asyncio.Event()
+
+    def is_over(self, scope: Scope) -> bool:
+        """Whether a request is from before the last reset."""
+        return bool(self.era != scope["era"])
+
+    async def wait(self, seconds: float, scope: Scope) -> None:
+        """Wait for so many seconds, or until the request is of an era that is over."""
+        if seconds and not self.is_over(scope):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.over.wait()
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Make an application that notes in which era a request came, and passes it on to `app`."""

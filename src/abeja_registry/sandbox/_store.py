@@ -209,6 +209,18 @@ class Store:
             query = "SELECT name, digest FROM tags WHERE repository_id = ?"
             return dict(map(tuple, self._reader.execute(query, [row["id"]])))
 
+    def images(self) -> dict[str, set[str]]:
+        """Read the digests of every repository's tags, by its name."""
+        query = """
+        SELECT repositories.name, tags.digest
+        FROM repositories LEFT JOIN tags ON tags.repository_id = repositories.id
+        """
+        images: dict[str, set[str]] = {}
+        with self._reads:
+            for name, digest in self._reader.execute(query):
+                images.setdefault(name, set()).update([digest] if digest else ())
+        return images
+
     def write_tag(
         self,
         repository_id: str,
