@@ -17,7 +17,7 @@ from tests.conftest import done
 
 from abeja_registry import AsyncClient, Client, RetryPolicy
 from abeja_registry import _files as files_module
-from abeja_registry._rows import Journal
+from abeja_registry._rows import InventoryRepository, Journal
 from abeja_registry.inventory import read_rows
 from abeja_registry.sandbox import Sandbox
 
@@ -163,15 +163,15 @@ def test_two_inventories_without_locks_are_told_apart(
     """On two machines, say: the one that finds rows of another writes no file."""
     monkeypatch.setattr(files_module, "fcntl", None)
     first = Journal(tmp_path / "a.csv", WALKED, resume=False)
-    first.add([], ["1"])
+    first.add([], [InventoryRepository("1", "a", 0)])
     # Another process knows nothing of what this one holds.
     monkeypatch.setattr(files_module, "_held", set())
     second = Journal(tmp_path / "a.csv", WALKED, resume=resume)
-    second.add([], ["2"])
+    second.add([], [InventoryRepository("2", "b", 0)])
     with pytest.raises(OSError, match=r"another walk has written to a\.csv\.partial\.jsonl"):
-        list(first.rows())
-    assert list(second.rows()) == []
-    assert second.finished == ({"1", "2"} if resume else {"2"})
+        list(first.entries())
+    assert list(second.entries()) == list(second.finished.values())
+    assert set(second.finished) == ({"1", "2"} if resume else {"2"})
     first.close()
     second.close()
 

@@ -7,7 +7,7 @@ import inspect
 import os
 import pickle
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -39,6 +39,7 @@ from abeja_registry.inventory import (
     AsyncInventory,
     IncompleteInventory,
     Inventory,
+    InventoryRepository,
     InventoryRow,
     Progress,
     read_rows,
@@ -218,8 +219,8 @@ async def test_progress(sandbox: Sandbox, either: Any) -> None:
     told: list[Progress] = []
     await walked(either.inventory(on_progress=told.append))
     assert len(told) == 4
-    assert told[0] == Progress(repositories=3)
-    assert told[-1] == Progress(repositories=3, finished=3, rows=6)
+    assert told[0] == Progress(repositories=3, concurrency=16)
+    assert told[-1] == Progress(repositories=3, finished=3, rows=6, concurrency=16)
 
 
 async def test_a_repository_that_fails_once(sandbox: Sandbox, either: Any) -> None:
@@ -243,7 +244,7 @@ async def test_a_repository_that_fails_twice(sandbox: Sandbox, either: Any) -> N
     [failure] = inventory.failures
     assert (failure.repository_id, failure.repository_name) == (first, "sample-0001")
     assert isinstance(failure.error, HttpError)
-    assert told[-1] == Progress(repositories=3, finished=2, failed=1, rows=4)
+    assert told[-1] == Progress(repositories=3, finished=2, failed=1, rows=4, concurrency=16)
     sandbox.faults.clear()
     assert len(await walked(inventory)) == 6
     assert inventory.failures == ()
@@ -455,7 +456,7 @@ async def test_a_repository_whose_row_cannot_be_read_is_a_failure(
     rows = await walked(inventory)
     assert sorted(row.repository_name for row in rows) == ["sample_repository", "third"]
     [failure] = inventory.failures
-    assert (failure.repository_id, failure.repository_name, failure.gone) == (key, name, False)
+    assert (failure.repository_id, failure.repository_name, failure.deleted) == (key, name, False)
     assert isinstance(failure.error, InvalidResponse)
     assert (told[-1].repositories, told[-1].finished, told[-1].failed) == (3, 2, 1)
     before = [*rows, rows[0]._replace(repository_id="2", repository_name="second")]
@@ -755,6 +756,279 @@ async def test_a_diff_from_an_inventory_that_is_not_whole(sandbox: Sandbox, eith
     inventory = either.inventory()
     with pytest.raises(IncompleteInventory, match="nothing was compared"):
         await done(type(inventory).diff([], inventory))
+
+
+# -- repositories without tags --------------------------------------------------------------------
+
+FIRST_VERSION = Path(__file__).parent / "first_version"
+
+
+@pytest.fixture
+def mixed(sandbox: Sandbox, client: Client) -> dict[str, int]:
+    """The tag counts of five repositories in the sandbox, three of them without tags."""
+    counts = {"trainer": 3, "empty-1": 0, "predictor": 1, "empty-2": 0, "empty-3": 0}
+    for name, count in counts.items():
+        repository = client.repositories.create(name)
+        for number in range(count):
+            sandbox.push(repository, f"1.{number}", size=1000)
+    return counts
+
+
+def tag_counts(repositories: Iterable[InventoryRepository] | None) -> dict[str, int]:
+    """Return the tag counts of repositories, by their names."""
+    assert repositories is not None
+    return {each.name: each.tag_count for each in repositories}
+
+
+@pytest.mark.parametrize(("concurrency", "page_size"), [(1, None), (16, None), (3, 2)])
+async def test_repositories_with_and_without_tags(
+    sandbox: Sandbox,
+    either: Any,
+    mixed: dict[str, int],
+    concurrency: int,
+    page_size: int | None,
+) -> None:
+    """All are known after an iteration, and counted in its progress; rows are tags alone."""
+    told: list[Progress] = []
+    inventory = either.inventory(
+        concurrency=concurrency, page_size=page_size, on_progress=told.append
+    )
+    assert inventory.repositories == ()
+    await walked(inventory)
+    rows = await walked(inventory)
+    assert {row.repository_name for row in rows} == {"trainer", "predictor"}
+    assert tag_counts(inventory.repositories) == mixed
+    assert (told[-1].repositories, told[-1].finished) == (5, 5)
+    assert (told[-1].rows, told[-1].empty) == (4, 3)
+    [trainer] = {row.repository_id for row in rows if row.repository_name == "trainer"}
+    assert (trainer, "trainer", 3) in inventory.repositories
+    summary = await done(inventory.summary())
+    assert {each.name: each.tags for each in summary.repositories} == mixed
+    assert (summary.empty_repositories, summary.total.tags) == (3, 4)
+    train = either.inventory(include="*-1")
+    assert await walked(train) == []
+    assert tag_counts(train.repositories) == {"empty-1": 0}
+
+
+async def test_a_repository_that_failed_is_not_one_without_tags(
+    sandbox: Sandbox, either: Any, mixed: dict[str, int]
+) -> None:
+    """Neither it nor one that was deleted meanwhile is among the repositories."""
+    told: list[Progress] = []
+    inventory = either.inventory(on_progress=told.append)
+    await walked(inventory)
+    ids = {each.name: each.id for each in inventory.repositories}
+    failing(sandbox, ids["empty-1"])
+    sandbox.faults.add(repository_id=ids["empty-2"], status=404)
+    await walked(inventory)
+    assert tag_counts(inventory.repositories) == {"trainer": 3, "predictor": 1, "empty-3": 0}
+    assert {each.repository_name for each in inventory.failures} == {"empty-1", "empty-2"}
+    assert (told[-1].empty, told[-1].failed) == (1, 2)
+    assert (await done(inventory.summary(partial=True))).empty_repositories == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("repositories", [0, 1, 230])
+async def test_files_name_repositories_without_tags(
+    sandbox: Sandbox, client: Client, either: Any, tmp_path: Path, kind: str, repositories: int
+) -> None:
+    """Where there are none, one, or many without a single tag; a summary counts them again."""
+    sandbox.seed(repositories=repositories, tags=0)
+    path = tmp_path / f"a.{kind}"
+    inventory = either.inventory()
+    assert await done(getattr(inventory, f"write_{kind}")(path)) == 0
+    rows = read_rows(path)
+    assert list(rows) == []
+    assert sorted(rows.repositories or ()) == sorted(inventory.repositories)
+    assert len(inventory.repositories) == repositories
+    assert summarize(read_rows(path)).empty_repositories == repositories
+    assert summarize(read_rows(path)) == await done(inventory.summary())
+    # Nothing is unknown: the next repository is new, though it has no tags either.
+    assert not await done(type(inventory).diff(path, inventory))
+    client.repositories.create("new")
+    diff = await done(type(inventory).diff(path, inventory))
+    assert (diff.repositories_added, diff.empty_compared) == (("new",), True)
+    assert diff
+    assert (await done(type(inventory).diff(inventory, path))).repositories_removed == ("new",)
+
+
+@pytest.mark.parametrize("old_kind", KINDS)
+@pytest.mark.parametrize("new_kind", KINDS)
+async def test_a_diff_of_repositories_without_tags(
+    sandbox: Sandbox,
+    client: Client,
+    either: Any,
+    mixed: dict[str, int],
+    tmp_path: Path,
+    old_kind: str,
+    new_kind: str,
+) -> None:
+    """Those that come and go are named; one with tags now, or created again, is the same."""
+    old, new = tmp_path / f"old.{old_kind}", tmp_path / f"new.{new_kind}"
+    inventory = either.inventory()
+    diff: Any = type(inventory).diff
+    await done(getattr(inventory, f"write_{old_kind}")(old))
+    assert tag_counts(inventory.repositories) == mixed
+    repositories = client.repositories
+    repositories.get_by_name("empty-1").delete()
+    repositories.get_by_name("empty-2").delete()
+    repositories.create("empty-2")
+    sandbox.push(repositories.get_by_name("empty-3"), "1.0")
+    repositories.get_by_name("trainer").delete()
+    repositories.create("trainer")
+    repositories.create("empty-4")
+    await done(getattr(inventory, f"write_{new_kind}")(new))
+    for before, after in ((old, new), (old, inventory), (read_rows(old), read_rows(new))):
+        found = await done(diff(before, after))
+        assert found.repositories_added == ("empty-4",)
+        assert found.repositories_removed == ("empty-1",)
+        assert [(row.repository_name, row.tag) for row in found.added] == [("empty-3", "1.0")]
+        assert {row.repository_name for row in found.removed} == {"trainer"}
+        assert found.empty_compared
+    found = await done(diff(new, old))
+    assert (found.repositories_added, found.repositories_removed) == (("empty-1",), ("empty-4",))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("finished", [1, 2, 4])
+async def test_a_resumed_file_names_repositories_without_tags(
+    sandbox: Sandbox, either: Any, mixed: dict[str, int], tmp_path: Path, kind: str, finished: int
+) -> None:
+    """Those that an earlier run has finished are in the file, and are not requested again."""
+    path = tmp_path / f"a.{kind}"
+
+    def interrupted(progress: Progress) -> None:
+        if progress.finished > finished:
+            raise KeyboardInterrupt
+
+    inventory = either.inventory(concurrency=1, on_progress=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        await done(getattr(inventory, f"write_{kind}")(path))
+    sandbox.clear_requests()
+    told: list[Progress] = []
+    inventory = either.inventory(on_progress=told.append)
+    assert await done(getattr(inventory, f"write_{kind}")(path, resume=True)) == 4
+    assert len(tag_requests(sandbox)) == 5 - finished
+    assert tag_counts(inventory.repositories) == mixed
+    assert (told[-1].finished, told[-1].empty) == (5, 3)
+    rows = read_rows(path)
+    assert len(list(rows)) == 4
+    assert tag_counts(rows.repositories) == mixed
+
+
+async def test_a_partial_file_does_without_what_failed(
+    sandbox: Sandbox, either: Any, mixed: dict[str, int], tmp_path: Path
+) -> None:
+    """A repository that failed is not in it as one without tags."""
+    inventory = either.inventory()
+    await walked(inventory)
+    ids = {each.name: each.id for each in inventory.repositories}
+    failing(sandbox, ids["trainer"])
+    failing(sandbox, ids["empty-1"])
+    assert await done(inventory.write_csv(tmp_path / "a.csv", partial=True)) == 1
+    rows = read_rows(tmp_path / "a.csv")
+    assert len(list(rows)) == 1
+    expected = {"predictor": 1, "empty-2": 0, "empty-3": 0}
+    assert tag_counts(rows.repositories) == tag_counts(inventory.repositories) == expected
+
+
+async def test_a_repository_whose_tags_cannot_be_read_is_not_one_without_tags(
+    either_of: Any, answer: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    """Its skipped tags count, so that nobody deletes it as empty; no diff takes it for removed."""
+    repositories, tags = answer("get_repositories"), answer("get_repository_tags")
+    tags["tags"] = [tags["tags"][0] | {"size": "large"}]
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        body = tags if request.url.path.endswith("/tags") else repositories
+        return httpx.Response(200, json=body)
+
+    inventory = either_of(answered, invalid_rows="skip").inventory()
+    assert await walked(inventory) == []
+    [repository] = inventory.repositories
+    assert (repository.name, repository.tag_count) == ("sample_repository", 1)
+    assert await done(inventory.write_csv(tmp_path / "a.csv")) == 0
+    assert not await done(type(inventory).diff(tmp_path / "a.csv", inventory))
+
+
+def test_repositories_without_tags_by_processes(
+    client: Client, mixed: dict[str, int], processes: Executor
+) -> None:
+    """They are known here, whoever reads their tags."""
+    inventory = client.inventory(executor=processes)
+    assert len(list(inventory)) == 4
+    assert tag_counts(inventory.repositories) == mixed
+
+
+# -- files and journals of the first version ------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_file_of_the_first_version(
+    sandbox: Sandbox, client: Client, either: Any, kind: str
+) -> None:
+    """It is read; which repositories had no tags it does not say, and nothing else says so."""
+    path = FIRST_VERSION / f"inventory.{kind}"
+    rows = read_rows(path)
+    assert [(row.repository_name, row.tag, row.size) for row in rows] == [
+        ("trainer", "1.0.0", 10**10),
+        ("trainer", "latest", 10**10),
+        ("predictor", "1.0.0", 2757009),
+    ]
+    assert rows.repositories is None
+    summary = summarize(read_rows(path))
+    assert summary.empty_repositories is None
+    assert [(each.name, each.bytes, each.tag_bytes) for each in summary.repositories] == [
+        ("trainer", 10**10, 2 * 10**10),
+        ("predictor", 2757009, 2757009),
+    ]
+    # It was written when `empty` had no tags, `predictor` one and `trainer` two.
+    client.repositories.create("empty")
+    client.repositories.create("predictor")
+    sandbox.push(client.repositories.create("trainer"), "2.0.0")
+    inventory = either.inventory()
+    diff = await done(type(inventory).diff(path, inventory))
+    assert (diff.repositories_added, diff.repositories_removed) == ((), ())
+    assert not diff.empty_compared
+    assert [row.tag for row in diff.added] == ["2.0.0"]
+    assert len(diff.removed) == 3
+    back = await done(type(inventory).diff(inventory, path))
+    assert (back.repositories_added, back.repositories_removed) == ((), ())
+
+
+async def test_an_empty_file_of_the_first_version(
+    sandbox: Sandbox, client: Client, either: Any
+) -> None:
+    """It does not say that there were no repositories, only that none had tags."""
+    client.repositories.create("empty")
+    rows = read_rows(FIRST_VERSION / "none.jsonl")
+    assert (list(rows), rows.repositories) == ([], None)
+    inventory = either.inventory()
+    assert not await done(type(inventory).diff(FIRST_VERSION / "none.jsonl", inventory))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_journal_of_the_first_version(
+    sandbox: Sandbox, client: Client, either: Any, tmp_path: Path, kind: str
+) -> None:
+    """It is resumed: a finished repository without rows, whose name it lacks, is read again."""
+    names = ("trainer", "empty", "predictor")
+    ids = [client.repositories.create(name).id for name in names]
+    sandbox.push(ids[2], "1.0.0")
+    journal = (FIRST_VERSION / "interrupted.partial.jsonl").read_text()
+    path = tmp_path / f"a.{kind}"
+    (tmp_path / f"a.{kind}.partial.jsonl").write_text(journal.replace("{base_url}", sandbox.url))
+    inventory = either.inventory()
+    assert await done(getattr(inventory, f"write_{kind}")(path, resume=True)) == 3
+    assert sorted(tag_requests(sandbox)) == ids[1:]
+    rows = read_rows(path)
+    assert sorted((row.repository_name, row.tag) for row in rows) == [
+        ("predictor", "1.0.0"),
+        ("trainer", "1.0.0"),
+        ("trainer", "latest"),
+    ]
+    expected = {"trainer": 2, "empty": 0, "predictor": 1}
+    assert tag_counts(rows.repositories) == tag_counts(inventory.repositories) == expected
 
 
 # -- beyond this thread ---------------------------------------------------------------------------

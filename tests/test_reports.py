@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from abeja_registry.inventory import (
     Diff,
     Inventory,
+    InventoryRepository,
     InventoryRow,
     Moved,
     Summary,
@@ -125,6 +128,71 @@ def test_a_tag_that_comes_twice() -> None:
     assert compare([], [a, again]).bytes_added == 1
 
 
+class Rows(list[InventoryRow]):
+    """Rows that know all repositories, as an `Inventory` and `read_rows` do."""
+
+    def __init__(self, rows: list[InventoryRow], names: Iterable[str]) -> None:
+        super().__init__(rows)
+        counts = Counter(each.repository_name for each in rows)
+        self.repositories = tuple(
+            InventoryRepository(f"id of {name}", name, counts[name])
+            for name in dict.fromkeys([*counts, *names])
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "added", "removed"),
+    [
+        # (rows, names of all repositories or None where they are unknown)
+        (([], ["a"]), ([], ["a"]), (), ()),
+        (([], []), ([], ["a"]), ("a",), ()),
+        (([], ["a"]), ([], []), (), ("a",)),
+        (([], ["a", "b"]), ([], ["b", "c"]), ("c",), ("a",)),
+        # A repository that gets its first tag, or loses its last one, is the same.
+        (([], ["a"]), ([row("a", "1")], ["a"]), (), ()),
+        (([row("a", "1")], ["a"]), ([], ["a"]), (), ()),
+        (([row("a", "1")], None), ([], ["a"]), (), ()),
+        (([], ["a"]), ([row("a", "1")], None), (), ()),
+        # What one side does not know is no difference.
+        (([], None), ([], ["a"]), (), ()),
+        (([], ["a"]), ([], None), (), ()),
+        (([], None), ([], None), (), ()),
+        # With tags it is one, as it always was; and what the other side knows decides.
+        (([], None), ([row("a", "1")], ["a"]), ("a",), ()),
+        (([row("a", "1")], ["a"]), ([], None), (), ("a",)),
+        (([row("a", "1")], None), ([], []), (), ("a",)),
+    ],
+)
+def test_repositories_without_tags(
+    old: tuple[list[InventoryRow], list[str] | None],
+    new: tuple[list[InventoryRow], list[str] | None],
+    added: tuple[str, ...],
+    removed: tuple[str, ...],
+) -> None:
+    """They are added and removed by name where both inventories know theirs."""
+    before, after = (rows if names is None else Rows(rows, names) for rows, names in (old, new))
+    diff = compare(before, after)
+    assert (diff.repositories_added, diff.repositories_removed) == (added, removed)
+    assert diff.empty_compared == (None not in (old[1], new[1]))
+    assert bool(diff) == bool(added or removed or diff.added or diff.removed)
+
+
+def test_repositories_are_identified_by_name() -> None:
+    """One that was created again is the same; a renamed one is another; a name counts once."""
+    old = Rows([], ["a", "b"])
+    again = Rows([], ["a"])
+    again.repositories = (InventoryRepository("9", "a", 0), InventoryRepository("8", "b", 0))
+    assert not compare(old, again)
+    renamed = Rows([], ["a"])
+    renamed.repositories = (old.repositories[0], old.repositories[1]._replace(name="c"))
+    diff = compare(old, renamed)
+    assert (diff.repositories_added, diff.repositories_removed) == (("c",), ("b",))
+    twice = Rows([row("a", "1")], [])
+    twice.repositories = (*twice.repositories, InventoryRepository("9", "a", 0))
+    assert not compare(Rows([row("a", "1")], []), twice)
+    assert summarize(twice).empty_repositories == 0
+
+
 # -- summary --------------------------------------------------------------------------------------
 
 
@@ -212,6 +280,20 @@ def test_an_image_of_two_creators() -> None:
         ("a@b", 12, 5),
         ("c@d", 7, 0),
     ]
+
+
+def test_a_summary_names_repositories_without_tags() -> None:
+    """They are counted, last among the repositories; where they are unknown it says so."""
+    rows = [row("b", "1"), row("c", "1", size=-5), row("d", "1", size=0)]
+    summary = summarize(Rows(rows, ["z", "a"]), 90, NOW)
+    assert summary.empty_repositories == 2
+    assert [(each.name, each.tags) for each in summary.repositories] == [
+        ("b", 1), ("d", 1), ("c", 1), ("a", 0), ("z", 0),
+    ]  # fmt: skip
+    assert summary.repositories[-1] == Totals("z")
+    assert summary.total == summarize(rows, 90, NOW).total
+    assert summarize(rows).empty_repositories is None
+    assert summarize(Rows(rows, [])) == summarize(rows)
 
 
 @pytest.mark.parametrize(
@@ -305,28 +387,46 @@ def totals(name: str, own: list[InventoryRow], rows: list[InventoryRow]) -> Tota
     )
 
 
-@given(ROWS)
-@example([row("a", "a", 0), row("a", "b", 0), row("a", "a", 1)])
-def test_any_summary(rows: list[InventoryRow]) -> None:
+REPOSITORIES = st.none() | st.lists(st.sampled_from(["a", "b", "c", "d", "e"]))
+
+
+def known(rows: list[InventoryRow], names: list[str] | None) -> list[InventoryRow]:
+    """Return rows that know all repositories, these among them, or none."""
+    return rows if names is None else Rows(rows, names)
+
+
+@given(ROWS, REPOSITORIES)
+@example([row("a", "a", 0), row("a", "b", 0), row("a", "a", 1)], None)
+def test_any_summary(rows: list[InventoryRow], names: list[str] | None) -> None:
     """Whatever the rows, a summary has the figures that counting by hand gives."""
     last = last_rows(rows)
 
-    def by(column: str) -> tuple[Totals, ...]:
+    def by(column: str, more: Iterable[str] = ()) -> tuple[Totals, ...]:
         groups = {
             name: [each for each in last if getattr(each, column) == name]
-            for name in {getattr(each, column) for each in last}
+            for name in {*more, *(getattr(each, column) for each in last)}
         }
         found = [totals(name, own, last) for name, own in groups.items()]
-        return tuple(sorted(found, key=lambda each: (-each.bytes, each.name)))
+        return tuple(sorted(found, key=lambda each: (not each.tags, -each.bytes, each.name)))
 
-    expected = Summary(totals("total", last, last), by("repository_name"), by("creator_email"), 1)
-    assert summarize(rows, 1, NOW) == expected
+    expected = Summary(
+        totals("total", last, last), by("repository_name", names or ()), by("creator_email"), 1
+    )
+    summary = summarize(known(rows, names), 1, NOW)
+    assert summary == expected
+    empty = len({*(names or ())} - {each.repository_name for each in rows})
+    assert summary.empty_repositories == (None if names is None else empty)
 
 
-@given(ROWS, ROWS)
-def test_any_diff(old: list[InventoryRow], new: list[InventoryRow]) -> None:
+@given(ROWS, ROWS, REPOSITORIES, REPOSITORIES)
+def test_any_diff(
+    old: list[InventoryRow],
+    new: list[InventoryRow],
+    old_names: list[str] | None,
+    new_names: list[str] | None,
+) -> None:
     """Whatever the rows, a diff has what comparing by hand finds."""
-    diff = compare(old, new)
+    diff = compare(known(old, old_names), known(new, new_names))
     before = {(each.repository_name, each.tag): each for each in last_rows(old)}
     after = {(each.repository_name, each.tag): each for each in last_rows(new)}
     assert set(diff.added) == {each for key, each in after.items() if key not in before}
@@ -337,8 +437,12 @@ def test_any_diff(old: list[InventoryRow], new: list[InventoryRow]) -> None:
         if before[key].digest != after[key].digest
     }
     names = [{name for name, _ in side} for side in (before, after)]
-    assert set(diff.repositories_added) == names[1] - names[0]
-    assert set(diff.repositories_removed) == names[0] - names[1]
+    all_names = [names[0] | {*(old_names or ())}, names[1] | {*(new_names or ())}]
+    # Of what is in one inventory alone, its own empty ones count where the other names all.
+    added = (names[1] if old_names is None else all_names[1]) - all_names[0]
+    removed = (names[0] if new_names is None else all_names[0]) - all_names[1]
+    assert set(diff.repositories_added) == added
+    assert set(diff.repositories_removed) == removed
     sizes = [
         {
             at: max(each.size for each in side.values() if image(each) == at)
@@ -349,4 +453,4 @@ def test_any_diff(old: list[InventoryRow], new: list[InventoryRow]) -> None:
     assert diff.bytes_added == sum(
         size for at, size in sizes[1].items() if at not in sizes[0]
     ) - sum(size for at, size in sizes[0].items() if at not in sizes[1])
-    assert bool(diff) == (set(before) != set(after) or bool(diff.moved))
+    assert bool(diff) == bool(added or removed or set(before) != set(after) or diff.moved)

@@ -7,20 +7,24 @@ import json
 import re
 import stat
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from abeja_registry import InvalidArgument, InvalidFile
 from abeja_registry._rows import (
     COLUMNS,
+    FILE_COLUMNS,
+    Entry,
+    InventoryRepository,
     InventoryRow,
     Journal,
     read_rows,
@@ -31,7 +35,7 @@ from abeja_registry._rows import (
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 ROW = InventoryRow("1", "trainer", "1.0", "sha256:00", 5, "a/b", "a@example.com", TIME, TIME)
-WRITERS: dict[str, Callable[[Path, Iterable[InventoryRow]], int]] = {
+WRITERS: dict[str, Callable[[Path, Iterable[Entry]], int]] = {
     ".jsonl": write_jsonl,
     ".csv": write_csv,
     ".parquet": write_parquet,
@@ -65,6 +69,131 @@ def test_what_is_written_is_read(
     path = tmp_path_factory.mktemp("files") / f"inventory{kind}"
     assert WRITERS[kind](path, iter(written)) == len(written)
     assert list(read_rows(path)) == written
+
+
+repositories = st.builds(InventoryRepository, text, text, st.just(0))
+
+
+@each_kind
+@settings(max_examples=30)
+@given(written=st.lists(rows | repositories, max_size=4))
+@example(written=[])
+@example(written=[InventoryRepository("1", '"\r\n,', 0)])
+@example(written=[InventoryRepository("", "", 0)])
+@example(written=[ROW, InventoryRepository(ROW.repository_id, ROW.repository_name, 0)])
+def test_repositories_are_read_with_their_tag_counts(
+    kind: str, written: list[Entry], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A file of each kind gives back the rows of tags, and names every repository."""
+    path = tmp_path_factory.mktemp("files") / f"inventory{kind}"
+    tags = [each for each in written if isinstance(each, InventoryRow)]
+    assert WRITERS[kind](path, iter(written)) == len(tags)
+    assert read_rows(path).repositories is None
+    read = read_rows(path)
+    assert list(read) == tags
+    counts = Counter((each.repository_id, each.repository_name) for each in tags)
+    counts.update({(each[0], each[1]): 0 for each in written})
+    assert sorted(read.repositories or ()) == sorted(
+        InventoryRepository(*key, count) for key, count in counts.items()
+    )
+
+
+@each_kind
+def test_many_repositories_without_tags(kind: str, tmp_path: Path) -> None:
+    """More of them than a row group, between rows of tags."""
+    empty = [InventoryRepository(str(number), f"r{number}", 0) for number in range(3, 21_003)]
+    path = tmp_path / f"inventory{kind}"
+    assert WRITERS[kind](path, [*many(2), *empty, *many(4)[2:]]) == 4
+    read = read_rows(path)
+    assert sorted(read) == sorted(many(4))
+    assert len(read.repositories or ()) == 21_003
+
+
+@each_kind
+def test_a_repository_without_tags_is_a_row_of_nulls(kind: str, tmp_path: Path) -> None:
+    """Other programs see its id and name; size and times keep their types beside it."""
+    import pyarrow.csv
+    import pyarrow.json
+    import pyarrow.parquet
+
+    path = tmp_path / f"inventory{kind}"
+    WRITERS[kind](path, [ROW, InventoryRepository("2", "empty", 0)])
+    readers = {
+        ".jsonl": pyarrow.json.read_json,
+        ".csv": pyarrow.csv.read_csv,
+        ".parquet": pyarrow.parquet.read_table,
+    }
+    table = readers[kind](path)
+    assert table.column_names == list(FILE_COLUMNS)
+    tag, repository = table.to_pylist()
+    assert (str(tag["repository_id"]), tag["size"], tag["kind"]) == ("1", 5, "tag")
+    assert str(repository["repository_id"]) == "2"
+    assert (repository["repository_name"], repository["kind"]) == ("empty", "repository")
+    # pyarrow's CSV reader leaves texts empty, quoted or not.
+    assert {repository[name] for name in COLUMNS[2:]} <= {None, ""}
+    assert repository["size"] is repository["created_at"] is None
+
+
+@each_kind
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "image"}, "kind must be 'tag' or 'repository', not 'image'"),
+        ({"kind": None}, "kind must be"),
+        ({"tag": "1.0"}, "tag must be null where kind is 'repository'"),
+        ({"size": 5}, "size must be null where kind is 'repository'"),
+        ({"kind": "tag"}, "tag|int"),
+    ],
+)
+def test_a_row_that_is_marked_wrongly(
+    kind: str, change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    """It is refused: no tag is lost, and no repository made up."""
+    import pyarrow
+    import pyarrow.parquet
+
+    values = {**InventoryRepository("2", "empty", 0).to_dict(), **change}
+    path = tmp_path / f"a{kind}"
+    if kind == ".jsonl":
+        path.write_text(json.dumps(values))
+    elif kind == ".csv":
+        cells = ["" if value is None else str(value) for value in values.values()]
+        path.write_text(f"{','.join(FILE_COLUMNS)}\n{','.join(cells)}\n")
+    else:
+        write_parquet(path, [])
+        schema = pyarrow.parquet.read_schema(path)
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([values], schema), path)
+    with pytest.raises(ValueError, match=message):
+        list(read_rows(path))
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".csv"])
+@pytest.mark.parametrize("size", [0, 5, 10**10, -5])
+def test_sizes_beside_nulls_that_became_floats(kind: str, size: int, tmp_path: Path) -> None:
+    """A file that pandas has read and written again has `5.0` for 5: it is read all the same."""
+    path = tmp_path / f"a{kind}"
+    WRITERS[kind](path, [ROW._replace(size=size), InventoryRepository("2", "empty", 0)])
+    before, after = {
+        ".jsonl": (f'"size": {size},', f'"size": {size}.0,'),
+        ".csv": (f",{size},", f",{size}.0,"),
+    }[kind]
+    text = path.read_text()
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after))
+    [read] = read_rows(path)
+    assert read == ROW._replace(size=size)
+    assert type(read.size) is int
+
+
+def test_lines_of_both_versions(tmp_path: Path) -> None:
+    """Of files put together, one that does not name all repositories makes all unknown."""
+    line = {name: value for name, value in ROW.to_dict().items() if name != "kind"}
+    write_jsonl(tmp_path / "a.jsonl", [InventoryRepository("2", "empty", 0)])
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    read = read_rows(tmp_path / "a.jsonl")
+    assert list(read) == [ROW]
+    assert read.repositories is None
 
 
 def test_more_rows_than_a_group(tmp_path: Path) -> None:
@@ -164,6 +293,7 @@ def test_a_line_of_json(tmp_path: Path) -> None:
         "creator_email": "a@example.com",
         "created_at": "2026-01-02T03:04:05.678901Z",
         "updated_at": "2026-01-02T03:04:05.678901Z",
+        "kind": "tag",
     }
 
 
@@ -171,7 +301,7 @@ def test_the_lines_of_a_csv_file(tmp_path: Path) -> None:
     """The columns' names come first, and a row is a line."""
     write_csv(tmp_path / "a", [ROW])
     first, second = (tmp_path / "a").read_text().splitlines()
-    assert first == ",".join(f'"{name}"' for name in COLUMNS)
+    assert first == ",".join(f'"{name}"' for name in FILE_COLUMNS)
     assert second.startswith('"1","trainer","1.0","sha256:00",5,"a/b","a@example.com","2026-01-02T')
 
 
@@ -446,19 +576,32 @@ def test_parquet_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # -- the journal ----------------------------------------------------------------------------------
 
 
+WHOLE = b'{"finished": "2", "name": "trainer", "tags": 1}\n'
+
+
+def ended(*ids: str) -> list[InventoryRepository]:
+    """Return repositories that are finished, by their ids."""
+    return [InventoryRepository(id_, "trainer", 0 if id_ == "empty" else 1) for id_ in ids]
+
+
+def rows_of(journal: Journal) -> list[InventoryRow]:
+    """Return the rows that a journal has."""
+    return [each for each in journal.entries() if isinstance(each, InventoryRow)]
+
+
 def test_a_journal_has_the_rows_of_what_is_finished(tmp_path: Path) -> None:
     """Rows of a repository of which not all are there don't count, in this walk and the next."""
     target = tmp_path / "inventory.csv"
     journal = Journal(target, WALKED, resume=False)
-    journal.add(many(5), ["0"])
-    journal.add([], ["empty"])
-    assert [row.tag for row in journal.rows()] == ["t0", "t3"]
+    journal.add(many(5), ended("0"))
+    journal.add([], ended("empty"))
+    assert list(journal.entries()) == [many(5)[0], many(5)[3], *ended("empty")]
     journal.close()
 
     journal = Journal(target, WALKED, resume=True)
-    assert journal.finished == {"0", "empty"}
-    journal.add(many(2)[1:], ["1"])
-    assert [row.tag for row in journal.rows()] == ["t0", "t3", "t1"]
+    assert list(journal.finished.values()) == ended("0", "empty")
+    journal.add(many(2)[1:], ended("1"))
+    assert list(journal.entries()) == [*many(5)[:4:3], many(2)[1], *ended("empty")]
     journal.remove()
     journal.close()
     assert not list(tmp_path.iterdir())
@@ -468,11 +611,14 @@ def test_a_journal_has_the_rows_of_what_is_finished(tmp_path: Path) -> None:
     ("keep", "finished"),
     [
         (lambda whole: whole[:-1], {"0"}),
-        (lambda whole: whole[:-30], set()),
+        (lambda whole: whole[:-60], set()),
         (lambda whole: whole[:10], set()),
         (lambda whole: b"", set()),
-        (lambda whole: whole + b"\0" * 20 + b"\n" + b'{"finished": "2"}\n', {"0", "1"}),
-        (lambda whole: whole + b"5\n" + b'{"finished": "2"}\n', {"0", "1"}),
+        (lambda whole: whole + b"\0" * 20 + b"\n" + WHOLE, {"0", "1"}),
+        (lambda whole: whole + b"5\n" + WHOLE, {"0", "1"}),
+        # A name or a count that is missing: as the first version wrote, but not whole.
+        (lambda whole: whole + b'{"finished": "2", "name": "trainer"}\n', {"0", "1", "2"}),
+        (lambda whole: whole + b'{"finished": "3", "name": "trainer"}\n', {"0", "1"}),
     ],
 )
 def test_a_journal_that_was_cut_or_damaged(
@@ -481,14 +627,14 @@ def test_a_journal_that_was_cut_or_damaged(
     """What is whole before the damage counts, and what comes after it is asked for again."""
     target = tmp_path / "a"
     journal = Journal(target, WALKED, resume=False)
-    journal.add(many(3), ["0", "1"])
+    journal.add(many(3), ended("0", "1"))
     journal.close()
     path = tmp_path / "a.partial.jsonl"
     path.write_bytes(keep(path.read_bytes()))
     journal = Journal(target, WALKED, resume=True)
-    assert journal.finished == finished
-    journal.add(many(3)[2:], ["2"])
-    assert {row.repository_id for row in journal.rows()} == {*finished, "2"}
+    assert set(journal.finished) == finished
+    journal.add(many(3)[2:], ended("2"))
+    assert {row.repository_id for row in rows_of(journal)} == {*finished, "2"}
     journal.close()
 
 
@@ -496,13 +642,13 @@ def test_a_journal_that_was_cut_or_damaged(
 def test_a_journal_that_another_walk_is_at(tmp_path: Path, resume: bool) -> None:
     """A second walk to the same file is refused, and the first one is as it was."""
     first = Journal(tmp_path / "a", WALKED, resume=False)
-    first.add(many(1), ["0"])
+    first.add(many(1), ended("0"))
     with pytest.raises(BlockingIOError, match="another walk writes to this file"):
         Journal(tmp_path / "a", WALKED, resume=resume)
-    assert list(first.rows()) == many(1)
+    assert list(first.entries()) == many(1)
     first.close()
     second = Journal(tmp_path / "a", WALKED, resume=True)
-    assert list(second.rows()) == many(1)
+    assert list(second.entries()) == many(1)
     second.close()
 
 
@@ -513,10 +659,10 @@ def test_what_walks_that_were_not_through_had_found(tmp_path: Path) -> None:
     for finished in (["0"], ["1"], ["2"]):
         journal = Journal(target, WALKED, resume=True)
         left = [row for row in found if row.repository_id not in journal.finished]
-        journal.add(left, finished)
+        journal.add(left, ended(*finished))
         journal.close()
     journal = Journal(target, WALKED, resume=True)
-    assert sorted(journal.rows()) == sorted(found)
+    assert sorted(rows_of(journal)) == sorted(found)
     journal.close()
 
 
@@ -530,10 +676,10 @@ def test_a_journal_that_a_forked_process_has_open_too(tmp_path: Path) -> None:
     process = fork.Process(target=end.wait)
     process.start()
     try:
-        journal.add(many(1), ["0"])
+        journal.add(many(1), ended("0"))
         journal.close()
         journal = Journal(tmp_path / "a", WALKED, resume=True)
-        assert list(journal.rows()) == many(1)
+        assert list(journal.entries()) == many(1)
         journal.close()
     finally:
         end.set()
@@ -554,17 +700,17 @@ def test_a_journal_that_is_removed_while_it_is_opened(
         first.close()
         if anew:
             other = Journal(tmp_path / "a", WALKED, resume=False)
-            other.add(many(1), ["0"])
+            other.add(many(1), ended("0"))
             other.close()
         fcntl.flock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
     second = Journal(tmp_path / "a", WALKED, resume=True)
-    assert second.finished == ({"0"} if anew else set())
+    assert set(second.finished) == ({"0"} if anew else set())
     with pytest.raises(BlockingIOError):
         Journal(tmp_path / "a", WALKED, resume=True)
-    second.add(many(2)[1:], ["1"])
-    assert list(second.rows()) == many(2)[0 if anew else 1 :]
+    second.add(many(2)[1:], ended("1"))
+    assert list(second.entries()) == many(2)[0 if anew else 1 :]
     second.close()
 
 
@@ -574,11 +720,11 @@ def test_a_journal_where_files_have_no_locks(
     """It is kept and removed there too."""
     monkeypatch.setattr("abeja_registry._files.fcntl", None)
     journal = Journal(tmp_path / "a", WALKED, resume=False)
-    journal.add(many(1), ["0"])
-    assert list(journal.rows()) == many(1)
+    journal.add(many(1), ended("0"))
+    assert list(journal.entries()) == many(1)
     journal.close()
     journal = Journal(tmp_path / "a", WALKED, resume=True)
-    assert list(journal.rows()) == many(1)
+    assert list(journal.entries()) == many(1)
     journal.remove()
     journal.close()
     assert not list(tmp_path.iterdir())

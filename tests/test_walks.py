@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abeja_registry import Error, PaginationError
-from abeja_registry._rows import InventoryRow
+from abeja_registry._rows import InventoryRepository, InventoryRow
 from abeja_registry._walks import Batch, Fetched, Named, Task, Walk
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,7 +70,7 @@ def walk_of(
     pages: int = 1,
     breadth: int | None = None,
     without: str = "",
-    finished: frozenset[str] = frozenset(),
+    finished: Mapping[str, InventoryRepository] | None = None,
 ) -> Walk:
     """Make a walk through everything."""
     return Walk(
@@ -110,7 +111,7 @@ def walked(
             else:
                 batch = walk.record(task, outcome)
             rows += batch.rows
-            finished += batch.finished
+            finished += (each.id for each in batch.finished)
 
 
 def under_way(walk: Walk, registry: Registry, number: int) -> list[Task]:
@@ -389,7 +390,7 @@ def test_repositories_are_looked_up_as_they_are_needed() -> None:
 def test_what_is_not_included_is_not_asked_for() -> None:
     """A repository whose name does not fit, or that is finished, costs nothing."""
     registry = Registry(*[3] * 12)
-    walk = walk_of(page_size=100, without="R9", finished=frozenset({"r1"}))
+    walk = walk_of(page_size=100, without="R9", finished={"r1": InventoryRepository("r1", "R1", 3)})
     rows, finished = walked(walk, registry)
     assert {"r9", "r1"} == set(registry.tags) - set(finished)
     assert {each.repository_id for each in rows} == set(finished)

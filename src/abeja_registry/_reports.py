@@ -8,14 +8,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ._operations import shown
 from ._paging import check_count
-from ._rows import InventoryRow
+from ._rows import InventoryRepository, InventoryRow
 from .exceptions import InvalidArgument
+
+
+@runtime_checkable
+class _KnowsRepositories(Protocol):
+    @property
+    def repositories(self) -> tuple[InventoryRepository, ...] | None: ...
+
+
+def repository_names(rows: object) -> list[str] | None:
+    """Return the names of all repositories, with and without tags, of rows that were all read.
+
+    None where they are not known, as of a list of rows, or of a file that names only repositories
+    with tags.
+    """
+    repositories = rows.repositories if isinstance(rows, _KnowsRepositories) else None
+    return None if repositories is None else [each.name for each in repositories]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,10 @@ class Diff:
         moved: Tags of both that point to another image: the same name now runs something else.
         bytes_added: The bytes of images that only the new inventory has, less those of images that
             only the old one has; each image, a repository and a digest, counts once.
+        empty_compared: Whether both inventories name their repositories without tags, as an
+            `Inventory` and the files that it writes do. Where one does not, a repository without
+            tags in the other is neither added nor removed, and one that has tags in the other
+            alone counts as added or removed.
     """
 
     repositories_added: tuple[str, ...]
@@ -55,62 +75,75 @@ class Diff:
     removed: tuple[InventoryRow, ...]
     moved: tuple[Moved, ...]
     bytes_added: int = 0
+    # What is known is no difference.
+    empty_compared: bool = field(default=False, compare=False)
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.moved)
+        return bool(
+            self.repositories_added
+            or self.repositories_removed
+            or self.added
+            or self.removed
+            or self.moved
+        )
 
 
 class DiffBuilder:
     """Compares two inventories: first takes the rows of the old one, then those of the new one.
 
     All rows of the old inventory and the differences are held in memory.
-
-    Args:
-        old: The rows of the old inventory.
     """
 
-    def __init__(self, old: Iterable[InventoryRow]) -> None:
-        self._before = {(row.repository_name, row.tag): row for row in old}
-        self._names_after: dict[str, None] = {}
-        self._removed = self._before.copy()
+    def __init__(self) -> None:
+        self._before: dict[tuple[str, str], InventoryRow] = {}
+        self._names_before = _Names()
+        self._names_after = _Names()
+        self._kept: set[tuple[str, str]] = set()
         self._added: dict[tuple[str, str], InventoryRow] = {}
         self._moved: dict[tuple[str, str], Moved] = {}
 
-    def add(self, row: InventoryRow) -> None:
+    def add_old(self, row: InventoryRow) -> None:
+        """Record a row of the old inventory."""
+        self._before[row.repository_name, row.tag] = row
+        self._names_before.with_tags[row.repository_name] = None
+
+    def add_old_repositories(self, names: Iterable[str] | None) -> None:
+        """Record the names of all repositories of the old inventory, if they are known."""
+        self._names_before.add(names)
+
+    def add_new_repositories(self, names: Iterable[str] | None) -> None:
+        """Record the names of all repositories of the new inventory, if they are known."""
+        self._names_after.add(names)
+
+    def add_new(self, row: InventoryRow) -> None:
         """Record a row of the new inventory."""
         key = row.repository_name, row.tag
-        self._names_after[row.repository_name] = None
-        self._removed.pop(key, None)
+        self._names_after.with_tags[row.repository_name] = None
         # An earlier row of the same tag: the last one counts.
         self._moved.pop(key, None)
         before = self._before.get(key)
         if before is None:
             self._added[key] = row
-        elif before.digest != row.digest:
+            return
+        self._kept.add(key)
+        if before.digest != row.digest:
             self._moved[key] = Moved(before, row)
 
     def diff(self) -> Diff:
         """Return the differences so far."""
-        names_before = dict.fromkeys(name for name, _ in self._before)
+        before, after = self._names_before, self._names_after
         return Diff(
-            repositories_added=tuple(
-                name for name in self._names_after if name not in names_before
-            ),
-            repositories_removed=tuple(
-                name for name in names_before if name not in self._names_after
-            ),
+            repositories_added=after.beyond(before),
+            repositories_removed=before.beyond(after),
             added=tuple(self._added.values()),
-            removed=tuple(self._removed.values()),
+            removed=tuple(row for key, row in self._before.items() if key not in self._kept),
             moved=tuple(self._moved.values()),
             bytes_added=self._bytes_added(),
+            empty_compared=before.all_known and after.all_known,
         )
 
     def _bytes_added(self) -> int:
-        unchanged = (
-            row
-            for key, row in self._before.items()
-            if key not in self._removed and key not in self._moved
-        )
+        unchanged = (self._before[key] for key in self._kept if key not in self._moved)
         moved = self._moved.values()
         # An image of an unchanged tag is in both inventories, however many other tags come and go.
         before = _image_sizes(self._before.values())
@@ -118,6 +151,27 @@ class DiffBuilder:
         kept = after.keys() | _image_sizes(unchanged).keys()
         return sum(size for image, size in after.items() if image not in before) - sum(
             size for image, size in before.items() if image not in kept
+        )
+
+
+class _Names:
+    """The names of an inventory's repositories."""
+
+    def __init__(self) -> None:
+        self.with_tags: dict[str, None] = {}
+        self.empty: dict[str, None] = {}
+        self.all_known = False
+
+    def add(self, names: Iterable[str] | None) -> None:
+        self.all_known = names is not None
+        self.empty = dict.fromkeys(name for name in names or () if name not in self.with_tags)
+
+    def beyond(self, other: _Names) -> tuple[str, ...]:
+        """Return the names that the other inventory does not have."""
+        # One without tags could be in the other, unnamed.
+        names = {**self.with_tags, **(self.empty if other.all_known else {})}
+        return tuple(
+            name for name in names if name not in other.with_tags and name not in other.empty
         )
 
 
@@ -172,12 +226,16 @@ class Summary:
         creators: Each creator, in the same order. An image whose tags have several creators
             counts for each of them.
         stale_after_days: The days without a push after which a tag is stale.
+        empty_repositories: How many of the repositories have no tags; None where the rows do not
+            tell, and such repositories are missing.
     """
 
     total: Totals
     repositories: tuple[Totals, ...]
     creators: tuple[Totals, ...]
     stale_after_days: int
+    # Whether it is known does not change a figure.
+    empty_repositories: int | None = field(default=None, compare=False)
 
 
 class ImageTag(NamedTuple):
@@ -214,11 +272,18 @@ class SummaryBuilder:
             ) from None
         self._days = stale_after_days
         self._repositories: dict[str, dict[str, ImageTag]] = {}
+        self._all_known = False
 
     def add(self, row: InventoryRow) -> None:
         """Record a row."""
         tags = self._repositories.setdefault(row.repository_name, {})
         tags[row.tag] = ImageTag(row.digest, row.size, row.creator_email, row.updated_at)
+
+    def add_repositories(self, names: Iterable[str] | None) -> None:
+        """Record the names of all repositories, if they are known."""
+        self._all_known = names is not None
+        for name in names or ():
+            self._repositories.setdefault(name, {})
 
     def images(self) -> Iterator[tuple[str, list[ImageTag]]]:
         """Return each image's repository, and its tags."""
@@ -247,6 +312,9 @@ class SummaryBuilder:
             repositories=_largest_first(repositories),
             creators=_largest_first(creators),
             stale_after_days=self._days,
+            empty_repositories=(
+                sum(not tags for tags in self._repositories.values()) if self._all_known else None
+            ),
         )
 
 
@@ -292,4 +360,5 @@ def image_size(tags: Iterable[ImageTag]) -> int:
 
 def _largest_first(groups: dict[str, _Totals]) -> tuple[Totals, ...]:
     totals = [group.totals(name) for name, group in groups.items()]
-    return tuple(sorted(totals, key=lambda each: (-each.bytes, each.name)))
+    # Sizes below 0 can be read, so that 0 alone does not put those without tags last.
+    return tuple(sorted(totals, key=lambda each: (not each.tags, -each.bytes, each.name)))

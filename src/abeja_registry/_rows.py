@@ -1,4 +1,9 @@
-"""An inventory's rows, and the files that hold them: JSON lines, CSV, Parquet."""
+"""An inventory's rows and repositories, and the files that hold them: JSON lines, CSV, Parquet.
+
+A file has a row for each tag and, as a left join has, one for each repository without tags, whose
+other columns are null. The column `kind` tells them apart. A file without this column, as the first
+version of this package wrote, names only repositories with tags.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +13,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self, TypeVar
 
 from ._csv import csv_records
 from ._files import appearing, check_target, hold, release, remove
@@ -32,6 +37,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FARTHEST = timedelta(hours=23, minutes=59)
 
 FilePath = str | os.PathLike[str]
+T = TypeVar("T")
 
 
 class InventoryRow(NamedTuple):
@@ -60,11 +66,15 @@ class InventoryRow(NamedTuple):
     updated_at: datetime
 
     def to_dict(self) -> dict[str, str | int]:
-        """Return the row as JSON has it: by the columns' names, times in UTC, ending in Z."""
+        """Return the row as JSON has it: by the columns' names, times in UTC, ending in Z.
+
+        A further key, `kind`, is `tag`.
+        """
         return {
             **self._asdict(),
             "created_at": _time_text(self.created_at),
             "updated_at": _time_text(self.updated_at),
+            "kind": TAG,
         }
 
     @classmethod
@@ -76,6 +86,9 @@ class InventoryRow(NamedTuple):
             found: list[Any] = list(_columns(values))
         except KeyError as missing:
             raise ValueError(f"it has no {missing.args[0]!r}") from None
+        if isinstance(size := found[_SIZE], float) and size.is_integer():
+            # pandas makes floats of integers beside nulls.
+            found[_SIZE] = int(size)
         types = list(map(type, found))
         if types != _TYPES:
             at = next(at for at, each in enumerate(types) if each is not _TYPES[at])
@@ -89,6 +102,80 @@ class InventoryRow(NamedTuple):
 
 
 COLUMNS = InventoryRow._fields
+# Of a file's rows, by the column `kind`.
+TAG, REPOSITORY = "tag", "repository"
+FILE_COLUMNS = (*COLUMNS, "kind")
+
+
+class InventoryRepository(NamedTuple):
+    """A repository of an organization, with or without tags.
+
+    Attributes:
+        id: The repository's id.
+        name: The repository's name.
+        tag_count: The number of its tags.
+    """
+
+    id: str
+    name: str
+    tag_count: int
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Return the row that stands for the repository where it has no tags.
+
+        It has the columns of `InventoryRow.to_dict`; those of the tag are None, and `kind` is
+        `repository`.
+        """
+        return dict(zip(FILE_COLUMNS, _cells(self), strict=True))
+
+    @classmethod
+    def _from(cls, values: Mapping[str, Any]) -> Self:
+        for column in COLUMNS[:2]:
+            if not isinstance(values.get(column), str):
+                raise ValueError(f"{column} must be a string, not {shown(values.get(column))}")
+        # A row of a tag that is marked wrongly must not be lost.
+        for column in COLUMNS[2:]:
+            if values.get(column) not in (None, ""):
+                raise ValueError(f"{column} must be null where kind is {REPOSITORY!r}")
+        return cls(values["repository_id"], values["repository_name"], 0)
+
+
+Entry = InventoryRow | InventoryRepository
+
+
+def _entry(values: object) -> Entry:
+    """Return the row of a JSON value; a ValueError says why it is none."""
+    kind = values.get("kind", TAG) if isinstance(values, dict) else TAG
+    if kind == TAG:
+        return InventoryRow._from(values)
+    if isinstance(values, dict) and kind == REPOSITORY:
+        return InventoryRepository._from(values)
+    raise ValueError(f"kind must be {TAG!r} or {REPOSITORY!r}, not {shown(kind)}")
+
+
+def _cells(entry: Entry) -> tuple[Any, ...]:
+    """Return the values of a file's row, in the order of its columns."""
+    if isinstance(entry, InventoryRow):
+        return (*entry, TAG)
+    return (entry.id, entry.name, *[None] * (len(COLUMNS) - 2), REPOSITORY)
+
+
+def with_empty(
+    rows: Iterable[InventoryRow], repositories: Callable[[], Iterable[InventoryRepository]]
+) -> Iterator[Entry]:
+    """Return rows, and then the repositories that none of them is of.
+
+    Args:
+        rows: The rows.
+        repositories: Called after the last row: all repositories.
+    """
+    with_rows: set[str] = set()
+    for row in rows:
+        with_rows.add(row.repository_id)
+        yield row
+    yield from (each for each in repositories() if each.id not in with_rows)
+
+
 # As JSON has them.
 _TYPES = [int if name == "size" else str for name in COLUMNS]
 _SIZE = COLUMNS.index("size")
@@ -116,27 +203,36 @@ def _time_text(time: datetime) -> str:
     return in_utc(time).isoformat().replace("+00:00", "Z")
 
 
-def write_jsonl(path: Path, rows: Iterable[InventoryRow]) -> int:
-    """Write a file of a JSON object a line; return how many there are."""
+def write_jsonl(path: Path, entries: Iterable[Entry]) -> int:
+    """Write a file of a JSON object a line; return the number of tags."""
     count = 0
     with appearing(path) as file:
-        for row in rows:
-            file.write(_json_line(row.to_dict()))
-            count += 1
+        for entry in entries:
+            file.write(_json_line(entry.to_dict()))
+            count += isinstance(entry, InventoryRow)
+        if not file.tell():
+            # A blank line tells an organization without repositories from a file of the first
+            # version, which was empty where there were no tags.
+            file.write(b"\n")
     return count
 
 
-def write_csv(path: Path, rows: Iterable[InventoryRow]) -> int:
-    """Write a file of comma-separated values, the columns' names first; return how many rows."""
+def write_csv(path: Path, entries: Iterable[Entry]) -> int:
+    """Write a file of comma-separated values, the columns' names first; return how many tags."""
     count = 0
     with appearing(path) as file:
         # csv writes text: of each row it is told to write, the bytes.
         # Unquoted, a carriage return in a text would end the line.
-        writer = csv.writer(_Encoded(file), lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(COLUMNS)
-        for row in rows:
-            writer.writerow(row.to_dict().values())
-            count += 1
+        encoded = _Encoded(file)
+        writer = csv.writer(encoded, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow(FILE_COLUMNS)
+        for entry in entries:
+            if isinstance(entry, InventoryRow):
+                writer.writerow(entry.to_dict().values())
+                count += 1
+            else:
+                # csv quotes what is null, and a quoted empty field is a text to some readers.
+                encoded.write(",".join(map(_quoted, _cells(entry))) + "\n")
     return count
 
 
@@ -148,23 +244,27 @@ class _Encoded:
         return self._file.write(text.encode())
 
 
-def write_parquet(path: Path, rows: Iterable[InventoryRow]) -> int:
-    """Write a Parquet file, a row group at a time; return how many rows there are."""
+def _quoted(text: str | None) -> str:
+    return "" if text is None else '"' + text.replace('"', '""') + '"'
+
+
+def write_parquet(path: Path, entries: Iterable[Entry]) -> int:
+    """Write a Parquet file, a row group at a time; return the number of tags."""
     arrow, parquet = arrow_modules()
     schema = _schema(arrow)
-    count, left = 0, iter(rows)
+    count, left = 0, iter(entries)
     with appearing(path) as file, parquet.ParquetWriter(file, schema) as writer:
         while group := list(islice(left, ROW_GROUP)):
-            columns = [list(column) for column in zip(*group, strict=True)]
+            columns = [list(column) for column in zip(*map(_cells, group), strict=True)]
             writer.write_table(arrow.table(columns, schema=schema))
-            count += len(group)
+            count += sum(isinstance(entry, InventoryRow) for entry in group)
     return count
 
 
 def _schema(arrow: Any) -> Any:
     time = arrow.timestamp("us", tz="UTC")
     types = {"size": arrow.int64(), "created_at": time, "updated_at": time}
-    return arrow.schema([(name, types.get(name, arrow.string())) for name in COLUMNS])
+    return arrow.schema([(name, types.get(name, arrow.string())) for name in FILE_COLUMNS])
 
 
 def arrow_modules() -> tuple[Any, Any]:
@@ -179,11 +279,67 @@ def arrow_modules() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def read_rows(path: FilePath) -> Iterator[InventoryRow]:
+class FileRows(Iterator[InventoryRow]):
+    """The rows of a file, one at a time: see `read_rows`.
+
+    Args:
+        path: The file.
+        included: Whether to return the rows of the repository with this name. Defaults to all.
+    """
+
+    def __init__(self, path: FilePath, included: Callable[[str], bool] | None = None) -> None:
+        path = Path(path)
+        read = _READERS.get(path.suffix.lower())
+        if read is None:
+            raise InvalidArgument(
+                f"path must end in {', '.join(_READERS)}, unlike {shown(str(path))}"
+            )
+        self._included = included
+        self._repositories: tuple[InventoryRepository, ...] | None = None
+        self._rows = self._read(read(path))
+
+    @property
+    def repositories(self) -> tuple[InventoryRepository, ...] | None:
+        """The repositories, once the last row was read; those without tags are among them.
+
+        None before, and where the file has no column `kind`: it does not name all of them.
+        """
+        return self._repositories
+
+    def __next__(self) -> InventoryRow:
+        return next(self._rows)
+
+    def _read(self, entries: Generator[Entry, None, bool]) -> Iterator[InventoryRow]:
+        counts: dict[tuple[str, str], int] = {}
+        while True:
+            try:
+                entry = next(entries)
+            except StopIteration as end:
+                if end.value:
+                    self._repositories = tuple(
+                        InventoryRepository(*key, count) for key, count in counts.items()
+                    )
+                return
+            key = entry[:2]
+            if self._included is not None and not self._included(key[1]):
+                continue
+            if isinstance(entry, InventoryRow):
+                counts[key] = counts.get(key, 0) + 1
+                yield entry
+            else:
+                counts.setdefault(key, 0)
+
+
+def read_rows(path: FilePath) -> FileRows:
     """Return the rows of a file that an inventory was written to, one at a time.
 
     Args:
-        path: The file; what it is is told by its suffix: `.jsonl`, `.csv` or `.parquet`.
+        path: The file; its suffix says what it is: `.jsonl`, `.csv` or `.parquet`.
+
+    Returns:
+        An iterator over the rows of tags. Its `repositories` are those of the file, once the last
+        row was read, or None where the file has no column `kind` and so names only repositories
+        with tags.
 
     Raises:
         InvalidArgument: The suffix is none of these, in capitals or not.
@@ -191,22 +347,27 @@ def read_rows(path: FilePath) -> Iterator[InventoryRow]:
         ImportError: It is a Parquet file, and the extra `arrow` is not installed.
         OSError: The file cannot be read.
     """
-    path = Path(path)
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise InvalidArgument(f"path must end in {', '.join(_READERS)}, unlike {shown(str(path))}")
-    return read(path)
+    return FileRows(path)
 
 
-def _read_jsonl(path: Path) -> Iterator[InventoryRow]:
+# Each reader returns, at its end, whether the file names repositories without tags too.
+
+
+def _read_jsonl(path: Path) -> Generator[Entry, None, bool]:
+    lines = kinds = number = 0
     with path.open("rb") as file:
         # Bounded, so that a file without line feeds is not read whole.
         for number, line in enumerate(iter(partial(file.readline, _LONGEST_LINE), b""), 1):
             if not line.isspace():
-                yield _row(path, number, partial(_parsed, line))
+                has_kind, entry = _row(path, number, partial(_parsed, line))
+                lines += 1
+                kinds += has_kind
+                yield entry
+    return number > 0 and lines == kinds
 
 
-def _parsed(line: bytes) -> InventoryRow:
+def _parsed(line: bytes) -> tuple[bool, Entry]:
+    """Return whether a line says what kind of row it is, and the row."""
     try:
         value = json.loads(line)
     except UnicodeDecodeError:
@@ -216,10 +377,10 @@ def _parsed(line: bytes) -> InventoryRow:
     except (ValueError, RecursionError) as error:
         # A number of over 4,300 digits; lists within lists.
         raise ValueError(f"it cannot be read: {error}") from None
-    return InventoryRow._from(value)
+    return isinstance(value, dict) and "kind" in value, _entry(value)
 
 
-def _read_csv(path: Path) -> Iterator[InventoryRow]:
+def _read_csv(path: Path) -> Generator[Entry, None, bool]:
     # Spreadsheets put a byte order mark first.
     with path.open(encoding="utf-8-sig", newline="") as file:
         number = 0
@@ -231,21 +392,24 @@ def _read_csv(path: Path) -> Iterator[InventoryRow]:
             for number, values in records:
                 if values:
                     yield _row(path, number, partial(_of_csv, names, values))
+            return "kind" in names
         except csv.Error as error:
             raise _no_row(path, number + 1, error) from None
         except UnicodeDecodeError:
             raise _no_row(path, _first_not_utf8(path), "it is no UTF-8") from None
 
 
-def _of_csv(names: list[str], values: list[str]) -> InventoryRow:
+def _of_csv(names: list[str], values: list[str]) -> Entry:
     if len(values) != len(names):
         more = "more" if len(values) > len(names) else "fewer"
         raise ValueError(f"it has {more} values than there are columns")
     line = dict(zip(names, values, strict=True))
+    if line.get("kind", TAG) != TAG:
+        return _entry(line)
     # int() takes blanks, underscores and the digits of any script.
-    if not re.fullmatch(r"-?[0-9]{1,20}", line["size"]):
+    if not re.fullmatch(r"-?[0-9]{1,20}(\.0)?", line["size"]):
         raise ValueError(f"size must be an integer, not {shown(line['size'])}")
-    return InventoryRow._from({**line, "size": int(line["size"])})
+    return _entry({**line, "size": int(line["size"].removesuffix(".0"))})
 
 
 def _first_not_utf8(path: Path) -> int:
@@ -259,7 +423,7 @@ def _first_not_utf8(path: Path) -> int:
     return 1  # pragma: no cover - the file has changed meanwhile
 
 
-def _row(path: Path, number: int, read: Callable[[], InventoryRow]) -> InventoryRow:
+def _row(path: Path, number: int, read: Callable[[], T]) -> T:
     try:
         return read()
     except ValueError as error:
@@ -278,16 +442,30 @@ def _no_inventory(path: Path, problem: object) -> InvalidFile:
     return InvalidFile(f"{path} is no inventory: {said}", str(path))
 
 
-def _read_parquet(path: Path) -> Iterator[InventoryRow]:
+def _read_parquet(path: Path) -> Generator[Entry, None, bool]:
     arrow, parquet = arrow_modules()
     with path.open("rb") as opened:
         try:
             file = parquet.ParquetFile(opened)
-            if missing := set(COLUMNS) - set(file.schema_arrow.names):
+            names = file.schema_arrow.names
+            if missing := set(COLUMNS) - set(names):
                 raise ValueError(f"it has no column {min(missing)!r}")
-            for group in file.iter_batches(columns=list(COLUMNS), batch_size=ROW_GROUP):
-                columns = [_of_arrow(arrow, group, field) for field in _schema(arrow)]
+            read = [name for name in FILE_COLUMNS if name in names]
+            fields = list(_schema(arrow))[: len(COLUMNS)]
+            for group in file.iter_batches(columns=read, batch_size=ROW_GROUP):
+                tags, repositories = _by_kind(arrow, group) if "kind" in names else (group, None)
+                columns = [_of_arrow(arrow, tags, field) for field in fields]
                 yield from map(InventoryRow._make, zip(*columns, strict=True))
+                if repositories is not None:
+                    for field in fields[2:]:
+                        if repositories.column(field.name).null_count < repositories.num_rows:
+                            raise ValueError(
+                                f"{field.name} must be null where kind is 'repository'"
+                            )
+                    columns = [_of_arrow(arrow, repositories, field) for field in fields[:2]]
+                    for id_, name in zip(*columns, strict=True):
+                        yield InventoryRepository(id_, name, 0)
+            return "kind" in names
         except (arrow.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise _no_inventory(path, error) from None
         except OSError as error:
@@ -295,6 +473,17 @@ def _read_parquet(path: Path) -> Iterator[InventoryRow]:
             if error.errno is not None:
                 raise
             raise _no_inventory(path, error) from None
+
+
+def _by_kind(arrow: Any, group: Any) -> tuple[Any, Any]:
+    """Return the rows of tags, and those of repositories without tags."""
+    kinds = group.column("kind").to_pylist()
+    if unknown := set(kinds) - {TAG, REPOSITORY}:
+        raise ValueError(f"kind must be {TAG!r} or {REPOSITORY!r}, not {shown(unknown.pop())}")
+    return tuple(
+        group.filter(arrow.array([kind == each for kind in kinds], arrow.bool_()))
+        for each in (TAG, REPOSITORY)
+    )
 
 
 def _of_arrow(arrow: Any, group: Any, field: Any) -> Iterable[Any]:
@@ -320,7 +509,7 @@ def _since_epoch(microseconds: int) -> datetime:
         return _EPOCH.replace(tzinfo=timezone(offset)) + (since + offset)
 
 
-_READERS: Mapping[str, Callable[[Path], Iterator[InventoryRow]]] = {
+_READERS: Mapping[str, Callable[[Path], Generator[Entry, None, bool]]] = {
     ".jsonl": _read_jsonl,
     ".csv": _read_csv,
     ".parquet": _read_parquet,
@@ -330,9 +519,10 @@ _READERS: Mapping[str, Callable[[Path], Iterator[InventoryRow]]] = {
 class Journal:
     """What a walk to a file has found so far, in a file of its own beside the target.
 
-    A line for each row, and a line for each repository of which all rows are there: only those
-    count. The first line says what is walked through. A walk that goes on begins with this line
-    again: of what it is through with, rows that an earlier walk had found don't count.
+    A line for each row, and a line for each repository of which all rows are there, with its name
+    and the number of its tags: only those count. The first line says what is walked through. A walk
+    that goes on begins with this line again: of what it is through with, rows that an earlier walk
+    had found don't count.
 
     Args:
         target: The file that is made of it in the end.
@@ -348,8 +538,9 @@ class Journal:
         self._target = target
         # Tells this walk's first line from those of others.
         self._run = secrets.token_hex(8)
-        # The repositories of which all rows are there, with the number of the walk that has them.
-        self._finished: dict[str, int] = {}
+        # The repositories of which all rows are there, and the number of the walk that has them.
+        self._finished: dict[str, InventoryRepository] = {}
+        self._walk_of: dict[str, int] = {}
         self._walks = 0
         # It holds what the target will hold: who may not read the one may not read the other.
         self._file, self._path = hold(target, ".partial.jsonl", check_target(target))
@@ -366,14 +557,29 @@ class Journal:
     def _taken_over(self, walked: Mapping[str, str]) -> int:
         """Take note of what is finished there; return the length of what is whole."""
         whole = 0
+        rows: dict[str, InventoryRepository] = {}
         for line, end in self._lines():
             if "walked" in line or not self._walks:
                 self._check(line.get("walked"), walked)
                 self._walks += 1
-            elif isinstance(line.get("finished"), str):
-                self._finished[line["finished"]] = self._walks
+                rows.clear()
+            elif isinstance(id_ := line.get("finished"), str):
+                name, tags = line.get("name"), line.get("tags")
+                if isinstance(name, str) and isinstance(tags, int):
+                    self._finish(InventoryRepository(id_, name, tags))
+                elif id_ in rows:
+                    # The first version wrote the id alone. Without rows the name is unknown: the
+                    # repository is requested again.
+                    self._finish(rows[id_])
+            elif isinstance(id_ := line.get("repository_id"), str):
+                count = rows[id_].tag_count + 1 if id_ in rows else 1
+                rows[id_] = InventoryRepository(id_, str(line.get("repository_name")), count)
             whole = end
         return whole
+
+    def _finish(self, repository: InventoryRepository) -> None:
+        self._finished[repository.id] = repository
+        self._walk_of[repository.id] = self._walks
 
     def _check(self, there: object, walked: Mapping[str, str]) -> None:
         if there != walked:
@@ -399,24 +605,28 @@ class Journal:
                 yield value, end
 
     @property
-    def finished(self) -> Set[str]:
-        """The ids of the repositories of which all rows are there."""
-        return self._finished.keys()
+    def finished(self) -> Mapping[str, InventoryRepository]:
+        """The repositories of which all rows are there, by their ids."""
+        return self._finished
 
-    def add(self, rows: Iterable[InventoryRow], finished: Iterable[str]) -> None:
+    def add(self, rows: Iterable[InventoryRow], finished: Iterable[InventoryRepository]) -> None:
         """Take note of rows, and then of repositories of which these are the last."""
         self._file.writelines(_json_line(row.to_dict()) for row in rows)
         for each in finished:
-            self._finished[each] = self._walks
-            self._file.write(_json_line({"finished": each}))
+            self._finish(each)
+            line = {"finished": each.id, "name": each.name, "tags": each.tag_count}
+            self._file.write(_json_line(line))
             self._file.flush()
 
-    def rows(self) -> Iterator[InventoryRow]:
-        """Return the rows of the repositories that are finished.
+    def entries(self) -> Iterator[Entry]:
+        """Return the rows of the repositories that are finished, and those that have none.
 
         Raises:
             OSError: Another walk has written to it, where files have no locks.
         """
+        return with_empty(self._rows(), self._finished.values)
+
+    def _rows(self) -> Iterator[InventoryRow]:
         self._file.flush()
         walk = end = 0
         run = None
@@ -425,7 +635,7 @@ class Journal:
             if "walked" in line:
                 walk += 1
                 run = line.get("run")
-            elif self._finished.get(line.get("repository_id", "")) == walk:
+            elif self._walk_of.get(line.get("repository_id", "")) == walk:
                 yield InventoryRow._from(line)
         if run != self._run or end != self._path.stat().st_size:
             reason = f"another walk has written to {self._path.name} beside it"

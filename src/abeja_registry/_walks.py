@@ -10,7 +10,7 @@ walk through this list goes on a page at a time until that is quiet again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heappop, heappush
@@ -19,7 +19,7 @@ from math import inf
 from typing import NamedTuple
 
 from ._paging import Cursor
-from ._rows import InventoryRow
+from ._rows import InventoryRepository, InventoryRow
 from .exceptions import Error, NotFound, PaginationError
 
 # Tasks, one after the other, after which a list counts as long and is fetched ahead.
@@ -85,7 +85,7 @@ class Batch:
     """What an answer has added: rows, and the repositories of which these are the last."""
 
     rows: Sequence[InventoryRow]
-    finished: Sequence[str]
+    finished: Sequence[InventoryRepository]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class Progress:
         finished: Of these, how many are walked through.
         failed: Of these, how many failed for good.
         rows: Rows so far.
+        empty: Of the finished repositories, how many have no tags.
         throttled: Requests so far that the API refused as coming too fast; each is sent again.
         concurrency: Requests that may be in flight: fewer than asked for while the API throttles.
     """
@@ -105,6 +106,7 @@ class Progress:
     finished: int = 0
     failed: int = 0
     rows: int = 0
+    empty: int = 0
     throttled: int = 0
     concurrency: int = 0
 
@@ -137,6 +139,7 @@ class _List:
         repository: The repository whose tags these are; None for the list of repositories.
         number: Greater than that of each list that was begun before.
         failed_before: Whether it has failed once.
+        items: The number of its items so far, those that cannot be read included.
     """
 
     def __init__(
@@ -145,6 +148,7 @@ class _List:
         self.repository = repository
         self.number = number
         self.failed_before = False
+        self.items = 0
         self._cursor = Cursor(limit)
         self._pages = pages
         # How many tasks may be ahead of the cursor, at the most; and how many came since it moved.
@@ -204,7 +208,9 @@ class _List:
         try:
             while not cursor.done and (page := self._ahead.pop(cursor.offset, None)) is not None:
                 before = cursor.offset
-                fresh += (page.rows[at] for at in cursor.record(page.ids, page.has_next))
+                new = cursor.record(page.ids, page.has_next)
+                fresh += (page.rows[at] for at in new)
+                self.items += len(new)
                 self._stride = max(0, cursor.offset - before)
         except PaginationError as error:
             return fresh, error
@@ -245,11 +251,12 @@ class Walk:
         pages: Pages that a task may fetch.
         breadth: Repositories that are walked through at a time.
         included: Whether to walk through the repository of a name.
-        finished: Ids of repositories that need not be walked through.
+        finished: Repositories that need not be walked through, by their ids.
 
     Attributes:
         progress: How far it is.
         failures: The repositories that could not be walked through, so far.
+        repositories: The finished repositories.
     """
 
     def __init__(
@@ -260,15 +267,16 @@ class Walk:
         pages: int,
         breadth: int,
         included: Callable[[str], bool],
-        finished: Set[str] = frozenset(),
+        finished: Mapping[str, InventoryRepository] | None = None,
     ) -> None:
         self.progress = Progress()
         self.failures: list[InventoryFailure] = []
+        self.repositories: list[InventoryRepository] = []
         self._concurrency = concurrency
         self._breadth = breadth
         self._list = partial(_List, limit=page_size, pages=pages, widest=concurrency)
         self._included = included
-        self._finished = finished
+        self._finished = finished or {}
         self._count_up = count()
         self._repositories = self._list(None, next(self._count_up))
         self._active: dict[Named | None, _List] = {None: self._repositories}
@@ -323,9 +331,9 @@ class Walk:
         fresh, error = walked.record(task, pages)
         rows = [row for row in fresh if isinstance(row, InventoryRow)]
         found = [row for row in fresh if isinstance(row, Named) and self._included(row.name)]
-        new = [row for row in found if row.id not in self._finished]
-        self._waiting += new
-        self._count(repositories=len(found), finished=len(found) - len(new), rows=len(rows))
+        self._waiting += (row for row in found if row.id not in self._finished)
+        self._count(repositories=len(found), rows=len(rows))
+        self._finish(self._finished[row.id] for row in found if row.id in self._finished)
         for row in fresh:
             if isinstance(row, Unreadable):
                 self._record_unreadable(row)
@@ -335,15 +343,16 @@ class Walk:
         if walked.done:
             del self._active[task.repository]
             if task.repository is not None:
-                finished = [task.repository.id]
-                self._count(finished=1)
+                finished = [InventoryRepository(*task.repository, walked.items)]
+                self._finish(finished)
         self._may_need(walked)
         return Batch(rows, finished)
 
     def _record_unreadable(self, row: Unreadable) -> None:
         """Record a repository as failed, unless its rows are there already."""
-        if row.id in self._finished:
-            self._count(repositories=1, finished=1)
+        if (finished := self._finished.get(row.id or "")) is not None:
+            self._count(repositories=1)
+            self._finish([finished])
         elif row.name is None or self._included(row.name):
             name = f"(row {row.place} of the list)" if row.name is None else row.name
             self.failures.append(InventoryFailure(row.id or "", name, row.error))
@@ -393,6 +402,11 @@ class Walk:
             return
         self.failures.append(InventoryFailure(*walked.repository, error))
         self._count(failed=1)
+
+    def _finish(self, repositories: Iterable[InventoryRepository]) -> None:
+        for each in repositories:
+            self.repositories.append(each)
+            self._count(finished=1, empty=not each.tag_count)
 
     def _count(self, **more: int) -> None:
         counts = {name: getattr(self.progress, name) + number for name, number in more.items()}

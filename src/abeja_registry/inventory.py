@@ -17,7 +17,7 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
-    Set,
+    Mapping,
 )
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import aclosing, closing, contextmanager, suppress
@@ -34,10 +34,12 @@ from ._answers import Answered
 from ._files import named, try_target
 from ._operations import Operation, shown
 from ._paging import PAGE_SIZE, check_count
-from ._reports import Diff, DiffBuilder, Moved, Summary, SummaryBuilder, Totals
+from ._reports import Diff, DiffBuilder, Moved, Summary, SummaryBuilder, Totals, repository_names
 from ._retries import Retry, throttles
 from ._rows import (
+    Entry,
     FilePath,
+    InventoryRepository,
     InventoryRow,
     Journal,
     arrow_modules,
@@ -75,6 +77,7 @@ __all__ = [
     "IncompleteInventory",
     "Inventory",
     "InventoryFailure",
+    "InventoryRepository",
     "InventoryRow",
     "Moved",
     "Progress",
@@ -126,7 +129,8 @@ C = TypeVar("C", _Client, _AsyncClient)
 Rows = Iterable[InventoryRow]
 AnyRows = Rows | AsyncIterable[InventoryRow]
 OnProgress = Callable[[Progress], object]
-_Write = Callable[[Path, Rows], int]
+Finished = Mapping[str, InventoryRepository]
+_Write = Callable[[Path, Iterable[Entry]], int]
 _NOT_WRITTEN = (
     "the file was not written; resume=True asks for them again, partial=True does without them"
 )
@@ -183,6 +187,16 @@ class _Inventory(Generic[C]):
             raise InvalidArgument(f"on_progress must be callable, not {shown(on_progress)}")
         self._on_progress = on_progress
         self._failures: list[InventoryFailure] = []
+        self._repositories: list[InventoryRepository] = []
+
+    @property
+    def repositories(self) -> tuple[InventoryRepository, ...]:
+        """The repositories that the latest iteration has finished, with and without tags.
+
+        Those that failed or were deleted are among the `failures` instead. After a file was
+        written, they are the file's repositories.
+        """
+        return tuple(self._repositories)
 
     @property
     def failures(self) -> tuple[InventoryFailure, ...]:
@@ -192,7 +206,7 @@ class _Inventory(Generic[C]):
         """
         return tuple(self._failures)
 
-    def _begin(self, finished: Set[str] | None, *, pages: int) -> Walk:
+    def _begin(self, finished: Finished | None, *, pages: int) -> Walk:
         # To a file the width is less: of an interrupted walk the repositories that ended are kept.
         per_request = BREADTH if finished is None else 1
         walk = Walk(
@@ -201,9 +215,9 @@ class _Inventory(Generic[C]):
             pages=pages,
             breadth=1 + (self._concurrency - 1) * per_request,
             included=self._included,
-            finished=finished or frozenset(),
+            finished=finished,
         )
-        self._failures = walk.failures
+        self._failures, self._repositories = walk.failures, walk.repositories
         return walk
 
     def _throttle(self) -> Throttle:
@@ -303,7 +317,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             for batch in batches:
                 yield from batch.rows
 
-    def _batches(self, finished: Set[str] | None = None) -> Generator[Batch, None, None]:
+    def _batches(self, finished: Finished | None = None) -> Generator[Batch, None, None]:
         if self._executor is not None:
             yield from self._batches_by(self._executor, finished)
             return
@@ -315,7 +329,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             threads.shutdown(wait=False)
 
     def _batches_by(
-        self, executor: Executor, finished: Set[str] | None
+        self, executor: Executor, finished: Finished | None
     ) -> Generator[Batch, None, None]:
         walk, throttle = self._begin(finished, pages=self._pages), self._throttle()
         # Its own, to be stopped with the walk.
@@ -391,7 +405,8 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             partial: Whether to write the file also where repositories failed, without these.
 
         Returns:
-            How many rows the file has.
+            How many tags the file has. Each repository without tags has a row of its own in it,
+            with `kind` `repository`, which is not counted.
 
         Raises:
             IncompleteInventory: Repositories failed; the file was not written.
@@ -428,7 +443,8 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
                     journal.add(batch.rows, batch.finished)
             if not partial:
                 self._check_whole(_NOT_WRITTEN)
-            count = write(Path(path), journal.rows())
+            self._repositories = list(journal.finished.values())
+            count = write(Path(path), journal.entries())
             journal.remove()
         return count
 
@@ -480,10 +496,14 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             >>> [row.tag for row in Inventory.diff(before, client.inventory()).added]
             ['0.0.9']
         """
-        before, after = _whole(old), _whole(new)
-        builder = DiffBuilder(before)
+        before, after = _rows_of(old), _rows_of(new)
+        builder = DiffBuilder()
+        for row in before:
+            builder.add_old(row)
+        builder.add_old_repositories(_checked_names(before))
         for row in after:
-            builder.add(row)
+            builder.add_new(row)
+        builder.add_new_repositories(_checked_names(after))
         return builder.diff()
 
 
@@ -499,25 +519,28 @@ def _kept(path: FilePath) -> Iterator[None]:
         raise named(error, Path(path), KEPT) from None
 
 
-def _whole(rows: FilePath | Rows) -> Iterator[InventoryRow]:
-    """Return rows to compare; a file that cannot be read is told before any is asked for."""
+def _rows_of(rows: FilePath | Rows) -> Rows:
+    """Return rows to compare; a file that cannot be read fails before any request."""
     if isinstance(rows, Iterable) and not isinstance(rows, str):
-        return _checked(rows)
+        return rows
     found = read_rows(rows)
     Path(rows).stat()
     return found
 
 
-def _checked(rows: Rows) -> Iterator[InventoryRow]:
-    yield from rows
-    if isinstance(rows, Inventory):
+def _checked_names(rows: AnyRows) -> Iterable[str] | None:
+    """Return the names of all repositories, if known, of rows that were all read."""
+    if isinstance(rows, _Inventory):
         rows._check_whole(_NOT_COMPARED)
+    return repository_names(rows)
 
 
 def summarize(
     rows: Rows, stale_after_days: int = STALE_AFTER_DAYS, now: datetime | None = None
 ) -> Summary:
     """Add rows up, by repository and by creator, as `Inventory.summary` does.
+
+    Repositories without tags are known of an `Inventory` and of `read_rows`, not of other rows.
 
     Example:
         >>> summarize(client.inventory()).repositories[0].name
@@ -526,6 +549,7 @@ def summarize(
     builder = SummaryBuilder(stale_after_days, now)
     for row in rows:
         builder.add(row)
+    builder.add_repositories(repository_names(rows))
     return builder.summary()
 
 
@@ -555,7 +579,7 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
                 for row in batch.rows:
                     yield row
 
-    async def _batches(self, finished: Set[str] | None = None) -> AsyncGenerator[Batch, None]:
+    async def _batches(self, finished: Finished | None = None) -> AsyncGenerator[Batch, None]:
         walk, throttle = self._begin(finished, pages=1), self._throttle()
         transport = self._client._transport.paced()
         running: dict[asyncio.Future[Answered | None], Task] = {}
@@ -646,7 +670,8 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
                     journal.add(batch.rows, batch.finished)
             if not partial:
                 self._check_whole(_NOT_WRITTEN)
-            count = await _written(write, Path(path), journal.rows())
+            self._repositories = list(journal.finished.values())
+            count = await _written(write, Path(path), journal.entries())
             journal.remove()
         return count
 
@@ -663,15 +688,20 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
             builder.add(row)
         if not partial:
             self._check_whole(_NOT_ADDED_UP)
+        builder.add_repositories(repository_names(self))
         return builder.summary()
 
     @staticmethod
     async def diff(old: FilePath | AnyRows, new: FilePath | AnyRows) -> Diff:
         """As `Inventory.diff`, awaited; it takes an `AsyncInventory` too."""
-        before, after = _awhole(old), _awhole(new)
-        builder = DiffBuilder([row async for row in before])
-        async for row in after:
-            builder.add(row)
+        before, after = _arows_of(old), _arows_of(new)
+        builder = DiffBuilder()
+        async for row in _in_turns(before):
+            builder.add_old(row)
+        builder.add_old_repositories(_checked_names(before))
+        async for row in _in_turns(after):
+            builder.add_new(row)
+        builder.add_new_repositories(_checked_names(after))
         return builder.diff()
 
 
@@ -689,15 +719,15 @@ async def _opened(open_: Callable[[], Journal]) -> Journal:
         raise
 
 
-async def _written(write: _Write, path: Path, rows: Iterator[InventoryRow]) -> int:
+async def _written(write: _Write, path: Path, entries: Iterator[Entry]) -> int:
     """Write a file in a thread; one that nobody waits for any more does not appear."""
     cancelled = threading.Event()
 
-    def until_cancelled() -> Iterator[InventoryRow]:
-        for row in rows:
+    def until_cancelled() -> Iterator[Entry]:
+        for entry in entries:
             if cancelled.is_set():
                 raise Error("the writing was cancelled")
-            yield row
+            yield entry
 
     writing = asyncio.ensure_future(asyncio.to_thread(write, path, until_cancelled()))
     try:
@@ -709,21 +739,19 @@ async def _written(write: _Write, path: Path, rows: Iterator[InventoryRow]) -> i
         raise
 
 
-def _awhole(rows: FilePath | AnyRows) -> AsyncIterator[InventoryRow]:
-    """As `_whole`, of rows of either kind."""
-    return _achecked(rows) if isinstance(rows, AsyncIterable) else _in_turns(_whole(rows))
+def _arows_of(rows: FilePath | AnyRows) -> AnyRows:
+    """As `_rows_of`, of rows of either kind."""
+    return rows if isinstance(rows, AsyncIterable) else _rows_of(rows)
 
 
-async def _achecked(rows: AsyncIterable[InventoryRow]) -> AsyncIterator[InventoryRow]:
-    async for row in rows:
-        yield row
-    if isinstance(rows, AsyncInventory):
-        rows._check_whole(_NOT_COMPARED)
-
-
-async def _in_turns(rows: Iterator[InventoryRow]) -> AsyncIterator[InventoryRow]:
-    """Return rows some at a time, between which other tasks have their turn."""
-    while some := list(islice(rows, _ROWS_A_TURN)):
+async def _in_turns(rows: AnyRows) -> AsyncIterator[InventoryRow]:
+    """Return rows; plain ones some at a time, between which other tasks have their turn."""
+    if isinstance(rows, AsyncIterable):
+        async for row in rows:
+            yield row
+        return
+    iterator = iter(rows)
+    while some := list(islice(iterator, _ROWS_A_TURN)):
         for row in some:
             yield row
         await asyncio.sleep(0)

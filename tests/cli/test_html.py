@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from abeja_registry import Client
 from abeja_registry._reports import ImageTag
-from abeja_registry._rows import InventoryRow, write_jsonl
+from abeja_registry._rows import Entry, InventoryRepository, InventoryRow, write_jsonl
 from abeja_registry.cli._charts import percent, size
 from abeja_registry.cli._html import Report, page
 from abeja_registry.cli._output import plain
@@ -97,7 +97,7 @@ Make = Callable[..., Parsed]
 def make(run: Run, tmp_path: Path) -> Make:
     """Make a page of rows, and perhaps of older ones to compare with."""
 
-    def make(rows: list[InventoryRow], old: list[InventoryRow] | None = None) -> Parsed:
+    def make(rows: Sequence[Entry], old: Sequence[Entry] | None = None) -> Parsed:
         arguments = [str(tmp_path / "rows.jsonl"), "--html", str(tmp_path / "report.html")]
         write_jsonl(tmp_path / "rows.jsonl", rows)
         if old is not None:
@@ -105,7 +105,7 @@ def make(run: Run, tmp_path: Path) -> Make:
             arguments += ["--compare", str(tmp_path / "old.jsonl")]
         ran = run("summary", *arguments)
         assert (ran.code, ran.out) == (0, "")
-        tags = len({(each.repository_name, each.tag) for each in rows})
+        tags = len({each[1:3] for each in rows if isinstance(each, InventoryRow)})
         assert ran.err == f"{tags:,} tags in {tmp_path / 'report.html'}\n"
         return Parsed((tmp_path / "report.html").read_text("utf-8"))
 
@@ -150,15 +150,16 @@ def test_figures(make: Make) -> None:
     ]
     texts = make(rows, rows).texts[""]
     start = texts.index("Repositories")
-    assert texts[start : start + 15] == [
-        "Repositories", "2", "Tags", "4", "of 3 images", "Size", "3.00 kB", "3,000 bytes",
+    assert texts[start : start + 16] == [
+        "Repositories", "2", "0 without tags", "Tags", "4", "of 3 images", "Size",
+        "3.00 kB", "3,000 bytes",
         "Size by tag", "4.00 kB", "4,000 bytes", "Creators", "2",
-        "Stale tags, after 90 days", texts[start + 14],
+        "Stale tags, after 90 days", texts[start + 15],
     ]  # fmt: skip
-    assert texts[start + 15].endswith(" % of all tags")
-    assert texts[start + 16] == "Freed by deleting stale tags"
-    assert texts[start + 18].endswith(" % of the size")
-    assert texts[start + 19 : start + 22] == ["Moved tags", "0", "since old.jsonl"]
+    assert texts[start + 16].endswith(" % of all tags")
+    assert texts[start + 17] == "Freed by deleting stale tags"
+    assert texts[start + 19].endswith(" % of the size")
+    assert texts[start + 20 : start + 23] == ["Moved tags", "0", "since old.jsonl"]
 
 
 def test_the_largest_have_bars(make: Make) -> None:
@@ -217,6 +218,23 @@ def test_moved_tags(make: Make) -> None:
     assert "--compare OLD.jsonl" in make([row("a")]).texts["moved"]
 
 
+def test_repositories_without_tags(make: Make) -> None:
+    """They are counted, named in the table, and have no bar; there may be no tags at all."""
+    empty = [InventoryRepository(str(number), f"empty-{number}", 0) for number in range(3)]
+    shown = make([row("a"), row("b"), *empty])
+    texts = shown.texts[""]
+    start = texts.index("Repositories")
+    assert texts[start : start + 3] == ["Repositories", "5", "3 without tags"]
+    assert shown.texts["sizes"] == ["a", "1.00 kB", "50 %", "b", "1.00 kB", "50 %"]
+    assert shown.texts["repositories-table"][-18:] == [
+        cell for number in range(3) for cell in (f"empty-{number}", "0", "0 B", "0 B", "0", "0 B")
+    ]
+    assert "Repositories without tags are in it." in " ".join(texts)
+    shown = make(empty)
+    assert shown.texts["sizes"] == ["There are no tags."]
+    assert "empty-2" in shown.texts["repositories-table"]
+
+
 def test_many_moved_tags(make: Make) -> None:
     """Of many, those that were pushed last are listed, and all are counted."""
     rows = [
@@ -265,8 +283,9 @@ def test_a_tag_that_is_listed_twice(
 def test_an_organization_without_tags(make: Make) -> None:
     """Where there is nothing, it says so in each section, and there is no table."""
     shown = make([], [])
-    for name in ("sizes", "history", "repositories", "creators"):
+    for name in ("sizes", "history", "creators"):
         assert shown.texts[name] == ["There are no tags."]
+    assert shown.texts["repositories"] == ["There are no repositories."]
     assert not [tag for tag, *_ in shown.tags if tag in ("table", "svg")]
 
 
@@ -546,13 +565,15 @@ def test_what_is_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What cannot be meant is wrong usage, before anything is asked; no file is left."""
+    """What cannot be meant is an error before anything is asked; no file is left."""
     monkeypatch.chdir(tmp_path)
     for name in ("old.jsonl", "old.txt"):
         (tmp_path / name).touch()
     (tmp_path / "bad.jsonl").write_text("no row\n")
     ran = run("summary", *arguments)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    # A file that is broken is no wrong usage.
+    code = 1 if "bad.jsonl" in arguments else 2
+    assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
     assert said in ran.err
     assert not sandbox.requests
     there = sorted(each.name for each in tmp_path.iterdir())

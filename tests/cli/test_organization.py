@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .conftest import Run
 
 COLUMNS = ["repository_id", "repository_name", "tag", "digest", "size", "media_type"]
-COLUMNS += ["creator_email", "created_at", "updated_at"]
+COLUMNS += ["creator_email", "created_at", "updated_at", "kind"]
 
 
 @pytest.fixture
@@ -288,7 +288,9 @@ def test_summary(run: Run, tmp_path: Path) -> None:
     run("inventory", "--write", path)
     now = json.loads(run("summary", "--output", "json").out)
     assert now == json.loads(run("summary", path, "--output", "json").out)
-    assert list(now) == ["stale_after_days", "total", "repositories", "creators"]
+    assert list(now) == [
+        "stale_after_days", "empty_repositories", "total", "repositories", "creators",
+    ]  # fmt: skip
     assert (now["stale_after_days"], now["total"]["tags"], now["total"]["bytes"]) == (90, 4, 4000)
     assert [group["name"] for group in now["repositories"]] == ["predictor", "trainer"]
     (total, *others) = csv.DictReader(io.StringIO(run("summary", path, "-o", "csv").out))
@@ -327,3 +329,113 @@ def test_summary_of_nothing(run: Run) -> None:
     """An organization without tags adds up to nothing, at no time."""
     total = json.loads(run("summary", "--output", "json").out)["total"]
     assert (total["tags"], total["oldest"]) == (0, None)
+
+
+# -- repositories without tags --------------------------------------------------------------------
+
+FIRST_VERSION = Path(__file__).parents[1] / "first_version"
+
+
+@pytest.fixture
+def empty(rows: list[dict[str, Any]], client: Client) -> list[str]:
+    """The names of three repositories without tags, beside two with tags."""
+    names = ["empty-1", "empty-2", "empty-3"]
+    for name in names:
+        client.repositories.create(name)
+    return names
+
+
+def test_rows_of_repositories_without_tags(run: Run, empty: list[str]) -> None:
+    """In each form a row names them, after those of tags; the tag's columns are null or empty."""
+    found = lines(run("inventory", "-o", "jsonl").out)
+    as_json = json.loads(run("inventory", "-o", "json").out)
+    assert sorted(map(str, found)) == sorted(map(str, as_json))
+    assert [each["kind"] for each in found] == ["tag"] * 4 + ["repository"] * 3
+    assert sorted(each["repository_name"] for each in found[4:]) == empty
+    assert list(found[-1]) == COLUMNS
+    assert {found[-1][name] for name in COLUMNS[2:-1]} == {None}
+    records = list(csv.DictReader(io.StringIO(run("inventory", "-o", "csv").out)))
+    assert sorted(each["repository_name"] for each in records[4:]) == empty
+    assert {records[-1][name] for name in COLUMNS[2:-1]} == {""}
+    table = run("inventory", "-o", "table").out.splitlines()
+    assert sorted(table[5:]) == empty
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_file_with_repositories_without_tags(
+    run: Run, empty: list[str], tmp_path: Path, suffix: str
+) -> None:
+    """Writing says how many there are; a summary of the file counts and names them."""
+    path = tmp_path / f"inventory.{suffix}"
+    ran = run("inventory", "--write", str(path))
+    assert ran.err == f"4 rows, and 3 repositories without tags in {path}\n"
+    ran = run("inventory", "--write", str(path), "--include", "*-1")
+    assert ran.err == f"0 rows, and 1 repository without tags in {path}\n"
+    run("inventory", "--write", str(path))
+    sources: list[list[str]] = [[], [str(path)]]
+    for source in sources:
+        summary = json.loads(run("summary", *source, "-o", "json").out)
+        assert summary["empty_repositories"] == 3
+        assert [each["name"] for each in summary["repositories"][2:]] == empty
+        assert {each["tags"] for each in summary["repositories"][2:]} == {0}
+        records = list(csv.DictReader(io.StringIO(run("summary", *source, "-o", "csv").out)))
+        assert [each["name"] for each in records[3:6]] == empty
+        assert (records[3]["tags"], records[3]["bytes"], records[3]["newest"]) == ("0", "0", "")
+        table = run("summary", *source)
+        assert [line.split() for line in table.out.splitlines()[4:7]] == [
+            ["repository", name, *"00000"] for name in empty
+        ]
+        assert table.err == ""
+        only = json.loads(run("summary", *source, "-o", "json", "--include", "*-1").out)
+        assert [each["name"] for each in only["repositories"]] == ["empty-1"]
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_diff_of_repositories_without_tags(
+    run: Run, client: Client, tmp_path: Path, suffix: str
+) -> None:
+    """One that is deleted or created is a difference, by name and exit code."""
+    old, new = str(tmp_path / f"old.{suffix}"), str(tmp_path / f"new.{suffix}")
+    run("inventory", "--write", old)
+    assert run("diff", old, "--exit-code").code == 0
+    client.repositories.get_by_name("empty-1").delete()
+    client.repositories.create("empty-4")
+    run("inventory", "--write", new)
+    for sources in ([old], [old, new]):
+        ran = run("diff", *sources, "--exit-code", "-o", "json")
+        assert (ran.code, ran.err) == (1, "")
+        assert [(each["change"], each["repository_name"]) for each in json.loads(ran.out)] == [
+            ("repository_added", "empty-4"),
+            ("repository_removed", "empty-1"),
+        ]
+        records = csv.DictReader(io.StringIO(run("diff", *sources, "-o", "csv").out))
+        assert [each["repository_name"] for each in records] == ["empty-4", "empty-1"]
+        table = [line.split() for line in run("diff", *sources).out.splitlines()[1:]]
+        assert table == [["repository_added", "empty-4"], ["repository_removed", "empty-1"]]
+        ran = run("diff", *sources, "--exit-code", "-o", "json", "--include", "*-[23]")
+        assert (ran.code, json.loads(ran.out)) == (0, [])
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_file_of_the_first_version(run: Run, tmp_path: Path, suffix: str) -> None:
+    """It does not name repositories without tags: a warning says so, and no difference does."""
+    path = FIRST_VERSION / f"inventory.{suffix}"
+    warning = f"warning: {path} names only repositories with tags: it has no column 'kind'\n"
+    ran = run("diff", str(path), "-o", "jsonl")
+    assert (ran.code, ran.err) == (0, warning)
+    changes = [(each["change"], each["repository_name"]) for each in lines(ran.out)]
+    assert not [change for change in changes if change[0].startswith("repository")]
+    now = str(tmp_path / "now.csv")
+    run("inventory", "--write", now)
+    ran = run("diff", now, str(path), "-o", "jsonl")
+    assert ran.err == warning
+    assert not [each for each in lines(ran.out) if each["change"].startswith("repository")]
+    for output in ("json", "table", "csv"):
+        assert run("summary", str(path), "-o", output).err == warning
+    summary = json.loads(run("summary", str(path), "-o", "json").out)
+    assert (summary["empty_repositories"], len(summary["repositories"])) == (None, 2)
+    page = tmp_path / "page.html"
+    assert run("summary", str(path), "--html", str(page)).err == f"{warning}3 tags in {page}\n"
+    assert "Repositories without tags are not in it" in page.read_text()

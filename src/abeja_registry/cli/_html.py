@@ -86,13 +86,13 @@ def page(report: Report) -> str:
 {_history(report.periods)}
 </div>
 {_moved(report)}
-{_totals_table("repositories", "Repositories", "Repository", report.summary.repositories)}
+{_repositories(report.summary)}
 {_totals_table("creators", "Creators", "Creator", report.summary.creators)}
 </main>
 <footer>
 <p>Size counts each image once, however many tags of its repository point to it; layers that images
-share are counted with each. By tag, an image counts once for each of its tags. Repositories
-without tags are not in it. Times are UTC.</p>
+share are counted with each. By tag, an image counts once for each of its tags. {_coverage(report)}
+Times are UTC.</p>
 </footer>
 <script>{script}</script>
 </body>
@@ -120,8 +120,13 @@ def _section(name: str, title: str, content: str) -> str:
 
 def _figures(report: Report) -> str:
     total, days = report.summary.total, report.summary.stale_after_days
+    empty = report.summary.empty_repositories
     shown = [
-        ("Repositories", f"{len(report.summary.repositories):,}", ""),
+        (
+            "Repositories",
+            f"{len(report.summary.repositories):,}",
+            "those with tags" if empty is None else f"{empty:,} without tags",
+        ),
         ("Tags", f"{total.tags:,}", f"of {total.images:,} {_plural(total.images, 'image')}"),
         ("Size", size(total.bytes), _exactly(total.bytes)),
         ("Size by tag", size(total.tag_bytes), _exactly(total.tag_bytes)),
@@ -151,6 +156,13 @@ def _figures(report: Report) -> str:
     )
 
 
+def _coverage(report: Report) -> str:
+    """Return a sentence on the repositories without tags."""
+    if report.summary.empty_repositories is None:
+        return "Repositories without tags are not in it, as the inventory does not name them."
+    return "Repositories without tags are in it."
+
+
 def _plural(count: int, noun: str) -> str:
     return noun if count == 1 else f"{noun}s"
 
@@ -163,7 +175,7 @@ def _exactly(count: int) -> str:
 
 
 def _sizes(summary: Summary) -> str:
-    groups = summary.repositories
+    groups = [each for each in summary.repositories if each.tags]
     if not groups:
         return _section("sizes", "Size by repository", "<p>There are no tags.</p>")
     most = groups[0].bytes
@@ -232,9 +244,17 @@ def _scrolling(name: str, label: str, heads: str, rows: Iterable[str], kind: str
     )
 
 
-def _totals_table(name: str, title: str, of: str, groups: tuple[Totals, ...]) -> str:
+def _repositories(summary: Summary) -> str:
+    # Without rows, it takes an inventory that names all repositories to say that there are none.
+    none = "tags" if summary.empty_repositories is None else "repositories"
+    return _totals_table("repositories", "Repositories", "Repository", summary.repositories, none)
+
+
+def _totals_table(
+    name: str, title: str, of: str, groups: tuple[Totals, ...], none: str = "tags"
+) -> str:
     if not groups:
-        return _section(name, title, "<p>There are no tags.</p>")
+        return _section(name, title, f"<p>There are no {none}.</p>")
     heads = (
         f'<th scope="col" data-first="ascending">{of}</th>'
         '<th scope="col" class="number">Tags</th>'

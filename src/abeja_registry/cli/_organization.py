@@ -17,7 +17,15 @@ from ._output import Kind, Output, is_terminal, write_json, write_rows
 from ._progress import walking
 
 if TYPE_CHECKING:
-    from ..inventory import Diff, Inventory, InventoryRow, Summary, Totals
+    from .._rows import Entry
+    from ..inventory import (
+        Diff,
+        Inventory,
+        InventoryRepository,
+        InventoryRow,
+        Summary,
+        Totals,
+    )
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,8 @@ class Asked:
     partial: bool = False
 
 
-ROW: Kind[InventoryRow] = Kind(
-    lambda row: row.to_dict(),
+ROW: Kind[Entry] = Kind(
+    lambda entry: entry.to_dict(),
     columns=(
         "repository_id",
         "repository_name",
@@ -42,6 +50,7 @@ ROW: Kind[InventoryRow] = Kind(
         "creator_email",
         "created_at",
         "updated_at",
+        "kind",
     ),
     table=("repository_name", "tag", "digest", "size", "updated_at", "creator_email"),
     first_to_go=("creator_email", "updated_at", "size"),
@@ -61,16 +70,19 @@ def _walk(access: Access, asked: Asked, quiet: bool = False) -> Iterator[Invento
 
 def inventory(access: Access, asked: Asked, output: Output | None) -> None:
     """Write each row as it comes; fail at the end where repositories failed."""
+    import_httpx()
+    from .._rows import with_empty
+
     if output is None:
         output = Output.table if is_terminal() else Output.jsonl
     if output is Output.table:
         with _walk(access, asked) as found:
-            rows = list(found)
-        write_rows(ROW, rows, output)
+            entries = list(with_empty(found, lambda: found.repositories))
+        write_rows(ROW, entries, output)
     else:
         # At a terminal the rows themselves show how far it is.
         with _walk(access, asked, quiet=is_terminal()) as found:
-            write_rows(ROW, found, output)
+            write_rows(ROW, with_empty(found, lambda: found.repositories), output)
     _tell_failures(found, None if asked.partial else "their rows are missing - try again")
 
 
@@ -108,26 +120,41 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
         if rows is not None
         else f"{path} was not written - --resume asks for the rest, --partial does without them",
     )
-    say(f"{rows:,} rows in {path}")
+    empty = sum(not each.tag_count for each in found.repositories)
+    also = f", and {empty:,} {'repository' if empty == 1 else 'repositories'} without tags"
+    say(f"{rows:,} rows{also if empty else ''} in {path}")
 
 
 def _rows(access: Access, asked: Asked, path: Path | None) -> Iterable[InventoryRow]:
     """Return the rows of a file, or of now; the latter fail at their end if any are missing."""
-    return _rows_of_now(access, asked) if path is None else _rows_of(path, asked)
+    return _RowsOfNow(access, asked) if path is None else _rows_of(path, asked)
 
 
-def _rows_of(path: Path, asked: Asked) -> Iterator[InventoryRow]:
-    from ..inventory import read_rows
+def _rows_of(path: Path, asked: Asked) -> Iterable[InventoryRow]:
+    from .._rows import FileRows
     from ..tags import fits
 
-    included = fits("include", asked.include)
-    return (row for row in read_rows(path) if included(row.repository_name))
+    return FileRows(path, fits("include", asked.include))
 
 
-def _rows_of_now(access: Access, asked: Asked) -> Iterator[InventoryRow]:
-    with _walk(access, asked) as found:
-        yield from found
-    _tell_failures(found, "without them there is nothing to tell - try again")
+class _RowsOfNow:
+    """The rows that the API returns; their `repositories` are known after the last one."""
+
+    def __init__(self, access: Access, asked: Asked) -> None:
+        self._access = access
+        self._asked = asked
+        self.repositories: tuple[InventoryRepository, ...] | None = None
+
+    def __iter__(self) -> Iterator[InventoryRow]:
+        with _walk(self._access, self._asked) as found:
+            yield from found
+        _tell_failures(found, "without them there is nothing to tell - try again")
+        self.repositories = found.repositories
+
+
+def _warn_of_old_file(path: Path) -> None:
+    """Say that a file does not name all repositories."""
+    say(f"warning: {path} names only repositories with tags: it has no column 'kind'")
 
 
 def _tell_failures(found: Inventory, problem: str | None) -> None:
@@ -183,9 +210,14 @@ CHANGE: Kind[Change] = Kind(
 def diff(access: Access, asked: Asked, old: Path, new: Path | None, output: Output) -> bool:
     """Write what differs, and return whether anything does."""
     import_httpx()
+    from .._reports import repository_names
     from ..inventory import Inventory
 
-    found = Inventory.diff(_rows_of(old, asked), _rows(access, asked, new))
+    sides = _rows_of(old, asked), _rows(access, asked, new)
+    found = Inventory.diff(*sides)
+    for path, rows in zip((old, new), sides, strict=True):
+        if path is not None and repository_names(rows) is None:
+            _warn_of_old_file(path)
     write_rows(CHANGE, _changes(found), output)
     return bool(found)
 
@@ -254,10 +286,13 @@ def summary(
     from ..inventory import summarize
 
     summary = summarize(_rows(access, asked, path), stale_after_days)
+    if path is not None and summary.empty_repositories is None:
+        _warn_of_old_file(path)
     if output is Output.json:
         write_json(
             {
                 "stale_after_days": summary.stale_after_days,
+                "empty_repositories": summary.empty_repositories,
                 "total": _totals_to_json(summary.total),
                 "repositories": [_totals_to_json(each) for each in summary.repositories],
                 "creators": [_totals_to_json(each) for each in summary.creators],
@@ -282,7 +317,7 @@ def report(
         raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
     import_httpx()
     from .._files import appearing
-    from .._reports import DiffBuilder, SummaryBuilder
+    from .._reports import DiffBuilder, SummaryBuilder, repository_names
     from . import _html
     from ._timeline import periods
 
@@ -292,11 +327,14 @@ def report(
     organization = None if path else access.organization()
     rows = _rows(access, asked, path)
     with appearing(page) as file:
-        diff = DiffBuilder(_rows_of(old, asked)) if old else None
+        diff = DiffBuilder()
+        for row in _rows_of(old, asked) if old else ():
+            diff.add_old(row)
         for row in rows:
             summary.add(row)
-            if diff is not None:
-                diff.add(row)
+            if old is not None:
+                diff.add_new(row)
+        summary.add_repositories(repository_names(rows))
         report = _html.Report(
             source=_place(path, asked),
             organization=organization,
@@ -304,9 +342,11 @@ def report(
             summary=summary.summary(),
             periods=periods(tags for _, tags in summary.images()),
             compared_with=old.name if old else None,
-            moved=diff.diff().moved if diff else (),
+            moved=diff.diff().moved,
         )
         file.write(_html.page(report).encode())
+    if path is not None and report.summary.empty_repositories is None:
+        _warn_of_old_file(path)
     say(f"{report.summary.total.tags:,} tags in {page}")
 
 

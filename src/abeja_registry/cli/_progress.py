@@ -7,6 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+# Beside the number of repositories.
+TALLY = (
+    "{task.fields[rows]:,} tags, {task.fields[empty]:,} repositories without,"
+    " {task.fields[failed]:,} failed{task.fields[throttled]}"
+)
+
 
 class Progress(Protocol):
     """How far the walk through an organization is."""
@@ -19,6 +25,8 @@ class Progress(Protocol):
     def failed(self) -> int: ...
     @property
     def rows(self) -> int: ...
+    @property
+    def empty(self) -> int: ...
     @property
     def throttled(self) -> int: ...
     @property
@@ -52,15 +60,13 @@ def walking(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         TextColumn("repositories"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(
-            "{task.fields[rows]:,} tags, {task.fields[failed]} failed{task.fields[throttled]}"
-        ),
+        TextColumn(TALLY),
         TimeElapsedColumn(),
     )
     # Data that is written meanwhile is none of rich's business, which would turn it to stderr.
     console = Console(stderr=True)
     with Bar(*columns, console=console, transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task("", total=None, rows=0, failed=0, throttled="")
+        task = bar.add_task("", total=None, rows=0, empty=0, failed=0, throttled="")
 
         def show(progress: Progress) -> None:
             bar.update(
@@ -68,6 +74,7 @@ def walking(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
                 total=progress.repositories,
                 completed=progress.finished + progress.failed,
                 rows=progress.rows,
+                empty=progress.empty,
                 failed=progress.failed,
                 throttled=_throttled(progress),
             )
