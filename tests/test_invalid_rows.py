@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.conftest import done, walked
 
-from abeja_registry import InvalidResponse, PaginationError
+from abeja_registry import InvalidResponse, NotFound, PaginationError
 
 if TYPE_CHECKING:
     from tests.conftest import ScriptedApi
@@ -27,11 +27,21 @@ def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Callable[..., Any
     return api.client if request.param == "sync" else api.async_client
 
 
+NOBODY = {
+    "id": "1",
+    "email": "test@abeja.asia",
+    "role": "admin",
+    "is_registered": True,
+    "created_at": "2017-05-26T01:38:46Z",
+    "updated_at": "2017-05-26T01:38:46Z",
+}
 # A change of a row, and the field that it puts at fault.
 BAD: dict[str, tuple[Any, str]] = {
     "no id": ({"id": None}, "id"),
     "no time": ({"created_at": "soon"}, "created_at"),
     "no creator": ({"creator": {"id": "1"}}, "creator.email"),
+    "a null creator": ({"creator": None}, "creator"),
+    "a creator without an address": ({"creator": NOBODY | {"email": None}}, "creator.email"),
     "no object": ("text", ""),
     "null": (None, ""),
     "a number": (5, ""),
@@ -176,7 +186,7 @@ async def test_a_page_at_fault_is_not_left_out(
         await done(ask(typed(invalid_rows="skip")))
 
 
-@pytest.mark.parametrize("rows", [None, "text", {"0": {}}], ids=["null", "string", "object"])
+@pytest.mark.parametrize("rows", [5, "text", {"0": {}}], ids=["number", "string", "object"])
 async def test_rows_that_are_no_list(
     api: ScriptedApi,
     typed: Callable[..., Any],
@@ -333,7 +343,7 @@ async def test_the_options_and_the_repositories_of_a_client_skip_too(
 ) -> None:
     """The setting goes along over `with_options` and to a repository's own tags; not to a search.
 
-    The row that cannot be read may be the one that is looked for.
+    A row without a name may be the one that is looked for.
     """
     client = typed(invalid_rows="skip").with_options(timeout=5)
     api.answers(answer("get_repository"))
@@ -346,3 +356,212 @@ async def test_the_options_and_the_repositories_of_a_client_skip_too(
     api.answers(listed | {"registry_repositories": [None, *rows]})
     with pytest.raises(InvalidResponse, match=r"registry_repositories\.0"):
         await done(client.repositories.find(rows[0]["name"]))
+
+
+# -- look-ups by name -----------------------------------------------------------------------------
+
+NAMELESS = {"null": None, "a number": 5, "a list": ["b"], "an object": {"name": "b"}}
+
+
+def rows_of(answer: dict[str, Any], key: str, *changes: Any) -> dict[str, Any]:
+    """Return a page whose rows are called a, b, c, ..., each changed so."""
+    [row, *_] = answer[key]
+    rows = [
+        row | {"id": str(at), "name": "abcdef"[at]} | change if isinstance(change, dict) else change
+        for at, change in enumerate(changes)
+    ]
+    return answer | {key: rows, "has_next": False}
+
+
+# A look-up of "b", or of the row that is left of all.
+LOOK_UPS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
+    "find": (
+        "get_repositories",
+        "registry_repositories",
+        lambda client: client.repositories.find("b"),
+    ),
+    "get_by_name": (
+        "get_repositories",
+        "registry_repositories",
+        lambda client: client.repositories.get_by_name("b"),
+    ),
+    "get_or_create": (
+        "get_repositories",
+        "registry_repositories",
+        lambda client: client.repositories.get_or_create("b"),
+    ),
+    "get_tag": ("get_repository_tags", "tags", lambda client: client.tags.get("1", "b")),
+    "wait_for_tag": (
+        "get_repository_tags",
+        "tags",
+        lambda client: client.tags.wait_for("1", "b", timeout=5),
+    ),
+    "latest_tag": (
+        "get_repository_tags",
+        "tags",
+        lambda client: client.tags.latest("1", matching="b"),
+    ),
+}
+look_up = pytest.mark.parametrize(("operation", "key", "ask"), LOOK_UPS.values(), ids=LOOK_UPS)
+invalid = pytest.mark.parametrize(
+    "change",
+    [change for change, _ in BAD.values() if isinstance(change, dict)],
+    ids=[name for name, (change, _) in BAD.items() if isinstance(change, dict)],
+)
+
+
+@look_up
+@invalid
+@pytest.mark.parametrize("setting", ["raise", "skip"])
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_a_look_up_skips_the_unreadable_row_of_another(
+    api: ScriptedApi,
+    typed: Callable[..., Any],
+    answer: Callable[[str], dict[str, Any]],
+    operation: str,
+    key: str,
+    ask: Callable[[Any], Any],
+    change: dict[str, Any],
+    setting: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A row with a name of its own is not the one that is looked for, before it or after."""
+    api.answers(rows_of(answer(operation), key, change, {}, change))
+    with caplog.at_level(logging.WARNING, "abeja_registry"):
+        found = await done(ask(typed(invalid_rows=setting)))
+    assert (found.id, found.name) == ("1", "b")
+    assert {sent.method for sent in api.requests} == {"GET"}
+    assert caplog.records == []  # nobody misses it
+
+
+@look_up
+@invalid
+@pytest.mark.parametrize("setting", ["raise", "skip"])
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_a_look_up_raises_for_the_row_that_it_wants(
+    api: ScriptedApi,
+    typed: Callable[..., Any],
+    answer: Callable[[str], dict[str, Any]],
+    operation: str,
+    key: str,
+    ask: Callable[[Any], Any],
+    change: dict[str, Any],
+    setting: str,
+) -> None:
+    """The error is of that row, not of one before it, and nothing is created."""
+    body = rows_of(answer(operation), key, {"creator": None}, change, {})
+    api.answers(body)
+    with pytest.raises(InvalidResponse) as caught:
+        await done(ask(typed(invalid_rows=setting)))
+    assert (caught.value.place, caught.value.row) == (1, body[key][1])
+    assert (caught.value.body, caught.value.outcome_unknown) == (body, False)
+    assert (caught.value.field or "").startswith(f"{key}.1.")
+    assert {sent.method for sent in api.requests} == {"GET"}
+
+
+@look_up
+@pytest.mark.parametrize("name", NAMELESS.values(), ids=NAMELESS)
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_a_look_up_raises_for_a_row_without_a_name(
+    api: ScriptedApi,
+    typed: Callable[..., Any],
+    answer: Callable[[str], dict[str, Any]],
+    operation: str,
+    key: str,
+    ask: Callable[[Any], Any],
+    name: object,
+) -> None:
+    """Such a row may be the one that is looked for; of the rows behind it nothing is known."""
+    for row in ({"name": name}, [name]):
+        api.answers(rows_of(answer(operation), key, row, {}))
+        with pytest.raises(InvalidResponse) as caught:
+            await done(ask(typed()))
+        assert caught.value.place == 0
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_the_latest_version_is_known_beside_rows_that_are_none(
+    api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """An unreadable tag counts where its name could make it the latest."""
+    page = answer("get_repository_tags")
+    names = [{"name": "1.0"}, {"name": "nightly", "creator": None}, {"name": "0.9"}]
+    api.answers(rows_of(page, "tags", *names))
+    assert (await done(typed().tags.latest("1", by="version"))).name == "1.0"
+    with pytest.raises(InvalidResponse):
+        await done(typed().tags.latest("1"))
+    api.answers(rows_of(page, "tags", *names, {"name": "2.0", "creator": None}))
+    with pytest.raises(InvalidResponse) as caught:
+        await done(typed().tags.latest("1", by="version"))
+    assert caught.value.place == 3
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_a_look_up_that_finds_nothing_beside_unreadable_rows(
+    api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """Of a list whose names can all be read it is certain that a name is not among them."""
+    page = answer("get_repositories")
+    api.answers(rows_of(page, "registry_repositories", {"creator": None}, {"creator": {}}))
+    assert await done(typed().repositories.find("x")) is None
+    with pytest.raises(NotFound):
+        await done(typed().repositories.get_by_name("x"))
+
+
+# -- the log --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad_at", [[0], [9], [18], [9, 18], [8, 9, 10], list(range(30))])
+@pytest.mark.parametrize("by", ["items", "pages"])
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_a_skipped_row_is_logged_once(
+    typed: Callable[..., Any],
+    listed: Any,
+    paged: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    bad_at: list[int],
+    by: str,
+) -> None:
+    """A row at a page's end, which the next page begins with, has one line of the log."""
+    page, _, walk = listed
+    paged(page, *[{"creator": None} if at in bad_at else {} for at in range(30)])
+    listing = walk(typed(invalid_rows="skip"))
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "abeja_registry"):
+            await walked(listing if by == "items" else listing.pages())
+        logged = [record.getMessage() for record in caplog.records]
+        assert [line for at in bad_at for line in logged if f"id '{at}'," in line] == logged
+        assert len(logged) == len(bad_at)
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_a_skipped_row_of_an_inventory_is_logged_once(
+    api: ScriptedApi,
+    typed: Callable[..., Any],
+    answer: Callable[[str], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An inventory's pages overlap, too."""
+    repositories, tags = answer("get_repositories"), answer("get_repository_tags")
+    record = api._record
+
+    def answer_window(request: Any) -> None:
+        record(request)
+        limit, offset = (int(request.url.params[name]) for name in ("limit", "offset"))
+        if not request.url.path.endswith("/tags"):
+            api.answers(repositories)
+            return
+        rows = [tags["tags"][0] | {"id": str(at), "name": f"t{at}"} for at in range(30)]
+        for at in (0, 9, 18, 29):
+            rows[at]["creator"] = None
+        shown = {"offset": offset, "limit": limit, "has_next": offset + limit < len(rows)}
+        api.answers(tags | shown | {"tags": rows[offset : offset + limit]})
+
+    monkeypatch.setattr(api, "_record", answer_window)
+    with caplog.at_level(logging.WARNING, "abeja_registry"):
+        rows = await walked(typed(invalid_rows="skip").inventory(page_size=10, concurrency=1))
+    assert len(rows) == 26
+    logged = [record.getMessage() for record in caplog.records]
+    assert [sum(f"id '{at}'," in line for line in logged) for at in (0, 9, 18, 29)] == [1] * 4

@@ -107,6 +107,44 @@ def test_unknown_fields_are_kept(row: tuple[type[BaseModel], dict[str, Any]]) ->
     assert alike(value.model_dump(mode="json", exclude_unset=True)) == alike(sent)
 
 
+# What a field that no model knows may be called: like anything of a model's own, public or
+# private, and like nothing in Python.
+FOREIGN = sorted(
+    {"_client", "_origin", "self", "cls", "get", "items", "0", "a-b", "", "é", "class", "context"}
+    | {"__class__", "__dict__", "__slots__", "model_config", "model_fields_set", "model_extra"}
+)
+
+
+@pytest.mark.parametrize("value", [None, 5, "x", {"a": 1}, [1]], ids=repr)
+def test_an_unknown_field_may_have_any_name(
+    row: tuple[type[BaseModel], dict[str, Any]], value: Any
+) -> None:
+    """It is kept in `model_extra` and changes nothing else of the model."""
+    model, sent = row
+    plain = model.model_validate(sent)
+    for name in sorted({*FOREIGN, *dir(model)} - set(model.model_fields) - set(sent)):
+        known = model.model_validate(sent | {name: value})
+        assert known.model_extra == {name: value}
+        assert type(known) is model
+        fields = [(getattr(known, field), getattr(plain, field)) for field in model.model_fields]
+        assert all(one == other for one, other in fields)
+        assert known.model_fields_set == plain.model_fields_set | {name}
+        assert name in repr(known)
+        assert known.model_dump()[name] == value
+        copies = (
+            model.model_validate(known.model_dump()),
+            pickle.loads(pickle.dumps(known)),
+            copy.copy(known),
+            copy.deepcopy(known),
+            known.model_copy(),
+        )
+        assert all(copied == known != plain for copied in copies)
+        for copied in copies:
+            if isinstance(copied, Repository):  # a field is nothing that it is bound to
+                with pytest.raises(Error, match="not bound to a client"):
+                    copied.iter_tags()
+
+
 def test_a_model_is_a_frozen_value(row: tuple[type[BaseModel], dict[str, Any]]) -> None:
     """Two of one row are equal and hash alike, one of another row is not, and none changes."""
     model, sent = row

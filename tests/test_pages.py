@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import json
 import math
 import pickle
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -22,6 +24,7 @@ from abeja_registry import (
     AsyncClient,
     AsyncListing,
     AsyncPage,
+    AsyncRepository,
     Client,
     Error,
     InternalServerError,
@@ -29,6 +32,7 @@ from abeja_registry import (
     Listing,
     Page,
     PaginationError,
+    Repository,
     RetryPolicy,
     Tag,
     Timeout,
@@ -235,7 +239,7 @@ async def test_a_page_counts_the_rows_that_were_left_out(
         following = await done(skipped.next_page())
         assert (following.items, following.skipped) == ((), 1)
         assert windows(api) == ["limit=4&offset=8"]
-        api.answers(tag_page("a") | {"tags": None})
+        api.answers(tag_page("a") | {"tags": 5})
         with pytest.raises(InvalidResponse) as caught:
             await done(client.tags.list(ID))
         assert (caught.value.field, caught.value.place) == ("tags", None)
@@ -245,6 +249,82 @@ def broken(body: dict[str, Any], *places: int) -> dict[str, Any]:
     """Return a page's answer in which no tag can be made from the rows at these places."""
     rows = [row | {"size": "large"} if at in places else row for at, row in enumerate(body["tags"])]
     return body | {"tags": rows}
+
+
+@pytest.mark.parametrize("invalid_rows", ["raise", "skip"])
+@pytest.mark.parametrize("key", ["registry_repositories", "tags", "items", "entries"])
+async def test_null_rows_are_an_empty_page(
+    api: ScriptedApi, answer: Callable[[str], dict[str, Any]], key: str, invalid_rows: Any
+) -> None:
+    """A list that a server wrote as null has nothing in it."""
+    for make in (api.client, api.async_client):
+        client: Any = make(invalid_rows=invalid_rows)
+        lists: dict[str, Callable[[], Any]] = {
+            "get_repositories": client.repositories.list,
+            "get_repository_tags": partial(client.tags.list, ID),
+        }
+        for operation, ask in lists.items():
+            body = answer(operation)
+            body.pop("registry_repositories", None)
+            body.pop("tags", None)
+            api.answers(body | {key: None})
+            page = await done(ask())
+            assert (page.items, len(page), list(page), page.skipped) == ((), 0, [], 0)
+            assert await done(page.next_page()) is None
+        assert await done(client.repositories.find("x")) is None
+        assert await walked(client.tags.iter(ID)) == await walked(client.inventory()) == []
+
+
+# What a field that no page knows may be called: like the rows of another list, like anything of
+# a page's own, like nothing in Python.
+FOREIGN = sorted(
+    {"items", "registry_repositories", "tags", "entries", "self", "_client", "0", "a-b", "class"}
+    | {"", "é", "model_config", "get", "__class__", *dir(Page[Tag]), *dir(AsyncPage[Tag])}
+)
+
+
+@pytest.mark.parametrize("operation", ["get_repositories", "get_repository_tags"])
+@pytest.mark.parametrize("value", [None, 5, "x", {"a": 1}, [1]], ids=repr)
+def test_a_field_of_a_page_may_have_any_name(
+    answer: Callable[[str], dict[str, Any]], operation: str, value: Any
+) -> None:
+    """It is kept in `model_extra`, and changes nothing: rows, dumps, pickles, copies."""
+    kinds: list[Any] = [Page[Tag], AsyncPage[Tag]]
+    rows = "tags"
+    if operation == "get_repositories":
+        kinds, rows = [Page[Repository], AsyncPage[AsyncRepository]], "registry_repositories"
+    body = answer(operation)
+    for kind in kinds:
+        plain = kind.model_validate(body)
+        for name in FOREIGN:
+            if name in body or name == rows:
+                continue
+            page = kind.model_validate(body | {name: value})
+            assert page.model_extra == {name: value}
+            assert page.items == plain.items == page[:]
+            assert {field: getattr(page, field) for field in kind.model_fields} == dict(
+                zip(kind.model_fields, map(partial(getattr, plain), kind.model_fields), strict=True)
+            )
+            with pytest.raises(Error, match="not bound to a client"):
+                done_now(page.next_page)
+            dumped = page.model_dump()
+            assert dumped[name] == value
+            for copied in (
+                kind.model_validate(dumped),
+                kind.model_validate_json(page.model_dump_json()),
+                pickle.loads(pickle.dumps(page)),
+                copy.copy(page),
+                copy.deepcopy(page),
+                page.model_copy(),
+            ):
+                assert copied == page
+                assert (copied.items, copied.model_extra) == (plain.items, {name: value})
+
+
+def done_now(call: Callable[[], Any]) -> Any:
+    """Return what a call of either world returns, where it waits for nothing."""
+    result = call()
+    return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
 # -- a walk ---------------------------------------------------------------------------------------

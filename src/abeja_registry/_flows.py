@@ -77,9 +77,10 @@ class _PageOf(Protocol[R_co]):
     def _all_rows(self) -> Sequence[R_co | None]: ...
 
 
-# A limit and an offset in, what asks for that page out; and an answer in, the page out.
+# A limit and an offset in, what asks for that page out; and an answer in, the page out, with None
+# for an unreadable row: one whose name is readable, and wanted by no look-up.
 Ask = Callable[[int, int], Operation]
-Read = Callable[[Answered], _PageOf[R]]
+Read = Callable[[Answered, Callable[[str], bool]], _PageOf[R]]
 
 Flow = Generator[Operation | Wait, Answered, T]
 
@@ -89,7 +90,7 @@ def find(name: str, ask: Ask, read_page: Read[N]) -> Flow[N | None]:
     text("name", name)
     cursor = Cursor(PAGE_SIZE)
     while not cursor.done:
-        page = read_page((yield ask(cursor.limit, cursor.offset)))
+        page = read_page((yield ask(cursor.limit, cursor.offset)), name.__eq__)
         cursor.record(page._ids(), page.has_next)
         for row in page._all_rows():
             if row is not None and row.name == name:
@@ -105,13 +106,18 @@ def get_by_name(name: str, ask: Ask, read_page: Read[N], where: str) -> Flow[N]:
     return row
 
 
-def best(ask: Ask, read_page: Read[R], rank: Callable[[R], Any]) -> Flow[R | None]:
-    """Look for the row of the highest rank, the last of equals; None is no rank."""
+def best(
+    ask: Ask, read_page: Read[R], rank: Callable[[R], Any], wanted: Callable[[str], bool]
+) -> Flow[R | None]:
+    """Look for the row of the highest rank, the last of equals; None is no rank.
+
+    A row whose name is not wanted has none.
+    """
     found: R | None = None
     highest = None
     cursor = Cursor(PAGE_SIZE)
     while not cursor.done:
-        page = read_page((yield ask(cursor.limit, cursor.offset)))
+        page = read_page((yield ask(cursor.limit, cursor.offset)), wanted)
         cursor.record(page._ids(), page.has_next)
         for row in page._all_rows():
             ranked = None if row is None else rank(row)

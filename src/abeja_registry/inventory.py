@@ -792,6 +792,9 @@ def _read(client: _Client | _AsyncClient, task: Task, offset: int, answered: Ans
         page = client.repositories._page(answered, "skip")
     else:
         page = client.tags._page(task.repository.id, answered)
+    # The first row of a page is the last of the one before it, unless a page holds one alone.
+    first = 1 if offset and task.limit > 1 else 0
+    page._log_skipped(range(first, len(page._all_rows())))
     return _fetched(task, offset, page)
 
 

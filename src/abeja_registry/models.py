@@ -7,6 +7,7 @@ takes ids as strings though the API sends some of them as numbers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import getitem
@@ -74,7 +75,7 @@ class Creator(Model, frozen=True):
     updated_at: Time
 
 
-class _Reading:
+class Reading:
     """What comes along while models are made from one answer, as pydantic's context.
 
     Args:
@@ -100,7 +101,7 @@ class _Reading:
 
 def _shared(row: Any, read: Callable[[Any], Creator], info: ValidationInfo) -> Creator:
     context = info.context
-    return context.creator(row, read) if isinstance(context, _Reading) else read(row)
+    return context.creator(row, read) if isinstance(context, Reading) else read(row)
 
 
 _SharedCreator = Annotated[Creator, WrapValidator(_shared)]
@@ -141,8 +142,15 @@ class Bound(Model, frozen=True):
     def _bind(self, origin: object) -> None:
         object.__setattr__(self, "_origin", origin)
 
+    def _source(self) -> Any:
+        # Not getattr(): where the slot is empty, that finds an unknown field of the same name.
+        try:
+            return object.__getattribute__(self, "_origin")
+        except AttributeError:
+            return None
+
     def _bound(self, instead: str) -> Any:
-        origin = getattr(self, "_origin", None)
+        origin = self._source()
         if origin is None:
             raise Error(
                 f"this {type(self).__name__} is not bound to a client,"
@@ -152,7 +160,7 @@ class Bound(Model, frozen=True):
 
     def __copy__(self) -> Self:
         copied = super().__copy__()
-        copied._bind(getattr(self, "_origin", None))
+        copied._bind(self._source())
         return copied
 
 
@@ -170,7 +178,7 @@ class RepositoryFields(Bound, frozen=True):
 
     def model_post_init(self, context: object, /) -> None:
         """Take the bond from the validation context, where it is ours."""
-        self._bind(context.origin if isinstance(context, _Reading) else None)
+        self._bind(context.origin if isinstance(context, Reading) else None)
 
     @overload
     def image(self, tag: Tag | str) -> ImageName: ...
@@ -230,6 +238,55 @@ class PageFields(Bound, frozen=True):
     updated_at: Time | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why no model can be made from a value.
+
+    Attributes:
+        path: The path of the first field at fault.
+        text: What is wrong with it.
+    """
+
+    path: tuple[int | str, ...]
+    text: str
+
+
+def read(model: type[M], body: object, reading: Reading) -> M | Problem:
+    """Return a model made from a value of the API, or why it cannot be made."""
+    try:
+        return model.model_validate(body, context=reading)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return Problem(first["loc"], f"{first['msg']} ({error.error_count()} in all)")
+    except ValueError as error:  # pydantic lets a number of over 4,300 digits out as this
+        return Problem((), str(error))
+
+
+def invalid(
+    model: type[BaseModel], answered: Answered, problem: Problem, *, created: bool = False
+) -> InvalidResponse:
+    """Return the error of an answer that no model can be made from; it carries the body."""
+    body, path = answered.redact(answered.body), problem.path
+    field = ".".join(map(str, path))
+    # The first number in a path is a row's place.
+    depth = next((depth for depth, part in enumerate(path) if isinstance(part, int)), None)
+    error = InvalidResponse(
+        f"no {model.__name__} can be made from the answer: field {field!r}: {problem.text}",
+        body=body,
+        field=field,
+        place=None if depth is None else int(path[depth]),
+        outcome_unknown=created,
+        # Of the body as it came: redacting may change a key of the path.
+        row=None if depth is None else _row_at(answered, path[: depth + 1]),
+    )
+    error.history = answered.history
+    return error
+
+
+def _row_at(answered: Answered, path: tuple[int | str, ...]) -> object:
+    return answered.redact(reduce(getitem, path, cast(Any, answered.body)))
+
+
 def parse(model: type[M], answered: Answered, origin: object = None, *, created: bool = False) -> M:
     """Return a model made from an answer's body.
 
@@ -242,24 +299,7 @@ def parse(model: type[M], answered: Answered, origin: object = None, *, created:
     Raises:
         InvalidResponse: It cannot be made; names the first field at fault, carries the body.
     """
-    try:
-        return model.model_validate(answered.body, context=_Reading(origin))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        path, problem = first["loc"], f"{first['msg']} ({error.error_count()} in all)"
-    except ValueError as error:  # pydantic lets a number of over 4,300 digits out as this
-        path, problem = (), str(error)
-    body = answered.redact(answered.body)
-    field = ".".join(map(str, path))
-    # The first number in a path is a row's place.
-    depth = next((depth for depth, part in enumerate(path) if isinstance(part, int)), None)
-    invalid = InvalidResponse(
-        f"no {model.__name__} can be made from the answer: field {field!r}: {problem}",
-        body=body,
-        field=field,
-        place=None if depth is None else int(path[depth]),
-        outcome_unknown=created,
-        row=None if depth is None else reduce(getitem, path[: depth + 1], cast(Any, body)),
-    )
-    invalid.history = answered.history
-    raise invalid
+    found = read(model, answered.body, Reading(origin))
+    if isinstance(found, Problem):
+        raise invalid(model, answered, found, created=created)
+    return found

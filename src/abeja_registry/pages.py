@@ -13,7 +13,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, Generic, Self, TypeVar, get_args, overload
+from dataclasses import replace
+from typing import Annotated, Any, Generic, Self, TypeVar, get_args, overload
 
 from ._answers import Answered
 from ._config import InvalidRows
@@ -21,24 +22,56 @@ from ._operations import shown
 from ._paging import PAGE_SIZE, Cursor, check_count
 from ._real_datetime import real_datetime
 from .exceptions import Error, InvalidResponse, PaginationError
-from .models import PageFields, Tag, parse
+from .models import PageFields, Problem, Reading, Tag, invalid, read
 
 with real_datetime():
-    from pydantic import AliasChoices, Field, PrivateAttr
+    from pydantic import (
+        AliasChoices,
+        BeforeValidator,
+        Field,
+        ModelWrapValidatorHandler,
+        PrivateAttr,
+        SerializerFunctionWrapHandler,
+        model_serializer,
+        model_validator,
+    )
 
 T_co = TypeVar("T_co", covariant=True)
 P = TypeVar("P", bound="PageOf[Any]")
 
 _logger = logging.getLogger("abeja_registry")
 
-# Assumption: a page's rows stand under one of these; the reference shows the first two.
+# Assumption: a page's rows stand under one of these; the reference shows `registry_repositories`
+# for repositories and `tags` for tags.
 _ROWS = ("items", "registry_repositories", "tags", "entries")
+
+# A row's name in, whether it is the row that a look-up wants.
+Wanted = Callable[[str], bool]
+
+
+def _own_key(of: object) -> str:
+    return "tags" if of is Tag else "registry_repositories"
+
+
+def _rows_key(of: object, body: Mapping[Any, Any]) -> str | None:
+    """Return the key of a page's rows: other fields may be called so, too."""
+    keys = [key for key in (_own_key(of), *_ROWS) if key in body]
+    lists = (key for key in keys if isinstance(body[key], list | tuple))
+    nulls = (key for key in keys if body[key] is None)
+    return next(lists, None) or next(nulls, None) or next(iter(keys), None)
+
+
+def _null_is_empty(rows: Any) -> Any:
+    # Go, for one, writes a list that was never filled as null.
+    return () if rows is None else rows
 
 
 class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
     """The items of one page, as a sequence."""
 
-    items: tuple[T_co, ...] = Field(validation_alias=AliasChoices(*_ROWS))
+    items: Annotated[tuple[T_co, ...], BeforeValidator(_null_is_empty)] = Field(
+        validation_alias=AliasChoices(*_ROWS)
+    )
     # The items with None for each row that was left out, where there may be any.
     _rows: tuple[T_co | None, ...] | None = PrivateAttr(default=None)
     _row_ids: tuple[str | None, ...] | None = PrivateAttr(default=None)
@@ -47,10 +80,50 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
     # Where the page that was fetched ended, if this is what a walk has left of it.
     _end: int | None = PrivateAttr(default=None)
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_its_rows(cls, body: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Keep fields that are called as the rows of another list are, as unknown ones."""
+        if not isinstance(body, dict):
+            return read(body)
+        rows = _rows_key(cls._row_model(), body)
+        others = {key: body[key] for key in _ROWS if key in body and key != rows}
+        if not others:
+            return read(body)
+        page = read({key: value for key, value in body.items() if key not in others})
+        assert page.model_extra is not None  # extra="allow"
+        page.model_extra.update(others)
+        page.model_fields_set.update(others)
+        return page
+
+    @model_serializer(mode="wrap")
+    def _with_its_items(self, dump: SerializerFunctionWrapHandler) -> Any:
+        """Return the rows under the API's key where an unknown field is called `items`."""
+        if "items" not in (self.model_extra or {}):
+            return dump(self)
+        page = self.model_copy()
+        assert page.model_extra is not None
+        beside = page.model_extra.pop("items")
+        dumped = dump(page)
+        if "items" in dumped:
+            dumped[_own_key(self._row_model())] = dumped.pop("items")
+        return {**dumped, "items": beside}
+
+    @classmethod
+    def _row_model(cls) -> Any:
+        return get_args(cls.model_fields["items"].annotation)[0]
+
     @property
     def skipped(self) -> int:
         """How many rows of the page were left out, as no model can be made from them."""
         return self._all_rows().count(None)
+
+    def _log_skipped(self, indexes: Iterable[int] | None = None) -> None:
+        """Log the rows that were left out: all of the page's, or those of some indexes."""
+        for index in self._row_errors if indexes is None else indexes:
+            if (error := self._row_errors.get(index)) is not None:
+                named = shown(_id_of(error.body))
+                _logger.warning("row %d of a page, id %s, is skipped: %s", index, named, error)
 
     def _note(self, **private: object) -> None:
         # Not assigned: checkers take private attributes for fields, and those are frozen.
@@ -153,7 +226,7 @@ def read_page(
     fetch: object,
     *,
     origin: object = None,
-    invalid_rows: InvalidRows,
+    invalid_rows: InvalidRows | Wanted,
 ) -> P:
     """Return a page made from an answer's body, bound to what fetches its neighbours.
 
@@ -162,28 +235,29 @@ def read_page(
         answered: What a call brought.
         fetch: What fetches another page of the same list.
         origin: What the page's items are bound to.
-        invalid_rows: What becomes of rows that no model can be made from.
+        invalid_rows: What becomes of rows that no model can be made from. In a look-up by name
+            they are skipped, but for those that may be the row that it wants.
 
     Raises:
         InvalidResponse: The page cannot be made, or one of its rows where that raises.
     """
-    rows, sent = None, []
-    errors: dict[int, InvalidResponse] = {}
-    if invalid_rows == "skip":
-        body = answered.body
-        key = next((key for key in _ROWS if isinstance(body.get(key), list)), None)
-        if key is not None:
-            sent = body[key]
-            rows = _valid_rows(model, answered, sent, origin, errors)
-            valid = [row for row in rows if row is not None]
-            answered = answered._replace(body={**body, key: valid})
-    page = parse(model, answered, origin)
+    reading = Reading(origin)
+    page = read(model, answered.body, reading)
+    if isinstance(page, Problem) and invalid_rows != "raise":
+        key = _rows_key(model._row_model(), answered.body) or ""
+        if isinstance(sent := answered.body.get(key), list):
+            rows, errors = _valid_rows(model, answered, key, reading, invalid_rows)
+            body = dict(answered.body)
+            body[key] = [row for row in rows if row is not None]
+            page = read(model, body, reading)
+            if not isinstance(page, Problem):
+                # What was left out keeps its place: it is a part of the list.
+                items = iter(page.items)
+                all_rows = tuple(None if row is None else next(items) for row in rows)
+                page._note(_rows=all_rows, _row_ids=tuple(map(_id_of, sent)), _row_errors=errors)
+    if isinstance(page, Problem):
+        raise invalid(model, answered, page)
     page._bind(fetch)
-    if rows is not None and None in rows:
-        # What was left out keeps its place: it is a part of the list that is walked through.
-        items = iter(page.items)
-        all_rows = tuple(None if row is None else next(items) for row in rows)
-        page._note(_rows=all_rows, _row_ids=tuple(map(_id_of, sent)), _row_errors=errors)
     return page
 
 
@@ -195,23 +269,26 @@ def _id_of(row: Any) -> str | None:
 def _valid_rows(
     model: type[PageOf[Any]],
     answered: Answered,
-    rows: Sequence[Any],
-    origin: object,
-    errors: dict[int, InvalidResponse],
-) -> list[Any]:
-    """Return rows, with None for each that the page's items cannot be made from, and why not."""
-    row_model = get_args(model.model_fields["items"].annotation)[0]
-    valid = []
-    for place, row in enumerate(rows):
-        try:
-            parse(row_model, answered._replace(body=row), origin)
-        except InvalidResponse as error:
-            named = shown(answered.redact(_id_of(row)))
-            _logger.warning("row %d of a page, id %s, is skipped: %s", place, named, error)
-            errors[place] = error
+    key: str,
+    reading: Reading,
+    invalid_rows: InvalidRows | Wanted,
+) -> tuple[list[Any], dict[int, InvalidResponse]]:
+    """Return the rows of a page, with None for each that is left out, and why, by its index."""
+    row_model = model._row_model()
+    rows: list[Any] = []
+    errors: dict[int, InvalidResponse] = {}
+    for index, row in enumerate(answered.body[key]):
+        found = read(row_model, row, reading)
+        if isinstance(found, Problem):
+            if callable(invalid_rows):
+                name = row.get("name") if isinstance(row, dict) else None
+                if not isinstance(name, str) or invalid_rows(name):
+                    found = replace(found, path=(key, index, *found.path))
+                    raise invalid(model, answered, found)
+            errors[index] = invalid(row_model, answered._replace(body=row), found)
             row = None
-        valid.append(row)
-    return valid
+        rows.append(row)
+    return rows, errors
 
 
 class Listing(Iterable[T_co], Generic[T_co]):
@@ -298,6 +375,8 @@ class _Pages(Iterator[Page[T_co]]):
             while not cursor.done:
                 page = self._fetch(cursor.limit, cursor.offset)
                 new = cursor.record(page._ids(), page.has_next, page.offset)
+                # Not by the request: a row at a page's end comes again with the next page.
+                page._log_skipped(new)
                 fresh = page._kept(new, self._keep)
                 first, self._begun = not self._begun, True
                 if fresh or first:
@@ -326,6 +405,8 @@ class _AsyncPages(AsyncIterator[AsyncPage[T_co]]):
             while not cursor.done:
                 page = await self._fetch(cursor.limit, cursor.offset)
                 new = cursor.record(page._ids(), page.has_next, page.offset)
+                # Not by the request: a row at a page's end comes again with the next page.
+                page._log_skipped(new)
                 fresh = page._kept(new, self._keep)
                 first, self._begun = not self._begun, True
                 if fresh or first:

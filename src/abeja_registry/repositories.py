@@ -15,7 +15,7 @@ from ._paging import check_window
 from ._transport import AsyncTransport, Transport
 from .exceptions import NotFound
 from .models import RepositoryFields, Tag, parse
-from .pages import AsyncListing, AsyncPage, Listing, Page, read_page
+from .pages import AsyncListing, AsyncPage, Listing, Page, Wanted, read_page
 from .tags import AsyncTags, By, Tags, ids_alone
 
 T = TypeVar("T")
@@ -323,14 +323,14 @@ class Repositories:
             The repository, or None if there is none of that name.
 
         Raises:
-            InvalidResponse: A row cannot be read, also where a walk would skip it: it may be the
-                one that is looked for.
+            InvalidResponse: A row of this name, or of none, cannot be read, also where an
+                iteration would skip it: it may be the one that is looked for.
 
         Example:
             >>> client.repositories.find("nobody-made-this") is None
             True
         """
-        return self._run(_flows.find(name, self._ask, self._whole_page))
+        return self._run(_flows.find(name, self._ask, self._page))
 
     def get_by_name(self, name: str) -> Repository:
         """Look for the repository of a name, which has to be there: `find`, or `NotFound`.
@@ -351,7 +351,7 @@ class Repositories:
             >>> client.repositories.get_by_name("sample_repository").id == repository.id
             True
         """
-        return self._run(_flows.get_by_name(name, self._ask, self._whole_page, "repository"))
+        return self._run(_flows.get_by_name(name, self._ask, self._page, "repository"))
 
     def get_or_create(self, name: str, description: str | None = None) -> Repository:
         """Return the repository of a name; create it if there is none.
@@ -379,9 +379,7 @@ class Repositories:
             True
         """
         create = _operations.create_repository(self._organization_id, name, description)
-        return self._run(
-            _flows.get_or_create(create, name, self._ask, self._whole_page, self._created)
-        )
+        return self._run(_flows.get_or_create(create, name, self._ask, self._page, self._created))
 
     def _run(self, flow: Flow[T]) -> T:
         return _flows.run(flow, self._transport)
@@ -432,18 +430,19 @@ class Repositories:
             >>> page.offset, page.limit, page.has_next
             (0, 50, False)
         """
+        page = self._fetch_page(limit, offset)
+        page._log_skipped()
+        return page
+
+    def _fetch_page(self, limit: int | None, offset: int | None) -> Page[Repository]:
         check_window(limit, offset)
         return self._page(self._transport.fetch(self._ask(limit, offset)))
 
     def _page(
-        self, answered: Answered, invalid_rows: InvalidRows | None = None
+        self, answered: Answered, invalid_rows: InvalidRows | Wanted | None = None
     ) -> Page[Repository]:
         rows = invalid_rows or self._transport.settings.invalid_rows
         return read_page(RepositoryPage, answered, self.list, origin=self, invalid_rows=rows)
-
-    def _whole_page(self, answered: Answered) -> Page[Repository]:
-        # A row that cannot be read may be the one that is looked for.
-        return self._page(answered, "raise")
 
     def iter(self, *, page_size: int | None = None, start: int = 0) -> Listing[Repository]:
         """Return every repository, to walk through; asks nothing until then.
@@ -464,7 +463,7 @@ class Repositories:
             >>> repository.name in [each.name for each in client.repositories.iter()]
             True
         """
-        return Listing(self.list, page_size, start)
+        return Listing(self._fetch_page, page_size, start)
 
     def __iter__(self) -> Iterator[Repository]:
         return iter(self.iter())
@@ -520,17 +519,17 @@ class AsyncRepositories:
 
     async def find(self, name: str) -> AsyncRepository | None:
         """As `Repositories.find`, awaited."""
-        return await self._run(_flows.find(name, self._ask, self._whole_page))
+        return await self._run(_flows.find(name, self._ask, self._page))
 
     async def get_by_name(self, name: str) -> AsyncRepository:
         """As `Repositories.get_by_name`, awaited."""
-        return await self._run(_flows.get_by_name(name, self._ask, self._whole_page, "repository"))
+        return await self._run(_flows.get_by_name(name, self._ask, self._page, "repository"))
 
     async def get_or_create(self, name: str, description: str | None = None) -> AsyncRepository:
         """As `Repositories.get_or_create`, awaited."""
         create = _operations.create_repository(self._organization_id, name, description)
         return await self._run(
-            _flows.get_or_create(create, name, self._ask, self._whole_page, self._created)
+            _flows.get_or_create(create, name, self._ask, self._page, self._created)
         )
 
     async def _run(self, flow: Flow[T]) -> T:
@@ -550,23 +549,27 @@ class AsyncRepositories:
         self, limit: int | None = None, offset: int | None = None
     ) -> AsyncPage[AsyncRepository]:
         """As `Repositories.list`, awaited."""
+        page = await self._fetch_page(limit, offset)
+        page._log_skipped()
+        return page
+
+    async def _fetch_page(
+        self, limit: int | None, offset: int | None
+    ) -> AsyncPage[AsyncRepository]:
         check_window(limit, offset)
         return self._page(await self._transport.fetch(self._ask(limit, offset)))
 
     def _page(
-        self, answered: Answered, invalid_rows: InvalidRows | None = None
+        self, answered: Answered, invalid_rows: InvalidRows | Wanted | None = None
     ) -> AsyncPage[AsyncRepository]:
         rows = invalid_rows or self._transport.settings.invalid_rows
         return read_page(AsyncRepositoryPage, answered, self.list, origin=self, invalid_rows=rows)
-
-    def _whole_page(self, answered: Answered) -> AsyncPage[AsyncRepository]:
-        return self._page(answered, "raise")
 
     def iter(
         self, *, page_size: int | None = None, start: int = 0
     ) -> AsyncListing[AsyncRepository]:
         """As `Repositories.iter`, to walk through with `async for`."""
-        return AsyncListing(self.list, page_size, start)
+        return AsyncListing(self._fetch_page, page_size, start)
 
     def __aiter__(self) -> AsyncIterator[AsyncRepository]:
         return aiter(self.iter())

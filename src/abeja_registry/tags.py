@@ -20,7 +20,7 @@ from ._transport import AsyncTransport, Transport
 from .exceptions import InvalidArgument, NotFound
 from .images import check_digest
 from .models import Tag
-from .pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage, read_page
+from .pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage, Wanted, read_page
 
 T = TypeVar("T")
 
@@ -62,6 +62,11 @@ class Tags:
             >>> [tag.name for tag in client.tags.list(repository.id, limit=2)]
             ['0.0.1', '0.0.2']
         """
+        page = self._fetch_page(repository_id, limit, offset)
+        page._log_skipped()
+        return page
+
+    def _fetch_page(self, repository_id: str, limit: int | None, offset: int | None) -> Page[Tag]:
         check_window(limit, offset)
         with ids_alone(repository_id):
             answered = self._transport.fetch(self._ask(repository_id, limit, offset))
@@ -71,19 +76,17 @@ class Tags:
         return _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
 
     def _page(
-        self, repository_id: str, answered: Answered, invalid_rows: InvalidRows | None = None
+        self,
+        repository_id: str,
+        answered: Answered,
+        invalid_rows: InvalidRows | Wanted | None = None,
     ) -> Page[Tag]:
         rows = invalid_rows or self._transport.settings.invalid_rows
         return read_page(TagPage, answered, partial(self.list, repository_id), invalid_rows=rows)
 
     def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
         """Return how to ask for a page of tags, and how to read it."""
-
-        def read(answered: Answered) -> Page[Tag]:
-            # A row that cannot be read may be the one that is looked for.
-            return self._page(repository_id, answered, "raise")
-
-        return partial(self._ask, repository_id), read
+        return partial(self._ask, repository_id), partial(self._page, repository_id)
 
     def iter(
         self,
@@ -124,7 +127,7 @@ class Tags:
         """
         segment("repository_id", repository_id)
         keep = _filter(matching, since, until)
-        return Listing(partial(self.list, repository_id), page_size, start, keep)
+        return Listing(partial(self._fetch_page, repository_id), page_size, start, keep)
 
     def get(self, repository_id: str, name: str) -> Tag:
         """Return the tag of a name.
@@ -141,8 +144,8 @@ class Tags:
 
         Raises:
             NotFound: There is no such tag, or no such repository.
-            InvalidResponse: A row cannot be read, also where a walk would skip it: it may be the
-                one that is looked for.
+            InvalidResponse: A row of this name, or of none, cannot be read, also where an
+                iteration would skip it: it may be the one that is looked for.
 
         Example:
             >>> client.tags.get(repository.id, "0.0.2").name
@@ -252,6 +255,13 @@ class AsyncTags:
         self, repository_id: str, limit: int | None = None, offset: int | None = None
     ) -> AsyncPage[Tag]:
         """As `Tags.list`, awaited."""
+        page = await self._fetch_page(repository_id, limit, offset)
+        page._log_skipped()
+        return page
+
+    async def _fetch_page(
+        self, repository_id: str, limit: int | None, offset: int | None
+    ) -> AsyncPage[Tag]:
         check_window(limit, offset)
         with ids_alone(repository_id):
             answered = await self._transport.fetch(self._ask(repository_id, limit, offset))
@@ -261,7 +271,10 @@ class AsyncTags:
         return _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
 
     def _page(
-        self, repository_id: str, answered: Answered, invalid_rows: InvalidRows | None = None
+        self,
+        repository_id: str,
+        answered: Answered,
+        invalid_rows: InvalidRows | Wanted | None = None,
     ) -> AsyncPage[Tag]:
         rows = invalid_rows or self._transport.settings.invalid_rows
         return read_page(
@@ -270,12 +283,7 @@ class AsyncTags:
 
     def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
         """Return how to ask for a page of tags, and how to read it."""
-
-        def read(answered: Answered) -> AsyncPage[Tag]:
-            # A row that cannot be read may be the one that is looked for.
-            return self._page(repository_id, answered, "raise")
-
-        return partial(self._ask, repository_id), read
+        return partial(self._ask, repository_id), partial(self._page, repository_id)
 
     def iter(
         self,
@@ -290,7 +298,7 @@ class AsyncTags:
         """As `Tags.iter`, to walk through with `async for`."""
         segment("repository_id", repository_id)
         keep = _filter(matching, since, until)
-        return AsyncListing(partial(self.list, repository_id), page_size, start, keep)
+        return AsyncListing(partial(self._fetch_page, repository_id), page_size, start, keep)
 
     async def get(self, repository_id: str, name: str) -> Tag:
         """As `Tags.get`, awaited."""
@@ -380,19 +388,25 @@ def _latest(
         raise InvalidArgument(f"by must be 'created', 'updated' or 'version', not {shown(by)}")
     if prereleases and by != "version":
         raise InvalidArgument("prereleases can be told from others by='version' alone")
-    age = _version(prereleases) if by == "version" else attrgetter(f"{by}_at")
+    version = _version(prereleases) if by == "version" else None
+    pushed = attrgetter("updated_at" if by == "updated" else "created_at")
     named = fits("matching", "*" if matching is None else matching)
     passed_over = set()
 
-    def rank(tag: Tag) -> Any:
-        if not named(tag.name):
-            return None
-        ranked = age(tag)
-        if ranked is None:
-            passed_over.add(tag.name)
-        return ranked
+    def counts(name: str) -> bool:
+        if not named(name):
+            return False
+        if version is not None and version(name) is None:
+            passed_over.add(name)
+            return False
+        return True
 
-    found = yield from _flows.best(ask, read, rank)
+    def rank(tag: Tag) -> Any:
+        if not counts(tag.name):
+            return None
+        return pushed(tag) if version is None else (version(tag.name), pushed(tag))
+
+    found = yield from _flows.best(ask, read, rank, counts)
     if found is None:
         problem = f"there is no tag to choose from in the repository {shown(repository_id)}"
         if passed_over:
@@ -402,7 +416,7 @@ def _latest(
     return found
 
 
-def _version(prereleases: bool) -> Callable[[Tag], Any]:
+def _version(prereleases: bool) -> Callable[[str], Any]:
     try:
         from packaging.version import InvalidVersion, Version
     except ImportError:
@@ -410,16 +424,14 @@ def _version(prereleases: bool) -> Callable[[Tag], Any]:
             "by='version' needs the package packaging: pip install 'abeja-registry[versions]'"
         ) from None
 
-    def age(tag: Tag) -> Any:
+    def version(name: str) -> Any:
         try:
-            version = Version(tag.name)
+            parsed = Version(name)
         except InvalidVersion:
             return None
-        if version.is_prerelease and not prereleases:
-            return None
-        return version, tag.created_at
+        return None if parsed.is_prerelease and not prereleases else parsed
 
-    return age
+    return version
 
 
 def _problem(
