@@ -1,4 +1,5 @@
-# `make demo` and `make test` need Python 3.11 or later and nothing else; both build .venv.
+# `make demo` and `make test` need Python 3.11 or later, and a package index the first time; both
+# build .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -79,7 +80,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/demo.stamp: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox,versions]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox,cli,versions]'
 	touch $@
 
 # Dependency groups want a pip newer than the one that Python 3.11 brings.

@@ -1,6 +1,6 @@
 """Create a repository, fill it, read it, page through it, delete it: over a real socket.
 
-Runs against the embedded Registry server, so it needs no account and no network.
+Runs against the embedded Registry server, so it needs no account and leaves this machine alone.
 """
 
 from abeja_registry import Client, NotFound

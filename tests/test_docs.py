@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import code
 import doctest
 import importlib
 import inspect
@@ -10,16 +11,21 @@ import logging
 import os
 import pkgutil
 import re
+import select
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from tests.conftest import PATIENCE
 
 import abeja_registry
 from abeja_registry import Client
+from abeja_registry.cli import main
 from abeja_registry.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -81,6 +87,141 @@ def test_the_readme_can_be_tried_from_top_to_bottom_and_again(client: Client) ->
         for snippet in SNIPPETS["README.md"]:
             exec(snippet, {})
     assert list(client.repositories) == before
+
+
+# -- at a prompt ----------------------------------------------------------------------------------
+
+
+def typed(snippet: str) -> str:
+    """Return what somebody types who pastes a snippet: a blank line ends its last block."""
+    return snippet + "\n"
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize("page", PAGES)
+def test_each_snippet_can_be_pasted_line_by_line(
+    page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At a prompt a blank line ends a block: no snippet has one where its block goes on."""
+    for number, snippet in enumerate(SNIPPETS[page]):
+        console = code.InteractiveConsole()
+        waiting = [console.push(line) for line in typed(snippet).split("\n")]
+        assert (number, capsys.readouterr().err) == (number, "")
+        assert not waiting[-1], number
+
+
+# What each prompt says where it does not understand, or what it runs fails.
+COMPLAINTS = re.compile(r"^\s*(Traceback|\w*Error\b|\w*Exception\b).*", re.M)
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize("page", PAGES)
+def test_each_page_can_be_pasted_at_a_piped_prompt(page: str) -> None:
+    """`python -i` takes a page's snippets one after another, and complains of none."""
+    ran = subprocess.run(
+        [sys.executable, "-q", "-i"],
+        input="".join(map(typed, SNIPPETS[page])),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
+    assert (ran.returncode, COMPLAINTS.findall(ran.stderr)) == (0, [])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+@pytest.mark.usefixtures("exported")
+def test_the_readme_can_be_pasted_at_a_terminal(client: Client) -> None:
+    """A terminal's prompt takes each snippet as a terminal pastes it, and nothing stays behind."""
+    before = list(client.repositories)
+    with Prompt() as prompt:
+        for snippet in SNIPPETS["README.md"]:
+            assert not COMPLAINTS.search(prompt.paste(typed(snippet))), snippet
+    assert list(client.repositories) == before
+
+
+class Prompt:
+    """Python's prompt at a terminal of its own.
+
+    From 3.13 on a terminal says what is pasted; before, lines come as if they were typed.
+    """
+
+    def __init__(self) -> None:
+        self._bracketed = sys.version_info >= (3, 13)
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        self._end, inner = os.openpty()
+        environment = {**os.environ, "TERM": "xterm" if self._bracketed else "dumb"}
+        environment |= {"PYTHONUTF8": "1", "NO_COLOR": "1", "PYTHON_HISTORY": os.devnull}
+        self._process = subprocess.Popen(
+            [sys.executable, "-q", "-i"],
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(inner)
+        self._until(lambda text: ">>> " in text)
+        return self
+
+    def paste(self, text: str) -> str:
+        """Paste a text, and return all that the terminal shows until it has been run."""
+        self._count += 1
+        keys = f"\x1b[200~{text}\x1b[201~" if self._bracketed else text
+        # Shown as it is typed, it must not look like what it prints.
+        keys += f"\nprint('read', {self._count})\n"
+        sent = threading.Thread(target=self._send, args=(keys.replace("\n", "\r").encode(),))
+        sent.start()
+        shown = self._until(lambda text: f"read {self._count}" in text)
+        sent.join()
+        return shown
+
+    def _send(self, keys: bytes) -> None:
+        while keys:
+            keys = keys[os.write(self._end, keys[:500]) :]
+
+    def _until(self, ends: Callable[[str], bool]) -> str:
+        shown = b""
+        while not ends(
+            text := re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode("utf-8", "replace"))
+        ):
+            ready, _, _ = select.select([self._end], [], [], PATIENCE)
+            assert ready, text
+            shown += os.read(self._end, 65536)
+        return text
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._end)
+
+
+# -- the command line -----------------------------------------------------------------------------
+
+
+def commands() -> list[str]:
+    """Return the commands that the README shows for the second terminal of the quick start."""
+    section = (ROOT / "README.md").read_text().partition("\n## Command line\n")[2]
+    return re.findall(r"^    abeja-registry (.*)", section.partition("\n## ")[0], re.M)
+
+
+@pytest.mark.usefixtures("exported")
+def test_each_command_of_the_readme_runs(tmp_path: Path) -> None:
+    """The commands run one after another, in a folder where they may write."""
+    assert len(commands()) > 8
+    for command in commands():
+        assert main(shlex.split(command, comments=True)) == 0, command
+    assert {each.name for each in tmp_path.iterdir()} >= {"inventory.csv", "report.html"}
+
+
+def test_make_demo_installs_what_the_readme_uses_next() -> None:
+    """Its extras are those of the sandbox, of the command line and of `by="version"`."""
+    [extras] = re.findall(
+        r"^\.venv/demo\.stamp:.*\n.*--editable '\.\[(.*)\]'", (ROOT / "Makefile").read_text(), re.M
+    )
+    assert set(extras.split(",")) == {"sandbox", "cli", "versions"}
 
 
 def test_the_pages_have_their_snippets() -> None:

@@ -6,9 +6,12 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,3 +175,15 @@ def test_it_says_that_it_is_typed() -> None:
     """Checkers read the package's own annotations: the marker is beside the modules."""
     data = pkgutil.get_data("abeja_registry", "py.typed")
     assert data is not None
+
+
+def test_the_sdist_holds_what_its_tests_and_its_make_read() -> None:
+    """Whoever unpacks it can run `make check` there: no file is left behind."""
+    root = Path(__file__).parent.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    included = set(project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
+    tests = "".join(path.read_text(encoding="utf-8") for path in (root / "tests").rglob("*.py"))
+    read = {*re.findall(r'ROOT / "([^"/]+)', tests), *project["tool"]["mypy"]["files"], "Makefile"}
+    assert {"docs", "README.md", "tests", "benchmarks", "Makefile"} <= read
+    assert {f"/{name}" for name in read - {"pyproject.toml"}} <= included
+    assert all((root / each.removeprefix("/")).exists() for each in included)
