@@ -68,12 +68,14 @@ def _open_streams() -> None:
 
 def script() -> NoReturn:
     """Run the command line of this process, and end the process with its exit code."""
+    from ._output import discard
+
     code = main()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:  # as on a full disk: Python would flush it again, and end with 120
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            discard(stream)
             code = code or 1
     if code > 128:  # Ctrl-C, or no reader: nobody waits for answers that threads still wait for
         os._exit(code)
