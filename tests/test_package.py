@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 import abeja_registry
 from abeja_registry import AsyncClient, Client, exceptions
 
+ROOT = Path(__file__).parent.parent
 MODULES = [
     module.name
     for module in pkgutil.iter_modules(abeja_registry.__path__)
@@ -116,6 +118,33 @@ def test_what_is_exported_and_no_class() -> None:
 def test_the_version_is_the_distributions() -> None:
     """`__version__` is what is installed under the package's name."""
     assert abeja_registry.__version__ == version("abeja-registry")
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        # An async deadline ends in a bare CancelledError.
+        *[("anyio", number) for number in ("3.0.0", "3.6.2", "4.2.0", "4.3.0")],
+        # An untrusted certificate is retried; a tunnel that the proxy closes raises EndOfStream.
+        *[("httpcore", f"1.0.{number}") for number in range(6)],
+        # Later than this, coerce_numbers_to_str works on a field.
+        ("pydantic", "2.6.4"),
+        # Any command loads rich; then, click 8.5 warns of what the import of typer uses.
+        *[("typer", number) for number in ("0.15.4", "0.19.2", "0.21.2", "0.25.0")],
+        ("rich", "13.0.0"),
+    ],
+)
+def test_no_broken_release_of_a_dependency_is_allowed(name: str, broken: str) -> None:
+    """The bounds leave out the releases with which the package does not keep its promises."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    requirements = [
+        requirement
+        for line in [*project["dependencies"], *(line for extra in extras for line in extra)]
+        if (requirement := Requirement(line)).name == name
+    ]
+    assert requirements
+    assert not any(requirement.specifier.contains(broken) for requirement in requirements)
 
 
 def test_importing_it_loads_no_extra() -> None:
