@@ -62,6 +62,16 @@ def until(ask: Callable[[], T]) -> T:
     return answer
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the property tests first, in each worker.
+
+    Hypothesis takes constants of the modules that are loaded into its examples: after another test
+    has loaded some more, it draws other examples.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("hypothesis") is None)
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio, which is what the package promises."""
