@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Every CPython from 3.11 up that is found, for `make test-pythons`.
+# Every CPython from 3.11 up that is found, for `make test-matrix`.
 PYTHONS ?= $(shell for version in 3.11 3.12 3.13 3.14; do \
 	for python in python$$version $(HOME)/.pyenv/versions/$$version.*/bin/python; do \
 		$$python -c '' 2>/dev/null && echo $$python && break; done; done; true)
@@ -15,7 +15,7 @@ PEERS := benchmarks/.venvs
 # How often `make fuzz` draws.
 ROUNDS ?= 5
 
-.PHONY: demo test check lint types layers test-system test-pythons fuzz soak bench clean
+.PHONY: demo test check lint types layers test-system test-matrix test-lowest test-prereleases fuzz nightly soak bench clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python examples/quickstart.py
@@ -43,16 +43,23 @@ layers: .venv/dev.stamp
 test-system: .venv/system.stamp
 	$(BIN)/python -m pytest tests/system
 
-# The tests alone, in an environment of its own for each Python.
-test-pythons:
-	@set -e; for python in $(PYTHONS); do \
-		venv=.venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-		echo "== $$venv"; \
-		test -d $$venv || $$python -m venv $$venv; \
-		$$venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1'; \
-		$$venv/bin/python -m pip install --quiet --editable '.[sandbox,cli,arrow,versions]' --group test; \
-		$$venv/bin/python -m pytest --quiet --numprocesses=4; \
-	done
+# The tests with the lower bounds of pyproject.toml on the oldest Python, and with the newest
+# releases on each other one.
+test-matrix: .venv/matrix.stamp
+	.ci/matrix $(firstword $(PYTHONS)) lowest-direct
+	set -e; for python in $(wordlist 2, 9, $(PYTHONS)); do .ci/matrix $$python highest; done
+
+# What takes long, or may fail for a reason outside this package: a pre-release of a dependency, or
+# other examples than before. Each part runs, whatever becomes of the others.
+nightly: .venv/dev.stamp .venv/matrix.stamp
+	$(MAKE) --keep-going fuzz soak test-lowest test-prereleases
+
+# The lowest versions of everything that is installed, also of what dependencies need in turn.
+test-lowest: .venv/matrix.stamp
+	.ci/matrix $(firstword $(PYTHONS)) lowest
+
+test-prereleases: .venv/matrix.stamp
+	.ci/matrix $(lastword $(PYTHONS)) prereleases
 
 # The property tests alone, with other examples in each round and run. An input that fails becomes
 # an @example of its test.
@@ -91,6 +98,11 @@ clean:
 
 .venv/system.stamp: pyproject.toml .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet --group system
+	touch $@
+
+.venv/matrix.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group matrix
 	touch $@
 
 # The peers of `make bench`; abeja-sdk stands apart, with the urllib3 that it is written for.
