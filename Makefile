@@ -22,7 +22,8 @@ demo: .venv/demo.stamp
 
 # The same in every run: hypothesis draws the same examples, and sets have the same order.
 test: .venv/dev.stamp
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest --numprocesses=4 --cov --cov-report=term
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest --numprocesses=4 --cov --cov-report=term \
+		--override-ini=faulthandler_exit_on_timeout=true
 
 check: lint types layers test
 

@@ -132,6 +132,8 @@ def test_the_version_is_the_distributions() -> None:
         # Any command loads rich; then, click 8.5 warns of what the import of typer uses.
         *[("typer", number) for number in ("0.15.4", "0.19.2", "0.21.2", "0.25.0")],
         ("rich", "13.0.0"),
+        # A body without a Content-Type is taken for JSON.
+        *[("fastapi", number) for number in ("0.115.0", "0.131.0")],
     ],
 )
 def test_no_broken_release_of_a_dependency_is_allowed(name: str, broken: str) -> None:
