@@ -29,12 +29,14 @@ with real_datetime():
         AliasChoices,
         BeforeValidator,
         Field,
-        ModelWrapValidatorHandler,
         PrivateAttr,
         SerializerFunctionWrapHandler,
         model_serializer,
         model_validator,
     )
+
+    # pydantic itself exports it only in later releases than the lowest allowed.
+    from pydantic.functional_validators import ModelWrapValidatorHandler
 
 T_co = TypeVar("T_co", covariant=True)
 P = TypeVar("P", bound="PageOf[Any]")
