@@ -111,7 +111,8 @@ def explain(error: ValidationError) -> str:
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        return f"{first['loc'][0]}: a fault has no such field, but {', '.join(Fault.model_fields)}"
+        known = ", ".join(Fault.model_fields)
+        return f"{first['loc'][0]}: a fault has no such field, but {known}, got {first['input']!r}"
     return f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}"
 
 
