@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import re
@@ -314,3 +315,104 @@ def test_a_client_of_one_handed_in_is_not_pickled(typed: Any) -> None:
     for client in (typed, typed.with_options(timeout=5), typed.raw):
         with pytest.raises(TypeError, match="http_client of its own cannot be pickled"):
             pickle.dumps(client)
+
+
+# -- subclasses -----------------------------------------------------------------------------------
+
+
+class Team(Client):
+    """A client with attributes of its own, in its dict."""
+
+    def __init__(self, name: str, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.team = name
+        self.calls: list[str] = []
+
+
+class AsyncTeam(AsyncClient):
+    """The same for async."""
+
+    def __init__(self, name: str, *arguments: Any, **options: Any) -> None:
+        self.team = name
+        self.calls: list[str] = []
+        super().__init__(*arguments, **options)
+
+
+class Slotted(Client):
+    """A client with attributes of its own in slots, one of them private, one never set."""
+
+    __slots__ = ("__hidden", "calls", "team", "unset")
+
+    def __init__(self, name: str, *arguments: Any, **options: Any) -> None:
+        self.team = name
+        self.calls: list[str] = []
+        self.__hidden = f"hidden {name}"
+        super().__init__(*arguments, **options)
+
+    def hidden(self) -> str:
+        """Return the private one."""
+        return self.__hidden
+
+
+class AsyncStrict(AsyncTeam):
+    """A client that nothing can be set on once it is built."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        assert "frozen" not in vars(self)
+        super().__setattr__(name, value)
+
+
+@pytest.mark.parametrize("kind", [Team, AsyncTeam, Slotted, AsyncStrict])
+def test_with_options_keeps_a_subclasss_attributes(kind: Any) -> None:
+    """What a subclass has set is there, as the same values; its collections are its own."""
+    client = kind("red", "1", {}, base_url=BASE_URL)
+    client.repositories  # noqa: B018
+    derived = client.with_options(organization_id="2", timeout=3)
+    assert type(derived) is kind
+    assert (derived.team, derived.calls is client.calls) == ("red", True)
+    assert (client.organization_id, derived.organization_id) == ("1", "2")
+    assert repr(derived.repositories).endswith("of '2'>")
+    assert derived.raw is not client.raw
+    if kind is Slotted:
+        assert derived.hidden() == "hidden red"
+        assert not hasattr(derived, "unset")
+    twice = derived.with_options(timeout=4)
+    twice.team = "blue"
+    assert (client.team, derived.team) == ("red", "red")
+
+
+@pytest.mark.parametrize("kind", [Team, AsyncTeam, Slotted, AsyncStrict])
+@pytest.mark.parametrize(
+    "copied", [lambda client: pickle.loads(pickle.dumps(client)), copy.copy, copy.deepcopy]
+)
+def test_a_pickle_keeps_a_subclasss_attributes(kind: Any, copied: Callable[[Any], Any]) -> None:
+    """So do copies, which open connections of their own."""
+    client = copied(kind("red", "1", {}, base_url=BASE_URL))
+    assert (type(client), client.team, client.calls) == (kind, "red", [])
+    assert (client.organization_id, repr(client.tags)[-8:]) == ("1", " of '1'>")
+    assert type(client.raw) in (APIClient, AsyncAPIClient)
+
+
+@pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient])
+def test_a_pickle_of_a_raw_client_keeps_a_subclasss_attributes(kind: Any) -> None:
+    """A raw client, too, can be of a subclass."""
+    subclass = {APIClient: RawTeam, AsyncAPIClient: AsyncRawTeam}[kind]
+    client = pickle.loads(pickle.dumps(subclass({}, base_url=BASE_URL)))
+    assert (type(client), client.team) == (subclass, "red")
+    assert repr(client).endswith(f"of {BASE_URL}>")
+
+
+class RawTeam(APIClient):
+    """A raw client with an attribute of its own."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.team = "red"
+
+
+class AsyncRawTeam(AsyncAPIClient):
+    """The same for async."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.team = "red"

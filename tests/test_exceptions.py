@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import done, walked
@@ -32,6 +32,9 @@ from abeja_registry import (
     exceptions,
 )
 from abeja_registry.inventory import read_rows, summarize
+
+if TYPE_CHECKING:
+    from tests.conftest import ScriptedApi
 
 URL = "https://api.example.com/organizations/1/registry/repositories?limit=1"
 
@@ -124,7 +127,8 @@ def test_an_http_error_is_made_either_way(error: HttpError) -> None:
     [
         (BadRequest("e", "d"), '<BadRequest "e": d>'),
         (BadRequest("e", "d", None, 400), '<BadRequest "e": d>'),
-        (BadRequest("e", "d", None, None, "u"), '<BadRequest "e": d>'),
+        (BadRequest("e", "d", None, None, "u"), '<BadRequest "e": d (400 from u)>'),
+        (HttpError("e", "d", None, None, "u"), '<HttpError "e": d>'),
         (BadRequest("e", "d", None, 400, "u"), '<BadRequest "e": d (400 from u)>'),
         (BadRequest("e", "d", "x"), '<BadRequest "e": d, x>'),
         (BadRequest("e", "d", {}), '<BadRequest "e": d>'),
@@ -172,10 +176,11 @@ def test_an_http_error_says_what_its_attributes_say_now() -> None:
         (HttpError("e", "d"), {"error_detail", "status_code", "url"}),
         (HttpError("", "", {}, 404, "u"), {"error_detail"}),
         (HttpError("e", "d", "x", None, "u"), {"status_code"}),
+        (NotFound("e", "d"), {"error_detail", "url"}),
         (HttpError("e", "d", "x", 404, ""), {"url"}),
         (HttpError("e", "d", "x", 404, "u"), set()),
     ],
-    ids=["all", "detail", "status", "url", "none"],
+    ids=["all", "detail", "status", "detail and url", "url", "none"],
 )
 def test_an_http_error_as_a_dict(error: HttpError, left_out: set[str]) -> None:
     """`_asdict()` has error and description always, and leaves out what is empty of the rest."""
@@ -328,3 +333,57 @@ def test_an_invalid_file_says_where() -> None:
     assert (str(error), error.path, error.line) == ("line 2 of a.csv is none", "a.csv", 2)
     assert isinstance(error, ValueError)
     assert (InvalidFile("x").path, InvalidFile("x").line) == (None, None)
+
+
+STATUSES = {
+    "BadRequest": 400,
+    "Unauthorized": 401,
+    "Forbidden": 403,
+    "NotFound": 404,
+    "MethodNotAllowed": 405,
+    "Conflict": 409,
+    "TooManyRequests": 429,
+    "InternalServerError": 500,
+}
+
+
+@pytest.mark.parametrize(("name", "status"), STATUSES.items())
+def test_an_error_has_the_status_of_its_class(name: str, status: int) -> None:
+    """One made without a status, as a look-up's or a test's own, can be compared with numbers."""
+    kind: type[HttpError] = getattr(abeja_registry, name)
+    error = kind("e", "d")
+    assert (error.status_code, error.args[3]) == (status, status)
+    for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert (copied.status_code, str(copied)) == (status, f'<{name} "e": d>')
+    assert kind("e", "d", None, 599).status_code == 599
+    assert kind("e", "d", status_code=599).status_code == 599
+    assert HttpError("e", "d").status_code is None
+
+
+LOOK_UPS: dict[str, Callable[[Any], Any]] = {
+    "get_by_name": lambda client: client.repositories.get_by_name("nobody"),
+    "tags.get": lambda client: client.tags.get("1", "nobody"),
+    "tags.latest": lambda client: client.tags.latest("1", matching="nobody*"),
+    "tags.latest by version": lambda client: client.tags.latest("1", by="version"),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ask", LOOK_UPS.values(), ids=LOOK_UPS)
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_a_look_up_that_finds_nothing_is_a_404(
+    api: ScriptedApi, typed: Any, ask: Callable[[Any], Any]
+) -> None:
+    """Code that compares the status meets a number, and a text that says what is missing."""
+    page = {"offset": 0, "limit": 100, "has_next": False}
+    api.answers(page | {"items": []})
+    with pytest.raises(HttpError) as caught:
+        await done(ask(typed))
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert type(error) is NotFound
+        assert error.status_code is not None
+        assert error.status_code == 404
+        assert not error.status_code >= 500
+        assert (error.error, error.url, error.history) == ("not_found", None, ())
+        assert str(error).startswith('<NotFound "not_found": no ')
+        assert not getattr(error, "__notes__", ())  # ids have nothing to do with it

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import typing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,53 @@ def test_the_sdist_holds_what_its_tests_and_its_make_read() -> None:
     assert {"README.md", "benchmarks", "examples", "tests", "Makefile"} <= read
     assert {f"/{name}" for name in read - {"pyproject.toml"}} <= included
     assert all((root / each.removeprefix("/")).exists() for each in included)
+
+
+def _public() -> dict[str, Any]:
+    """Return every public class and function, with its public methods and properties, by name."""
+    found = {name: getattr(abeja_registry, name) for name in abeja_registry.__all__}
+    for module in ("contract", "inventory", "testing", "images", "sandbox"):
+        names = vars(importlib.import_module(f"abeja_registry.{module}"))
+        found |= {name: value for name, value in names.items() if not name.startswith("_")}
+    ours = {
+        name: value
+        for name, value in found.items()
+        if str(getattr(value, "__module__", "")).startswith("abeja_registry")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+    }
+    for name, value in list(ours.items()):
+        for kind in inspect.getmro(value) if inspect.isclass(value) else ():
+            members = vars(kind) if kind.__module__.startswith("abeja_registry") else {}
+            for member, held in members.items():
+                function = inspect.unwrap(getattr(held, "fget", getattr(held, "__func__", held)))
+                if inspect.isfunction(function) and (member == "__init__" or member[0] != "_"):
+                    ours[f"{name}.{member}"] = function
+    return ours
+
+
+def test_every_annotation_can_be_evaluated() -> None:
+    """Tools that read types at run time (dependency injection, documentation) can read ours."""
+    public = _public()
+    assert {"Client.inventory", "AsyncClient.check_contract", "Repository.iter_tags"} <= set(public)
+    for name, value in public.items():
+        try:
+            typing.get_type_hints(value)
+        except NameError as error:
+            pytest.fail(f"{name}: {error}")
+    hints = typing.get_type_hints(abeja_registry.Client)
+    assert hints["repositories"] is abeja_registry.Repositories
+    returned = typing.get_type_hints(abeja_registry.Client.inventory)["return"]
+    assert returned is abeja_registry.inventory.Inventory
+
+
+def test_annotations_load_nothing_before_they_are_evaluated() -> None:
+    """A client that is built and not used yet has loaded no model."""
+    program = (
+        "import sys, typing, abeja_registry as a; a.Client('1', {}).close();"
+        "print('pydantic' in sys.modules, 'abeja_registry.inventory' in sys.modules);"
+        "print(typing.get_type_hints(a.Client)['tags'].__name__, a.inventory.Inventory.__name__)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["False", "False", "Tags", "Inventory"]

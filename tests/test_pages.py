@@ -627,3 +627,35 @@ def test_a_walk_comes_by_every_item_once_in_order(
             return [tag.id async for tag in client.tags.iter(ID, page_size=page_size)]
 
     assert asyncio.run(walk()) == expected
+
+
+# -- a list that was not read yet -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_listing_is_no_sequence(kind: Any) -> None:
+    """What would read all of it, or be wrong without a word, is an error that says what to do."""
+    client = kind("1", {}, base_url=BASE_URL)
+    for listing in (client.repositories.iter(), client.tags.iter("1"), client.tags.iter("1")):
+        name = type(listing).__name__
+        with pytest.raises(TypeError, match=f"{name} has no `in`: compare in a loop"):
+            _ = "x" in listing
+        with pytest.raises(TypeError, match=f"{name} is neither true nor false"):
+            bool(listing)
+        for refused in (len, reversed, lambda listing: listing[0], lambda listing: listing[:1]):
+            with pytest.raises(TypeError, match=name):
+                refused(listing)
+    with pytest.raises(TypeError, match="repositories have no `in`"):
+        _ = "x" in client.repositories
+
+
+def test_a_listing_becomes_a_list(
+    api: ScriptedApi, answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """Its refusals are no obstacle to what reads it: list, sorted, star arguments, a loop."""
+    api.answers(answer("get_repository_tags"))
+    listing = api.client().tags.iter(ID)
+    everything = list(listing)
+    assert everything
+    assert [*listing] == sorted(listing, key=lambda tag: tag.name) == everything
+    assert any(tag.name == everything[0].name for tag in listing)

@@ -338,10 +338,10 @@ async def test_a_tag_is_found_by_its_name(tags_of: TagsOf) -> None:
 
 
 async def test_a_tag_that_is_not_there(tags_of: TagsOf) -> None:
-    """`get` raises NotFound, which tells the name and has no answer of the API's."""
-    with pytest.raises(NotFound, match="no tag of the name 'x'") as caught:
+    """`get` raises NotFound, which names it and has the status, and no URL of the API's."""
+    with pytest.raises(NotFound, match="no tag named 'x'") as caught:
         await done(tags_of(Registry("a")).get(ID, "x"))
-    assert (caught.value.status_code, caught.value.url) == (None, None)
+    assert (caught.value.status_code, caught.value.url) == (404, None)
     with pytest.raises(TypeError, match="name must be a string, not None"):
         await done(tags_of(Registry("a")).get(ID, None))
 
@@ -378,7 +378,7 @@ async def test_of_tags_pushed_at_the_same_time_the_last(tags_of: TagsOf) -> None
     assert (await done(tags_of(registry).latest(ID, by="updated"))).name == "b"
 
 
-NONE = f"there is no tag to choose from in the repository '{ID}'"
+NONE = f"no tag to choose from in the repository '{ID}'"
 
 
 @pytest.mark.parametrize(
@@ -562,5 +562,5 @@ async def test_a_repository_answers_the_same_questions(
         assert waited == await done(repository.get_tag("1.0"))
         found = await walked(repository.iter_tags(matching="*.0", since=waited.updated_at))
         assert [tag.name for tag in found] == ["1.0", "2.0"]
-        with pytest.raises(NotFound, match="no repository of the name 'none'"):
+        with pytest.raises(NotFound, match="no repository named 'none'"):
             await done(ours.repositories.get_by_name("none"))

@@ -61,8 +61,10 @@ def members(cls: type[Any]) -> dict[str, Callable[..., Any]]:
         if name.startswith("_") and name not in {*RENAMED, *RENAMED.values(), "__init__"}:
             continue
         function = value.fget if isinstance(value, property) else value
-        # pydantic puts functions of its own into its models.
-        if inspect.isfunction(function) and function.__module__.startswith("abeja_registry"):
+        # pydantic puts functions of its own into its models, and a wrapper of a base's hook.
+        if not inspect.isfunction(function) or name == "model_post_init":
+            continue
+        if function.__module__.startswith("abeja_registry"):
             found[name] = function
     return found
 

@@ -112,7 +112,7 @@ if not TYPE_CHECKING:  # pragma: no branch
         A command's help, what a shell completes, and a client that is built and not used yet need
         not wait for what they do not use.
         """
-        if name in _ROOMS:
+        if name in _ROOMS or name in _MODULES:
             return import_module(f".{name}", __name__)
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -126,7 +126,10 @@ if not TYPE_CHECKING:  # pragma: no branch
         return globals()[name]
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__, *_ROOMS})
+        return sorted({*globals(), *__all__, *_ROOMS, *_MODULES})
+
+    # Public modules that no public name here is in.
+    _MODULES = ("contract", "inventory")
 
     # Where the public names are, what takes longest to load last; those without an underscore
     # are public themselves.

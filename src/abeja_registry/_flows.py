@@ -102,7 +102,7 @@ def get_by_name(name: str, ask: Ask, read_page: Read[N], where: str) -> Flow[N]:
     """Look for the row of a name, which has to be there."""
     row = yield from find(name, ask, read_page)
     if row is None:
-        raise NotFound("not_found", f"there is no {where} of the name {shown(name)}")
+        raise NotFound("not_found", f"no {where} named {shown(name)}")
     return row
 
 

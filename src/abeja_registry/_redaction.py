@@ -12,6 +12,20 @@ INSTEAD = "[the credential]"
 # Characters that a secret has at the least to be looked for by itself. A shorter one, which nobody
 # gives out, stands in half of all words; the header that it goes out in is looked for all the same.
 SHORTEST = 8
+# What replaces a secret that is itself a part of the words above: shorter than any secret.
+_SHORT_INSTEAD = "***"
+# The names that the API's reference and HTTP give to fields. A key that is one of them quotes
+# nobody's secret, and code looks it up by its name.
+_KEYS = frozenset(
+    """
+    id organization_id organization_name registry_repository_id registry_repositories name
+    description tags items entries creator created_at updated_at role is_registered email
+    display_name offset limit has_next size media_type digest error error_description error_detail
+    location date retry-after content-type content-length content-encoding x-request-id
+    """.split()  # noqa: SIM905
+)
+# How often a text may be quoted within itself: JSON in a URL in HTML is three times.
+_DEEPEST_QUOTE = 8
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 
@@ -29,9 +43,10 @@ class Redactor:
         if header:
             forms.add(header)
         self._forms = sorted(forms, key=len, reverse=True)
+        self._instead = INSTEAD if self._clean(INSTEAD) else _SHORT_INSTEAD
 
     def __call__(self, value: Any) -> Any:
-        """Return a value as it is, but for the strings in it, at whatever depth."""
+        """Return a value as it is, but for the strings and numbers in it, at whatever depth."""
         if not self._forms:
             return value
         if isinstance(value, str):
@@ -39,17 +54,32 @@ class Redactor:
         if isinstance(value, list):
             return [self(each) for each in value]
         if isinstance(value, dict):
-            return {self(key): self(each) for key, each in value.items()}
+            return {key if key in _KEYS else self(key): self(each) for key, each in value.items()}
+        if type(value) in (int, float):
+            return self._number(value)
         return value
 
+    def _clean(self, text: str) -> bool:
+        return not any(form in text for form in self._forms)
+
+    def _number(self, value: float) -> Any:
+        try:
+            text = repr(value)
+        except ValueError:  # of thousands of digits, more than a header holds
+            return value
+        return value if self._clean(text) else self._instead
+
     def _text(self, text: str) -> str:
-        for form in self._forms:
-            text = text.replace(form, INSTEAD)
-        for decode in (_unescaped, unquote, html.unescape):
-            decoded = decode(text)
-            if decoded != text and any(form in decoded for form in self._forms):
-                return self._text(decoded)
-        return text
+        # A loop: a recursion would let whoever quotes the secret decide how deep it goes.
+        for _ in range(_DEEPEST_QUOTE):
+            for form in self._forms:
+                text = text.replace(form, self._instead)
+            decodings = (decode(text) for decode in (_unescaped, unquote, html.unescape))
+            quoted = next((each for each in decodings if not self._clean(each)), None)
+            if quoted is None:
+                return text
+            text = quoted
+        return self._instead
 
 
 def _unescaped(text: str) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Self
+
+# By its name: annotations find in it, once somebody evaluates them, what is loaded when it is used.
+import abeja_registry
 
 from ._config import Credential, FoundSetting, InvalidRows, OnRetry, Settings, typed_settings
 from ._handed_in import AsyncHttpClient, HttpClient
 from ._retries import RetryPolicy
 from ._transport import AsyncTransport, Transport
-from .raw import APIClient, AsyncAPIClient
+from .raw import APIClient, AsyncAPIClient, attributes, set_attributes
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-    from .contract import ContractReport
-    from .inventory import AsyncInventory, Inventory, OnProgress
-    from .repositories import AsyncRepositories, Repositories
-    from .tags import AsyncTags, Tags
+    import abeja_registry.contract
+    import abeja_registry.inventory
 
 
 _COLLECTIONS = ("repositories", "tags")
@@ -77,8 +77,8 @@ class Client(_Lazy):
         True
     """
 
-    repositories: Repositories
-    tags: Tags
+    repositories: abeja_registry.Repositories
+    tags: abeja_registry.Tags
     raw: APIClient
 
     def __init__(
@@ -112,11 +112,12 @@ class Client(_Lazy):
         )
         self._set_up(Transport.open(settings, http_client))
 
-    def __getstate__(self) -> Settings:
-        return self._transport.own_settings()
+    def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
+        return self._transport.own_settings(), attributes(self)
 
-    def __setstate__(self, settings: Settings) -> None:
-        self._set_up(Transport.open(settings, None))
+    def __setstate__(self, state: tuple[Settings, dict[str, Any]]) -> None:
+        set_attributes(self, state[1])
+        self._set_up(Transport.open(state[0], None))
 
     def _set_up(self, transport: Transport) -> None:
         self._transport = transport
@@ -156,7 +157,9 @@ class Client(_Lazy):
 
         Returns:
             A client that can be used until this one is closed, and whose own closing does
-            nothing.
+            nothing. One of a subclass is not initialized again: it has the same attributes, the
+            values themselves and no copies; what the subclass made of the old client's
+            collections stays the old client's.
 
         Raises:
             ConfigurationError: A value is bad.
@@ -174,6 +177,7 @@ class Client(_Lazy):
             on_retry=on_retry,
         )
         client = type(self).__new__(type(self))
+        set_attributes(client, attributes(self))
         client._set_up(self._transport.sharing(settings))
         return client
 
@@ -183,9 +187,9 @@ class Client(_Lazy):
         concurrency: int = 16,
         page_size: int | None = None,
         include: str = "*",
-        on_progress: OnProgress | None = None,
+        on_progress: abeja_registry.inventory.OnProgress | None = None,
         executor: Executor | None = None,
-    ) -> Inventory:
+    ) -> abeja_registry.inventory.Inventory:
         """Return every tag of the organization as rows, to walk through; asks nothing until then.
 
         Calls GET /organizations/{organization_id}/registry/repositories and, for each of these,
@@ -232,7 +236,7 @@ class Client(_Lazy):
             executor=executor,
         )
 
-    def check_contract(self) -> ContractReport:
+    def check_contract(self) -> abeja_registry.contract.ContractReport:
         """Compare the API with the reference that this package is written from.
 
         Makes some ten read-only calls, with this client's own settings, and looks at the
@@ -296,8 +300,8 @@ class Client(_Lazy):
 class AsyncClient(_Lazy):
     """`Client`, awaited; it takes an `AsyncClient` as `http_client` and closes with `aclose`."""
 
-    repositories: AsyncRepositories
-    tags: AsyncTags
+    repositories: abeja_registry.AsyncRepositories
+    tags: abeja_registry.AsyncTags
     raw: AsyncAPIClient
 
     def __init__(
@@ -331,11 +335,12 @@ class AsyncClient(_Lazy):
         )
         self._set_up(AsyncTransport.open(settings, http_client))
 
-    def __getstate__(self) -> Settings:
-        return self._transport.own_settings()
+    def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
+        return self._transport.own_settings(), attributes(self)
 
-    def __setstate__(self, settings: Settings) -> None:
-        self._set_up(AsyncTransport.open(settings, None))
+    def __setstate__(self, state: tuple[Settings, dict[str, Any]]) -> None:
+        set_attributes(self, state[1])
+        self._set_up(AsyncTransport.open(state[0], None))
 
     def _set_up(self, transport: AsyncTransport) -> None:
         self._transport = transport
@@ -373,6 +378,7 @@ class AsyncClient(_Lazy):
             on_retry=on_retry,
         )
         client = type(self).__new__(type(self))
+        set_attributes(client, attributes(self))
         client._set_up(self._transport.sharing(settings))
         return client
 
@@ -382,8 +388,8 @@ class AsyncClient(_Lazy):
         concurrency: int = 16,
         page_size: int | None = None,
         include: str = "*",
-        on_progress: OnProgress | None = None,
-    ) -> AsyncInventory:
+        on_progress: abeja_registry.inventory.OnProgress | None = None,
+    ) -> abeja_registry.inventory.AsyncInventory:
         """As `Client.inventory`, to walk through with `async for`; it takes no executor."""
         from .inventory import AsyncInventory
 
@@ -395,7 +401,7 @@ class AsyncClient(_Lazy):
             on_progress=on_progress,
         )
 
-    async def check_contract(self) -> ContractReport:
+    async def check_contract(self) -> abeja_registry.contract.ContractReport:
         """As `Client.check_contract`, awaited."""
         from .contract import acheck
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 # Characters of each thing the API says that an error's text shows; its attributes have all of it.
 _SHOWN = 1000
@@ -84,7 +84,7 @@ class HttpError(Error):
         error: The API's short name of the error, or the status's reason phrase.
         error_description: The API's sentence about it, or the beginning of the body's text.
         error_detail: Whatever more the API said, as it said it.
-        status_code: The answer's HTTP status.
+        status_code: The answer's HTTP status; the one that a class stands for if not given.
         url: The whole URL that was asked, with its query.
         method: The HTTP method of the request.
         headers: The answer's headers, with lower-case names.
@@ -94,6 +94,8 @@ class HttpError(Error):
         after_unknown_outcome: Whether an earlier attempt of the same call may have been carried
             out: a delete's 404 is its own doing then.
     """
+
+    _STATUS: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -110,6 +112,7 @@ class HttpError(Error):
         outcome_unknown: bool = False,
         after_unknown_outcome: bool = False,
     ) -> None:
+        status_code = self._STATUS if status_code is None else status_code
         # BaseException.args is what unpickling and copying construct from.
         super().__init__(error, error_description, error_detail, status_code, url)
         self.error = error
@@ -151,37 +154,53 @@ class HttpError(Error):
 class BadRequest(HttpError):
     """400: the API refused what was sent."""
 
+    _STATUS = 400
+
 
 class Unauthorized(HttpError):
     """401: no credential was sent, or one that the API does not take."""
+
+    _STATUS = 401
 
 
 class Forbidden(HttpError):
     """403: the credential may not do this, or not in this organization."""
 
+    _STATUS = 403
+
 
 class NotFound(HttpError):
     """404: there is no such repository.
 
-    Also where one was looked for by its name, or a tag was, and there is none; that one has no
-    status and no URL.
+    Also where one was looked for by its name, or a tag was, and there is none: every request
+    succeeded then, and the error has the same status, and no URL.
     """
+
+    _STATUS = 404
 
 
 class MethodNotAllowed(HttpError):
     """405: the path does not take this method; usually a wrong base URL."""
 
+    _STATUS = 405
+
 
 class Conflict(HttpError):
     """409: the request contradicts what is there, such as a name that is taken."""
+
+    _STATUS = 409
 
 
 class TooManyRequests(HttpError):
     """429: the API asks for fewer requests."""
 
+    _STATUS = 429
+
 
 class InternalServerError(HttpError):
     """500: the API failed."""
+
+    _STATUS = 500
 
 
 class TransportError(Error):

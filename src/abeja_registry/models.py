@@ -75,7 +75,7 @@ class Creator(Model, frozen=True):
     updated_at: Time
 
 
-class Reading:
+class _Reading:
     """What comes along while models are made from one answer, as pydantic's context.
 
     Args:
@@ -101,7 +101,7 @@ class Reading:
 
 def _shared(row: Any, read: Callable[[Any], Creator], info: ValidationInfo) -> Creator:
     context = info.context
-    return context.creator(row, read) if isinstance(context, Reading) else read(row)
+    return context.creator(row, read) if isinstance(context, _Reading) else read(row)
 
 
 _SharedCreator = Annotated[Creator, WrapValidator(_shared)]
@@ -142,6 +142,10 @@ class Bound(Model, frozen=True):
     def _bind(self, origin: object) -> None:
         object.__setattr__(self, "_origin", origin)
 
+    def model_post_init(self, context: object, /) -> None:
+        """Take the bond from the validation context, where it is ours."""
+        self._bind(context.origin if isinstance(context, _Reading) else None)
+
     def _source(self) -> Any:
         # Not getattr(): where the slot is empty, that finds an unknown field of the same name.
         try:
@@ -175,10 +179,6 @@ class RepositoryFields(Bound, frozen=True):
     creator: _SharedCreator
     created_at: Time
     updated_at: Time
-
-    def model_post_init(self, context: object, /) -> None:
-        """Take the bond from the validation context, where it is ours."""
-        self._bind(context.origin if isinstance(context, Reading) else None)
 
     @overload
     def image(self, tag: Tag | str) -> ImageName: ...
@@ -239,7 +239,7 @@ class PageFields(Bound, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class _Problem:
     """Why no model can be made from a value.
 
     Attributes:
@@ -251,19 +251,19 @@ class Problem:
     text: str
 
 
-def read(model: type[M], body: object, reading: Reading) -> M | Problem:
+def read(model: type[M], body: object, reading: _Reading) -> M | _Problem:
     """Return a model made from a value of the API, or why it cannot be made."""
     try:
         return model.model_validate(body, context=reading)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return Problem(first["loc"], f"{first['msg']} ({error.error_count()} in all)")
+        return _Problem(first["loc"], f"{first['msg']} ({error.error_count()} in all)")
     except ValueError as error:  # pydantic lets a number of over 4,300 digits out as this
-        return Problem((), str(error))
+        return _Problem((), str(error))
 
 
 def invalid(
-    model: type[BaseModel], answered: Answered, problem: Problem, *, created: bool = False
+    model: type[BaseModel], answered: Answered, problem: _Problem, *, created: bool = False
 ) -> InvalidResponse:
     """Return the error of an answer that no model can be made from; it carries the body."""
     body, path = answered.redact(answered.body), problem.path
@@ -299,7 +299,7 @@ def parse(model: type[M], answered: Answered, origin: object = None, *, created:
     Raises:
         InvalidResponse: It cannot be made; names the first field at fault, carries the body.
     """
-    found = read(model, answered.body, Reading(origin))
-    if isinstance(found, Problem):
+    found = read(model, answered.body, _Reading(origin))
+    if isinstance(found, _Problem):
         raise invalid(model, answered, found, created=created)
     return found

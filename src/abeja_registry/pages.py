@@ -14,7 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import replace
-from typing import Annotated, Any, Generic, Self, TypeVar, get_args, overload
+from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar, get_args, overload
 
 from ._answers import Answered
 from ._config import InvalidRows
@@ -22,7 +22,7 @@ from ._operations import shown
 from ._paging import PAGE_SIZE, Cursor, check_count
 from ._real_datetime import real_datetime
 from .exceptions import Error, InvalidResponse, PaginationError
-from .models import PageFields, Problem, Reading, Tag, invalid, read
+from .models import PageFields, Tag, _Problem, _Reading, invalid, read
 
 with real_datetime():
     from pydantic import (
@@ -243,21 +243,21 @@ def read_page(
     Raises:
         InvalidResponse: The page cannot be made, or one of its rows where that raises.
     """
-    reading = Reading(origin)
+    reading = _Reading(origin)
     page = read(model, answered.body, reading)
-    if isinstance(page, Problem) and invalid_rows != "raise":
+    if isinstance(page, _Problem) and invalid_rows != "raise":
         key = _rows_key(model._row_model(), answered.body) or ""
         if isinstance(sent := answered.body.get(key), list):
             rows, errors = _valid_rows(model, answered, key, reading, invalid_rows)
             body = dict(answered.body)
             body[key] = [row for row in rows if row is not None]
             page = read(model, body, reading)
-            if not isinstance(page, Problem):
+            if not isinstance(page, _Problem):
                 # What was left out keeps its place: it is a part of the list.
                 items = iter(page.items)
                 all_rows = tuple(None if row is None else next(items) for row in rows)
                 page._note(_rows=all_rows, _row_ids=tuple(map(_id_of, sent)), _row_errors=errors)
-    if isinstance(page, Problem):
+    if isinstance(page, _Problem):
         raise invalid(model, answered, page)
     page._bind(fetch)
     return page
@@ -272,7 +272,7 @@ def _valid_rows(
     model: type[PageOf[Any]],
     answered: Answered,
     key: str,
-    reading: Reading,
+    reading: _Reading,
     invalid_rows: InvalidRows | Wanted,
 ) -> tuple[list[Any], dict[int, InvalidResponse]]:
     """Return the rows of a page, with None for each that is left out, and why, by its index."""
@@ -281,7 +281,7 @@ def _valid_rows(
     errors: dict[int, InvalidResponse] = {}
     for index, row in enumerate(answered.body[key]):
         found = read(row_model, row, reading)
-        if isinstance(found, Problem):
+        if isinstance(found, _Problem):
             if callable(invalid_rows):
                 name = row.get("name") if isinstance(row, dict) else None
                 if not isinstance(name, str) or invalid_rows(name):
@@ -293,7 +293,30 @@ def _valid_rows(
     return rows, errors
 
 
-class Listing(Iterable[T_co], Generic[T_co]):
+class _Unread:
+    """A list that no request was sent for yet: what asks it for all of its items is refused.
+
+    `len`, `reversed` and indexes are not defined, so that Python and checkers refuse them.
+    """
+
+    _each: str
+
+    # Without it all items would be compared, and a name is equal to none of them.
+    def __contains__(self, item: object) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} has no `in`: compare in a loop, as in"
+            f" any(each.name == name {self._each})"
+        )
+
+    # Without it a list of nothing would be true.
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} is neither true nor false before it is read:"
+            f" use any(True {self._each}), or `is None`"
+        )
+
+
+class Listing(_Unread, Iterable[T_co], Generic[T_co]):
     """Every item of a list, fetched page by page while it is walked through.
 
     A value that can be walked again and again; each walk asks the API anew.
@@ -306,7 +329,11 @@ class Listing(Iterable[T_co], Generic[T_co]):
     An error that a walk raises says where it can go on (`resume_offset`): `next()` on the same
     iterator asks for the same page again, and `iter(start=…)` begins there, in any process. It is
     a position: go back as far as items before it may have been removed since.
+
+    It has no length and no indexes, and neither `in` nor a truth value: a `list()` of it has all.
     """
+
+    _each = "for each in listing"
 
     def __init__(
         self,
@@ -328,8 +355,10 @@ class Listing(Iterable[T_co], Generic[T_co]):
         return _Pages(self._fetch, Cursor(self._page_size, self._start), self._keep)
 
 
-class AsyncListing(AsyncIterable[T_co], Generic[T_co]):
+class AsyncListing(_Unread, AsyncIterable[T_co], Generic[T_co]):
     """A `Listing` to walk through with `async for`."""
+
+    _each = "for each in [each async for each in listing]"
 
     def __init__(
         self,

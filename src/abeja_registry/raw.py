@@ -6,6 +6,9 @@ answer's JSON object as it came: nothing renamed, converted or dropped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from types import MemberDescriptorType
 from typing import Any, Self
 
 from . import _operations
@@ -13,6 +16,27 @@ from ._config import Credential, OnRetry, Settings, raw_settings
 from ._handed_in import AsyncHttpClient, HttpClient
 from ._retries import RetryPolicy
 from ._transport import AsyncTransport, Transport
+
+# What a client makes of its transport; all else is a subclass's.
+_OWN = {"_transport", "raw", "repositories", "tags"}
+
+
+def attributes(client: object) -> dict[str, Any]:
+    """Return what a subclass has set on a client, in its dict and in its slots."""
+    held = dict(vars(client))
+    for kind in type(client).__mro__:
+        for slot in vars(kind).values():
+            if isinstance(slot, MemberDescriptorType):
+                with suppress(AttributeError):  # never set
+                    held[slot.__name__] = slot.__get__(client)
+    return {name: value for name, value in held.items() if name not in _OWN}
+
+
+def set_attributes(client: object, held: Mapping[str, Any]) -> None:
+    """Set on a client what `attributes` has returned of another."""
+    for name, value in held.items():
+        # Past a __setattr__ of the subclass's, which may rely on what is not there yet.
+        object.__setattr__(client, name, value)
 
 
 class APIClient:
@@ -64,11 +88,12 @@ class APIClient:
         )
         self._transport = Transport.open(settings, http_client)
 
-    def __getstate__(self) -> Settings:
-        return self._transport.own_settings()
+    def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
+        return self._transport.own_settings(), attributes(self)
 
-    def __setstate__(self, settings: Settings) -> None:
-        self._transport = Transport.open(settings, None)
+    def __setstate__(self, state: tuple[Settings, dict[str, Any]]) -> None:
+        set_attributes(self, state[1])
+        self._transport = Transport.open(state[0], None)
 
     @classmethod
     def _over(cls, transport: Transport) -> Self:
@@ -223,11 +248,12 @@ class AsyncAPIClient:
         )
         self._transport = AsyncTransport.open(settings, http_client)
 
-    def __getstate__(self) -> Settings:
-        return self._transport.own_settings()
+    def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
+        return self._transport.own_settings(), attributes(self)
 
-    def __setstate__(self, settings: Settings) -> None:
-        self._transport = AsyncTransport.open(settings, None)
+    def __setstate__(self, state: tuple[Settings, dict[str, Any]]) -> None:
+        set_attributes(self, state[1])
+        self._transport = AsyncTransport.open(state[0], None)
 
     @classmethod
     def _over(cls, transport: AsyncTransport) -> Self:

@@ -574,6 +574,9 @@ class AsyncRepositories:
     def __aiter__(self) -> AsyncIterator[AsyncRepository]:
         return aiter(self.iter())
 
+    def __contains__(self, item: object) -> NoReturn:
+        raise TypeError("repositories have no `in`: await find(name) is None where there is none")
+
     async def delete(self, repository_id: str, *, missing_ok: bool = False) -> None:
         """As `Repositories.delete`, awaited."""
         operation = _operations.delete_repository(self._organization_id, repository_id)

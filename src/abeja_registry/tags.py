@@ -345,7 +345,8 @@ def ids_alone(repository_id: str) -> Iterator[None]:
         yield
     except NotFound as error:
         # Assumption: an id is all digits, as in the reference.
-        if error.status_code is not None and not str(repository_id).isdecimal():
+        # One without a URL is a look-up's own, in a repository that exists.
+        if error.url is not None and not str(repository_id).isdecimal():
             error.add_note("ids alone are taken: client.repositories.get_by_name(name) has the id")
         raise
 
@@ -408,7 +409,7 @@ def _latest(
 
     found = yield from _flows.best(ask, read, rank, counts)
     if found is None:
-        problem = f"there is no tag to choose from in the repository {shown(repository_id)}"
+        problem = f"no tag to choose from in the repository {shown(repository_id)}"
         if passed_over:
             kind = "a version" if prereleases else "a version without prereleases=True"
             problem += f": {len(passed_over)} fit by name, none of which counts as {kind}"

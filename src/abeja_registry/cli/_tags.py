@@ -136,7 +136,7 @@ def _naming_tags(repository: str, by_id: bool) -> Iterator[None]:
         yield
     except NotFound as error:
         # A repository that is not there has the API's status.
-        if error.status_code is None:
+        if error.url is None:
             of = f"--id {repository}" if by_id else repository
             error.add_note(f"see what there is: abeja-registry tags list {of}")
         raise
