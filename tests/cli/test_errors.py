@@ -133,7 +133,8 @@ def test_a_file_of_other_types(run: Run, written: Path, kind: str, column: str, 
         values = {name: [str(row[name]) for row in rows] for name in InventoryRow._fields}
         pyarrow.parquet.write_table(pyarrow.table(values), path)
     elif kind == "csv":
-        text = [",".join(InventoryRow._fields), *(",".join(map(str, row.values())) for row in rows)]
+        cells = ([str(row[name]) for name in InventoryRow._fields] for row in rows)
+        text = map(",".join, [InventoryRow._fields, *cells])
         path.write_text("\n".join(text))
     else:
         path.write_text("\n".join(map(json.dumps, rows)))
