@@ -431,3 +431,15 @@ def test_a_mode_holds_where_modes_are_kept(sandbox: Sandbox, client: Client, tar
     target.chmod(0o640)
     client.inventory().write_csv(target)
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+async def test_an_error_of_somebody_else_is_left_alone(either: Any, target: Path) -> None:
+    """What a function of the caller's raises says nothing about the file."""
+
+    def fail(_: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    inventory = either.inventory(on_progress=fail)
+    with pytest.raises(BrokenPipeError) as caught:
+        await done(getattr(inventory, f"write_{target.suffix[1:]}")(target))
+    assert str(caught.value) == "[Errno 32] Broken pipe"

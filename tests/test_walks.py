@@ -485,3 +485,26 @@ def test_what_nobody_waits_for_any_more_changes_nothing() -> None:
     assert walk.record(task, registry.fetch(task)) == Batch([], [])
     walk.fail(task, Error("late"))
     assert not walk.failures
+
+
+def test_a_task_that_was_not_carried_out_is_given_out_again() -> None:
+    """After others, and only while its list still needs it."""
+    registry = Registry(300, 5)
+    walk = walk_of(concurrency=4)
+    first, *late = under_way(walk, registry, 4)
+    # The list is fetched again from here on, so the tasks after it are not needed any more.
+    walk.fail(first, Error("first"))
+    for task in late:
+        walk.send_again(task)
+    tasks = []
+    while (given := walk.next_task()) is not None:
+        tasks.append(given)
+    assert not set(tasks) & set(late)
+    walk.send_again(tasks[0])
+    assert walk.next_task() is tasks[0]
+    for task in tasks:
+        walk.record(task, registry.fetch(task))
+    walked(walk, registry)
+    walk.check_ended()
+    assert not walk.failures
+    assert walk.progress.rows == 305
