@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol, runtime_checkable
+from operator import itemgetter
+from typing import Protocol, runtime_checkable
 
 from ._operations import shown
 from ._paging import check_count
@@ -143,14 +144,19 @@ class DiffBuilder:
         )
 
     def _bytes_added(self) -> int:
-        unchanged = (self._before[key] for key in self._kept if key not in self._moved)
-        moved = self._moved.values()
-        # An image of an unchanged tag is in both inventories, however many other tags come and go.
-        before = _image_sizes(self._before.values())
-        after = _image_sizes([*self._added.values(), *(each.new for each in moved)])
-        kept = after.keys() | _image_sizes(unchanged).keys()
-        return sum(size for image, size in after.items() if image not in before) - sum(
-            size for image, size in before.items() if image not in kept
+        added = _image_sizes([*self._added.values(), *(each.new for each in self._moved.values())])
+        removed = _image_sizes(
+            row for key, row in self._before.items() if key not in self._kept or key in self._moved
+        )
+        # An image that another tag points to, before or after, neither comes nor goes.
+        existed = {image for row in self._before.values() if (image := _image(row)) in added}
+        if removed:
+            unchanged = (self._before[key] for key in self._kept if key not in self._moved)
+            kept = {image for row in unchanged if (image := _image(row)) in removed}
+        else:
+            kept = set()
+        return sum(size for image, size in added.items() if image not in existed) - sum(
+            size for image, size in removed.items() if image not in kept and image not in added
         )
 
 
@@ -175,11 +181,17 @@ class _Names:
         )
 
 
+# The repository's name, and the digest.
+_image = itemgetter(
+    InventoryRow._fields.index("repository_name"), InventoryRow._fields.index("digest")
+)
+
+
 def _image_sizes(rows: Iterable[InventoryRow]) -> dict[tuple[str, str], int]:
     """Return the size of each image, the largest where its tags say several."""
     sizes: dict[tuple[str, str], int] = {}
     for row in rows:
-        image = row.repository_name, row.digest
+        image = _image(row)
         sizes[image] = max(row.size, sizes.get(image, row.size))
     return sizes
 
@@ -238,13 +250,10 @@ class Summary:
     empty_repositories: int | None = field(default=None, compare=False)
 
 
-class ImageTag(NamedTuple):
-    """What a summary keeps of a tag."""
-
-    digest: str
-    size: int
-    creator_email: str
-    updated_at: datetime
+# What a summary keeps of a tag. Plain tuples of plain values cost the garbage collector nothing.
+_COLUMNS = ("digest", "size", "creator_email", "updated_at")
+_Tag = tuple[str, int, str, datetime]
+_tag = itemgetter(*map(InventoryRow._fields.index, _COLUMNS))
 
 
 class SummaryBuilder:
@@ -271,13 +280,15 @@ class SummaryBuilder:
                 f"stale_after_days is beyond all dates: {shown(stale_after_days)}"
             ) from None
         self._days = stale_after_days
-        self._repositories: dict[str, dict[str, ImageTag]] = {}
+        self._repositories: dict[str, dict[str, _Tag]] = {}
         self._all_known = False
 
     def add(self, row: InventoryRow) -> None:
         """Record a row."""
-        tags = self._repositories.setdefault(row.repository_name, {})
-        tags[row.tag] = ImageTag(row.digest, row.size, row.creator_email, row.updated_at)
+        tags = self._repositories.get(row.repository_name)
+        if tags is None:
+            tags = self._repositories[row.repository_name] = {}
+        tags[row.tag] = _tag(row)
 
     def add_repositories(self, names: Iterable[str] | None) -> None:
         """Record the names of all repositories, if they are known."""
@@ -285,28 +296,32 @@ class SummaryBuilder:
         for name in names or ():
             self._repositories.setdefault(name, {})
 
-    def images(self) -> Iterator[tuple[str, list[ImageTag]]]:
-        """Return each image's repository, and its tags."""
-        for name, tags in self._repositories.items():
-            images: dict[str, list[ImageTag]] = {}
-            for tag in tags.values():
-                images.setdefault(tag.digest, []).append(tag)
-            for image in images.values():
-                yield name, image
+    def images(self) -> Iterator[tuple[int, list[datetime]]]:
+        """Return the size of each image, and when each of its tags was last pushed."""
+        for tags in self._repositories.values():
+            for image in _images(tags):
+                yield max(size for _, size, _, _ in image), [pushed for *_, pushed in image]
 
     def summary(self) -> Summary:
         """Return the summary of the rows so far."""
         total = _Totals()
         repositories = {name: _Totals() for name in self._repositories}
         creators: defaultdict[str, _Totals] = defaultdict(_Totals)
-        for name, tags in self.images():
-            for group in (total, repositories[name]):
-                group.add(tags, tags, self._stale_before)
-            by_creator: dict[str, list[ImageTag]] = {}
-            for tag in tags:
-                by_creator.setdefault(tag.creator_email, []).append(tag)
-            for email, own in by_creator.items():
-                creators[email].add(own, tags, self._stale_before)
+        for name, tags in self._repositories.items():
+            for image in _images(tags):
+                whole = _Part(image, self._stale_before)
+                size = max(whole.sizes)
+                freed = size if whole.stale == len(image) else 0
+                total.add(whole, size, freed)
+                repositories[name].add(whole, size, freed)
+                emails = {email for _, _, email, _ in image}
+                if len(emails) == 1:
+                    creators[emails.pop()].add(whole, size, freed)
+                    continue
+                # It is freed by the stale tags of no single creator.
+                for email in emails:
+                    own = [tag for tag in image if tag[2] == email]
+                    creators[email].add(_Part(own, self._stale_before), size, 0)
         return Summary(
             total=total.totals("total"),
             repositories=_largest_first(repositories),
@@ -318,26 +333,42 @@ class SummaryBuilder:
         )
 
 
+def _images(tags: dict[str, _Tag]) -> Iterable[list[_Tag]]:
+    """Return the tags of each image of a repository."""
+    images: defaultdict[str, list[_Tag]] = defaultdict(list)
+    for tag in tags.values():
+        images[tag[0]].append(tag)
+    return images.values()
+
+
+class _Part:
+    """Tags of one image."""
+
+    def __init__(self, tags: list[_Tag], stale_before: datetime) -> None:
+        self.sizes = [size for _, size, _, _ in tags]
+        times = [pushed for *_, pushed in tags]
+        self.oldest, self.newest = min(times), max(times)
+        self.stale = sum(pushed < stale_before for pushed in times)
+
+
 class _Totals:
     def __init__(self) -> None:
         self.tags = self.bytes = self.stale = self.images = self.tag_bytes = self.stale_bytes = 0
         self.oldest: datetime | None = None
         self.newest: datetime | None = None
 
-    def add(self, own: list[ImageTag], all_: list[ImageTag], stale_before: datetime) -> None:
-        """Add an image, by the group's own tags of it and by all of them."""
-        stale = sum(tag.updated_at < stale_before for tag in own)
-        size = image_size(all_)
-        self.tags += len(own)
+    def add(self, part: _Part, size: int, freed: int) -> None:
+        """Add an image, by the group's tags of it."""
+        self.tags += len(part.sizes)
         self.images += 1
         self.bytes += size
-        self.tag_bytes += sum(tag.size for tag in own)
-        self.stale += stale
-        if stale == len(all_):
-            self.stale_bytes += size
-        times = [tag.updated_at for tag in own]
-        self.oldest = min(times) if self.oldest is None else min(self.oldest, *times)
-        self.newest = max(times) if self.newest is None else max(self.newest, *times)
+        self.tag_bytes += sum(part.sizes)
+        self.stale += part.stale
+        self.stale_bytes += freed
+        if self.oldest is None or part.oldest < self.oldest:
+            self.oldest = part.oldest
+        if self.newest is None or part.newest > self.newest:
+            self.newest = part.newest
 
     def totals(self, name: str) -> Totals:
         return Totals(
@@ -351,11 +382,6 @@ class _Totals:
             self.tag_bytes,
             self.stale_bytes,
         )
-
-
-def image_size(tags: Iterable[ImageTag]) -> int:
-    """Return an image's size, the largest that its tags say."""
-    return max(tag.size for tag in tags)
 
 
 def _largest_first(groups: dict[str, _Totals]) -> tuple[Totals, ...]:

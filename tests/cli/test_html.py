@@ -19,7 +19,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from abeja_registry import Client
-from abeja_registry._reports import ImageTag
 from abeja_registry._rows import Entry, InventoryRepository, InventoryRow, write_jsonl
 from abeja_registry.cli._charts import percent, size
 from abeja_registry.cli._html import Report, page
@@ -294,9 +293,7 @@ def test_an_organization_without_tags(make: Make) -> None:
 
 def pushes(rows: list[InventoryRow]) -> Periods:
     """Return the periods of rows, each of an image of its own."""
-    return periods(
-        [ImageTag(each.digest, each.size, each.creator_email, each.updated_at)] for each in rows
-    )
+    return periods((each.size, [each.updated_at]) for each in rows)
 
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)

@@ -340,7 +340,7 @@ def report(
             organization=organization,
             made_at=now,
             summary=summary.summary(),
-            periods=periods(tags for _, tags in summary.images()),
+            periods=periods(summary.images()),
             compared_with=old.name if old else None,
             moved=diff.diff().moved,
         )

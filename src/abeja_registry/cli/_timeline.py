@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from .._reports import ImageTag, image_size
 from .._rows import in_utc
 
 # More bars than this have no room beside one another.
@@ -80,17 +79,17 @@ _UNITS = (
 )
 
 
-def periods(images: Iterable[list[ImageTag]]) -> Periods:
+def periods(images: Iterable[tuple[int, list[datetime]]]) -> Periods:
     """Return the shortest periods of which at most 60 cover all pushes.
 
     Args:
-        images: The tags of each image.
+        images: The size of each image, and when each of its tags was last pushed.
     """
     days: dict[date, tuple[int, int]] = {}
-    for image in images:
-        for tag in image:
-            _count(days, tag.updated_at, 1, 0)
-        _count(days, max(tag.updated_at for tag in image), 0, image_size(image))
+    for size, pushes in images:
+        for pushed in pushes:
+            _count(days, pushed, 1, 0)
+        _count(days, max(pushes), 0, size)
     if not days:
         return Periods(_UNITS[0].name, ())
     first, last = min(days), max(days)
