@@ -7,11 +7,13 @@ import inspect
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import httpcore
+import httpcore2
 import httpx
 import httpx2
 import pytest
@@ -208,39 +210,42 @@ class ScriptedApi:
     def _sync(self) -> dict[str, Any]:
         if self.door == "own":
             return {"base_url": BASE_URL}
-        handed_in = (
-            httpx.Client()
-            if self.door == "httpx"
-            else httpx2.Client(transport=httpx2.MockTransport(self._httpx2))
-        )
-        return {"base_url": BASE_URL, "http_client": self._kept(handed_in)}
+        library = httpx if self.door == "httpx" else httpx2
+        return {"base_url": BASE_URL, "http_client": self._kept(library.Client())}
 
     def _async(self) -> dict[str, Any]:
         if self.door == "own":
             return {"base_url": BASE_URL}
-        handed_in = (
-            httpx.AsyncClient()
-            if self.door == "httpx"
-            else httpx2.AsyncClient(transport=httpx2.MockTransport(self._httpx2))
-        )
-        return {"base_url": BASE_URL, "http_client": handed_in}
+        library = httpx if self.door == "httpx" else httpx2
+        return {"base_url": BASE_URL, "http_client": library.AsyncClient()}
 
     def _record(self, request: Any) -> None:
         self.requests.append(
             Sent(request.method, str(request.url), dict(request.headers), request.content)
         )
 
-    def _httpx(self, request: httpx.Request) -> httpx.Response:
+    def answer_httpx(self, request: httpx.Request) -> httpx.Response:
+        """Answer in the place of httpcore, as respx has it."""
         self._record(request)
         if self._error:
-            raise getattr(httpx, self._error)(self._said)
+            # Of most, httpcore has its own, which httpx then translates.
+            raise getattr(httpcore, self._error, getattr(httpx, self._error))(self._said)
         return httpx.Response(self._status, content=self._content, headers=self._headers)
 
-    def _httpx2(self, request: httpx2.Request) -> httpx2.Response:
-        self._record(request)
+    def answer_httpcore2(self, request: httpcore2.Request) -> httpcore2.Response:
+        """Answer in the place of httpcore2, which respx does not know."""
+        url = httpx2.URL(bytes(request.url).decode("ascii"))
+        content = b"".join(cast(Iterable[bytes], request.stream))
+        method = request.method.decode()
+        self._record(httpx2.Request(method, url, headers=request.headers, content=content))
         if self._error:
-            raise getattr(httpx2, self._error)(self._said)
-        return httpx2.Response(self._status, content=self._content, headers=self._headers)
+            raise getattr(httpcore2, self._error, getattr(httpx2, self._error))(self._said)
+        headers = list(self._headers.items())
+        return httpcore2.Response(self._status, headers=headers, content=self._content)
+
+    async def answer_httpcore2_async(self, request: httpcore2.Request) -> httpcore2.Response:
+        """As `answer_httpcore2`."""
+        return self.answer_httpcore2(request)
 
 
 @pytest.fixture(params=["own", "httpx", "httpx2"])
@@ -250,7 +255,11 @@ def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("SSL_CERT_FILE", str(Path(__file__).parent / "tls" / "ca.pem"))
     scripted = ScriptedApi(request.param)
     with respx.mock(assert_all_called=False) as router:
-        router.route().mock(side_effect=scripted._httpx)
+        router.route().mock(side_effect=scripted.answer_httpx)
+        monkeypatch.setattr(httpcore2.ConnectionPool, "handle_request", scripted.answer_httpcore2)
+        monkeypatch.setattr(
+            httpcore2.AsyncConnectionPool, "handle_async_request", scripted.answer_httpcore2_async
+        )
         yield scripted
     scripted.close()
 

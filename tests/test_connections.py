@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import json
 import os
 import re
 import select
 import socket
 import socketserver
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -18,10 +22,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
+import uvloop
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,6 +74,8 @@ class _Handler(socketserver.StreamRequestHandler):
         head = b""
         while not head.endswith(b"\r\n\r\n") and (line := self.rfile.readline()):
             head += line
+        if length := re.search(rb"(?i)\r\ncontent-length: (\d+)", head):
+            self.rfile.read(int(length[1]))
         return head.decode(errors="replace")
 
 
@@ -177,7 +186,7 @@ class World:
     def typed(self, url: str, **options: Any) -> Any:
         """Return a typed client."""
         kind = AsyncClient if self.is_async else Client
-        return kind("1", {}, base_url=url, max_retry_count=0, **options)
+        return kind("1", {}, base_url=url, **{"max_retry_count": 0, **options})
 
     def get(self, client: Any, repository_id: str = "free") -> Future[Any]:
         """Start asking for a repository."""
@@ -327,19 +336,76 @@ def test_a_create_does_not_go_out_on_a_connection_that_the_server_has_closed(
     assert server.asked.empty()
 
 
-def test_a_create_does_not_go_out_on_a_connection_that_was_idle_for_long(
-    world: World, server: Server, client: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_create_has_a_connection_of_its_own(world: World, server: Server, client: Any) -> None:
+    """It never goes out on an idle connection, and nothing goes out on its own after it."""
+    for call in (world.get, world.create, world.create, world.get):
+        assert call(client).result(PATIENCE) == {}
+    ports = [server.asked.get_nowait()[0] for _ in range(4)]
+    assert len(set(ports)) == 3
+    assert ports[0] == ports[3]
+    assert {server.gone.get(timeout=PATIENCE) for _ in range(2)} == {ports[1], ports[2]}
+
+
+EXAMPLE = json.loads((Path(__file__).parent / "answers/create_repository.json").read_bytes())
+
+
+def example(name: str) -> dict[str, Any]:
+    """Return a repository of a name."""
+    return {**EXAMPLE, "name": name, "id": f"id of {name}"}
+
+
+def response(body: object) -> bytes:
+    """Return a response with a JSON body."""
+    content = json.dumps(body).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)
+
+
+def listed(*names: str) -> bytes:
+    """Return a response that lists repositories."""
+    rows = [example(name) for name in names]
+    page = {"offset": 0, "limit": 50, "has_next": False, "organization_id": "1"}
+    return response({**page, "registry_repositories": rows})
+
+
+def created(name: str) -> bytes:
+    """Return a response to a create."""
+    return response(example(name))
+
+
+UNASKED = {
+    "nothing, and closes": (b"", b"", False),
+    "a time-out, and closes": (b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",) * 2
+    + (False,),
+    "a time-out": (b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n",) * 2 + (True,),
+    "a second response": (listed("other"), created("other"), True),
+}
+
+
+@pytest.mark.parametrize("delay", [0, 0.02], ids=["at once", "late"])
+@pytest.mark.parametrize(("to_get", "to_post", "stays"), UNASKED.values(), ids=UNASKED)
+def test_get_or_create_is_right_whatever_a_server_sends_unasked(
+    world: World, server: Server, to_get: bytes, to_post: bytes, stays: bool, delay: float
 ) -> None:
-    """One that might meet a connection just closed has a new one; the old one is closed."""
-    world.create(client).result(PATIENCE)
-    world.create(client).result(PATIENCE)
-    assert len(server.connections) == 1
-    monkeypatch.setattr("abeja_registry._connections.KEPT_IDLE_FOR_A_CREATE", 0)
-    world.get(client).result(PATIENCE)
-    assert len(server.connections) == 1
-    world.create(client).result(PATIENCE)
-    assert len(server.connections) == 2
-    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+    """It creates once, and returns the repository that it made."""
+
+    def answer_and_more(send: Callable[[bytes], object], head: str) -> bool:
+        create = head.startswith("POST")
+        send(created("wanted") if create else listed())
+        over.wait(delay)
+        send(to_post if create else to_get)
+        return stays
+
+    over = threading.Event()
+    server.answer = answer_and_more
+    retry = RetryPolicy(base=0)
+    client = world.typed(server.url, timeout=PATIENCE, max_retry_count=5, retry=retry)
+    for _ in range(5):
+        made = world.start(client.repositories.get_or_create, "wanted").result(PATIENCE)
+        assert (made.name, made.id) == ("wanted", "id of wanted")
+    over.set()
+    methods = [server.asked.get_nowait()[1].split()[0] for _ in range(server.asked.qsize())]
+    assert methods.count("POST") == 5
+    world.close(client)
 
 
 STRAY = {
@@ -387,8 +453,9 @@ def test_bytes_that_come_after_an_answer_are_no_answer(
     assert sent.wait(PATIENCE)
     server.answer = answer
     assert world.create(client).result(PATIENCE) == {}
-    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
-    assert len(server.connections) == 2
+    assert world.get(client).result(PATIENCE) == {}
+    assert {server.gone.get(timeout=PATIENCE) for _ in range(2)} == set(server.connections[:2])
+    assert len(server.connections) == 3
 
 
 def test_a_name_with_several_addresses_is_reached_at_the_one_that_listens(
@@ -403,6 +470,189 @@ def test_a_name_with_several_addresses_is_reached_at_the_one_that_listens(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **options: addresses)
     client = world.client(f"http://api.example.com:{port}")
     assert world.get(client).result(PATIENCE) == {}
+    world.close(client)
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port of 127.0.0.2 where nobody accepts: a connection to it neither succeeds nor fails."""
+    with socket.create_server(("127.0.0.2", 0), backlog=0) as full, socket.socket() as first:
+        first.connect(full.getsockname())
+        yield full.getsockname()[1]
+
+
+@pytest.fixture
+def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have every name resolve to these addresses."""
+
+    def to(*addresses: tuple[str, int]) -> None:
+        infos = [
+            (socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
+            for address in addresses
+            for host in address[:1]
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
+
+    return to
+
+
+@pytest.mark.parametrize("holes", [1, 3])
+def test_addresses_that_do_not_answer_are_no_matter(
+    world: World, server: Server, black_hole: int, resolve: Callable[..., None], holes: int
+) -> None:
+    """The next ones are tried meanwhile: a call takes nothing like its timeout."""
+    resolve(*[("127.0.0.2", black_hole)] * holes, ("127.0.0.1", server.server_address[1]))
+    client = world.client("http://api.example.com", timeout=PATIENCE)
+    started = time.monotonic()
+    for _ in range(3):
+        assert world.create(client).result(PATIENCE) == {}
+    assert time.monotonic() - started < PATIENCE / 2
+    assert len(server.connections) == 3
+    world.close(client)
+
+
+def test_addresses_of_which_none_answers_are_bounded_together(
+    world: World, black_hole: int, resolve: Callable[..., None]
+) -> None:
+    """However many there are, no more than one timeout passes, and nothing was sent."""
+    resolve(*[("127.0.0.2", black_hole)] * 4)
+    client = world.client("http://api.example.com", timeout=0.4)
+    started = time.monotonic()
+    with pytest.raises(Timeout) as caught:
+        world.create(client).result(PATIENCE)
+    assert time.monotonic() - started < 1.5
+    assert not caught.value.outcome_unknown
+    world.close(client)
+
+
+@pytest.mark.parametrize("hosts", [["127.0.0.2"], ["127.0.0.2", "127.0.0.3"], ["::1", "127.0.0.2"]])
+def test_addresses_that_all_refuse_are_an_error_at_once(
+    world: World, server: Server, resolve: Callable[..., None], hosts: list[str]
+) -> None:
+    """No more than one failure of each is waited for, and nothing was sent."""
+    resolve(*((host, server.server_address[1]) for host in hosts))
+    client = world.client("http://api.example.com", timeout=PATIENCE)
+    with pytest.raises(TransportError, match="ConnectError") as caught:
+        world.create(client).result(PATIENCE)
+    assert type(caught.value) is TransportError
+    assert not caught.value.outcome_unknown
+    world.close(client)
+
+
+def test_both_families_of_addresses_are_tried_in_turns(
+    world: World, server: Server, black_hole: int, resolve: Callable[..., None]
+) -> None:
+    """After the first of one family comes the first of the other (RFC 8305)."""
+    tried: list[str] = []
+    real = socket.socket
+
+    class Noting(socket.socket):
+        def __init__(self, family: int = -1, *arguments: Any, **options: Any) -> None:
+            tried.append("6" if family == socket.AF_INET6 else "4")
+            real.__init__(self, socket.AF_INET, *arguments, **options)
+
+        def connect(self, address: Any) -> None:
+            real.connect(self, ("127.0.0.2", black_hole))
+
+    six, four = ("::1", 1), ("127.0.0.2", black_hole)
+    resolve(six, six, six, four, four)
+    client = world.client("http://api.example.com", timeout=1.4)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(socket, "socket", Noting)
+        with pytest.raises(TransportError):
+            world.create(client).result(PATIENCE)
+    if not world.is_async:  # an event loop connects the socket by itself, and fails at once
+        assert tried == ["6", "4", "6", "4", "6"]
+    assert tried[:4] == ["6", "4", "6", "4"]
+    world.close(client)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("can't start new thread"), MemoryError()], ids=["limit", "memory"]
+)
+def test_where_no_thread_can_be_started_a_name_is_looked_up_without_one(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """As at a process's limit of threads, and while it ends: the call works."""
+    client = world.client(server.url.replace("127.0.0.1", "localhost"), timeout=PATIENCE)
+    assert world.get(client).result(PATIENCE) == {}
+
+    start = threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if thread.name == "abeja-registry-look-up":  # others are the test's own
+            failed.append(error)
+            raise error
+        start(thread)
+
+    failed: list[Exception] = []
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    assert world.create(client).result(PATIENCE) == {}
+    assert failed == [error]
+    assert len(server.connections) == 2
+    world.close(client)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_call_at_the_end_of_the_process_works(server: Server, is_async: bool) -> None:
+    """Python 3.12 and later start no thread then."""
+    server_url = server.url.replace("127.0.0.1", "localhost")
+    call = "asyncio.run(main())" if is_async else 'print(client.get_repository("1", "2"))'
+    script = f"""
+import asyncio, atexit
+from abeja_registry import APIClient, AsyncAPIClient
+
+client = APIClient({{}}, base_url={server_url!r}, max_retry_count=0)
+
+async def main():
+    async with AsyncAPIClient({{}}, base_url={server_url!r}, max_retry_count=0) as client:
+        print(await client.get_repository("1", "2"))
+
+atexit.register(lambda: {call})
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert ran.stdout == "{}\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        OSError(24, "Too many open files"),
+        UnicodeError("label too long"),
+        ValueError("embedded null byte"),
+        RuntimeError("the interpreter ends"),
+        MemoryError(),
+        None,
+    ],
+    ids=[
+        "gaierror",
+        "OSError",
+        "UnicodeError",
+        "ValueError",
+        "RuntimeError",
+        "MemoryError",
+        "none",
+    ],
+)
+def test_whatever_goes_wrong_in_a_look_up_is_an_error_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    """It is a TransportError, a create's outcome is certain, and no time is waited for."""
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        if error is not None:
+            raise error
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    client = world.client("http://api.example.com", timeout=PATIENCE * 10)
+    with pytest.raises(TransportError) as caught:
+        world.create(client).result(PATIENCE)
+    assert type(caught.value) is TransportError
+    assert not caught.value.outcome_unknown
     world.close(client)
 
 
@@ -612,27 +862,177 @@ def test_a_handshake_that_does_not_end_has_sent_nothing(world: World, server: Se
     assert not leaks
 
 
+class Bare:
+    """A connection of httpcore's with nothing but its public interface, less one name."""
+
+    def __init__(self, connection: Any, missing: str) -> None:
+        public = {"handle_request", "handle_async_request", "close", "aclose"}
+        for name in {*public, "is_idle", "has_expired"} - {missing}:
+            if hasattr(connection, name):
+                setattr(self, name, getattr(connection, name))
+
+
+@pytest.mark.parametrize("missing", ["", "is_idle", "has_expired"])
+def test_a_release_that_takes_names_away_costs_a_connection_and_nothing_else(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """Where nothing tells whether a response left bytes behind, its connection is closed."""
+    for pool in (httpcore.ConnectionPool, httpcore.AsyncConnectionPool):
+        real: Any = pool.create_connection
+        monkeypatch.setattr(
+            pool, "create_connection", lambda *given, real=real: Bare(real(*given), missing)
+        )
+    client = world.client(server.url, timeout=PATIENCE)
+    for number, call in enumerate((world.get, world.create, world.get), start=1):
+        assert call(client).result(PATIENCE) == {}
+        assert len(server.connections) == number
+        assert server.gone.get(timeout=PATIENCE) == server.connections[-1]
+    world.close(client)
+
+
+@pytest.mark.parametrize("name", ["_h11_state", "trailing_data"])
+def test_a_state_that_cannot_be_read_costs_a_connection_and_nothing_else(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also where the connection itself can be found."""
+
+    class Half(Bare):
+        _connection = None if name == "_h11_state" else SimpleNamespace(_h11_state=object())
+
+    for pool in (httpcore.ConnectionPool, httpcore.AsyncConnectionPool):
+        real: Any = pool.create_connection
+        monkeypatch.setattr(
+            pool, "create_connection", lambda *given, real=real: Half(real(*given), "")
+        )
+    client = world.client(server.url, timeout=PATIENCE)
+    for number in (1, 2):
+        assert world.get(client).result(PATIENCE) == {}
+        assert len(server.connections) == number
+    world.close(client)
+
+
+def test_an_httpx_that_keeps_its_pool_elsewhere_is_refused_before_anything_is_sent(
+    world: World, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own pool would lack what ours promises: the error says what to do."""
+    for transport in (httpx.HTTPTransport, httpx.AsyncHTTPTransport):
+        real: Any = transport.__init__
+
+        def renamed(self: Any, *given: Any, real: Any = real, **options: Any) -> None:
+            real(self, *given, **options)
+            self._renamed = vars(self).pop("_pool")
+
+        monkeypatch.setattr(transport, "__init__", renamed)
+    client = world.client(server.url)
+    with pytest.raises(Error, match=r"httpx .* is not supported: nothing was sent"):
+        world.create(client).result(PATIENCE)
+    assert not server.connections
+    world.close(client)
+
+
+def test_the_one_private_name_is_where_httpx_has_its_pool() -> None:
+    """A transport sends through its `_pool`: where that changes, our calls would go past it."""
+    pools = [httpx.HTTPTransport()._pool, httpx.AsyncHTTPTransport()._pool]
+    assert isinstance(pools[0], httpcore.ConnectionPool)
+    assert isinstance(pools[1], httpcore.AsyncConnectionPool)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_an_event_loop_of_another_make_does_as_well(layered: Server) -> None:
+    """uvloop, in the clear, over TLS and over TLS within TLS."""
+
+    async def main() -> None:
+        url = layered.url.replace("127.0.0.1", "localhost")
+        async with AsyncAPIClient({}, base_url=url, max_retry_count=0) as client:
+            for _ in range(2):
+                assert await client.get_repository("1", "2") == {}
+            assert await client.create_repository("1", "sample") == {}
+
+    uvloop.run(main())
+    assert len(layered.connections) == 2
+
+
+def test_a_worker_of_gunicorn_that_gevent_patches_after_the_import_works(server: Server) -> None:
+    """As `gunicorn -k gevent --preload` does it: a client at module level, then the fork."""
+    script = f"""
+import os
+from abeja_registry import APIClient
+
+client = APIClient({{}}, base_url={server.url.replace("127.0.0.1", "localhost")!r}, timeout=20)
+if os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+from gevent import joinall, monkey, spawn
+monkey.patch_all()
+calls = [spawn(client.get_repository, "1", "2") for _ in range(20)]
+joinall(calls, timeout=25)
+print([call.value for call in calls] == [{{}}] * 20)
+client.close()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert ran.stdout == "True\n", ran.stderr
+
+
 # -- whose they are -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("same_pid", [False, True], ids=["its own pid", "its parent's pid"])
 def test_a_child_process_leaves_its_parents_connections_alone(
-    server: Server, monkeypatch: pytest.MonkeyPatch, closed: list[object]
+    server: Server, monkeypatch: pytest.MonkeyPatch, same_pid: bool
 ) -> None:
-    """In another process the client opens a connection of its own, and closes only that one."""
-    parents: list[Any] = []
-    monkeypatch.setattr("abeja_registry._connections._PARENTS_CONNECTIONS", parents)
+    """After a fork both sides work, each over a connection of its own."""
+    if same_pid:
+        monkeypatch.setattr(os, "getpid", lambda: 1)
     with APIClient({}, base_url=server.url, max_retry_count=0) as client:
-        client.get_repository("1", "2")
-        monkeypatch.setattr("abeja_registry._connections.os.getpid", lambda: -1)
-        for _ in range(2):
-            client.get_repository("1", "2")
-        assert len(server.connections) == 2
-    assert server.gone.get(timeout=PATIENCE) == server.connections[1]
-    [place] = parents
-    [kept] = place.idle
-    assert kept not in closed
-    kept.close()
-    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+        client.get_repository("1", "parent")
+        assert in_child(lambda: client.get_repository("1", "child") == {})
+        client.get_repository("1", "parent")
+    asked = [server.asked.get_nowait() for _ in range(3)]
+    assert len(server.connections) == 2
+    assert asked[0][0] == asked[2][0] != asked[1][0]
+
+
+def test_a_child_process_of_an_event_loop_leaves_its_connections_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that the child starts has connections of its own; the parent's go on."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+
+    async def main() -> None:
+        client = AsyncAPIClient({}, base_url=server.url, max_retry_count=0)
+
+        async def call() -> bool:
+            return await client.get_repository("1", "2") == {}
+
+        def call_in_a_thread() -> bool:
+            # The child's main thread still has its parent's loop.
+            with ThreadPoolExecutor(1) as thread:
+                return thread.submit(asyncio.run, call()).result(PATIENCE)
+
+        assert await call()
+        assert in_child(call_in_a_thread)
+        assert await call()
+        await client.aclose()
+
+    asyncio.run(main())
+    asked = [server.asked.get_nowait()[0] for _ in range(3)]
+    assert asked[0] == asked[2] != asked[1]
+
+
+def in_child(call: Callable[[], bool]) -> bool:
+    """Return whether a call returned True in a child process."""
+    with warnings.catch_warnings():
+        # Python warns of threads beside a fork: the test's server is one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = 0 if call() else 2
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def test_each_event_loop_has_connections_of_its_own(server: Server) -> None:
@@ -692,7 +1092,7 @@ def test_what_was_idle_for_long_is_closed(
         held(name).set()
     for call in burst:
         call.result(PATIENCE)
-    monkeypatch.setattr("abeja_registry._connections.KEPT_IDLE", -1)
+    monkeypatch.setattr("abeja_registry._connections.KEEPALIVE_EXPIRY", -1)
     world.get(client).result(PATIENCE)
     gone = {server.gone.get(timeout=PATIENCE) for _ in burst}
     assert gone == set(server.connections[:2])

@@ -7,11 +7,12 @@ import inspect
 import itertools
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import respx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID, done, walked
@@ -30,7 +31,7 @@ from abeja_registry import (
     PaginationError,
     TransportError,
 )
-from abeja_registry._connections import AsyncConnections, Connections
+from abeja_registry._connections import AsyncConnectionPool, ConnectionPool
 from abeja_registry._transport import AsyncTransport, Transport
 
 if TYPE_CHECKING:
@@ -128,9 +129,19 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture(params=["sync", "async"])
-def client_of(request: pytest.FixtureRequest) -> Callable[[Registry], Any]:
-    """Build a typed client of a registry, of either world."""
-    return Registry.client if request.param == "sync" else Registry.async_client
+def client_of(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Registry], Any]]:
+    """Build a typed client of a registry, of either world, over connections of our own."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(ANSWERS.parent / "tls" / "ca.pem"))
+    kind = Client if request.param == "sync" else AsyncClient
+    with respx.mock(assert_all_called=False) as router:
+
+        def build(registry: Registry) -> Any:
+            router.route().mock(side_effect=registry)
+            return kind(ORGANIZATION_ID, {}, base_url=BASE_URL)
+
+        yield build
 
 
 ClientOf = Callable[[Registry], Any]
@@ -366,18 +377,18 @@ def test_whatever_strikes_at_most_one_comes_of_it(
 def deadlines(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Write down the deadline of each request that goes through our own connections."""
     seen: list[float] = []
-    send, async_send = Connections.send, AsyncConnections.send
+    send, async_send = ConnectionPool.send, AsyncConnectionPool.send
 
-    def sent(self: Connections, request: Request) -> Any:
+    def sent(self: ConnectionPool, request: Request) -> Any:
         seen.append(request.deadline)
         return send(self, request)
 
-    async def async_sent(self: AsyncConnections, request: Request) -> Any:
+    async def async_sent(self: AsyncConnectionPool, request: Request) -> Any:
         seen.append(request.deadline)
         return await async_send(self, request)
 
-    monkeypatch.setattr(Connections, "send", sent)
-    monkeypatch.setattr(AsyncConnections, "send", async_sent)
+    monkeypatch.setattr(ConnectionPool, "send", sent)
+    monkeypatch.setattr(AsyncConnectionPool, "send", async_sent)
     return seen
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+import httpcore
 import httpx
 import httpx2
+import httpx_aiohttp
 import pytest
 from tests.conftest import BASE_URL, done
 
@@ -372,3 +376,108 @@ async def test_a_time_out_of_its_hooks_is_not_the_deadline(owner: Owner) -> None
     with pytest.raises(TimeoutError) as caught:
         await owner.call(owner.scripted(event_hooks=owner.hook(fail)), *GET)
     assert caught.value is mine
+
+
+# -- what another transport than the library's own says -------------------------------------------
+
+NOT_SENT = ["ConnectTimeout", "PoolTimeout", "ConnectError", "ProxyError", "UnsupportedProtocol"]
+# Who raises it: of themselves, or having caught one of httpcore's or of anybody's.
+CAUSES = [None, OSError(104, "Connection reset by peer"), httpcore.ConnectError("refused")]
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=["none", "anybody's", "httpcore's"])
+@pytest.mark.parametrize("name", NOT_SENT)
+async def test_a_create_that_another_transport_calls_not_sent_may_have_been(
+    owner: Owner, name: str, cause: Exception | None
+) -> None:
+    """It may name a lost connection so, or have tried before: a create is sent once."""
+    attempts: list[str] = []
+
+    def fail(request: Any) -> Any:
+        attempts.append(request.method)
+        raise getattr(owner.library, name)("lost") from cause
+
+    transport = owner.library.MockTransport(fail)
+    ours = owner.raw(owner.real(transport=transport), max_retry_count=3, retry=RetryPolicy(base=0))
+    with pytest.raises(OutcomeUnknown) as caught:
+        await done(ours.create_repository("1", "sample"))
+    assert attempts == ["POST"]
+    assert caught.value.outcome_unknown
+    with pytest.raises(TransportError):
+        await done(ours.get_repository("1", "2"))
+    assert attempts == ["POST", *["GET"] * (1 if name == "UnsupportedProtocol" else 4)]
+
+
+async def test_a_transport_that_tries_again_is_not_believed(owner: Owner) -> None:
+    """Its last attempt was refused, but an earlier one may have created the repository."""
+    library = owner.library
+    sent: list[str] = []
+
+    class Retrying(library.HTTPTransport):  # type: ignore[misc,name-defined]
+        def handle_request(self, request: Any) -> Any:
+            sent.append(request.method)
+            return super().handle_request(request)
+
+    class AsyncRetrying(library.AsyncHTTPTransport):  # type: ignore[misc,name-defined]
+        async def handle_async_request(self, request: Any) -> Any:
+            sent.append(request.method)
+            return await super().handle_async_request(request)
+
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    transport = (AsyncRetrying if owner.is_async else Retrying)()
+    async with closing(owner.real(transport=transport)) as theirs:
+        ours = owner.raw(theirs, url, max_retry_count=3, retry=RetryPolicy(base=0))
+        with pytest.raises(OutcomeUnknown):
+            await done(ours.create_repository("1", "sample"))
+    assert sent == ["POST"]
+
+
+async def test_what_httpcore_says_was_not_sent_is_sent_again(owner: Owner) -> None:
+    """A refused connection of the library's own is certain: a create is retried."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    async with closing(owner.real()) as theirs:
+        ours = owner.raw(theirs, url, max_retry_count=2, retry=RetryPolicy(base=0))
+        with pytest.raises(TransportError) as caught:
+            await done(ours.create_repository("1", "sample"))
+    assert type(caught.value) is TransportError
+    assert not caught.value.outcome_unknown
+    assert len(caught.value.history) == 3
+
+
+async def test_a_url_that_the_library_cannot_build_was_not_sent(owner: Owner) -> None:
+    """It fails before any transport is asked."""
+    with pytest.raises(TransportError, match="InvalidURL") as caught:
+        await owner.call(owner.scripted(), "create_repository", "1" * 70_000, "sample")
+    assert type(caught.value) is TransportError
+    assert not caught.value.outcome_unknown
+    assert owner.requests == []
+
+
+async def test_httpx_aiohttp_creates_once() -> None:
+    """It calls a connection that is lost a time-out to connect."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        accepted: list[bytes] = []
+
+        def lose() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    accepted.append(connection.recv(65536))
+
+        thread = threading.Thread(target=lose)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+            async with httpx_aiohttp.HttpxAiohttpClient() as theirs:
+                ours = AsyncAPIClient(OURS, base_url=url, http_client=theirs)
+                with pytest.raises(OutcomeUnknown):
+                    await ours.create_repository("1", "sample")
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    assert len([request for request in accepted if request.startswith(b"POST")]) == 1

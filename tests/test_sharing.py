@@ -31,7 +31,7 @@ from abeja_registry import (
     RetryPolicy,
     TransportError,
 )
-from abeja_registry._connections import Connections
+from abeja_registry._connections import ConnectionPool
 from abeja_registry._retries import RetryBudget
 from abeja_registry._transport import AsyncTransport
 from abeja_registry.sandbox import Sandbox
@@ -374,7 +374,7 @@ def test_threads_of_a_child(peer: Peer) -> None:
                 second.start()
                 second.join(1)
 
-        Connections.__setattr__ = interrupted  # type: ignore[method-assign]
+        ConnectionPool.__setattr__ = interrupted  # type: ignore[method-assign]
         return asks(client, ["child-first"]) and all(answered)
 
     with Client("1", TOKEN, base_url=peer.url) as client:
@@ -641,25 +641,18 @@ def test_a_client_that_needs_no_closing_is_silent(peer: Peer, kind: Callable[...
 
 @kinds
 @pytest.mark.anyio
-async def test_a_create_goes_out_on_a_connection_of_late(
-    monkeypatch: pytest.MonkeyPatch, peer: Peer, kind: Callable[..., Any]
+async def test_a_create_goes_out_on_a_connection_of_its_own(
+    peer: Peer, kind: Callable[..., Any]
 ) -> None:
-    """Where the one that is kept has been idle for too long, a create has a new one."""
+    """However new the idle one is; and no other call goes out on the create's."""
     client = kind(base_url=peer.url)
     raw = getattr(client, "raw", client)
-
-    async def create() -> None:
+    assert await asks_any(client, "1")
+    for number in range(2, 5):
         made = raw.create_repository("1", "trainer")
         assert (await made if isinstance(made, Awaitable) else made)["name"] == "trainer"
-
-    assert await asks_any(client, "1")
-    await create()
-    assert peer.accepted == 1
-    monkeypatch.setattr("abeja_registry._connections.KEPT_IDLE_FOR_A_CREATE", 0)
-    for number in range(2, 5):
-        await create()
         assert peer.accepted == number
-        # What may be sent twice does not need a new one; and the old one is closed.
+        # What may be sent twice goes out on the one that was kept.
         assert await asks_any(client, "1")
         assert peer.accepted == number
         peer.settle(1)

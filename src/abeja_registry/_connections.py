@@ -1,19 +1,18 @@
-"""Our own connections to the API: the door to the network unless a client is handed in.
+"""Our own connections to the API, unless the user supplies a client.
 
-Each is an HTTP transport that holds one connection, watched at its socket. The library's own pool
-is not used for more than one: under cancellation, forks and width it is the part that fails.
+Each is an HTTP transport of one connection, with our streams at its socket. The HTTP library's own
+pool is not used: cancellation, forks and many connections at once are what it fails at.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import threading
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
@@ -22,359 +21,413 @@ import httpcore
 import httpx
 
 from ._answers import DEADLINE_PASSED, Answer, Failure, Outcome
+from ._backends import AsyncBackend, Backend
 from ._config import Settings
 from ._network import create_ssl_context, names_tls_files, proxy_for
-from ._sockets import AsyncBackend, Backend, Watch
-from ._wire import LATE, Request, aread, failure, read
+from ._process import process_token
+from ._streams import CallState
+from ._wire import Request, aread, failure, read
+from .exceptions import Error
 
-# Open at the same time, at the most; further calls wait for one that is done.
+# Connections open at the same time; further calls wait for one of them.
 MAX_CONNECTIONS = 100
-# Seconds that a connection is kept without use. Assumption: the API keeps it longer.
-KEPT_IDLE = 15.0
-# Seconds, for a create: one that meets a connection which the API has just closed may be lost
-# without a trace, so it goes out on a connection of late.
-KEPT_IDLE_FOR_A_CREATE = 2.0
+# Seconds that an idle connection is kept. Assumption: the API keeps it longer.
+KEEPALIVE_EXPIRY = 15.0
 
-_NONE_FREE = Failure(
+_POOL_TIMEOUT = Failure(
     f"none of {MAX_CONNECTIONS} connections came free in time", sent=False, timeout=True
 )
 
 _UNCLOSED = "a client was not closed: use it in a `with` block, or call its close() or aclose()"
 
+T = TypeVar("T")
+
+# What httpx calls the timeouts of a request.
+_TIMEOUTS = ("connect", "read", "write", "pool")
+# Characters of a path and a query: httpx accepts no more of a whole URL.
+_MAX_TARGET = 65_536
+
+
+class _Url(httpx.URL):
+    """An `httpx.URL` that is parsed when a tool asks for more than the four parts below.
+
+    Parsing costs more than all the rest of a request, and sending needs these parts alone.
+    """
+
+    def __init__(self, base: httpx.URL, target: str) -> None:
+        self._base = base
+        self._raw_path = base.raw_path.rstrip(b"/") + target.encode("ascii")
+
+    @property
+    def raw_scheme(self) -> bytes:
+        return self._base.raw_scheme
+
+    @property
+    def raw_host(self) -> bytes:
+        return self._base.raw_host
+
+    @property
+    def port(self) -> int | None:
+        return self._base.port
+
+    @property
+    def raw_path(self) -> bytes:
+        return self._raw_path
+
+    def __getattr__(self, name: str) -> Any:
+        # What httpx keeps in a URL that it parsed; copy and pickle look for dunders first.
+        if not name.startswith("__"):
+            vars(self).update(vars(self._base.copy_with(raw_path=self._raw_path)))
+        try:
+            return vars(self)[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class _Request(httpx.Request):
+    """An `httpx.Request` of parts that need no checking."""
+
+    def __init__(
+        self, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes, timeout: float
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.stream = httpx.ByteStream(body)
+        self.extensions = {"timeout": dict.fromkeys(_TIMEOUTS, timeout)}
+
 
 class _Connection(httpx.HTTPTransport):
-    """A transport of one connection, watched at its socket."""
+    """A transport of one connection. Tools that patch `httpx.HTTPTransport` see its requests."""
 
-    def __init__(self, origin: httpcore.Origin, layers: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.watch = Watch()
+    def __init__(self, factory: Callable[[CallState], Any], context: ssl.SSLContext) -> None:
+        super().__init__(verify=context, trust_env=False)
+        self.state = CallState()
         self.used_at = 0.0
-        # The private names used here: httpx has no arguments for httpcore's network backend, and
-        # for one connection in the place of a pool of one, which costs a tenth of a call.
-        self._pool: Any
-        self._pool._network_backend = Backend(self.watch, layers)
-        self._pool = self._pool.create_connection(origin)
-
-    def usable(self) -> bool:
-        """Whether nothing was heard from the other side since the last call."""
-        return not self._pool.has_expired()
+        self.connection = _install(self, factory(self.state))
 
 
 class _AsyncConnection(httpx.AsyncHTTPTransport):
     """As `_Connection`, for an event loop."""
 
-    def __init__(self, origin: httpcore.Origin, layers: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.watch = Watch()
+    def __init__(self, factory: Callable[[CallState], Any], context: ssl.SSLContext) -> None:
+        super().__init__(verify=context, trust_env=False)
+        self.state = CallState()
         self.used_at = 0.0
-        self._pool: Any
-        self._pool._network_backend = AsyncBackend(self.watch, layers)
-        self._pool = self._pool.create_connection(origin)
-
-    def usable(self) -> bool:
-        """As `_Connection.usable`."""
-        return not self._pool.has_expired()
+        self.connection = _install(self, factory(self.state))
 
 
-T = TypeVar("T", _Connection, _AsyncConnection)
-F = TypeVar("F", threading.Semaphore, asyncio.Semaphore)
+def _install(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport, connection: T) -> T:
+    """Have a transport of httpx send over one connection of ours, in place of its pool."""
+    # The one private name of another library that this package needs: httpx has no argument for
+    # httpcore's public `network_backend`.
+    if "_pool" not in vars(transport):
+        raise Error(
+            f"httpx {httpx.__version__} is not supported: nothing was sent."
+            " Install an earlier version, or pass http_client="
+        )
+    transport._pool = connection  # type: ignore[assignment]
+    return connection
 
 
-class _Place(Generic[T, F]):
-    """What belongs to one process, or to one event loop: its connections."""
-
-    def __init__(self, free: F) -> None:
-        # Last in, first out: what was used last is the least likely to have been closed.
-        self.idle: list[T] = []
-        self.free: F = free
-        self.loading = threading.Lock()
+C = TypeVar("C", _Connection, _AsyncConnection)
+S = TypeVar("S", threading.Semaphore, asyncio.Semaphore)
 
 
-class _Own(ABC, Generic[T]):
-    """What both kinds share: how a connection is opened, which one is used, which is kept."""
+class _PoolState(Generic[C, S]):
+    """What belongs to one process and, where calls are tasks, to one event loop."""
 
-    _kind: type[T]
+    def __init__(self, slots: S) -> None:
+        self.slots: S = slots
+        # Last in, first out: the server is the least likely to have closed the latest.
+        self.idle: list[C] = []
+        self.ssl_lock = threading.Lock()
+
+
+class _BasePool(ABC, Generic[C, S]):
+    """What both pools share: how a connection opens, which one is used again, which is kept."""
+
+    _kind: type[C]
+    _core: type[httpcore.ConnectionPool | httpcore.AsyncConnectionPool]
+    _backend: Callable[[CallState, int], Any]
     closed = True
 
     def __init__(self, settings: Settings) -> None:
         self.proxy = proxy_for(settings.base_url)
-        https = settings.base_url.startswith("https:")
+        self._base = httpx.URL(settings.base_url)
+        https = self._base.scheme == "https"
         self._https_proxy = (self.proxy or "").startswith("https:")
-        # Of TLS, around a request: to the API, and to a proxy.
-        self._layers = https + self._https_proxy
+        # Around a request: TLS to the API, and to a proxy.
+        self._tls_layers = https + self._https_proxy
         self._ssl_context: ssl.SSLContext | None = None
-        if not self._layers:
+        if not self._tls_layers:
             self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         elif names_tls_files():
-            # At once: whoever names one is told if it cannot be used.
+            # At once, so that a file that cannot be loaded is an error of the constructor.
             self._ssl_context = create_ssl_context()
-        self._base = httpx.URL(settings.base_url)
-        self._path = self._base.raw_path.decode().rstrip("/")
-        self._origin = httpcore.URL(
-            scheme=self._base.raw_scheme,
-            host=self._base.raw_host,
-            port=self._base.port,
-            target=b"/",
-        ).origin
+        self._origin = _core_url(self._base).origin
         self.closed = False
 
     @abstractmethod
-    def _here(self) -> _Place[T, Any]:
+    def _state(self) -> _PoolState[C, S]:
         """Return what belongs to this process, or to this event loop."""
 
     @property
     def ssl_context(self) -> ssl.SSLContext:
-        """What TLS is spoken with, if it is."""
-        with self._here().loading:
+        """The context of every TLS session."""
+        with self._state().ssl_lock:
             if self._ssl_context is None:
                 # It takes tens of milliseconds: once, and with the first connection.
                 self._ssl_context = create_ssl_context(trust_env=False)
             return self._ssl_context
 
-    def _open(self) -> T:
+    def _open(self) -> C:
         context = self.ssl_context
-        return self._kind(
-            self._origin,
-            self._layers,
-            verify=context,
-            trust_env=False,
-            limits=httpx.Limits(
-                max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_IDLE
-            ),
-            # Of itself a proxy is trusted by the library's bundle alone.
-            proxy=httpx.Proxy(self.proxy or "", ssl_context=context)
-            if self._https_proxy
-            else self.proxy,
+
+        def connect(state: CallState) -> Any:
+            pool = self._core(
+                ssl_context=context,
+                proxy=self._core_proxy(context),
+                network_backend=self._backend(state, self._tls_layers),
+            )
+            return pool.create_connection(self._origin)
+
+        return self._kind(connect, context)
+
+    def _core_proxy(self, context: ssl.SSLContext) -> httpcore.Proxy | None:
+        if self.proxy is None:
+            return None
+        proxy = httpx.Proxy(self.proxy)
+        return httpcore.Proxy(
+            _core_url(proxy.url),
+            auth=proxy.raw_auth,
+            headers=proxy.headers.raw,
+            # Of itself httpcore would trust its own bundle alone.
+            ssl_context=context if self._https_proxy else None,
         )
 
-    def _built(self, request: Request) -> httpx.Request:
-        """Return a request as httpx has it, of parts that need no more looking at."""
-        if len(request.target) > _LONGEST_TARGET:
-            raise httpx.InvalidURL(f"the URL is longer than {_LONGEST_TARGET} characters")
+    def _build_request(self, request: Request) -> httpx.Request:
+        if len(request.target) > _MAX_TARGET:
+            raise httpx.InvalidURL(f"the URL is longer than {_MAX_TARGET} characters")
         headers = [(b"Host", self._base.netloc), *request.headers]
         if request.body is not None:
             headers.append((b"Content-Length", b"%d" % len(request.body)))
-        built = httpx.Request(
+        return _Request(
             request.method,
-            self._base,
-            headers=headers,
-            # Unlike content=, it has httpx add nothing.
-            stream=httpx.ByteStream(request.body or b""),
-            extensions={"timeout": dict.fromkeys(_TIMEOUTS, request.timeout)},
+            _Url(self._base, request.target),
+            httpx.Headers(headers),
+            request.body or b"",
+            request.timeout,
         )
-        # Parsing the whole URL costs as much as the rest of the request.
-        path, _, query = request.target.partition("?")
-        built.url._uri_reference = self._base._uri_reference._replace(
-            path=self._path + path, query=query or None
-        )
-        return built
+
+    def _checkout(self, idle: list[C], request: Request) -> tuple[C | None, list[C]]:
+        """Return an idle connection for a request, if one can serve, and those to be closed.
+
+        A create gets none: the server may have just closed it, or a late response may still be
+        on its way over it, and either would leave open what the create did.
+        """
+        oldest = time.monotonic() - KEEPALIVE_EXPIRY
+        unusable = []
+        with suppress(IndexError):  # several threads may be at it
+            while idle[0].used_at < oldest:
+                unusable.append(idle.pop(0))
+            while request.replayable:
+                connection = idle.pop()
+                if not getattr(connection.connection, "has_expired", _unknown)():
+                    return connection, unusable
+                unusable.append(connection)
+        return None, unusable
 
 
-# What httpx calls them.
-_TIMEOUTS = ("connect", "read", "write", "pool")
-# Characters of a path and a query: httpx takes no more of a whole URL.
-_LONGEST_TARGET = 65_536
+def _unknown() -> bool:
+    return True
 
 
-def _fits(connection: _Connection | _AsyncConnection, request: Request) -> bool:
-    """Whether a request may go out on a connection that has been idle."""
-    idle = time.monotonic() - connection.used_at
-    if not request.replayable and idle > KEPT_IDLE_FOR_A_CREATE:
-        return False
-    return connection.usable()
+def _core_url(url: httpx.URL) -> httpcore.URL:
+    return httpcore.URL(
+        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+    )
 
 
-def _expired(idle: list[T]) -> Iterator[T]:
-    """Take out what has been idle for too long to be of use; the oldest stand first."""
-    before = time.monotonic() - KEPT_IDLE
-    with suppress(IndexError):  # several threads may be at it
-        while idle[0].used_at < before:
-            yield idle.pop(0)
-
-
-def _known(connection: _Connection | _AsyncConnection, outcome: Outcome) -> Outcome:
-    """Return an outcome with what the socket knows better than an exception's class."""
-    watch = connection.watch
+def _refine(connection: _Connection | _AsyncConnection, outcome: Outcome) -> Outcome:
+    """Return an outcome with what the streams know better than an exception's class."""
+    state = connection.state
     if not isinstance(outcome, Failure):
         return outcome
-    if outcome.timeout and time.monotonic() >= watch.deadline:
-        # What is left of it is the time-out of the last read or write.
+    if outcome.timeout and time.monotonic() >= state.deadline:
+        # The timeout of the last read or write was the rest of the deadline.
         outcome = replace(outcome, cause=DEADLINE_PASSED)
-    if watch.written is None:
+    if state.request_written is None:
         return outcome
-    return replace(outcome, sent=outcome.sent and watch.written)
+    return replace(outcome, sent=outcome.sent and state.request_written)
 
 
-def _clean(connection: _Connection | _AsyncConnection, outcome: Outcome) -> bool:
-    """Whether a connection may be used again: its answer ended, and nothing came after it."""
-    if not isinstance(outcome, Answer):
+def _is_reusable(
+    connection: _Connection | _AsyncConnection, request: Request, outcome: Outcome
+) -> bool:
+    """Whether a connection can serve another call: the response ended, and nothing followed it."""
+    if not (isinstance(outcome, Answer) and request.replayable):
         return False
-    connection.used_at = time.monotonic()
-    at = connection._pool
-    # There are wrappers around it, through a proxy several.
-    while (inner := getattr(at, "_connection", None)) is not None:
-        at = inner
-    # What came too early is in h11's hands, and would be taken for the next call's answer.
-    state = getattr(at, "_h11_state", None)
-    if state is None or not at.is_idle() or state.trailing_data != (b"", False):
-        return False
-    return not connection.watch.holds_back()
+    # h11 may hold bytes that it received beyond the response, and would take them for the next
+    # one. Its state is behind private names of httpcore: without one of them, nobody can tell.
+    at = connection.connection
+    while (below := getattr(at, "_connection", None)) is not None:
+        at = below
+    h11_state = getattr(at, "_h11_state", None)
+    return (
+        getattr(h11_state, "trailing_data", None) == (b"", False)
+        and getattr(connection.connection, "is_idle", bool)()
+        and not connection.state.has_unread_data()
+    )
 
 
-# Kept for good: a child process has nothing to say to what its parent is connected to.
-_PARENTS_CONNECTIONS: list[object] = []
-
-
-class Connections(_Own[_Connection]):
+class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
     """Our own connections, for threads; a child process opens its own."""
 
     _kind = _Connection
+    _core = httpcore.ConnectionPool
+    _backend = Backend
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._places = {os.getpid(): _Place(threading.Semaphore(MAX_CONNECTIONS))}
+        self._states: dict[object, _PoolState[_Connection, threading.Semaphore]] = {}
 
-    def _here(self) -> _Place[_Connection, threading.Semaphore]:
-        process = os.getpid()
-        if process not in self._places:
-            _PARENTS_CONNECTIONS.extend(self._places.values())
-            self._places.setdefault(process, _Place(threading.Semaphore(MAX_CONNECTIONS)))
-        return self._places[process]
+    def _state(self) -> _PoolState[_Connection, threading.Semaphore]:
+        process = process_token()
+        if process not in self._states:
+            # After fork() the sockets are the parent's too. To close this process's copies sends
+            # nothing: TLS ends without a word, and TCP when its last copy is closed.
+            for ancestor in list(self._states):
+                for connection in self._states.pop(ancestor).idle:
+                    connection.close()
+            self._states.setdefault(process, _PoolState(threading.Semaphore(MAX_CONNECTIONS)))
+        return self._states[process]
 
     def send(self, request: Request) -> Outcome:
-        """Send a request over a connection that nobody else uses, and return what came."""
-        place = self._here()
-        if not place.free.acquire(timeout=min(request.timeout, request.left)):
-            return _NONE_FREE
+        """Send a request over a connection that serves no other call, and return the result."""
+        state = self._state()
+        if not state.slots.acquire(timeout=min(request.timeout, request.left)):
+            return _POOL_TIMEOUT
         try:
-            connection = self._take(place.idle, request)
-            clean = False
+            connection, unusable = self._checkout(state.idle, request)
+            for each in unusable:
+                each.close()
+            connection = connection or self._open()
+            reusable = False
             try:
                 outcome = self._exchange(connection, request)
-                clean = _clean(connection, outcome)
+                reusable = _is_reusable(connection, request, outcome)
                 return outcome
             finally:
-                if clean:
-                    place.idle.append(connection)
+                if reusable:
+                    connection.used_at = time.monotonic()
+                    state.idle.append(connection)
                 else:
                     connection.close()
         finally:
-            place.free.release()
+            state.slots.release()
             if self.closed:
                 self.close()
 
-    def _take(self, idle: list[_Connection], request: Request) -> _Connection:
-        for expired in _expired(idle):
-            expired.close()
-        with suppress(IndexError):  # several threads may be at it
-            while True:
-                connection = idle.pop()
-                if _fits(connection, request):
-                    return connection
-                connection.close()
-        return self._open()
-
     def _exchange(self, connection: _Connection, request: Request) -> Outcome:
-        connection.watch.begin(request.deadline)
+        connection.state.start(request.deadline)
         try:
-            outcome = read(connection.handle_request(self._built(request)), request)
+            outcome = read(connection.handle_request(self._build_request(request)), request)
         except Exception as error:
             outcome = failure(error)
-        return _known(connection, outcome)
+        return _refine(connection, outcome)
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use as soon as its call is done."""
+        """Close idle connections now, and those in use as soon as their calls end."""
         self.closed = True
-        place = self._here()
-        # Several threads may be at it.
-        with suppress(IndexError):
+        idle = self._state().idle
+        with suppress(IndexError):  # several threads may be at it
             while True:
-                place.idle.pop().close()
+                idle.pop().close()
 
     def __del__(self) -> None:
-        if not self.closed and self._here().idle:
+        if not self.closed and self._state().idle:
             warnings.warn(_UNCLOSED, ResourceWarning, stacklevel=2, source=self)
             self.close()
 
 
-class AsyncConnections(_Own[_AsyncConnection]):
+class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
     """Our own connections, for tasks; each event loop opens its own."""
 
     _kind = _AsyncConnection
+    _core = httpcore.AsyncConnectionPool
+    _backend = AsyncBackend
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._places: dict[
-            tuple[int, asyncio.AbstractEventLoop], _Place[_AsyncConnection, asyncio.Semaphore]
+        self._states: dict[
+            tuple[object, asyncio.AbstractEventLoop],
+            _PoolState[_AsyncConnection, asyncio.Semaphore],
         ] = {}
 
-    def _here(self) -> _Place[_AsyncConnection, asyncio.Semaphore]:
-        key = os.getpid(), asyncio.get_running_loop()
-        if key not in self._places:
-            # Nothing can be closed through a loop that has ended.
-            for ended in [other for other in list(self._places) if other[1].is_closed()]:
-                self._places.pop(ended, None)
-            self._places[key] = _Place(asyncio.Semaphore(MAX_CONNECTIONS))
-        return self._places[key]
+    def _state(self) -> _PoolState[_AsyncConnection, asyncio.Semaphore]:
+        key = process_token(), asyncio.get_running_loop()
+        if key not in self._states:
+            # Nothing can be closed through a loop that has ended, or through a parent's.
+            for process, loop in list(self._states):
+                if loop.is_closed() or process is not key[0]:
+                    self._states.pop((process, loop), None)
+            self._states[key] = _PoolState(asyncio.Semaphore(MAX_CONNECTIONS))
+        return self._states[key]
 
     async def send(self, request: Request) -> Outcome:
-        """As `Connections.send`, awaited."""
+        """As `ConnectionPool.send`, awaited."""
         if not request.left:
             return Failure(DEADLINE_PASSED, sent=False, timeout=True)
-        place = self._here()
+        state = self._state()
+        # Skip the timer when a slot is free.
+        limit = asyncio.timeout(
+            min(request.timeout, request.left) if state.slots.locked() else None
+        )
         try:
-            # Mostly there is nothing to wait for, and no time to keep.
-            waits = place.free.locked()
-            async with asyncio.timeout(min(request.timeout, request.left) if waits else None):
-                await place.free.acquire()
+            async with limit:
+                await state.slots.acquire()
         except TimeoutError:
-            return _NONE_FREE
+            if limit.expired():
+                return _POOL_TIMEOUT
+            raise
         try:
-            connection = await self._take(place.idle, request)
-            clean = False
+            connection, unusable = self._checkout(state.idle, request)
+            for each in unusable:
+                await each.aclose()
+            connection = connection or self._open()
+            reusable = False
             try:
                 outcome = await self._exchange(connection, request)
-                clean = _clean(connection, outcome)
+                reusable = _is_reusable(connection, request, outcome)
                 return outcome
             finally:
-                if clean:
-                    place.idle.append(connection)
+                if reusable:
+                    connection.used_at = time.monotonic()
+                    state.idle.append(connection)
                 else:
                     await connection.aclose()
         finally:
-            place.free.release()
+            state.slots.release()
             if self.closed:
                 await self.aclose()
 
-    async def _take(self, idle: list[_AsyncConnection], request: Request) -> _AsyncConnection:
-        for expired in _expired(idle):
-            await expired.aclose()
-        while idle:
-            connection = idle.pop()
-            if _fits(connection, request):
-                return connection
-            await connection.aclose()
-        return self._open()
-
     async def _exchange(self, connection: _AsyncConnection, request: Request) -> Outcome:
-        connection.watch.begin(request.deadline)
+        connection.state.start(request.deadline)
         try:
-            async with asyncio.timeout(request.left):
-                response = await connection.handle_async_request(self._built(request))
-            outcome = await aread(response, request)
-        except TimeoutError:
-            outcome = LATE
+            response = await connection.handle_async_request(self._build_request(request))
+            outcome = await aread(response, request, bounded=False)
         except Exception as error:
             outcome = failure(error)
-        return _known(connection, outcome)
+        return _refine(connection, outcome)
 
     async def aclose(self) -> None:
-        """As `Connections.close`, awaited, of this event loop's; another's stay open meanwhile."""
+        """As `ConnectionPool.close`, for this event loop; those of another stay open meanwhile."""
         self.closed = True
-        place = self._here()
-        while place.idle:
-            await place.idle.pop().aclose()
+        idle = self._state().idle
+        while idle:
+            await idle.pop().aclose()
 
     def __del__(self) -> None:
-        if not self.closed and any(place.idle for place in self._places.values()):
+        if not self.closed and any(state.idle for state in self._states.values()):
             warnings.warn(_UNCLOSED, ResourceWarning, stacklevel=2, source=self)

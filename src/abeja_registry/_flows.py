@@ -141,6 +141,8 @@ def wait_for(
     or if it would fail again.
     """
     ends = now() + timeout
+    # What was slept counts as well: a test may have frozen the clock.
+    slept = 0.0
     wait, seen = FIRST_WAIT, ""
     while True:
         try:
@@ -154,10 +156,12 @@ def wait_for(
             if row is not None and wrong is None:
                 return row
             seen, failed = wrong or "", ""
-        left = ends - now()
+        left = min(ends - now(), timeout - slept)
         if left < NO_TIME_LEFT:
             raise Timeout(f"waited {timeout:g} s for {shown(name)}: {seen}{failed}")
-        yield Wait(min(wait, left * SHARE_OF_THE_REST))
+        pause = min(wait, left * SHARE_OF_THE_REST)
+        yield Wait(pause)
+        slept += pause
         wait = min(wait * WAIT_GROWTH, LONGEST_WAIT)
 
 

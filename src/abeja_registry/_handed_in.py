@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ._answers import Answer, Outcome
-from ._wire import LATE, Request, aread, failure, families, headers, read
+from ._wire import CORES, LATE, Request, aread, failure, families, headers, packages, read
 from .exceptions import ConfigurationError
 
 # What its owner set up for other calls (auth, following redirects) is not for ours.
 _SEND: Mapping[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
+# Whose frames are between us and httpcore, where no transport but the library's own is.
+_LIBRARY = frozenset({"abeja_registry", "contextlib", "httpx", "httpx2"})
+
+
+def _from_core(error: BaseException) -> bool:
+    """Whether httpcore raised it, and no transport but the HTTP library's own passed it on.
+
+    Another transport may name a lost connection a failed one, or may have tried before.
+    """
+    core = type(error.__cause__).__module__.partition(".")[0]
+    return core in CORES and _LIBRARY.issuperset(packages(error.__traceback__))
 
 
 def _raised(error: Any, request: object) -> Outcome:
@@ -27,7 +39,10 @@ def _raised(error: Any, request: object) -> Outcome:
             except family.StreamError:  # it was closed unread
                 body = b""
             return Answer(response.status_code, headers(response), body)
-    return failure(error)
+    outcome = failure(error)
+    if request is None:  # it could not even be built
+        return outcome
+    return outcome if _from_core(error) else replace(outcome, sent=True)
 
 
 class HttpClient(Protocol):
@@ -111,7 +126,7 @@ class HandedInAsyncClient(_HandedIn):
             built = self._built(request)
             async with deadline:
                 response = await self._client.send(built, **_SEND)
-            return await aread(response, request)
+            return await aread(response, request, bounded=True)
         except Exception as error:
             if isinstance(error, TimeoutError) and deadline.expired():
                 return LATE

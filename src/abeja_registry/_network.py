@@ -208,6 +208,8 @@ def create_ssl_context(*, trust_env: bool = True) -> ssl.SSLContext:
             return ssl.create_default_context(capath=os.pathsep.join(found))
         return ssl.create_default_context(cafile=value)
     except OSError as error:
+        if error.errno is None:  # a signal handler raised it
+            raise
         which = "usual CA bundle" if name is None else f"CA bundle in {name}, {value!r},"
         raise ConfigurationError(f"the {which} cannot be loaded: {error}") from None
 

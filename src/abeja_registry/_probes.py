@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
+from ._backends import AsyncBackend, Backend
 from ._config import Settings
-from ._connections import AsyncConnections, Connections
+from ._connections import AsyncConnectionPool, ConnectionPool
 from ._handed_in import HandedInAsyncClient, HandedInClient
-from ._sockets import AsyncBackend, Backend, Watch
+from ._streams import CallState
 
 _FAILURES = (httpcore.NetworkError, httpcore.TimeoutException, OSError)
 # Characters of what the system says that are shown.
@@ -46,13 +47,13 @@ class _Target:
         self.tls = url.scheme == "https"
         self.host = url.raw_host.decode("ascii")
         self.port = url.port or (443 if self.tls else 80)
-        self.watch = Watch()
-        self.watch.begin(time.monotonic() + settings.deadline)
+        self.watch = CallState()
+        self.watch.start(time.monotonic() + settings.deadline)
         self._timeout = settings.timeout
 
     def allowed(self) -> float:
         """Return the seconds that the next step may take."""
-        return self.watch.within(self._timeout, httpcore.ConnectTimeout)
+        return self.watch.clamp_timeout(self._timeout, httpcore.ConnectTimeout)
 
     def said(self, error: Exception) -> str:
         """Return what failed, without the host's name."""
@@ -60,7 +61,7 @@ class _Target:
         return "".join(each for each in text if each.isprintable())[:_SHOWN]
 
 
-def reach(door: Connections | HandedInClient, settings: Settings) -> Reached:
+def reach(door: ConnectionPool | HandedInClient, settings: Settings) -> Reached:
     """Make a connection to the API, speak TLS where it is wanted, and close it."""
     if isinstance(door, HandedInClient):
         return Reached(through=_HANDED_IN)
@@ -74,7 +75,7 @@ def reach(door: Connections | HandedInClient, settings: Settings) -> Reached:
         return Reached(no_connection=to.said(error))
 
 
-def _speak(to: _Target, door: Connections, stream: httpcore.NetworkStream) -> Reached:
+def _speak(to: _Target, door: ConnectionPool, stream: httpcore.NetworkStream) -> Reached:
     try:
         if not to.tls:
             return Reached()
@@ -86,7 +87,7 @@ def _speak(to: _Target, door: Connections, stream: httpcore.NetworkStream) -> Re
         stream.close()
 
 
-async def areach(door: AsyncConnections | HandedInAsyncClient, settings: Settings) -> Reached:
+async def areach(door: AsyncConnectionPool | HandedInAsyncClient, settings: Settings) -> Reached:
     """As `reach`, awaited."""
     if isinstance(door, HandedInAsyncClient):
         return Reached(through=_HANDED_IN)
@@ -101,7 +102,7 @@ async def areach(door: AsyncConnections | HandedInAsyncClient, settings: Setting
 
 
 async def _aspeak(
-    to: _Target, door: AsyncConnections, stream: httpcore.AsyncNetworkStream
+    to: _Target, door: AsyncConnectionPool, stream: httpcore.AsyncNetworkStream
 ) -> Reached:
     try:
         if not to.tls:

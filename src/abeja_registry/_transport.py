@@ -21,7 +21,7 @@ from ._wire import Request
 from .exceptions import Error
 
 if TYPE_CHECKING:
-    from ._connections import AsyncConnections, Connections
+    from ._connections import AsyncConnectionPool, ConnectionPool
 
 _logger = logging.getLogger("abeja_registry")
 # A program that set up no logging is told nothing: logging would write warnings to its stderr.
@@ -30,7 +30,9 @@ _logger.addHandler(logging.NullHandler())
 # Seconds after which who waits looks whether the client was closed.
 _TURN = 0.1
 
-Door = TypeVar("Door", "Connections | HandedInClient", "AsyncConnections | HandedInAsyncClient")
+Door = TypeVar(
+    "Door", "ConnectionPool | HandedInClient", "AsyncConnectionPool | HandedInAsyncClient"
+)
 
 
 class _Calls(Generic[Door]):
@@ -197,7 +199,7 @@ class _Calls(Generic[Door]):
         return Answered(body, attempts.history, self._redact)
 
 
-class Transport(_Calls["Connections | HandedInClient"]):
+class Transport(_Calls["ConnectionPool | HandedInClient"]):
     """The way through, for threads."""
 
     @classmethod
@@ -206,9 +208,9 @@ class Transport(_Calls["Connections | HandedInClient"]):
         if http_client is not None:
             return cls(settings, HandedInClient(http_client), RetryBudget(), owner=True)
         # Here: with what it needs of httpcore it is half of what a client's import would cost.
-        from ._connections import Connections
+        from ._connections import ConnectionPool
 
-        return cls(settings, Connections(settings), RetryBudget(), owner=True)
+        return cls(settings, ConnectionPool(settings), RetryBudget(), owner=True)
 
     def call(self, operation: Operation) -> dict[str, Any]:
         """Carry out an operation and return the JSON object that it brought."""
@@ -244,9 +246,10 @@ class Transport(_Calls["Connections | HandedInClient"]):
 
     def _sleep(self, seconds: float) -> None:
         # Not an event: in a child process, nobody lets go of a lock that was held at the fork.
-        end = time.monotonic() + seconds
-        while not self._over and (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, _TURN))
+        # Counted by what was slept: a test may have frozen the clock.
+        while not self._over and seconds > 0:
+            time.sleep(min(seconds, _TURN))
+            seconds -= _TURN
 
     def stop(self) -> None:
         """Send nothing more, from here alone: the door stays open for others."""
@@ -258,7 +261,7 @@ class Transport(_Calls["Connections | HandedInClient"]):
             self.door.close()
 
 
-class AsyncTransport(_Calls["AsyncConnections | HandedInAsyncClient"]):
+class AsyncTransport(_Calls["AsyncConnectionPool | HandedInAsyncClient"]):
     """The way through, for the tasks of an event loop."""
 
     @classmethod
@@ -266,9 +269,9 @@ class AsyncTransport(_Calls["AsyncConnections | HandedInAsyncClient"]):
         """As `Transport.open`."""
         if http_client is not None:
             return cls(settings, HandedInAsyncClient(http_client), RetryBudget(), owner=True)
-        from ._connections import AsyncConnections
+        from ._connections import AsyncConnectionPool
 
-        return cls(settings, AsyncConnections(settings), RetryBudget(), owner=True)
+        return cls(settings, AsyncConnectionPool(settings), RetryBudget(), owner=True)
 
     async def call(self, operation: Operation) -> dict[str, Any]:
         """As `Transport.call`, awaited."""
@@ -299,9 +302,9 @@ class AsyncTransport(_Calls["AsyncConnections | HandedInAsyncClient"]):
 
     async def _sleep(self, seconds: float) -> None:
         # Not an event: it would be of one loop, and who closes the client may be of another.
-        end = time.monotonic() + seconds
-        while not self._over and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(left, _TURN))
+        while not self._over and seconds > 0:
+            await asyncio.sleep(min(seconds, _TURN))
+            seconds -= _TURN
 
     async def aclose(self) -> None:
         """As `Transport.close`, awaited."""

@@ -395,9 +395,10 @@ One thing nobody can tell: bytes that nobody asked for, if they come after the n
 sent on that connection, look like its answer. What comes earlier is noticed, and the connection
 closed.
 
-Two things take longer than a deadline. In sync mode, TLS to the API through a proxy that TLS is
-spoken with too is bounded by `timeout` for each read. And where the system looks up a name in
-vain, an async call ends in time, but the event loop's own end waits for the look-up.
+A deadline bounds every step: the look-up of a name (in a thread that nobody waits for), each of a
+name's addresses (tried side by side, as RFC 8305 has it), TLS, also within TLS to a proxy, and
+each byte. An exception that a signal handler raises meanwhile, such as a job's own time limit,
+comes out as it is: nothing is sent again.
 
 The table below is what the tests keep to: each fault is made by a server on raw sockets, for all
 five operations, sync and async, with `RetryPolicy(max_retries={RETRIES})`. Its columns: what

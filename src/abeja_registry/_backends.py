@@ -1,0 +1,296 @@
+"""Network backends: how a connection is made, from a name to a deadline stream.
+
+httpcore takes them through its public interface, `network_backend=`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+import httpcore
+
+from ._streams import AsyncStream, CallState, Protocol, Stream, translate
+
+# Seconds before the next address of a name is tried beside those that have not answered (RFC 8305).
+_ATTEMPT_DELAY = 0.25
+
+# family, type, protocol, canonical name, address: an entry of getaddrinfo's list
+_AddressInfo = tuple[int, int, int, str, Any]
+
+
+class Backend(httpcore.NetworkBackend):
+    """Opens connections of threads.
+
+    Args:
+        state: Of the calls that use the connection.
+        tls_layers: Layers of TLS to come before the request itself can be written.
+    """
+
+    def __init__(self, state: CallState, tls_layers: int) -> None:
+        self._state = state
+        self._tls_layers = tls_layers
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        addresses = self._look_up(host, port, timeout)
+        allowed = self._state.clamp_timeout(timeout, httpcore.ConnectTimeout)
+        return Stream(_connect(addresses, allowed), self._state, self._tls_layers)
+
+    def _look_up(self, host: str, port: int, timeout: float | None) -> list[_AddressInfo]:
+        allowed = self._state.clamp_timeout(timeout, httpcore.ConnectTimeout)
+        look_up = _LookUp(host, port)
+        if look_up.start():
+            look_up.thread.join(allowed)
+        return look_up.addresses()
+
+
+def _connect(addresses: list[_AddressInfo], allowed: float) -> socket.socket:
+    """Return a socket that is connected to the first address that accepts (RFC 8305)."""
+    if len(addresses) == 1:
+        # Blocking: a SOCKS library's socket in place of Python's cannot connect otherwise.
+        return _connect_one(addresses[0], allowed)
+    waiting = deque(addresses)
+    failure: Exception | None = None
+    with selectors.DefaultSelector() as selector:
+        try:
+            # Counted down, not read from a clock that a test may have frozen.
+            while allowed > 0 and (waiting or selector.get_map()):
+                if waiting:
+                    try:
+                        selector.register(_begin_connect(waiting.popleft()), selectors.EVENT_WRITE)
+                    except httpcore.ConnectError as error:
+                        failure = error
+                        continue
+                pause = min(allowed, _ATTEMPT_DELAY) if waiting else allowed
+                started = time.monotonic()
+                ready = selector.select(pause)
+                allowed -= time.monotonic() - started if ready else pause
+                for key, _ in ready:
+                    candidate = cast(socket.socket, key.fileobj)
+                    selector.unregister(candidate)
+                    code = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if not code:
+                        return candidate
+                    candidate.close()
+                    failure = httpcore.ConnectError(str(OSError(code, os.strerror(code))))
+        finally:
+            for key in list(selector.get_map().values()):
+                cast(socket.socket, key.fileobj).close()
+    if failure is None or allowed <= 0:
+        raise httpcore.ConnectTimeout("timed out")
+    raise failure
+
+
+def _connect_one(address: _AddressInfo, allowed: float) -> socket.socket:
+    until = time.monotonic() + allowed
+    connected = _open_socket(address)
+    try:
+        connected.settimeout(allowed)
+        connected.connect(address[4])
+    except OSError as error:
+        connected.close()
+        raise translate(error, until, httpcore.ConnectTimeout, httpcore.ConnectError) from None
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _begin_connect(address: _AddressInfo) -> socket.socket:
+    candidate = _open_socket(address)
+    try:
+        candidate.setblocking(False)
+        candidate.connect(address[4])
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        candidate.close()
+        raise httpcore.ConnectError(str(error)) from None
+    except BaseException:
+        candidate.close()
+        raise
+    return candidate
+
+
+def _open_socket(address: _AddressInfo) -> socket.socket:
+    family, kind, protocol, *_ = address
+    try:
+        opened = socket.socket(family, kind, protocol)
+    except OSError as error:  # no more descriptors, or a family that the system does not have
+        raise httpcore.ConnectError(str(error)) from None
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return opened
+
+
+class _LookUp:
+    """The addresses of a name.
+
+    The system's look-up knows no timeout, so a thread does it: a daemon, for which neither the
+    end of the process nor that of an event loop waits.
+    """
+
+    def __init__(self, host: str, port: int, done: Callable[[], object] = lambda: None) -> None:
+        self._host = host
+        self._port = port
+        self._done = done
+        self._found: list[Sequence[_AddressInfo] | Exception] = []
+
+    def start(self) -> bool:
+        """Begin; False if it is over already, as for an address, or where no thread starts."""
+        with suppress(ValueError):
+            ipaddress.ip_address(self._host)
+            self._run()
+            return False
+        self.thread = threading.Thread(target=self._run, name="abeja-registry-look-up", daemon=True)
+        try:
+            self.thread.start()
+        except (RuntimeError, MemoryError):
+            # At the process's limit of threads, or at its end.
+            self._run()
+            return False
+        return True
+
+    def _run(self) -> None:
+        try:
+            self._found.append(socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))
+        except Exception as error:  # UnicodeError among them, for a name that is no host's
+            self._found.append(error)
+        self._done()
+
+    def addresses(self) -> list[_AddressInfo]:
+        """Return the addresses, alternating between IPv6 and IPv4 as RFC 8305 has it.
+
+        Raises:
+            httpcore.ConnectTimeout: It is not over yet.
+            httpcore.ConnectError: It failed.
+        """
+        if not self._found:
+            raise httpcore.ConnectTimeout(f"looking up {self._host!r} took too long")
+        found = self._found[0]
+        if isinstance(found, Exception):
+            raise httpcore.ConnectError(str(found) or type(found).__name__)
+        if not found:
+            raise httpcore.ConnectError(f"{self._host!r} has no address")
+        families: dict[int, deque[_AddressInfo]] = {}
+        for address in found:
+            families.setdefault(address[0], deque()).append(address)
+        alternating = []
+        while queues := [queue for queue in families.values() if queue]:
+            alternating += [queue.popleft() for queue in queues]
+        return alternating
+
+
+# -- async ----------------------------------------------------------------------------------------
+
+
+class AsyncBackend(httpcore.AsyncNetworkBackend):
+    """As `Backend`, for tasks of an event loop of asyncio."""
+
+    def __init__(self, state: CallState, tls_layers: int) -> None:
+        self._state = state
+        self._tls_layers = tls_layers
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        allowed = self._state.clamp_timeout(timeout, httpcore.ConnectTimeout)
+        limit = asyncio.timeout(allowed)
+        try:
+            async with limit:
+                protocol = await _open(await _look_up(host, port))
+        except OSError as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                raise httpcore.ConnectTimeout("timed out") from None
+            raise translate(
+                error, math.inf, httpcore.ConnectTimeout, httpcore.ConnectError
+            ) from None
+        return AsyncStream(protocol, self._state, self._tls_layers)
+
+
+async def _look_up(host: str, port: int) -> list[_AddressInfo]:
+    loop = asyncio.get_running_loop()
+    found = asyncio.Event()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # the event loop has ended meanwhile
+            loop.call_soon_threadsafe(found.set)
+
+    look_up = _LookUp(host, port, wake)
+    if look_up.start():
+        await found.wait()
+    return look_up.addresses()
+
+
+async def _open(addresses: list[_AddressInfo]) -> Protocol:
+    connected = await _aconnect(addresses)
+    try:
+        _, protocol = await asyncio.get_running_loop().create_connection(Protocol, sock=connected)
+    except BaseException:
+        connected.close()
+        raise
+    return protocol
+
+
+async def _aconnect(addresses: list[_AddressInfo]) -> socket.socket:
+    """As `_connect`."""
+    if len(addresses) == 1:
+        return await _aconnect_one(addresses[0])
+    waiting = deque(addresses)
+    attempts: set[asyncio.Task[socket.socket]] = set()
+    failure: BaseException | None = None
+    try:
+        while True:
+            if waiting:
+                attempts.add(asyncio.create_task(_aconnect_one(waiting.popleft())))
+            ended, attempts = await asyncio.wait(
+                attempts,
+                timeout=_ATTEMPT_DELAY if waiting else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for attempt in ended:
+                failure = attempt.exception()
+                if failure is None:
+                    # Others that ended in the same turn are closed below.
+                    attempts |= ended - {attempt}
+                    return attempt.result()
+            if failure is not None and not (waiting or attempts):
+                raise failure
+    finally:
+        for attempt in attempts:
+            attempt.cancel()
+        for other in await asyncio.gather(*attempts, return_exceptions=True):
+            if isinstance(other, socket.socket):
+                other.close()
+
+
+async def _aconnect_one(address: _AddressInfo) -> socket.socket:
+    connected = _open_socket(address)
+    try:
+        connected.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connected, address[4])
+    except BaseException:
+        connected.close()
+        raise
+    return connected

@@ -1,0 +1,21 @@
+"""Which process this is: a pid does not tell, since in containers a child may have its parent's."""
+
+from __future__ import annotations
+
+import os
+
+_token = object()
+
+
+def _renew() -> None:
+    global _token
+    _token = object()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_renew)
+
+
+def process_token() -> object:
+    """Return an object that stands for this process: after a fork, the child has another."""
+    return _token

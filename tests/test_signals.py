@@ -1,0 +1,185 @@
+"""An exception that a signal handler raises during a call: a job's own time limit."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from tests.test_connections import PATIENCE, TLS, Server, answer, certified, serving
+
+from abeja_registry import APIClient, OutcomeUnknown, RetryPolicy, Timeout
+
+
+class JobLimit(OSError):
+    """What a job's owner may raise."""
+
+
+LIMITS = {
+    "TimeoutError": lambda: TimeoutError(),
+    "TimeoutError as a socket's": lambda: TimeoutError("timed out"),
+    "OSError": lambda: OSError("the job took too long"),
+    "a class of its own": lambda: JobLimit("the job took too long"),
+    "no OSError": lambda: LookupError("the job took too long"),
+}
+# A create, and what may be sent twice.
+CALLS: dict[str, Callable[[APIClient], object]] = {
+    "create": lambda client: client.create_repository("1", "sample"),
+    "get": lambda client: client.get_repository("1", "2"),
+    "delete": lambda client: client.delete_repository("1", "2"),
+}
+limits = pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+
+
+@contextmanager
+def alarm(error: Exception) -> Iterator[None]:
+    """Raise an error in this thread soon, as a job's limit does."""
+
+    def handler(_: int, __: FrameType | None) -> None:
+        raise error
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def over() -> Iterator[threading.Event]:
+    """Set in the end: what waits for it goes on."""
+    over = threading.Event()
+    yield over
+    over.set()
+
+
+@pytest.fixture(params=["no head", "half a head", "half a body"])
+def slow(request: pytest.FixtureRequest, over: threading.Event) -> Iterator[Server]:
+    """A server whose response does not end until the test does."""
+    start = {
+        "no head": b"",
+        "half a head": b"HTTP/1.1 200 OK\r\nContent-",
+        "half a body": b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"a":',
+    }[request.param]
+
+    def never(send: Callable[[bytes], object], _: str) -> bool:
+        send(start)
+        over.wait(PATIENCE)
+        return False
+
+    with serving(Server()) as server:
+        server.answer = never
+        yield server
+
+
+def client_of(url: str, **options: Any) -> APIClient:
+    """Return a client that would try again."""
+    options = {"timeout": PATIENCE, "retry": RetryPolicy(base=0), **options}
+    return APIClient({}, base_url=url, **options)
+
+
+@limits
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_it_comes_out_as_it_is(
+    slow: Server, call: Callable[[APIClient], object], limit: Callable[[], Exception]
+) -> None:
+    """It is not taken for the socket's: nothing is sent again, and the next call works."""
+    error = limit()
+    with client_of(slow.url) as client:
+        with alarm(error), pytest.raises(type(error)) as caught:
+            call(client)
+        assert caught.value is error
+        slow.answer = answer
+        assert client.get_repository("1", "3") == {}
+    assert [slow.asked.get_nowait()[1].split()[1][-1] for _ in range(2)][1] == "3"
+    assert slow.asked.empty()
+
+
+@limits
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_it_comes_out_of_a_user_supplied_client_as_it_is(
+    slow: Server, library: Any, limit: Callable[[], Exception]
+) -> None:
+    """The HTTP library takes it for its own time-out or lost connection; we do not."""
+    error = limit()
+    with library.Client() as theirs, client_of(slow.url, http_client=theirs) as client:
+        with alarm(error), pytest.raises(type(error)) as caught:
+            client.create_repository("1", "sample")
+        assert caught.value is error
+    assert slow.asked.get_nowait()[1].startswith("POST")
+    assert slow.asked.empty()
+
+
+@limits
+def test_it_comes_out_of_a_handshake_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, limit: Callable[[], Exception]
+) -> None:
+    """Also where TLS waits for the server."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
+    error = limit()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        with client_of(url) as client, alarm(error), pytest.raises(type(error)) as caught:
+            client.create_repository("1", "sample")
+    assert caught.value is error
+
+
+@limits
+def test_it_comes_out_of_a_look_up_as_it_is(
+    over: threading.Event, monkeypatch: pytest.MonkeyPatch, limit: Callable[[], Exception]
+) -> None:
+    """Also where a name server takes its time."""
+    error = limit()
+
+    def wait(*_: object, **__: object) -> list[object]:
+        over.wait(PATIENCE)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    with (
+        client_of("http://api.example.com") as client,
+        alarm(error),
+        pytest.raises(type(error)) as caught,
+    ):
+        client.create_repository("1", "sample")
+    assert caught.value is error
+
+
+@limits
+def test_it_comes_out_of_tls_as_it_is(
+    over: threading.Event, monkeypatch: pytest.MonkeyPatch, limit: Callable[[], Exception]
+) -> None:
+    """Also while an encrypted response is waited for."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
+    error = limit()
+
+    def never(_: Callable[[bytes], object], __: str) -> bool:
+        over.wait(PATIENCE)
+        return False
+
+    with serving(Server(certified())) as server:
+        server.answer = never
+        with client_of(server.url) as client:
+            with alarm(error), pytest.raises(type(error)) as caught:
+                client.create_repository("1", "sample")
+            over.set()
+    assert caught.value is error
+
+
+def test_a_time_out_of_the_socket_is_still_one(slow: Server) -> None:
+    """Without a signal, the timeout passes and the call says so."""
+    with client_of(slow.url, timeout=0.05, max_retry_count=1) as client:
+        with pytest.raises(OutcomeUnknown):
+            client.create_repository("1", "sample")
+        with pytest.raises(Timeout) as caught:
+            client.get_repository("1", "2")
+    assert len(caught.value.history) == 2
