@@ -15,7 +15,7 @@ PEERS := benchmarks/.venvs
 # How often `make fuzz` draws.
 ROUNDS ?= 5
 
-.PHONY: demo test check lint types layers test-system test-matrix test-lowest test-prereleases fuzz nightly soak bench clean
+.PHONY: demo test check lint types layers test-system test-matrix test-lowest test-prereleases test-long fuzz nightly soak bench clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python examples/quickstart.py
@@ -53,7 +53,11 @@ test-matrix: .venv/matrix.stamp
 # What takes long, or may fail for a reason outside this package: a pre-release of a dependency, or
 # other examples than before. Each part runs, whatever becomes of the others.
 nightly: .venv/dev.stamp .venv/matrix.stamp
-	$(MAKE) --keep-going fuzz soak test-lowest test-prereleases
+	$(MAKE) --keep-going fuzz test-long soak test-lowest test-prereleases
+
+# Every cell of the faults' table, and five times the kills.
+test-long: .venv/dev.stamp
+	NIGHTLY=1 $(BIN)/python -m pytest --quiet --numprocesses=4 tests/faults tests/sandbox/test_durability.py
 
 # The lowest versions of everything that is installed, also of what dependencies need in turn.
 test-lowest: .venv/matrix.stamp

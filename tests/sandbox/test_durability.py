@@ -24,7 +24,7 @@ from abeja_registry.sandbox._store import Store
 # Forked from a process that has the imports behind it, a sandbox starts at once.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["abeja_registry.sandbox"])
-KILLS = 50
+KILLS = 50 if "NIGHTLY" in os.environ else 10
 
 
 def serve(file: Path, told: Connection) -> None:
