@@ -559,11 +559,18 @@ STRANGE = [
     "http://other:secret@registry.example.com:5000{path}",
     "http://registry.example.com.evil.example:5000{path}",
     "https://evil.example{path}",
+    "http://xn--/{path}",
+    "http://xn--a{path}",
 ]
+# Without a host, these would be sent as paths of the registry, and never end.
+HOSTLESS = ["mailto:x", "data:,x", "javascript:x", "file:///v2/x", "urn:a:b"]
 
 
-@pytest.mark.parametrize("where", STRANGE)
-@pytest.mark.parametrize("way", ["link", "redirect"])
+@pytest.mark.parametrize(
+    ("way", "where"),
+    [(way, where) for way in ("link", "redirect") for where in STRANGE]
+    + [("link", where) for where in HOSTLESS],
+)
 def test_no_request_goes_elsewhere(
     registry: Scripted, where: str, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -87,8 +87,9 @@ def state(sandbox: Sandbox) -> Any:
         [("Origin", "null")],
         [("Sec-Fetch-Site", "cross-site")],
         [("Origin", FOREIGN), ("Sec-Fetch-Site", "cross-site")],
+        [("Referer", f"{FOREIGN}/page?a=b")],
     ],
-    ids=["origin", "null", "site", "both"],
+    ids=["origin", "null", "site", "both", "referer"],
 )
 def test_another_origin_is_refused(filled: Sandbox, strange: Sequence[tuple[str, str]]) -> None:
     """A web page of another origin reaches no call: each is a 403, and nothing is changed."""
@@ -118,6 +119,19 @@ def test_another_origin_is_refused(filled: Sandbox, strange: Sequence[tuple[str,
         [("Sec-Fetch-Site", "")],
         [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")],
         [("Origin", FOREIGN), ("Connection", "Upgrade"), ("Upgrade", "websocket")],
+        [("Referer", FOREIGN)],
+        [("Referer", "http://127.0.0.1/")],
+        [("Referer", "http://127.0.0.1:{port}@evil.example/")],
+        [("Referer", "http://127.0.0.1:{port}.evil.example/")],
+        [("Referer", "http://evil.example/http://127.0.0.1:{port}/")],
+        [("Referer", "http://evil.example?http://127.0.0.1:{port}/")],
+        [("Referer", "http://evil.example#//127.0.0.1:{port}/")],
+        [("Referer", "https://127.0.0.1:1/")],
+        [("Referer", "file:///home/page.html")],
+        [("Referer", "about:blank")],
+        [("Referer", "")],
+        [("Referer", "http://127.0.0.1:{port}/"), ("Referer", FOREIGN)],
+        [("Referer", "http://127.0.0.1:{port}/"), ("Origin", FOREIGN)],
     ],
 )
 def test_all_that_is_not_the_same_origin(
@@ -138,6 +152,10 @@ def test_all_that_is_not_the_same_origin(
         [("Origin", "http://127.0.0.1:{port}")],
         [("Origin", "http://127.0.0.1:{port}"), ("Sec-Fetch-Site", "same-origin")],
         [("Sec-Fetch-Site", "none")],
+        [("Referer", "http://127.0.0.1:{port}/_sandbox/requests?a=b#c")],
+        [("Referer", "http://127.0.0.1:{port}")],
+        [("Referer", FOREIGN), ("Sec-Fetch-Site", "none")],
+        [("Referer", "http://127.0.0.1:{port}/"), ("Sec-Fetch-Site", "same-origin")],
         [("User-Agent", "curl"), ("Accept", "*/*")],
     ],
 )

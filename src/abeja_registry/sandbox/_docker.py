@@ -110,7 +110,8 @@ class Image:
 
 def registry_url(text: str) -> httpx.URL:
     """Read a Docker registry's address; raises ValueError if it is none."""
-    with suppress(httpx.InvalidURL):
+    # A host in Punycode is decoded only when it is read.
+    with suppress(httpx.InvalidURL, UnicodeError):
         url = httpx.URL(text)
         if url.scheme in ("http", "https") and url.host:
             return url
@@ -140,7 +141,7 @@ class DockerRegistry:
             trust_env=False,
             follow_redirects=True,
             # The hook sees each request of a chain of redirects before it is sent.
-            event_hooks={"request": [self._check_origin]},
+            event_hooks={"request": [self._check_request]},
         )
 
     async def close(self) -> None:
@@ -168,6 +169,8 @@ class DockerRegistry:
                 following = answer.links.get("next")
                 if following is not None:
                     url = answer.url.join(following["url"])
+                    # A URL without a host, as of mailto, would be sent as a path of the registry.
+                    self._check_origin(url)
                     if url.raw_path in asked or (page and page.keys() <= listed.keys()):
                         raise httpx.DecodingError("its list of tags repeats a page")
             except (ValidationError, httpx.InvalidURL):
@@ -237,19 +240,26 @@ class DockerRegistry:
         self, method: str, url: str | httpx.URL, headers: Mapping[str, str] | None = None
     ) -> tuple[httpx.Response, bytes]:
         """Send a request; returns the answer and its content, which is bounded as it is read."""
-        async with self._http.stream(method, url, headers=headers) as answer:
-            content = bytearray()
-            async for chunk in answer.aiter_bytes():
-                content += chunk
-                if len(content) > MAX_ANSWER_BYTES:
-                    what = f"its answer is longer than {MAX_ANSWER_BYTES} bytes"
-                    raise httpx.DecodingError(what, request=answer.request)
+        try:
+            async with self._http.stream(method, url, headers=headers) as answer:
+                content = bytearray()
+                async for chunk in answer.aiter_bytes():
+                    content += chunk
+                    if len(content) > MAX_ANSWER_BYTES:
+                        what = f"its answer is longer than {MAX_ANSWER_BYTES} bytes"
+                        raise httpx.DecodingError(what, request=answer.request)
+        except UnicodeError:
+            # httpx lets the codec's error out for a redirect to a host that is no valid Punycode.
+            raise httpx.RequestError("it leads to another origin, of an invalid host") from None
         return answer, bytes(content)
 
-    async def _check_origin(self, request: httpx.Request) -> None:
-        if request.url.userinfo or _origin(request.url) != self._origin:
-            where = f"{request.url.scheme}://{request.url.netloc.decode()}"
-            raise httpx.RequestError(f"it leads to another origin, {where}", request=request)
+    async def _check_request(self, request: httpx.Request) -> None:
+        self._check_origin(request.url)
+
+    def _check_origin(self, url: httpx.URL) -> None:
+        if url.userinfo or _origin(url) != self._origin:
+            where = f"{url.scheme}://{url.netloc.decode()}"
+            raise httpx.RequestError(f"it leads to another origin, {where}")
 
 
 class Mirror:
@@ -481,9 +491,9 @@ def explain(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    # httpx leaves out a port that is the scheme's own, and writes both in lower case.
-    return url.scheme, url.host, url.port
+def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    # httpx leaves out a port that is the scheme's own, and writes the others in lower case.
+    return url.scheme, url.raw_host, url.port
 
 
 async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:

@@ -4,6 +4,7 @@ A web page in a browser on this machine can send requests to loopback. The guard
 
 - a host name that is not allowed: by DNS rebinding, a page's own name leads to this machine;
 - another origin in `Origin` or `Sec-Fetch-Site`: the browser says which page sends the request;
+  where it sends neither, in `Referer`;
 - a body under `/_sandbox` that is not JSON: a form can send one without the server's consent.
 
 Beyond loopback, `/_sandbox` needs a token too.
@@ -28,6 +29,8 @@ AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\]|([A-Za-z0-9._-]+))(
 # A request to a proxy has a whole URL in its first line.
 ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)(/.*)?", re.DOTALL)
 ORIGIN = re.compile(r"(https?)://(.*)")
+# The origin is what precedes the path, in a URL of any scheme.
+URL = re.compile(r"([^:/?#]*://[^/?#]*).*", re.DOTALL)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 JSON = re.compile(r"application/([^;,]+\+)?json", re.IGNORECASE)
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -103,7 +106,11 @@ class Guard:
         for site in headers.getlist("sec-fetch-site"):
             if site not in ("same-origin", "none"):
                 return _Refusal(403, "a web page elsewhere sent the request")
-        for origin in headers.getlist("origin"):
+        origins = headers.getlist("origin")
+        if not origins and "sec-fetch-site" not in headers:
+            # Beyond loopback browsers send neither with a GET, and old ones with no request.
+            origins = [_origin_of(url) for url in headers.getlist("referer")]
+        for origin in origins:
             if not _is_same_origin(origin, authorities[-1]):
                 what = f"a web page of {reprlib.repr(origin)} sent the request"
                 return _Refusal(403, f"{what}: it is another origin")
@@ -137,6 +144,11 @@ def _split(authority: str) -> tuple[str | None, str]:
         return None, ""
     address, name, port = match.groups(default="")
     return canonical_host(address or name), port
+
+
+def _origin_of(url: str) -> str:
+    match = URL.fullmatch(url)
+    return url if match is None else match[1]
 
 
 def _is_same_origin(origin: str, authority: str) -> bool:

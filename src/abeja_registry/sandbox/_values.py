@@ -88,7 +88,7 @@ def check_time(field: str, value: object) -> str | None:
     try:
         if isinstance(value, str) and re.fullmatch(TIME, value):
             return time_text(datetime.fromisoformat(value.upper()))
-        if isinstance(value, datetime) and value.tzinfo is not None:
+        if isinstance(value, datetime) and value.utcoffset() is not None:
             return time_text(value)
     except (ValueError, OverflowError):  # no day of the calendar, or one before the year 1
         pass
