@@ -947,6 +947,8 @@ async def test_a_repository_whose_tags_cannot_be_read_is_not_one_without_tags(
     assert await walked(inventory) == []
     [repository] = inventory.repositories
     assert (repository.name, repository.tag_count) == ("sample_repository", 1)
+    summary = await done(inventory.summary())
+    assert (summary.empty_repositories, len(summary.repositories)) == (0, 1)
     assert await done(inventory.write_csv(tmp_path / "a.csv")) == 0
     assert not await done(type(inventory).diff(tmp_path / "a.csv", inventory))
 

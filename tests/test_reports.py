@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import starmap
 from typing import Any
 
 import pytest
@@ -294,6 +295,30 @@ def test_a_summary_names_repositories_without_tags() -> None:
     assert summary.total == summarize(rows, 90, NOW).total
     assert summarize(rows).empty_repositories is None
     assert summarize(Rows(rows, [])) == summarize(rows)
+
+
+@pytest.mark.parametrize(
+    ("repositories", "empty"),
+    [
+        ([("1", "skipped", 3)], 0),
+        ([("1", "skipped", 3), ("2", "z", 0)], 1),
+        ([("1", "b", 2), ("2", "z", 0), ("3", "y", 0)], 2),
+        # Created again under its name during the inventory.
+        ([("1", "skipped", 0), ("2", "skipped", 1)], 0),
+        ([("1", "b", 0), ("2", "b", 1)], 0),
+        ([("1", "z", 0), ("2", "z", 0)], 1),
+    ],
+)
+def test_a_repository_without_rows_may_have_tags(
+    repositories: list[tuple[str, str, int]], empty: int
+) -> None:
+    """One whose tags could not be read, and were skipped, does not count as one without tags."""
+    rows = Rows([row("b", "1")], [])
+    rows.repositories = tuple(starmap(InventoryRepository, repositories))
+    summary = summarize(rows, 90, NOW)
+    assert summary.empty_repositories == empty
+    names = {"b", *(name for _, name, _ in repositories)}
+    assert {each.name for each in summary.repositories} == names
 
 
 @pytest.mark.parametrize(

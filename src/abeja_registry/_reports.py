@@ -25,14 +25,13 @@ class _KnowsRepositories(Protocol):
     def repositories(self) -> tuple[InventoryRepository, ...] | None: ...
 
 
-def repository_names(rows: object) -> list[str] | None:
-    """Return the names of all repositories, with and without tags, of rows that were all read.
+def known_repositories(rows: object) -> tuple[InventoryRepository, ...] | None:
+    """Return all repositories, with and without tags, of rows that were all read.
 
     None where they are not known, as of a list of rows, or of a file that names only repositories
     with tags.
     """
-    repositories = rows.repositories if isinstance(rows, _KnowsRepositories) else None
-    return None if repositories is None else [each.name for each in repositories]
+    return rows.repositories if isinstance(rows, _KnowsRepositories) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +107,13 @@ class DiffBuilder:
         self._before[row.repository_name, row.tag] = row
         self._names_before.with_tags[row.repository_name] = None
 
-    def add_old_repositories(self, names: Iterable[str] | None) -> None:
-        """Record the names of all repositories of the old inventory, if they are known."""
-        self._names_before.add(names)
+    def add_old_repositories(self, repositories: Iterable[InventoryRepository] | None) -> None:
+        """Record all repositories of the old inventory, if they are known."""
+        self._names_before.add(repositories)
 
-    def add_new_repositories(self, names: Iterable[str] | None) -> None:
-        """Record the names of all repositories of the new inventory, if they are known."""
-        self._names_after.add(names)
+    def add_new_repositories(self, repositories: Iterable[InventoryRepository] | None) -> None:
+        """Record all repositories of the new inventory, if they are known."""
+        self._names_after.add(repositories)
 
     def add_new(self, row: InventoryRow) -> None:
         """Record a row of the new inventory."""
@@ -168,9 +167,10 @@ class _Names:
         self.empty: dict[str, None] = {}
         self.all_known = False
 
-    def add(self, names: Iterable[str] | None) -> None:
-        self.all_known = names is not None
-        self.empty = dict.fromkeys(name for name in names or () if name not in self.with_tags)
+    def add(self, repositories: Iterable[InventoryRepository] | None) -> None:
+        self.all_known = repositories is not None
+        names = (each.name for each in repositories or ())
+        self.empty = dict.fromkeys(name for name in names if name not in self.with_tags)
 
     def beyond(self, other: _Names) -> tuple[str, ...]:
         """Return the names that the other inventory does not have."""
@@ -281,7 +281,8 @@ class SummaryBuilder:
             ) from None
         self._days = stale_after_days
         self._repositories: dict[str, dict[str, _Tag]] = {}
-        self._all_known = False
+        # The names of those without tags, if all are known.
+        self._empty: set[str] | None = None
 
     def add(self, row: InventoryRow) -> None:
         """Record a row."""
@@ -290,11 +291,18 @@ class SummaryBuilder:
             tags = self._repositories[row.repository_name] = {}
         tags[row.tag] = _tag(row)
 
-    def add_repositories(self, names: Iterable[str] | None) -> None:
-        """Record the names of all repositories, if they are known."""
-        self._all_known = names is not None
-        for name in names or ():
-            self._repositories.setdefault(name, {})
+    def add_repositories(self, repositories: Iterable[InventoryRepository] | None) -> None:
+        """Record all repositories, after the last row, if they are known."""
+        if repositories is None:
+            return
+        named: dict[str, int] = {}
+        for each in repositories:
+            named[each.name] = named.get(each.name, 0) + each.tag_count
+            self._repositories.setdefault(each.name, {})
+        # One whose tags were all skipped (`invalid_rows`) has no rows, but is not without tags.
+        self._empty = {
+            name for name, count in named.items() if not count and not self._repositories[name]
+        }
 
     def images(self) -> Iterator[tuple[int, list[datetime]]]:
         """Return the size of each image, and when each of its tags was last pushed."""
@@ -327,9 +335,7 @@ class SummaryBuilder:
             repositories=_largest_first(repositories),
             creators=_largest_first(creators),
             stale_after_days=self._days,
-            empty_repositories=(
-                sum(not tags for tags in self._repositories.values()) if self._all_known else None
-            ),
+            empty_repositories=None if self._empty is None else len(self._empty),
         )
 
 

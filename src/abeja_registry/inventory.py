@@ -34,7 +34,7 @@ from ._answers import Answered
 from ._files import named, try_target
 from ._operations import Operation, shown
 from ._paging import PAGE_SIZE, check_count
-from ._reports import Diff, DiffBuilder, Moved, Summary, SummaryBuilder, Totals, repository_names
+from ._reports import Diff, DiffBuilder, Moved, Summary, SummaryBuilder, Totals, known_repositories
 from ._retries import Retry, throttles
 from ._rows import (
     Entry,
@@ -500,10 +500,10 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         builder = DiffBuilder()
         for row in before:
             builder.add_old(row)
-        builder.add_old_repositories(_checked_names(before))
+        builder.add_old_repositories(_checked_repositories(before))
         for row in after:
             builder.add_new(row)
-        builder.add_new_repositories(_checked_names(after))
+        builder.add_new_repositories(_checked_repositories(after))
         return builder.diff()
 
 
@@ -528,11 +528,11 @@ def _rows_of(rows: FilePath | Rows) -> Rows:
     return found
 
 
-def _checked_names(rows: AnyRows) -> Iterable[str] | None:
-    """Return the names of all repositories, if known, of rows that were all read."""
+def _checked_repositories(rows: AnyRows) -> Iterable[InventoryRepository] | None:
+    """Return all repositories, if known, of rows that were all read."""
     if isinstance(rows, _Inventory):
         rows._check_whole(_NOT_COMPARED)
-    return repository_names(rows)
+    return known_repositories(rows)
 
 
 def summarize(
@@ -549,7 +549,7 @@ def summarize(
     builder = SummaryBuilder(stale_after_days, now)
     for row in rows:
         builder.add(row)
-    builder.add_repositories(repository_names(rows))
+    builder.add_repositories(known_repositories(rows))
     return builder.summary()
 
 
@@ -688,7 +688,7 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
             builder.add(row)
         if not partial:
             self._check_whole(_NOT_ADDED_UP)
-        builder.add_repositories(repository_names(self))
+        builder.add_repositories(known_repositories(self))
         return builder.summary()
 
     @staticmethod
@@ -698,10 +698,10 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
         builder = DiffBuilder()
         async for row in _in_turns(before):
             builder.add_old(row)
-        builder.add_old_repositories(_checked_names(before))
+        builder.add_old_repositories(_checked_repositories(before))
         async for row in _in_turns(after):
             builder.add_new(row)
-        builder.add_new_repositories(_checked_names(after))
+        builder.add_new_repositories(_checked_repositories(after))
         return builder.diff()
 
 

@@ -522,7 +522,10 @@ def test_what_is_no_docker_registry(registry: Scripted, status: int) -> None:
         over(registry).start()
 
 
-@pytest.mark.parametrize("url", ["", "registry:5000", "ftp://registry", "http://"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "registry:5000", "ftp://registry", "http://", "http://xn--/", "http://user:pw@xn--a"],
+)
 def test_a_bad_address(url: str) -> None:
     """It is a ValueError that does not show what may hold a password."""
     with pytest.raises(ValueError, match="docker_registry must be a URL of http or https"):

@@ -1,7 +1,7 @@
 """The times and the creator of a push, as Python, HTTP and a client's models have them."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import httpx
@@ -186,7 +186,24 @@ def test_a_bad_push(
     assert not list(repository.iter_tags())
 
 
-@pytest.mark.parametrize("given", [datetime(2019, 5, 23), 5, b"2019-05-23T05:13:15Z"])
+class Zoneless(tzinfo):
+    """A time zone that knows no offset: such a time is naive, as Python has it."""
+
+    def utcoffset(self, _: datetime | None) -> None:
+        """Return no offset."""
+
+    dst = tzname = utcoffset
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        datetime(2019, 5, 23),
+        datetime(2019, 5, 23, tzinfo=Zoneless()),
+        5,
+        b"2019-05-23T05:13:15Z",
+    ],
+)
 def test_a_time_that_json_cannot_say(
     sandbox: Sandbox, repository: Repository, given: object
 ) -> None:

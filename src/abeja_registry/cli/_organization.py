@@ -210,13 +210,13 @@ CHANGE: Kind[Change] = Kind(
 def diff(access: Access, asked: Asked, old: Path, new: Path | None, output: Output) -> bool:
     """Write what differs, and return whether anything does."""
     import_httpx()
-    from .._reports import repository_names
+    from .._reports import known_repositories
     from ..inventory import Inventory
 
     sides = _rows_of(old, asked), _rows(access, asked, new)
     found = Inventory.diff(*sides)
     for path, rows in zip((old, new), sides, strict=True):
-        if path is not None and repository_names(rows) is None:
+        if path is not None and known_repositories(rows) is None:
             _warn_of_old_file(path)
     write_rows(CHANGE, _changes(found), output)
     return bool(found)
@@ -317,7 +317,7 @@ def report(
         raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
     import_httpx()
     from .._files import appearing
-    from .._reports import DiffBuilder, SummaryBuilder, repository_names
+    from .._reports import DiffBuilder, SummaryBuilder, known_repositories
     from . import _html
     from ._timeline import periods
 
@@ -334,7 +334,7 @@ def report(
             summary.add(row)
             if old is not None:
                 diff.add_new(row)
-        summary.add_repositories(repository_names(rows))
+        summary.add_repositories(known_repositories(rows))
         report = _html.Report(
             source=_place(path, asked),
             organization=organization,
