@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 import httpx
@@ -45,6 +45,7 @@ from abeja_registry import (
     Timeout,
     TransportError,
 )
+from abeja_registry._connections import ConnectionPool
 from abeja_registry._operations import create_repository, get_repository_tags
 
 TLS = Path(__file__).parent / "tls"
@@ -991,6 +992,42 @@ def test_a_child_process_leaves_its_parents_connections_alone(
     asked = [server.asked.get_nowait() for _ in range(3)]
     assert len(server.connections) == 2
     assert asked[0][0] == asked[2][0] != asked[1][0]
+
+
+def test_threads_of_a_child_process_share_its_connections(server: Server) -> None:
+    """Several may be the first to find that this is another process."""
+
+    def calls_of_threads() -> bool:
+        sys.setswitchinterval(1e-6)
+        together = threading.Barrier(6)
+
+        def call(_: int) -> bool:
+            together.wait(PATIENCE)
+            return raw.get_repository("1", "2") == {}
+
+        with ThreadPoolExecutor(6) as threads:
+            return all(threads.map(call, range(6)))
+
+    with APIClient({}, base_url=server.url, max_retry_count=0) as raw:
+        raw.get_repository("1", "parent")
+        assert all(in_child(calls_of_threads) for _ in range(10))
+
+
+def test_two_threads_that_drop_an_ancestors_connections(server: Server) -> None:
+    """One may have dropped them between the other's look and its turn."""
+    with APIClient({}, base_url=server.url, max_retry_count=0) as client:
+        client.get_repository("1", "parent")
+        pool = cast(ConnectionPool, client._transport.door)
+        ancestors = pool._states
+
+        class Raced(dict[Any, Any]):
+            def pop(self, key: object, *default: Any) -> Any:
+                super().pop(key)
+                return super().pop(key, *default)
+
+        pool._states = Raced(ancestors)
+        assert in_child(lambda: client.get_repository("1", "2") == {})
+        pool._states = ancestors
 
 
 def test_a_child_process_of_an_event_loop_leaves_its_connections_alone(

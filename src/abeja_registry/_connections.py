@@ -294,14 +294,15 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
 
     def _state(self) -> _PoolState[_Connection, threading.Semaphore]:
         process = process_token()
-        if process not in self._states:
-            # After fork() the sockets are the parent's too. To close this process's copies sends
-            # nothing: TLS ends without a word, and TCP when its last copy is closed.
-            for ancestor in list(self._states):
-                for connection in self._states.pop(ancestor).idle:
+        if state := self._states.get(process):
+            return state
+        # After fork() the sockets are the parent's too. To close this process's copies sends
+        # nothing: TLS ends without a word, and TCP when its last copy is closed.
+        for ancestor in set(self._states) - {process}:
+            if old := self._states.pop(ancestor, None):  # several threads may be at it
+                for connection in old.idle:
                     connection.close()
-            self._states.setdefault(process, _PoolState(threading.Semaphore(MAX_CONNECTIONS)))
-        return self._states[process]
+        return self._states.setdefault(process, _PoolState(threading.Semaphore(MAX_CONNECTIONS)))
 
     def send(self, request: Request) -> Outcome:
         """Send a request over a connection that serves no other call, and return the result."""

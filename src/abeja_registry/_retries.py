@@ -7,13 +7,13 @@ says how long to wait before the next, or that there is none.
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ._answers import Answer, Failure, Outcome, outcome_unknown
 from ._operations import Operation, shown
+from ._process import process_token
 from .exceptions import Attempt, ConfigurationError
 
 # Statuses that another attempt may not get.
@@ -124,11 +124,11 @@ class RetryBudget:
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._process = process_token()
 
     def _held(self) -> threading.Lock:
         # In a child process nobody lets go of what another thread of the parent's held.
-        if self._process != os.getpid():
+        if self._process is not process_token():
             self._renew()
         return self._lock
 
