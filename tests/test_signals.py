@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 import httpx
@@ -25,6 +27,8 @@ class JobLimit(OSError):
 LIMITS = {
     "TimeoutError": lambda: TimeoutError(),
     "TimeoutError as a socket's": lambda: TimeoutError("timed out"),
+    "TimeoutError with an errno": lambda: TimeoutError(errno.ETIMEDOUT, "the job took too long"),
+    "a ConnectionError": lambda: ConnectionAbortedError("the job took too long"),
     "OSError": lambda: OSError("the job took too long"),
     "a class of its own": lambda: JobLimit("the job took too long"),
     "no OSError": lambda: LookupError("the job took too long"),
@@ -39,17 +43,23 @@ limits = pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
 
 
 @contextmanager
-def alarm(error: Exception) -> Iterator[None]:
-    """Raise an error in this thread soon, as a job's limit does."""
+def alarm(error: Exception, begun: threading.Event | None = None) -> Iterator[None]:
+    """Raise an error in this thread soon, as a job's limit does; at first after an event."""
 
     def handler(_: int, __: FrameType | None) -> None:
         raise error
 
+    def start() -> None:
+        if begun is None or begun.wait(PATIENCE):
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+
     before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    starter = threading.Thread(target=start)
+    starter.start()
     try:
         yield
     finally:
+        starter.join()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
@@ -62,8 +72,16 @@ def over() -> Iterator[threading.Event]:
     over.set()
 
 
+@pytest.fixture
+def begun() -> threading.Event:
+    """Set once the slow server has received a request."""
+    return threading.Event()
+
+
 @pytest.fixture(params=["no head", "half a head", "half a body"])
-def slow(request: pytest.FixtureRequest, over: threading.Event) -> Iterator[Server]:
+def slow(
+    request: pytest.FixtureRequest, begun: threading.Event, over: threading.Event
+) -> Iterator[Server]:
     """A server whose response does not end until the test does."""
     start = {
         "no head": b"",
@@ -73,6 +91,7 @@ def slow(request: pytest.FixtureRequest, over: threading.Event) -> Iterator[Serv
 
     def never(send: Callable[[bytes], object], _: str) -> bool:
         send(start)
+        begun.set()
         over.wait(PATIENCE)
         return False
 
@@ -90,12 +109,15 @@ def client_of(url: str, **options: Any) -> APIClient:
 @limits
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_it_comes_out_as_it_is(
-    slow: Server, call: Callable[[APIClient], object], limit: Callable[[], Exception]
+    slow: Server,
+    begun: threading.Event,
+    call: Callable[[APIClient], object],
+    limit: Callable[[], Exception],
 ) -> None:
     """It is not taken for the socket's: nothing is sent again, and the next call works."""
     error = limit()
     with client_of(slow.url) as client:
-        with alarm(error), pytest.raises(type(error)) as caught:
+        with alarm(error, begun), pytest.raises(type(error)) as caught:
             call(client)
         assert caught.value is error
         slow.answer = answer
@@ -107,12 +129,12 @@ def test_it_comes_out_as_it_is(
 @limits
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_it_comes_out_of_a_user_supplied_client_as_it_is(
-    slow: Server, library: Any, limit: Callable[[], Exception]
+    slow: Server, begun: threading.Event, library: Any, limit: Callable[[], Exception]
 ) -> None:
     """The HTTP library takes it for its own time-out or lost connection; we do not."""
     error = limit()
     with library.Client() as theirs, client_of(slow.url, http_client=theirs) as client:
-        with alarm(error), pytest.raises(type(error)) as caught:
+        with alarm(error, begun), pytest.raises(type(error)) as caught:
             client.create_repository("1", "sample")
         assert caught.value is error
     assert slow.asked.get_nowait()[1].startswith("POST")
@@ -183,3 +205,30 @@ def test_a_time_out_of_the_socket_is_still_one(slow: Server) -> None:
         with pytest.raises(Timeout) as caught:
             client.get_repository("1", "2")
     assert len(caught.value.history) == 2
+
+
+@pytest.mark.parametrize("library", ["own", "httpx", "httpx2"])
+@pytest.mark.parametrize("number", [errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT])
+def test_an_error_of_the_system_is_still_one(
+    slow: Server, monkeypatch: pytest.MonkeyPatch, library: str, number: int
+) -> None:
+    """A reset comes from the socket itself, not from Python code: the create's outcome is open."""
+
+    def fail(*_: object) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    # The package that the frame of a socket's own Python code is of, as gevent's is.
+    globals_of_gevent = {"__name__": "gevent._socket3", "OSError": OSError}
+    failing = FunctionType(fail.__code__, globals_of_gevent | {"os": os}, closure=fail.__closure__)
+
+    class Failing(socket.socket):
+        recv = failing
+
+    monkeypatch.setattr(socket, "socket", Failing)
+    options: dict[str, Any] = {}
+    if library != "own":
+        options["http_client"] = {"httpx": httpx, "httpx2": httpx2}[library].Client()
+    with client_of(slow.url, **options) as client, pytest.raises(OutcomeUnknown):
+        client.create_repository("1", "sample")
+    if options:
+        options["http_client"].close()

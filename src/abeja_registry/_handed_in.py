@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ._answers import Answer, Outcome
-from ._wire import CORES, LATE, Request, aread, failure, families, headers, packages, read
+from ._signals import CORES, packages
+from ._wire import LATE, Request, aread, failure, families, headers, read
 from .exceptions import ConfigurationError
 
 # What its owner set up for other calls (auth, following redirects) is not for ours.

@@ -20,6 +20,7 @@ import httpcore
 
 from ._answers import DEADLINE_PASSED
 from ._process import process_token
+from ._signals import from_signal_handler
 
 # Bytes written at once: the deadline is checked before each piece.
 _PIECE = 16 * 1024
@@ -67,15 +68,12 @@ class CallState:
 def translate(
     error: OSError, until: float, late: type[Exception], broken: type[Exception]
 ) -> Exception:
-    """Return httpcore's exception for a socket's error, and the error itself where it is not one.
+    """Return httpcore's exception for a socket's error, and a signal handler's as it is.
 
-    A signal handler runs inside of a blocking call and may raise: the job's own limit, often as a
-    TimeoutError. Such an error comes from Python code, has no errno, and does not wait for the
-    socket's timeout to pass.
+    A TimeoutError that comes when the socket's time is over is the socket's, whoever raised it.
     """
     timed_out = isinstance(error, TimeoutError)
-    from_python = error.__traceback__ is not None and error.__traceback__.tb_next is not None
-    if from_python and error.errno is None and not (timed_out and time.monotonic() >= until):
+    if from_signal_handler(error) and not (timed_out and time.monotonic() >= until):
         return error
     return (late if timed_out else broken)(str(error))
 

@@ -13,19 +13,12 @@ import time
 from collections.abc import AsyncIterable, Iterable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from traceback import walk_tb
-from types import TracebackType
 from typing import Any, cast
 
 from ._answers import DEADLINE_PASSED, QUOTABLE, Answer, Failure, Outcome, receive
+from ._signals import from_signal_handler
 
 LATE = Failure(DEADLINE_PASSED, sent=True, timeout=True)
-
-# What httpx and httpx2 send through, and what that stands on.
-CORES = frozenset({"httpcore", "httpcore2"})
-_BELOW_CORES = frozenset(
-    {"abeja_registry", "anyio", "asyncio", "gevent", "selectors", "socket", "ssl"}
-)
 
 # What each of the library's exceptions says of the request, the most specific first.
 _EXCEPTIONS = (
@@ -89,26 +82,10 @@ def families() -> list[Any]:
     return [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
 
 
-def packages(traceback: TracebackType | None) -> list[str]:
-    """Return the packages of a traceback's frames, the innermost last."""
-    frames = (frame for frame, _ in walk_tb(traceback))
-    return [frame.f_globals.get("__name__", "").partition(".")[0] for frame in frames]
-
-
-def _from_signal_handler(error: BaseException | None) -> bool:
-    """Whether a signal handler raised an OSError while the HTTP library waited for a socket.
-
-    The library takes it for the socket's, whose errors have an errno or come from its own frames.
-    """
-    if not isinstance(error, OSError) or error.errno is not None:
-        return False
-    return packages(error.__traceback__)[-1] not in CORES | _BELOW_CORES
-
-
 def failure(error: Exception) -> Failure:
     """Return what an exception of httpx or httpx2 says; anybody else's is raised again."""
     root = error.__cause__ and error.__cause__.__context__
-    if root is not None and _from_signal_handler(root):
+    if root is not None and from_signal_handler(root):
         raise root
     if isinstance(error, ssl.SSLError):  # the async streams let it out as it is
         return Failure(f"{type(error).__name__}: {error}", sent=True)
