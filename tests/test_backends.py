@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 import time
@@ -81,3 +82,152 @@ def test_a_deadline_that_passes_before_tls_leaves_no_socket_open(is_async: bool)
         with accepted:
             accepted.settimeout(10)
             assert accepted.recv(1) == b""
+
+
+# -- what a connection that cannot be made comes to ------------------------------------------------
+
+A_FAMILY_THAT_IS_NONE = (1 << 20, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))
+NO_ROUTE = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("255.255.255.255", 9))
+NOBODY = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))
+
+
+def connect(is_async: bool, timeout: float | None = 30) -> Any:
+    """Return the stream of a new connection."""
+    state = CallState()
+    state.start(time.monotonic() + 60)
+    if is_async:
+        return asyncio.run(AsyncBackend(state, 0).connect_tcp("api.example.com", 80, timeout))
+    return Backend(state, 0).connect_tcp("api.example.com", 80, timeout)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        [A_FAMILY_THAT_IS_NONE],
+        [NO_ROUTE],
+        [NO_ROUTE, A_FAMILY_THAT_IS_NONE],
+        [A_FAMILY_THAT_IS_NONE, NOBODY],
+        [NOBODY, NO_ROUTE],
+    ],
+    ids=["no family", "no route", "neither", "nobody", "nobody first"],
+)
+def test_addresses_that_fail_at_once_are_a_connection_that_failed(
+    monkeypatch: pytest.MonkeyPatch, is_async: bool, addresses: list[Any]
+) -> None:
+    """A family that the system does not have, or an address that it has no route to."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+    with pytest.raises(httpcore.ConnectError):
+        connect(is_async)
+
+
+@pytest.mark.parametrize("before", [[], [A_FAMILY_THAT_IS_NONE], [NO_ROUTE]])
+def test_an_interrupted_connect_leaves_no_socket_open(
+    monkeypatch: pytest.MonkeyPatch, before: list[Any]
+) -> None:
+    """Also where other addresses failed before."""
+    opened: list[socket.socket] = []
+
+    class Interrupted(socket.socket):
+        def connect(self, address: Any) -> None:
+            opened.append(self)
+            if address == NO_ROUTE[4]:
+                super().connect(address)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [*before, NOBODY])
+    monkeypatch.setattr(socket, "socket", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        connect(is_async=False)
+    assert opened
+    assert all(each.fileno() == -1 for each in opened)
+
+
+def test_an_event_loop_s_unused_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two addresses accept in the same turn: one is used, and the other is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", server.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address, address])
+        opened: list[socket.socket] = []
+
+        async def main() -> None:
+            both = asyncio.Barrier(2)
+
+            async def together(connecting: socket.socket, to: Any) -> None:
+                opened.append(connecting)
+                await both.wait()
+                connecting.setblocking(True)
+                connecting.connect(to)
+                connecting.setblocking(False)
+
+            monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", together)
+            monkeypatch.setattr("abeja_registry._backends._ATTEMPT_DELAY", 0)
+            state = CallState()
+            state.start(time.monotonic() + 60)
+            stream = await AsyncBackend(state, 0).connect_tcp("api.example.com", 80, 30)
+            assert sorted(each.fileno() == -1 for each in opened) == [False, True]
+            await stream.aclose()
+
+        asyncio.run(main())
+        assert [each.fileno() for each in opened] == [-1, -1]
+
+
+# -- what a stream says of itself -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_stream_says_what_tools_ask_for(monkeypatch: pytest.MonkeyPatch, is_async: bool) -> None:
+    """Both ends' addresses, the socket, whether there is something to read; None for all else."""
+
+    def look(stream: Any) -> dict[str, Any]:
+        names = ("client_addr", "server_addr", "is_readable", "ssl_object", "unknown")
+        seen = {name: stream.get_extra_info(name) for name in names}
+        return {**seen, "open": stream.get_extra_info("socket").fileno() != -1}
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", server.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address])
+
+        async def main() -> dict[str, Any]:
+            state = CallState()
+            state.start(time.monotonic() + 60)
+            stream = await AsyncBackend(state, 0).connect_tcp("api.example.com", 80)
+            await stream.write(b"")
+            seen = look(stream)
+            await stream.aclose()
+            return seen
+
+        if is_async:
+            seen = asyncio.run(main())
+        else:
+            stream = connect(is_async)
+            stream.write(b"")
+            seen = look(stream)
+            stream.close()
+            assert stream.get_extra_info("is_readable")
+        accepted, peer = server.accept()
+        with accepted:
+            assert seen == {
+                "client_addr": peer,
+                "server_addr": server.getsockname(),
+                "is_readable": False,
+                "ssl_object": None,
+                "unknown": None,
+                "open": True,
+            }
+            # Not a byte came, of the empty write either.
+            assert accepted.recv(1) == b""
+
+
+def test_a_system_without_poll_is_asked_by_select(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows."""
+    monkeypatch.delattr(select, "poll")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", server.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address])
+        stream = connect(is_async=False)
+        accepted, _ = server.accept()
+        assert not stream.get_extra_info("is_readable")
+        accepted.close()
+        assert stream.get_extra_info("is_readable")
+        stream.close()

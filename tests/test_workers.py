@@ -1,19 +1,28 @@
-"""The clients that a worker keeps: bounded, shared by its tasks, closed when they fall out."""
+"""Where an inventory's tasks run, and the clients that a worker keeps between them."""
 
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from abeja_registry import Client, Error
-from abeja_registry._workers import MAX_CLIENTS, PackedClient, WorkerClients, worker_clients
+from abeja_registry import AsyncClient, Client, Error, Forbidden
+from abeja_registry._workers import (
+    MAX_CLIENTS,
+    PackedClient,
+    Threads,
+    WorkerClients,
+    worker_clients,
+)
 from abeja_registry.sandbox import Sandbox
 
 BASE_URL = "https://api.example.com"
@@ -144,3 +153,130 @@ def test_inventories_with_rotating_credentials(sandbox: Sandbox) -> None:
     assert len(worker_clients) == MAX_CLIENTS
     worker_clients.close()
     assert len(worker_clients) == 0
+
+
+# -- where no thread starts -----------------------------------------------------------------------
+
+
+@pytest.fixture(params=[RuntimeError("can't start new thread"), MemoryError()])
+def no_threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """No thread of an executor starts, as at a process's limit; the names of those that did not."""
+    refused: list[str] = []
+    start = threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if sys._getframe(1).f_globals["__name__"].startswith("concurrent.futures"):
+            refused.append(thread.name)
+            raise request.param
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    return refused
+
+
+def stocked(sandbox: Sandbox) -> Client:
+    """Return a client of three repositories with a tag each."""
+    client = Client(**sandbox.connection)
+    for name in "abc":
+        sandbox.push(client.repositories.create(name).id, "1.0")
+    return client
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 16])
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
+def test_an_inventory_where_no_thread_starts(
+    sandbox: Sandbox, no_threads: list[str], tmp_path: Path, concurrency: int, name: str
+) -> None:
+    """The calling thread sends its requests."""
+    with stocked(sandbox) as client:
+        inventory = client.inventory(concurrency=concurrency)
+        write = getattr(inventory, f"write_{name.partition('.')[2]}")
+        assert len(list(inventory)) == write(tmp_path / name) == 3
+    assert no_threads
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
+async def test_an_async_inventory_where_no_thread_starts(
+    sandbox: Sandbox, no_threads: list[str], tmp_path: Path, name: str
+) -> None:
+    """The event loop's thread writes its file."""
+    stocked(sandbox).close()
+    async with AsyncClient(**sandbox.connection) as client:
+        write = getattr(client.inventory(), f"write_{name.partition('.')[2]}")
+        assert await write(tmp_path / name) == 3
+    assert no_threads
+
+
+def test_an_inventory_of_an_api_that_fails_where_no_thread_starts(
+    sandbox: Sandbox, no_threads: list[str]
+) -> None:
+    """Its errors are the same."""
+    with stocked(sandbox) as client:
+        sandbox.faults.add(status=403)
+        with pytest.raises(Forbidden):
+            list(client.inventory())
+    assert no_threads
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_an_inventory_at_the_end_of_the_process(sandbox: Sandbox, is_async: bool) -> None:
+    """Executors take no call then, in any version of Python."""
+    stocked(sandbox).close()
+    call = "asyncio.run(main())" if is_async else 'print(inventory.write_csv("rows.csv"))'
+    script = f"""
+import asyncio, atexit, os, tempfile
+from abeja_registry import AsyncClient, Client
+
+os.chdir(tempfile.mkdtemp())
+inventory = Client(**{sandbox.connection!r}).inventory()
+
+async def main():
+    async with AsyncClient(**{sandbox.connection!r}) as client:
+        print(await client.inventory().write_csv("rows.csv"))
+
+atexit.register(lambda: {call})
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout == "3\n"
+
+
+def test_a_call_is_carried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a further thread does not start, one that runs may take the call meanwhile."""
+    go_on = threading.Event()
+    start = threading.Thread.start
+    calls: list[int] = []
+
+    def call(number: int) -> int:
+        calls.append(number)
+        return number
+
+    def start_one(thread: threading.Thread) -> None:
+        if thread.name.endswith("_0"):
+            start(thread)
+            return
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with Threads(4, "test") as threads:
+        waiting = threads.submit(go_on.wait, 60)
+        futures = [threads.submit(call, number) for number in range(5)]
+        assert all(future.done() for future in futures)
+        go_on.set()
+        assert waiting.result(60)
+    assert [future.result() for future in futures] == calls == list(range(5))
+
+
+def test_a_call_that_was_cancelled_is_not_carried_out() -> None:
+    """While it waited for a thread."""
+    go_on = threading.Event()
+    calls: list[int] = []
+    with Threads(1) as threads:
+        threads.submit(go_on.wait, 60)
+        assert threads.submit(calls.append, 1).cancel()
+        kept = threads.submit(calls.append, 2)
+        go_on.set()
+        kept.result(60)
+    assert calls == [2]

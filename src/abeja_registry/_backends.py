@@ -133,9 +133,9 @@ def _open_socket(address: _AddressInfo) -> socket.socket:
     family, kind, protocol, *_ = address
     try:
         opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:  # no more descriptors, or a family that the system does not have
         raise httpcore.ConnectError(str(error)) from None
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return opened
 
 

@@ -1,8 +1,8 @@
-"""The clients that a worker process of an executor keeps between tasks.
+"""Where an inventory's tasks run: its own threads, or the worker processes of an executor.
 
-Tasks of the same settings share one client and its connections. Credentials rotate, and each new
-one makes another client, so the number is bounded: the least recently used falls out, and is closed
-once no task uses it.
+A worker process keeps clients between tasks. Tasks of the same settings share one client and its
+connections. Credentials rotate, and each new one makes another client, so the number is bounded:
+the least recently used falls out, and is closed once no task uses it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,44 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Enough for a cluster that serves several organizations at once.
 MAX_CLIENTS = 8
+
+
+class Threads(ThreadPoolExecutor):
+    """Threads, and the calling thread where none starts: at a process's limit, or at its end."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Begin a call."""
+        future: Future[T] = Future()
+        # The base class queues a call before it starts a thread, so a thread that runs already
+        # may carry out the call whose submit() failed.
+        first = threading.Lock()
+
+        def run() -> None:
+            if not first.acquire(blocking=False) or not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        try:
+            super().submit(run)
+        except (RuntimeError, MemoryError):
+            run()
+        return future
 
 
 @dataclass(frozen=True, slots=True)

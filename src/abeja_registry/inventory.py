@@ -13,6 +13,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
     Generator,
     Iterable,
@@ -27,7 +28,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 from uuid import uuid4
 
 from ._answers import Answered
@@ -60,7 +61,7 @@ from ._walks import (
     Unreadable,
     Walk,
 )
-from ._workers import PackedClient, worker_clients
+from ._workers import PackedClient, Threads, worker_clients
 from .exceptions import Error, HttpError, InvalidArgument, InvalidResponse
 from .models import Tag
 from .pages import PageOf
@@ -126,6 +127,8 @@ class _Result(NamedTuple):
 
 
 C = TypeVar("C", _Client, _AsyncClient)
+P = ParamSpec("P")
+T = TypeVar("T")
 Rows = Iterable[InventoryRow]
 AnyRows = Rows | AsyncIterable[InventoryRow]
 OnProgress = Callable[[Progress], object]
@@ -321,7 +324,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         if self._executor is not None:
             yield from self._batches_by(self._executor, finished)
             return
-        threads = ThreadPoolExecutor(self._concurrency, "abeja_registry.inventory")
+        threads = Threads(self._concurrency, "abeja_registry.inventory")
         try:
             yield from self._batches_by(threads, finished)
         finally:
@@ -708,9 +711,17 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
 # What a thread does for a task is over before the task is cancelled: it would go on by itself.
 
 
+def _begin_in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+    threads = Threads(1)
+    try:
+        return asyncio.wrap_future(threads.submit(call, *args, **kwargs))
+    finally:
+        threads.shutdown(wait=False)
+
+
 async def _opened(open_: Callable[[], Journal]) -> Journal:
     """Open a journal in a thread."""
-    opening = asyncio.ensure_future(asyncio.to_thread(open_))
+    opening = _begin_in_thread(open_)
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
@@ -729,7 +740,7 @@ async def _written(write: _Write, path: Path, entries: Iterator[Entry]) -> int:
                 raise Error("the writing was cancelled")
             yield entry
 
-    writing = asyncio.ensure_future(asyncio.to_thread(write, path, until_cancelled()))
+    writing = _begin_in_thread(write, path, until_cancelled())
     try:
         return await asyncio.shield(writing)
     except asyncio.CancelledError:
