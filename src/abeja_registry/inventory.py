@@ -712,7 +712,7 @@ class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
 
 
 def _begin_in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-    threads = Threads(1)
+    threads = Threads(1, "abeja_registry.inventory")
     try:
         return asyncio.wrap_future(threads.submit(call, *args, **kwargs))
     finally:
