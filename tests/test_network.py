@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -629,6 +630,31 @@ def test_keys_are_logged(environment: SetEnvironment, tmp_path: Path) -> None:
     environment({"SSLKEYLOGFILE": str(tmp_path / "keys"), "SSL_CERT_FILE": str(TLS / "ca.pem")})
     assert _handshake(create_ssl_context())
     assert "TRAFFIC_SECRET" in (tmp_path / "keys").read_text()
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        TimeoutError("the job took too long"),
+        TimeoutError(errno.ETIMEDOUT, "the job took too long"),
+        OSError("the job took too long"),
+    ],
+    ids=["TimeoutError", "with an errno", "OSError"],
+)
+@pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient])
+def test_a_signal_handlers_exception_is_nothing_to_a_bundle(
+    environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch, kind: Any, limit: OSError
+) -> None:
+    """Loading a bundle takes a while: a job's limit that ends it comes out as it is."""
+
+    def interrupted(**_: object) -> None:
+        raise limit
+
+    environment({"SSL_CERT_FILE": "ca.pem"})
+    monkeypatch.setattr(ssl, "create_default_context", interrupted)
+    with pytest.raises(OSError, match="took too long") as caught:
+        kind({}, base_url="https://api.example.com")
+    assert caught.value is limit
 
 
 def test_there_may_be_no_bundle() -> None:

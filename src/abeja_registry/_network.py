@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from ._signals import from_signal_handler
 from .exceptions import ConfigurationError
 
 # requests reads the first two, and deployments of abeja-sdk set them; httpx reads the others.
@@ -208,7 +209,7 @@ def create_ssl_context(*, trust_env: bool = True) -> ssl.SSLContext:
             return ssl.create_default_context(capath=os.pathsep.join(found))
         return ssl.create_default_context(cafile=value)
     except OSError as error:
-        if error.errno is None:  # a signal handler raised it
+        if from_signal_handler(error):
             raise
         which = "usual CA bundle" if name is None else f"CA bundle in {name}, {value!r},"
         raise ConfigurationError(f"the {which} cannot be loaded: {error}") from None
