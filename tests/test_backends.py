@@ -6,12 +6,15 @@ import asyncio
 import select
 import socket
 import ssl
+import struct
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import httpcore
 import pytest
+from tests.test_connections import TLS, Server, certified, serving
 
 from abeja_registry._backends import AsyncBackend, Backend
 from abeja_registry._streams import CallState
@@ -230,4 +233,111 @@ def test_a_system_without_poll_is_asked_by_select(monkeypatch: pytest.MonkeyPatc
         assert not stream.get_extra_info("is_readable")
         accepted.close()
         assert stream.get_extra_info("is_readable")
+        stream.close()
+
+
+# -- flow control, and connections that end -------------------------------------------------------
+
+
+def test_an_async_stream_reads_no_further_ahead_than_it_has_to() -> None:
+    """A peer that sends much at once is held up until the reader catches up; nothing is lost."""
+    sent = bytes(range(256)) * 4 * 1024
+
+    async def main() -> None:
+        async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(sent)
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(send, "127.0.0.1", 0) as server:
+            state = CallState()
+            state.start(time.monotonic() + 60)
+            stream = await AsyncBackend(state, 0).connect_tcp(*server.sockets[0].getsockname())
+            await asyncio.sleep(0.1)
+            received = b""
+            while data := await stream.read(10_000):
+                received += data
+            assert received == sent
+            assert await stream.read(1) == b""
+            await stream.aclose()
+
+    asyncio.run(main())
+
+
+def test_an_async_stream_waits_for_a_peer_that_takes_nothing() -> None:
+    """No longer than it may; it goes on as soon as the peer takes something."""
+    body = bytes(16 * 1024 * 1024)
+
+    async def main() -> None:
+        take = asyncio.Event()
+
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await take.wait()
+            await reader.readexactly(2 * len(body))
+            writer.write(b"done")
+            writer.close()
+
+        async with await asyncio.start_server(slow, "127.0.0.1", 0) as server:
+            state = CallState()
+            state.start(time.monotonic() + 60)
+            stream = await AsyncBackend(state, 0).connect_tcp(*server.sockets[0].getsockname())
+            with pytest.raises(httpcore.WriteTimeout):
+                await stream.write(body, 0.05)
+            writing = asyncio.create_task(stream.write(body, 30))
+            take.set()
+            await writing
+            assert await stream.read(100, 30) == b"done"
+            await stream.aclose()
+
+    asyncio.run(main())
+
+
+def test_an_async_stream_whose_peer_resets_it() -> None:
+    """What is read and what is written both fail as the network's."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            state = CallState()
+            state.start(time.monotonic() + 60)
+            stream = await AsyncBackend(state, 0).connect_tcp(*server.getsockname())
+            accepted, _ = server.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+            with pytest.raises(httpcore.ReadError):
+                await stream.read(1, 30)
+            with pytest.raises(httpcore.WriteError):
+                await stream.write(b"x")
+            await stream.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_tls_session_that_has_ended_takes_nothing(is_async: bool) -> None:
+    """What is written over it fails as the network's; an empty write is none."""
+    context = ssl.create_default_context(cafile=TLS / "ca.pem")
+    state = CallState()
+
+    async def write_async(address: tuple[str, int]) -> None:
+        below = await AsyncBackend(state, 1).connect_tcp(*address)
+        stream = await below.start_tls(context, "127.0.0.1")
+        await stream.write(b"")
+        with suppress(ssl.SSLError):
+            stream.get_extra_info("ssl_object").unwrap()
+        with pytest.raises(httpcore.WriteError):
+            await stream.write(b"x")
+        await stream.aclose()
+
+    with serving(Server(certified())) as server:
+        host, port = "127.0.0.1", int(server.server_address[1])
+        state.start(time.monotonic() + 60)
+        if is_async:
+            asyncio.run(write_async((host, port)))
+            return
+        stream = Backend(state, 1).connect_tcp(host, port).start_tls(context, host)
+        stream.write(b"")
+        with suppress(ssl.SSLError):
+            stream.get_extra_info("ssl_object").unwrap()
+        with pytest.raises(httpcore.WriteError):
+            stream.write(b"x")
         stream.close()

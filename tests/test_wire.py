@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 import socketserver
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
@@ -28,6 +29,7 @@ from abeja_registry import (
     NotFound,
     OutcomeUnknown,
     Timeout,
+    TooManyRequests,
     TransportError,
 )
 
@@ -451,3 +453,31 @@ def test_what_an_exception_says_is_bounded() -> None:
         client.get_repository("1", "2")
     assert len(caught.value.history[0].cause) == 1_000
     assert 1_000 < len(str(caught.value)) < 1_200
+
+
+def test_an_error_of_tls_that_the_library_lets_out_is_a_lost_connection() -> None:
+    """As its async streams do: a create's outcome is open."""
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise ssl.SSLError(1, "[SSL] record layer failure")
+
+    with httpx.Client(transport=httpx.MockTransport(fail)) as theirs:
+        client = APIClient({}, base_url="https://api.example.com", http_client=theirs)
+        with pytest.raises(OutcomeUnknown, match="record layer failure"):
+            client.create_repository("1", "sample")
+
+
+def test_a_header_that_is_no_utf_8_is_latin_1() -> None:
+    """As HTTP had it: a Retry-After beside it is read all the same."""
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        headers = [(b"Retry-After", b"7"), (b"X-Name", b"caf\xe9")]
+        return httpx.Response(429, headers=headers, json={})
+
+    with httpx.Client(transport=httpx.MockTransport(refuse)) as theirs:
+        client = APIClient(
+            {}, base_url="https://api.example.com", http_client=theirs, max_retry_count=0
+        )
+        with pytest.raises(TooManyRequests) as caught:
+            client.get_repository("1", "2")
+    assert caught.value.retry_after == 7

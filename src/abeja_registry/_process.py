@@ -12,8 +12,8 @@ def _renew() -> None:
     _token = object()
 
 
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_renew)
+# Absent on Windows, where no process forks.
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_renew)
 
 
 def process_token() -> object:

@@ -12,6 +12,7 @@ import select
 import socket
 import ssl
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, TypeVar, cast
@@ -141,7 +142,7 @@ class _Tls:
 # -- sync -----------------------------------------------------------------------------------------
 
 
-class _BaseStream(httpcore.NetworkStream):
+class _BaseStream(httpcore.NetworkStream, ABC):
     """Both kinds of sync stream.
 
     Args:
@@ -154,9 +155,9 @@ class _BaseStream(httpcore.NetworkStream):
         self._tls_layers = tls_layers
         state.has_unread_data = self.has_unread_data
 
+    @abstractmethod
     def has_unread_data(self) -> bool:
         """Whether the stream holds bytes that were received and not read."""
-        raise NotImplementedError
 
     def start_tls(
         self,
@@ -376,7 +377,7 @@ class Protocol(asyncio.Protocol):
             await self._wait(until, httpcore.WriteTimeout)
 
 
-class _BaseAsyncStream(httpcore.AsyncNetworkStream):
+class _BaseAsyncStream(httpcore.AsyncNetworkStream, ABC):
     """As `_BaseStream`, for tasks."""
 
     def __init__(self, state: CallState, tls_layers: int) -> None:
@@ -384,9 +385,9 @@ class _BaseAsyncStream(httpcore.AsyncNetworkStream):
         self._tls_layers = tls_layers
         state.has_unread_data = self.has_unread_data
 
+    @abstractmethod
     def has_unread_data(self) -> bool:
         """As `_BaseStream.has_unread_data`."""
-        raise NotImplementedError
 
     async def start_tls(
         self,
