@@ -193,6 +193,14 @@ def test_json_breaks_no_line_and_no_terminal(run: Run, client: Client) -> None:
         (Timeout("too long"), 4, "too long - try again, or allow more time"),
         (exceptions.HttpError("teapot", ""), 1, "teapot - try again later"),
         (exceptions.HttpError("x", "y", None, 502, "http://z"), 1, "y (502 from http://z) - "),
+        (exceptions.HttpError("x", "y", None, 502), 1, "y - try again later"),
+        (exceptions.NotFound("not_found", "no tag 'x'"), 3, "no tag 'x' - see what there is"),
+        (exceptions.NotFound("x", "no tag", request_id="r"), 3, "no tag - see what there is"),
+        (
+            exceptions.Conflict("x", "y", None, None, "http://z", request_id="r"),
+            1,
+            "y (409 from http://z, request r) - see what is there",
+        ),
         (ImportError("needs an extra"), 1, "needs an extra"),
         (OSError("broken"), 1, "broken"),
         (KeyError("x"), 70, "this should not happen: KeyError: 'x'"),
@@ -444,9 +452,10 @@ def test_progress_at_a_terminal(
     """Long work shows on stderr how far it is, and leaves stdout to the data."""
     at_a_terminal(monkeypatch)
     sandbox.seed(repositories=2, tags=2)
-    assert "4 tags, 0 failed" in run("inventory").err
+    done = "4 tags, 0 repositories without, 0 failed"
+    assert done in run("inventory").err
     sandbox.faults.add(operation="get_repository_tags", status=429, times=1)
-    assert "4 tags, 0 failed, the API throttles: 12 requests at a time" in run("inventory").err
+    assert f"{done}, the API throttles: 12 requests at a time" in run("inventory").err
     # Lines that come at the same terminal would be torn apart.
     assert run("inventory", "--output", "jsonl").err == ""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False)

@@ -118,9 +118,10 @@ def described(error: Exception) -> str:
     """Return an error as one line, with what to do next."""
     if isinstance(error, exceptions.HttpError):
         text = error.error_description or error.error
-        text += f" ({error.status_code} from {error.url}" if error.status_code else ""
-        text += f", request {error.request_id}" if error.request_id and error.status_code else ""
-        text += ")" if error.status_code else ""
+        # A look-up that finds nothing has a status, and no response of its own.
+        if error.status_code and error.url:
+            request = f", request {error.request_id}" if error.request_id else ""
+            text += f" ({error.status_code} from {error.url}{request})"
     elif isinstance(error, _SPEAKING) or _names_an_extra(error):
         text = str(error)
     elif isinstance(error, OSError):
