@@ -649,6 +649,32 @@ def test_a_listing_is_no_sequence(kind: Any) -> None:
         _ = "x" in client.repositories
 
 
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_inventory_is_no_sequence(kind: Any) -> None:
+    """The same holds of an inventory, of which `in` would read every tag to be wrong."""
+    inventory = kind("1", {}, base_url=BASE_URL).inventory()
+    name = type(inventory).__name__
+    for item in ("0.0.1", None, 1, object()):
+        with pytest.raises(TypeError, match=f"{name} has no `in`: .* any\\(each.tag == value for "):
+            _ = item in inventory
+    with pytest.raises(TypeError, match=f"{name} is neither true nor false"):
+        bool(inventory)
+    for refused in (len, reversed, lambda inventory: inventory[0]):
+        with pytest.raises(TypeError, match=name):
+            refused(inventory)
+
+
+async def test_a_page_holds_models(page: Any) -> None:
+    """`in` compares models; a name or an id is no item, and is refused."""
+    assert all(item in page for item in page)
+    assert page[0].model_copy() in page
+    for other in (None, 1, page[0].model_copy(update={"name": "another"}), page[0].creator):
+        assert other not in page
+    for text in (page[0].name, page[0].id, "", "another"):
+        with pytest.raises(TypeError, match=r"holds models, and no strings: .*each\.name == name"):
+            _ = text in page
+
+
 def test_a_listing_becomes_a_list(
     api: ScriptedApi, answer: Callable[[str], dict[str, Any]]
 ) -> None:

@@ -167,6 +167,18 @@ def test_a_row_that_is_marked_wrongly(
         list(read_rows(path))
 
 
+@pytest.mark.parametrize("column", COLUMNS[:2])
+@pytest.mark.parametrize("value", [None, 2, 2.5, True, ["2"], {"id": "2"}])
+def test_a_repository_is_named_by_strings(column: str, value: object, tmp_path: Path) -> None:
+    """A row of a repository without an id or a name is refused, and its line is named."""
+    path = tmp_path / "a.jsonl"
+    values = {**InventoryRepository("2", "empty", 0).to_dict(), column: value}
+    path.write_text(json.dumps(ROW.to_dict()) + "\n" + json.dumps(values))
+    with pytest.raises(InvalidFile, match=f"line 2 .*{column} must be a string, not ") as caught:
+        list(read_rows(path))
+    assert caught.value.line == 2
+
+
 @pytest.mark.parametrize("kind", [".jsonl", ".csv"])
 @pytest.mark.parametrize("size", [0, 5, 10**10, -5])
 def test_sizes_beside_nulls_that_became_floats(kind: str, size: int, tmp_path: Path) -> None:
@@ -619,6 +631,9 @@ def test_a_journal_has_the_rows_of_what_is_finished(tmp_path: Path) -> None:
         # A name or a count that is missing: as the first version wrote, but not whole.
         (lambda whole: whole + b'{"finished": "2", "name": "trainer"}\n', {"0", "1", "2"}),
         (lambda whole: whole + b'{"finished": "3", "name": "trainer"}\n', {"0", "1"}),
+        # Of a kind that a later version may write.
+        (lambda whole: whole + b"{}\n" + WHOLE, {"0", "1", "2"}),
+        (lambda whole: whole + b'{"finished": 2}\n{"repository_id": 2}\n' + WHOLE, {"0", "1", "2"}),
     ],
 )
 def test_a_journal_that_was_cut_or_damaged(

@@ -212,7 +212,8 @@ class Client(_Lazy):
                 back at a time.
 
         Returns:
-            An `Inventory`: rows to walk through, `write_jsonl` and the like, `summary`, `diff`.
+            An `Inventory`: rows to walk through, `write_jsonl` and the like, `summary`, `diff`, and
+            after an iteration `repositories`, with and without tags.
 
         Raises:
             InvalidArgument: An argument is out of its bounds, or the client cannot go to where the

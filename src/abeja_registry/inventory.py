@@ -40,6 +40,7 @@ from ._retries import Retry, throttles
 from ._rows import (
     Entry,
     FilePath,
+    FileRows,
     InventoryRepository,
     InventoryRow,
     Journal,
@@ -64,7 +65,7 @@ from ._walks import (
 from ._workers import PackedClient, Threads, worker_clients
 from .exceptions import Error, HttpError, InvalidArgument, InvalidResponse
 from .models import Tag
-from .pages import PageOf
+from .pages import PageOf, Unread
 from .tags import fits
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncInventory",
     "Diff",
+    "FileRows",
     "IncompleteInventory",
     "Inventory",
     "InventoryFailure",
@@ -164,8 +166,10 @@ class IncompleteInventory(Error):
         )
 
 
-class _Inventory(Generic[C]):
+class _Inventory(Unread, Generic[C]):
     """What both kinds know before and after they ask."""
+
+    _attribute = "tag"
 
     def __init__(
         self,
@@ -283,6 +287,8 @@ class _Inventory(Generic[C]):
 
 class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
     """Every tag of an organization, as rows; see `Client.inventory`."""
+
+    _each = "for each in inventory"
 
     def __init__(
         self,
@@ -558,6 +564,8 @@ def summarize(
 
 class AsyncInventory(_Inventory[_AsyncClient], AsyncIterable[InventoryRow]):
     """An `Inventory` to walk through with `async for`; it takes no executor."""
+
+    _each = "for each in [each async for each in inventory]"
 
     def __init__(
         self,

@@ -160,6 +160,15 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
     def __len__(self) -> int:
         return len(self.items)
 
+    def __contains__(self, item: object) -> bool:
+        # No item equals a name or an id, so False would be wrong without a word.
+        if isinstance(item, str):
+            raise TypeError(
+                f"{type(self).__name__} holds models, and no strings: compare an attribute, as in"
+                " any(each.name == name for each in page)"
+            )
+        return item in self.items
+
     # pydantic's models iterate over their fields; a page iterates over its items.
     def __iter__(self) -> Iterator[T_co]:  # type: ignore[override]
         return iter(self.items)
@@ -293,19 +302,20 @@ def _valid_rows(
     return rows, errors
 
 
-class _Unread:
+class Unread:
     """A list that no request was sent for yet: what asks it for all of its items is refused.
 
     `len`, `reversed` and indexes are not defined, so that Python and checkers refuse them.
     """
 
     _each: str
+    _attribute = "name"
 
     # Without it all items would be compared, and a name is equal to none of them.
     def __contains__(self, item: object) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} has no `in`: compare in a loop, as in"
-            f" any(each.name == name {self._each})"
+            f" any(each.{self._attribute} == value {self._each})"
         )
 
     # Without it a list of nothing would be true.
@@ -316,7 +326,7 @@ class _Unread:
         )
 
 
-class Listing(_Unread, Iterable[T_co], Generic[T_co]):
+class Listing(Unread, Iterable[T_co], Generic[T_co]):
     """Every item of a list, fetched page by page while it is walked through.
 
     A value that can be walked again and again; each walk asks the API anew.
@@ -355,7 +365,7 @@ class Listing(_Unread, Iterable[T_co], Generic[T_co]):
         return _Pages(self._fetch, Cursor(self._page_size, self._start), self._keep)
 
 
-class AsyncListing(_Unread, AsyncIterable[T_co], Generic[T_co]):
+class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
     """A `Listing` to walk through with `async for`."""
 
     _each = "for each in [each async for each in listing]"
