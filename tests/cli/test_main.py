@@ -452,10 +452,10 @@ def test_progress_at_a_terminal(
     """Long work shows on stderr how far it is, and leaves stdout to the data."""
     at_a_terminal(monkeypatch)
     sandbox.seed(repositories=2, tags=2)
-    done = "4 tags, 0 repositories without, 0 failed"
+    done = "4 tags, 0 empty, 0 failed"
     assert done in run("inventory").err
     sandbox.faults.add(operation="get_repository_tags", status=429, times=1)
-    assert f"{done}, the API throttles: 12 requests at a time" in run("inventory").err
+    assert f"{done}, API throttles: 12 at a time" in run("inventory").err
     # Lines that come at the same terminal would be torn apart.
     assert run("inventory", "--output", "jsonl").err == ""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False)

@@ -60,10 +60,15 @@ def _open_streams() -> None:
         if getattr(sys, name) is None:
             stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - it stays open
             setattr(sys, name, stream)
-        # The environment may name an encoding that lacks characters, and an error handler that
-        # does not exist.
+        # The environment may name an encoding that lacks characters, or that takes no error
+        # handler (idna), and an error handler that does not exist.
+        stream = getattr(sys, name)
         with suppress(AttributeError, OSError):
-            getattr(sys, name).reconfigure(errors="backslashreplace")
+            try:
+                "\u2026\n".encode(stream.encoding, "backslashreplace")
+            except UnicodeError:
+                stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(errors="backslashreplace")
 
 
 def script() -> NoReturn:

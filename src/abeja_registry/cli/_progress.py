@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-# Beside the number of repositories.
+# Beside the number of repositories; short, so that it fits 80 columns.
 TALLY = (
-    "{task.fields[rows]:,} tags, {task.fields[empty]:,} repositories without,"
+    "{task.fields[rows]:,} tags, {task.fields[empty]:,} empty,"
     " {task.fields[failed]:,} failed{task.fields[throttled]}"
 )
 
@@ -85,4 +85,4 @@ def walking(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
 def _throttled(progress: Progress) -> str:
     if not progress.throttled:
         return ""
-    return f", the API throttles: {progress.concurrency} requests at a time"
+    return f", API throttles: {progress.concurrency} at a time"
