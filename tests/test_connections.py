@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import json
 import os
+import pickle
 import re
 import select
 import socket
@@ -526,6 +528,49 @@ def test_addresses_of_which_none_answers_are_bounded_together(
     world.close(client)
 
 
+def test_an_address_that_refuses_does_not_end_the_wait_for_another(
+    world: World, server: Server, black_hole: int, resolve: Callable[..., None]
+) -> None:
+    """One that may still accept has the rest of the timeout."""
+    with socket.create_server(("127.0.0.3", 0)) as closed:
+        refusing = closed.getsockname()
+    resolve(("127.0.0.2", black_hole), refusing)
+    client = world.client("http://api.example.com", timeout=0.6)
+    with pytest.raises(Timeout):
+        world.create(client).result(PATIENCE)
+    world.close(client)
+
+
+def test_an_event_loop_that_takes_no_socket_is_a_failed_connection(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The socket is closed, and nothing was sent."""
+
+    async def refuse(*_: object, **__: object) -> object:
+        raise OSError(24, "Too many open files")
+
+    async def call() -> None:
+        client = AsyncAPIClient({}, base_url=server.url, max_retry_count=0)
+        monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", refuse)
+        with pytest.raises(TransportError, match="Too many open files") as caught:
+            await client.create_repository("1", "sample")
+        assert not caught.value.outcome_unknown
+
+    asyncio.run(call())
+    assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+
+
+def test_a_url_that_is_too_long_is_not_sent(world: World, server: Server) -> None:
+    """Httpx accepts 65,536 characters, and so do we."""
+    client = world.client(server.url)
+    call = world.start(client.create_repository, "1" * 70_000, "sample")
+    with pytest.raises(TransportError, match="InvalidURL: the URL is longer than") as caught:
+        call.result(PATIENCE)
+    assert not caught.value.outcome_unknown
+    assert server.asked.empty()
+    world.close(client)
+
+
 @pytest.mark.parametrize("hosts", [["127.0.0.2"], ["127.0.0.2", "127.0.0.3"], ["::1", "127.0.0.2"]])
 def test_addresses_that_all_refuse_are_an_error_at_once(
     world: World, server: Server, resolve: Callable[..., None], hosts: list[str]
@@ -1028,6 +1073,37 @@ def test_two_threads_that_drop_an_ancestors_connections(server: Server) -> None:
         pool._states = Raced(ancestors)
         assert in_child(lambda: client.get_repository("1", "2") == {})
         pool._states = ancestors
+
+
+def test_what_an_ancestor_left_idle_is_closed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child keeps no copy of its parent's sockets once it uses the client."""
+    with APIClient({}, base_url=server.url, max_retry_count=0) as client:
+        client.get_repository("1", "parent")
+        child = object()
+        monkeypatch.setattr("abeja_registry._connections.process_token", lambda: child)
+        client.get_repository("1", "child")
+        assert server.gone.get(timeout=PATIENCE) == server.connections[0]
+    assert len(server.connections) == 2
+
+
+def test_a_client_of_a_parent_process_does_not_warn_in_its_child(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opened the connections closes them."""
+
+    async def use() -> None:
+        client = AsyncAPIClient({}, base_url=server.url, max_retry_count=0)
+        await client.get_repository("1", "2")
+        monkeypatch.setattr("abeja_registry._connections.process_token", object)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ResourceWarning)
+            del client
+            gc.collect()
+            assert not [each for each in caught if "client" in str(each.message)]
+
+    asyncio.run(use())
 
 
 def test_a_child_process_of_an_event_loop_leaves_its_connections_alone(
@@ -1597,6 +1673,8 @@ def test_a_request_is_what_the_library_makes_of_it(
         assert (request.method, request.read()) == (alike.method, alike.content)
         for part in ("scheme", "host", "port", "path", "query", "raw_path", "netloc", "fragment"):
             assert getattr(request.url, part) == getattr(alike.url, part), part
-        assert request.url == alike.url
+        assert request.url == alike.url == copy.copy(request.url)
+        assert pickle.loads(pickle.dumps(request.url)) == alike.url
+        assert not hasattr(request.url, "nothing")
         ours = {name: request.headers.get_list(name) for name in ("host", "content-length")}
         assert ours == {name: alike.headers.get_list(name) for name in ours}

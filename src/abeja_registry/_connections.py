@@ -389,9 +389,7 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
             async with limit:
                 await state.slots.acquire()
         except TimeoutError:
-            if limit.expired():
-                return _POOL_TIMEOUT
-            raise
+            return _POOL_TIMEOUT
         try:
             connection, unusable = self._checkout(state.idle, request)
             for each in unusable:
@@ -430,5 +428,7 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
             await idle.pop().aclose()
 
     def __del__(self) -> None:
-        if not self.closed and any(state.idle for state in self._states.values()):
+        # Those of a parent process are its own to close.
+        own = [state for (process, _), state in self._states.items() if process is process_token()]
+        if not self.closed and any(state.idle for state in own):
             warnings.warn(_UNCLOSED, ResourceWarning, stacklevel=2, source=self)
