@@ -129,7 +129,7 @@ def test_the_version_is_the_distributions() -> None:
         # An untrusted certificate is retried; a tunnel that the proxy closes raises EndOfStream.
         *[("httpcore", f"1.0.{number}") for number in range(6)],
         # Later than this, coerce_numbers_to_str works on a field.
-        ("pydantic", "2.6.4"),
+        ("pydantic", "2.7.4"),
         # Any command loads rich; then, click 8.5 warns of what the import of typer uses.
         *[("typer", number) for number in ("0.15.4", "0.19.2", "0.21.2", "0.25.0")],
         ("rich", "13.0.0"),
