@@ -240,7 +240,8 @@ class ScriptedApi:
         self._record(httpx2.Request(method, url, headers=request.headers, content=content))
         if self._error:
             raise getattr(httpcore2, self._error, getattr(httpx2, self._error))(self._said)
-        headers = list(self._headers.items())
+        length = {"content-length": str(len(self._content))}
+        headers = list({**length, **self._headers}.items())
         return httpcore2.Response(self._status, headers=headers, content=self._content)
 
     async def answer_httpcore2_async(self, request: httpcore2.Request) -> httpcore2.Response:

@@ -233,14 +233,10 @@ class _BasePool(ABC, Generic[C, S]):
                 unusable.append(idle.pop(0))
             while request.replayable:
                 connection = idle.pop()
-                if not getattr(connection.connection, "has_expired", _unknown)():
+                if not connection.connection.has_expired():
                     return connection, unusable
                 unusable.append(connection)
         return None, unusable
-
-
-def _unknown() -> bool:
-    return True
 
 
 def _core_url(url: httpx.URL) -> httpcore.URL:
@@ -277,6 +273,7 @@ def _is_reusable(
     return (
         getattr(h11_state, "trailing_data", None) == (b"", False)
         and getattr(connection.connection, "is_idle", bool)()
+        and hasattr(connection.connection, "has_expired")
         and not connection.state.has_unread_data()
     )
 
@@ -299,9 +296,9 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
         # After fork() the sockets are the parent's too. To close this process's copies sends
         # nothing: TLS ends without a word, and TCP when its last copy is closed.
         for ancestor in set(self._states) - {process}:
-            if old := self._states.pop(ancestor, None):  # several threads may be at it
-                for connection in old.idle:
-                    connection.close()
+            old = self._states.pop(ancestor, None)  # several threads may be at it
+            for connection in old.idle if old else ():
+                connection.close()
         return self._states.setdefault(process, _PoolState(threading.Semaphore(MAX_CONNECTIONS)))
 
     def send(self, request: Request) -> Outcome:
@@ -429,6 +426,7 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
 
     def __del__(self) -> None:
         # Those of a parent process are its own to close.
-        own = [state for (process, _), state in self._states.items() if process is process_token()]
-        if not self.closed and any(state.idle for state in own):
+        if not self.closed and any(
+            state.idle for (process, _), state in self._states.items() if process is process_token()
+        ):
             warnings.warn(_UNCLOSED, ResourceWarning, stacklevel=2, source=self)

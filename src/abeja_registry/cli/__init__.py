@@ -65,7 +65,7 @@ def _open_streams() -> None:
         stream = getattr(sys, name)
         with suppress(AttributeError, OSError):
             try:
-                "\u2026\n".encode(stream.encoding, "backslashreplace")
+                "\u2026\n".encode(stream.encoding or "utf-8", "backslashreplace")
             except UnicodeError:
                 stream.reconfigure(encoding="utf-8")
             stream.reconfigure(errors="backslashreplace")
