@@ -341,3 +341,20 @@ def test_a_tls_session_that_has_ended_takes_nothing(is_async: bool) -> None:
         with pytest.raises(httpcore.WriteError):
             stream.write(b"x")
         stream.close()
+
+
+def test_a_socket_that_takes_no_option_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a failed connection, and no descriptor is left open."""
+    opened: list[socket.socket] = []
+
+    class Refusing(socket.socket):
+        def setsockopt(self, *_: Any) -> None:
+            opened.append(self)
+            raise OSError(92, "Protocol not available")
+
+    monkeypatch.setattr(socket, "socket", Refusing)
+    state = CallState()
+    state.start(time.monotonic() + 30)
+    with pytest.raises(httpcore.ConnectError, match="Protocol not available"):
+        Backend(state, 0).connect_tcp("127.0.0.1", 80)
+    assert [each.fileno() for each in opened] == [-1]

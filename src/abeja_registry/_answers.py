@@ -88,6 +88,8 @@ class Answer:
     def retry_after(self) -> float | None:
         """Seconds that the API asks to wait before the next request."""
         said = self.headers.get("retry-after", "").strip()
+        if not said:  # as for nearly every response: no date to parse
+            return None
         if said.isascii() and said.isdigit():
             return float(said)
         until = _time(said)

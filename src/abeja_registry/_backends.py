@@ -131,10 +131,13 @@ def _begin_connect(address: _AddressInfo) -> socket.socket:
 
 def _open_socket(address: _AddressInfo) -> socket.socket:
     family, kind, protocol, *_ = address
+    opened = None
     try:
         opened = socket.socket(family, kind, protocol)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:  # no more descriptors, or a family that the system does not have
+        if opened is not None:
+            opened.close()
         raise httpcore.ConnectError(str(error)) from None
     return opened
 
