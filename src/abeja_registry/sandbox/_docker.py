@@ -457,33 +457,23 @@ class Mirror:
         repository_id: str,
     ) -> None:
         with self._writing:
-            self._write_current(name, images, gone, resets, repository_id)
-
-    def _write_current(
-        self,
-        name: str,
-        images: dict[str, Image | None],
-        gone: list[str],
-        resets: int,
-        repository_id: str,
-    ) -> None:
-        # What was read is not of a repository that was made under the same name since; after a
-        # reset that may even have the same id.
-        if resets != self._resets or self._id(name) != repository_id:
-            raise RepositoryNotFound(f"there is no repository {name!r} any more")
-        path = self._path(name)
-        for tag, image in images.items():
-            if image is not None:
-                written = (tag, image.size, image.digest, image.media_type)
-                try:
-                    self._store.write_tag(repository_id, *written)
-                    continue
-                except InvalidValue as error:
-                    # It keeps no other tag from being shown.
-                    LOG.warning("%s:%s is not shown: %s", path, tag, error)
-            gone = [*gone, tag]
-        for tag in gone:
-            self._store.delete_tag(repository_id, tag)
+            # What was read is not of a repository that was made under the same name since; after a
+            # reset that may even have the same id.
+            if resets != self._resets or self._id(name) != repository_id:
+                raise RepositoryNotFound(f"there is no repository {name!r} any more")
+            path = self._path(name)
+            for tag, image in images.items():
+                if image is not None:
+                    written = (tag, image.size, image.digest, image.media_type)
+                    try:
+                        self._store.write_tag(repository_id, *written)
+                        continue
+                    except InvalidValue as error:
+                        # It keeps no other tag from being shown.
+                        LOG.warning("%s:%s is not shown: %s", path, tag, error)
+                gone = [*gone, tag]
+            for tag in gone:
+                self._store.delete_tag(repository_id, tag)
 
 
 def explain(error: Exception) -> str:
