@@ -21,7 +21,7 @@ import respx
 from hypothesis import HealthCheck, settings
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
-from abeja_registry._transport import AsyncTransport, Transport
+from abeja_registry._http.session import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 pytest_plugins = ["abeja_registry.testing", "pytester"]

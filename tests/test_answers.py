@@ -31,21 +31,21 @@ from abeja_registry import (
     TransportError,
     Unauthorized,
 )
-from abeja_registry._answers import (
+from abeja_registry._api.operations import (
+    create_repository,
+    delete_repository,
+    get_repositories,
+    get_repository,
+)
+from abeja_registry._api.responses import (
     QUOTED_CHARACTERS,
     Answer,
     Failure,
     Outcome,
     judge,
     outcome_unknown,
-    receive,
 )
-from abeja_registry._operations import (
-    create_repository,
-    delete_repository,
-    get_repositories,
-    get_repository,
-)
+from abeja_registry._http.decoding import decode_response
 
 if TYPE_CHECKING:
     from tests.conftest import ScriptedApi
@@ -89,7 +89,7 @@ def received(
     limit: int = LIMIT,
 ) -> Outcome:
     """Return what a status, its headers and the bytes of its body come to."""
-    return receive(status, headers, body, limit=limit, cut=cut)
+    return decode_response(status, headers, body, limit=limit, cut=cut)
 
 
 def judged(
@@ -643,7 +643,7 @@ def test_the_beginning_of_an_object_is_one_that_was_cut(
 @pytest.mark.parametrize(("status", "may_be_empty"), [(204, False), (200, True), (500, False)])
 def test_no_body_at_all_may_be_an_answer(status: int, may_be_empty: bool) -> None:
     """A 204 has none, a DELETE may do without, and an error is told by its status."""
-    outcome = receive(status, {}, b"", limit=LIMIT, may_be_empty=may_be_empty)
+    outcome = decode_response(status, {}, b"", limit=LIMIT, may_be_empty=may_be_empty)
     assert outcome == Answer(status, {}, b"")
 
 

@@ -16,14 +16,16 @@ import httpcore
 import pytest
 from tests.test_connections import TLS, Server, certified, serving
 
-from abeja_registry._backends import AsyncBackend, Backend
-from abeja_registry._streams import CallState
+from abeja_registry._http.backends import AsyncBackend, Backend
+from abeja_registry._http.streams import CallState
 
 
 def test_a_long_body_is_sent_within_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly it is taken: what is left of the deadline bounds each piece of it."""
     now = [0.0]
-    monkeypatch.setattr("abeja_registry._streams.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        "abeja_registry._http.streams.time", SimpleNamespace(monotonic=lambda: now[0])
+    )
     allowed: list[float | None] = []
     taken: list[bytes] = []
 
@@ -164,7 +166,7 @@ def test_an_event_loop_s_unused_connections_are_closed(monkeypatch: pytest.Monke
                 connecting.setblocking(False)
 
             monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", together)
-            monkeypatch.setattr("abeja_registry._backends._ATTEMPT_DELAY", 0)
+            monkeypatch.setattr("abeja_registry._http.backends._ATTEMPT_DELAY", 0)
             state = CallState()
             state.start(time.monotonic() + 60)
             stream = await AsyncBackend(state, 0).connect_tcp("api.example.com", 80, 30)

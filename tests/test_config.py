@@ -34,7 +34,7 @@ from abeja_registry import (
     RetryPolicy,
     UserCredential,
 )
-from abeja_registry._config import Settings, raw_settings
+from abeja_registry._settings.settings import Settings, raw_settings
 
 # What no error, no repr and no traceback may show.
 SECRET = "s3cr3t-0f-th3-t3st"

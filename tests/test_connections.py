@@ -49,8 +49,8 @@ from abeja_registry import (
     Timeout,
     TransportError,
 )
-from abeja_registry._connections import ConnectionPool
-from abeja_registry._operations import create_repository, get_repository_tags
+from abeja_registry._api.operations import create_repository, get_repository_tags
+from abeja_registry._http.pool import ConnectionPool
 
 TLS = Path(__file__).parent / "tls"
 # What OpenSSL calls ca.pem in a folder of certificates: `openssl x509 -hash -in ca.pem`.
@@ -822,7 +822,7 @@ def test_a_call_waits_for_a_connection_no_longer_than_its_timeout(
     option: str,
 ) -> None:
     """With every connection in use, Timeout says that none came free; nothing was sent."""
-    monkeypatch.setattr("abeja_registry._connections.MAX_CONNECTIONS", 1)
+    monkeypatch.setattr("abeja_registry._http.pool.MAX_CONNECTIONS", 1)
     typed = world.typed(server.url, timeout=PATIENCE)
     held("slow")
     slow = world.get(typed.raw, "slow")
@@ -844,7 +844,7 @@ def test_a_call_that_is_cancelled_while_it_waits_takes_no_connection(
     server: Server, held: Callable[[str], threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task cancelled before its turn leaves the place to the next one, and was never sent."""
-    monkeypatch.setattr("abeja_registry._connections.MAX_CONNECTIONS", 1)
+    monkeypatch.setattr("abeja_registry._http.pool.MAX_CONNECTIONS", 1)
     with ThreadPoolExecutor() as threads, start_blocking_portal() as portal:
         world = World(portal, threads)
         client = world.client(server.url, timeout=PATIENCE)
@@ -1084,7 +1084,7 @@ def test_what_an_ancestor_left_idle_is_closed(
     with APIClient({}, base_url=server.url, max_retry_count=0) as client:
         client.get_repository("1", "parent")
         child = object()
-        monkeypatch.setattr("abeja_registry._connections.process_token", lambda: child)
+        monkeypatch.setattr("abeja_registry._http.pool.process_token", lambda: child)
         client.get_repository("1", "child")
         assert server.gone.get(timeout=PATIENCE) == server.connections[0]
     assert len(server.connections) == 2
@@ -1098,7 +1098,7 @@ def test_a_client_of_a_parent_process_does_not_warn_in_its_child(
     async def use() -> None:
         client = AsyncAPIClient({}, base_url=server.url, max_retry_count=0)
         await client.get_repository("1", "2")
-        monkeypatch.setattr("abeja_registry._connections.process_token", object)
+        monkeypatch.setattr("abeja_registry._http.pool.process_token", object)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ResourceWarning)
             del client
@@ -1207,7 +1207,7 @@ def test_what_was_idle_for_long_is_closed(
         held(name).set()
     for call in burst:
         call.result(PATIENCE)
-    monkeypatch.setattr("abeja_registry._connections.KEEPALIVE_EXPIRY", -1)
+    monkeypatch.setattr("abeja_registry._http.pool.KEEPALIVE_EXPIRY", -1)
     world.get(client).result(PATIENCE)
     gone = {server.gone.get(timeout=PATIENCE) for _ in burst}
     assert gone == set(server.connections[:2])

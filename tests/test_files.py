@@ -16,9 +16,9 @@ import pytest
 from tests.conftest import done
 
 from abeja_registry import AsyncClient, Client, RetryPolicy
-from abeja_registry import _files as files_module
-from abeja_registry._rows import InventoryRepository, Journal
+from abeja_registry.inventory import _files as files_module
 from abeja_registry.inventory import read_rows
+from abeja_registry.inventory._rows import InventoryRepository, Journal
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio

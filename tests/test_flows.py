@@ -31,13 +31,13 @@ from abeja_registry import (
     PaginationError,
     TransportError,
 )
-from abeja_registry._connections import AsyncConnectionPool, ConnectionPool
-from abeja_registry._transport import AsyncTransport, Transport
+from abeja_registry._http.pool import AsyncConnectionPool, ConnectionPool
+from abeja_registry._http.session import AsyncTransport, Transport
 
 if TYPE_CHECKING:
     from tests.conftest import ScriptedApi
 
-    from abeja_registry._wire import Request
+    from abeja_registry._http.sender import Request
 
 pytestmark = pytest.mark.anyio
 

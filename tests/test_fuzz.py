@@ -37,16 +37,17 @@ from abeja_registry import (
     Tag,
     TransportError,
 )
-from abeja_registry._answers import Answer, Answered, Failure, judge, outcome_unknown, receive
-from abeja_registry._operations import (
+from abeja_registry._api.operations import (
     create_repository,
     delete_repository,
     get_repositories,
     get_repository,
     get_repository_tags,
 )
-from abeja_registry._paging import Cursor
-from abeja_registry._retries import Attempts, RetryBudget
+from abeja_registry._api.paging import Cursor
+from abeja_registry._api.responses import Answer, Answered, Failure, judge, outcome_unknown
+from abeja_registry._api.retries import Attempts, RetryBudget
+from abeja_registry._http.decoding import decode_response
 from abeja_registry.models import parse
 from abeja_registry.pages import TagPage
 from abeja_registry.repositories import RepositoryPage
@@ -219,7 +220,7 @@ def test_any_answer_is_an_object_or_an_error(
     doubt: bool,
 ) -> None:
     """Any status, headers and body: a dict, or one exception of ours that says and pickles all."""
-    outcome = receive(status, headers, body, limit=limit, cut=cut)
+    outcome = decode_response(status, headers, body, limit=limit, cut=cut)
     history = (Attempt("200"),)
     attempts = Attempts(operation, RetryPolicy(), RetryBudget(), deadline=9e9, random=lambda: 1.0)
     retry = attempts.record(outcome, 0.0)

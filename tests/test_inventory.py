@@ -31,10 +31,8 @@ from abeja_registry import (
     RetryPolicy,
     TooManyRequests,
 )
-from abeja_registry import inventory as inventory_module
-from abeja_registry._operations import Operation
-from abeja_registry._transport import AsyncTransport, Transport
-from abeja_registry._workers import worker_clients
+from abeja_registry._api.operations import Operation
+from abeja_registry._http.session import AsyncTransport, Transport
 from abeja_registry.inventory import (
     AsyncInventory,
     IncompleteInventory,
@@ -45,6 +43,8 @@ from abeja_registry.inventory import (
     read_rows,
     summarize,
 )
+from abeja_registry.inventory import _inventory as inventory_module
+from abeja_registry.inventory._workers import worker_clients
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio

@@ -21,7 +21,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client, Error
-from abeja_registry._network import create_ssl_context, proxy_for
+from abeja_registry._http.certificates import create_ssl_context
+from abeja_registry._settings.network import proxy_for
 
 from .conftest import done
 from .peer import Heard, Peer, said

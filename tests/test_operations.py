@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abeja_registry._operations import (
+from abeja_registry._api.operations import (
     Operation,
     create_repository,
     delete_repository,
     get_repositories,
     get_repository,
     get_repository_tags,
-    segment,
 )
+from abeja_registry._validation import quote_segment
 
 LIST = "/organizations/1/registry/repositories"
 
@@ -184,10 +184,10 @@ def test_an_id_is_one_segment_of_the_path(identifier: int | str) -> None:
 def test_an_id_is_quoted_or_refused(identifier: str) -> None:
     """There is no text that an id neither passes for nor is refused as, by name."""
     if identifier.isprintable() and identifier not in ("", ".", ".."):
-        assert unquote(segment("id", identifier)) == identifier
+        assert unquote(quote_segment("id", identifier)) == identifier
     else:
         with pytest.raises(ValueError, match=r"^id must be an id of printable characters, not "):
-            segment("id", identifier)
+            quote_segment("id", identifier)
 
 
 @given(st.text(), st.none() | st.text())

@@ -478,7 +478,7 @@ async def test_a_walk_goes_on_elsewhere(
     walk = started(client.tags.iter(repository_id, page_size=8))
     names = [(await step(walk)).name for _ in range(8)]
     with monkeypatch.context() as broken_off:
-        broken_off.setattr("abeja_registry._transport.judge", refused)
+        broken_off.setattr("abeja_registry._http.session.judge", refused)
         with pytest.raises(Error) as caught:
             await step(walk)
     at = pickle.loads(pickle.dumps(caught.value)).resume_offset

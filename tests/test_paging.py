@@ -26,7 +26,8 @@ from abeja_registry import (
     PaginationError,
     Tag,
 )
-from abeja_registry._paging import FRUITLESS_PAGES, REMEMBERED, Cursor, check_count, check_window
+from abeja_registry._api.paging import FRUITLESS_PAGES, REMEMBERED, Cursor
+from abeja_registry._validation import check_count, check_window
 from abeja_registry.sandbox import Sandbox
 
 TAG = Tag.model_validate(json.loads((ANSWERS / "get_repository_tags.json").read_bytes())["tags"][0])

@@ -9,34 +9,34 @@ from typing import Any
 
 import pytest
 
-from abeja_registry import _process
+from abeja_registry._api import process
 
 
 def test_a_child_process_has_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it has its parent's pid; the parent's token stays."""
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    before = _process.process_token()
+    before = process.process_token()
     with warnings.catch_warnings():
         # Python warns of threads beside a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
-        os._exit(_process.process_token() is before)
+        os._exit(process.process_token() is before)
     assert os.waitpid(child, 0)[1] == 0
-    assert _process.process_token() is before
+    assert process.process_token() is before
 
 
 def test_a_fork_renews_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is registered with the system makes another one, also where there is no fork."""
-    token = _process.process_token()
+    token = process.process_token()
     registered: list[Any] = []
     with monkeypatch.context() as patched:
-        patched.setattr(_process, "_token", token)
+        patched.setattr(process, "_token", token)
         patched.setattr(os, "register_at_fork", lambda **options: registered.append(options))
-        importlib.reload(_process)
-        assert (before := _process.process_token()) is _process.process_token()
+        importlib.reload(process)
+        assert (before := process.process_token()) is process.process_token()
         registered[0]["after_in_child"]()
-        assert _process.process_token() is not before
+        assert process.process_token() is not before
         patched.delattr(os, "register_at_fork")
-        importlib.reload(_process)
-    assert _process.process_token() is token
+        importlib.reload(process)
+    assert process.process_token() is token

@@ -16,7 +16,7 @@ from freezegun import freeze_time
 from freezegun.api import FakeDate, FakeDatetime
 
 from abeja_registry import Tag
-from abeja_registry._real_datetime import real_datetime
+from abeja_registry.models import real_datetime
 
 THEN = "2024-01-01T00:00:00+00:00"
 # What a program does with the package, in both worlds and without a network.

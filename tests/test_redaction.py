@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.conftest import BASE_URL, ORGANIZATION_ID, walked
 
 from abeja_registry import APIClient, AsyncClient, Client, Error, HttpError, InvalidResponse
-from abeja_registry._redaction import INSTEAD, Redactor
+from abeja_registry._api.redaction import INSTEAD, Redactor
 
 from .conftest import done
 

@@ -321,7 +321,7 @@ async def test_get_or_create_has_one_deadline_for_all_its_requests(
     """What looking has used up, creating does not have: 30 seconds fit into two thirds."""
     passed = [0.0]
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0])
-    monkeypatch.setattr("abeja_registry._transport.time", clock)
+    monkeypatch.setattr("abeja_registry._http.session.time", clock)
 
     def none_after_a_while() -> dict[str, Any]:
         passed[0] += seconds

@@ -34,8 +34,7 @@ from abeja_registry import (
     TooManyRequests,
     TransportError,
 )
-from abeja_registry._answers import Answer, Failure, Outcome, outcome_unknown
-from abeja_registry._operations import (
+from abeja_registry._api.operations import (
     Operation,
     create_repository,
     delete_repository,
@@ -43,8 +42,9 @@ from abeja_registry._operations import (
     get_repository,
     get_repository_tags,
 )
-from abeja_registry._retries import Attempts, RetryBudget
-from abeja_registry._transport import AsyncTransport, Transport
+from abeja_registry._api.responses import Answer, Failure, Outcome, outcome_unknown
+from abeja_registry._api.retries import Attempts, RetryBudget
+from abeja_registry._http.session import AsyncTransport, Transport
 
 if TYPE_CHECKING:
     from tests.conftest import ScriptedApi

@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from abeja_registry import InvalidArgument, InvalidFile
-from abeja_registry._rows import (
+from abeja_registry.inventory._rows import (
     COLUMNS,
     FILE_COLUMNS,
     Entry,
@@ -733,7 +733,7 @@ def test_a_journal_where_files_have_no_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is kept and removed there too."""
-    monkeypatch.setattr("abeja_registry._files.fcntl", None)
+    monkeypatch.setattr("abeja_registry.inventory._files.fcntl", None)
     journal = Journal(tmp_path / "a", WALKED, resume=False)
     journal.add(many(1), ended("0"))
     assert list(journal.entries()) == many(1)

@@ -31,9 +31,9 @@ from abeja_registry import (
     RetryPolicy,
     TransportError,
 )
-from abeja_registry._connections import ConnectionPool
-from abeja_registry._retries import RetryBudget
-from abeja_registry._transport import AsyncTransport
+from abeja_registry._api.retries import RetryBudget
+from abeja_registry._http.pool import ConnectionPool
+from abeja_registry._http.session import AsyncTransport
 from abeja_registry.sandbox import Sandbox
 
 from .peer import REPOSITORY, Heard, Peer, of_its_name, said
@@ -59,7 +59,7 @@ def peer() -> Iterator[Peer]:
 @pytest.fixture
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client has five places for connections."""
-    monkeypatch.setattr("abeja_registry._connections.MAX_CONNECTIONS", PLACES)
+    monkeypatch.setattr("abeja_registry._http.pool.MAX_CONNECTIONS", PLACES)
 
 
 def asks(client: Client, names: list[str]) -> bool:

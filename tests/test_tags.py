@@ -25,7 +25,7 @@ from abeja_registry import (
     Tag,
     Timeout,
 )
-from abeja_registry._transport import AsyncTransport, Transport
+from abeja_registry._http.session import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -256,7 +256,7 @@ def tags_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(Transport, "_sleep", staticmethod(registry.waits.append))
         monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
         clock = SimpleNamespace(monotonic=registry.now)
-        monkeypatch.setattr("abeja_registry._transport.time", clock)
+        monkeypatch.setattr("abeja_registry._http.session.time", clock)
         options: dict[str, Any] = {"base_url": BASE_URL, "max_retry_count": 0}
         if request.param == "sync":
             door = httpx.Client(transport=httpx.MockTransport(registry))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from abeja_registry import AsyncClient, Client, Error, RetryPolicy
-from abeja_registry._transport import AsyncTransport, Transport
+from abeja_registry._http.session import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 CONFTEST = 'pytest_plugins = ["abeja_registry.testing"]\n'

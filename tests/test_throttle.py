@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.test_walks import Registry
 
 from abeja_registry import RetryPolicy, TooManyRequests
-from abeja_registry._throttle import PATIENCE, Throttle
-from abeja_registry._walks import Task, Walk
+from abeja_registry.inventory._crawler import Task, Walk
+from abeja_registry.inventory._throttle import PATIENCE, Throttle
 
 NO_WAITS = RetryPolicy(base=0, throttled_base=0, longest_wait=0)
 

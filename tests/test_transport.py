@@ -30,9 +30,9 @@ from abeja_registry import (
     TransportError,
     __version__,
 )
-from abeja_registry._answers import QUOTED_CHARACTERS
-from abeja_registry._operations import get_repository
-from abeja_registry._transport import AsyncTransport, Transport
+from abeja_registry._api.operations import get_repository
+from abeja_registry._api.responses import QUOTED_CHARACTERS
+from abeja_registry._http.session import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio

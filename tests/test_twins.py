@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import abeja_registry
+import abeja_registry.inventory
 from abeja_registry import (
     APIClient,
     AsyncAPIClient,
@@ -27,7 +28,6 @@ from abeja_registry import (
     Repositories,
     Repository,
     Tags,
-    inventory,
 )
 from abeja_registry.inventory import AsyncInventory, Inventory
 
@@ -91,7 +91,7 @@ def in_sync(annotation: str) -> str:
 
 def test_every_async_class_has_its_twin() -> None:
     """The pairs above are all there are, and are named alike."""
-    faces = (*abeja_registry.__all__, *inventory.__all__)
+    faces = (*abeja_registry.__all__, *abeja_registry.inventory.__all__)
     names = {name for name in faces if name.startswith("Async")}
     assert names == {twin.__name__ for _, twin in TWINS}
     assert names == {f"Async{cls.__name__}" for cls, _ in TWINS}

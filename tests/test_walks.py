@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abeja_registry import Error, PaginationError
-from abeja_registry._rows import InventoryRepository, InventoryRow
-from abeja_registry._walks import Batch, Fetched, Named, Task, Walk
+from abeja_registry.inventory._crawler import Batch, Fetched, Named, Task, Walk
+from abeja_registry.inventory._rows import InventoryRepository, InventoryRow
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from abeja_registry import AsyncClient, Client, Error, Forbidden
-from abeja_registry._workers import (
+from abeja_registry.inventory._workers import (
     MAX_CLIENTS,
     PackedClient,
     Threads,

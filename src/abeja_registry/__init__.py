@@ -7,20 +7,20 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._version import __version__
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from ._config import (
+    from ._api.retries import Retry, RetryPolicy
+    from ._http.adapter import AsyncHttpClient, HttpClient
+    from ._settings.settings import (
         BearerToken,
         Credential,
         DatasourceCredential,
         FoundSetting,
-        InvalidRows,
         OnRetry,
         UserCredential,
     )
-    from ._handed_in import AsyncHttpClient, HttpClient
-    from ._retries import Retry, RetryPolicy
+    from ._validation import InvalidRows
     from .client import AsyncClient, Client
     from .exceptions import (
         Attempt,
@@ -105,55 +105,52 @@ __all__ = [
 
 # Not for checkers: they would take any name for one of ours.
 if not TYPE_CHECKING:  # pragma: no branch
+    # Each public name by the module that has it; the modules without an underscore are public too.
+    _NAMES = {
+        "_api.retries": ("Retry", "RetryPolicy"),
+        "_http.adapter": ("AsyncHttpClient", "HttpClient"),
+        "_settings.settings": (
+            *("BearerToken", "Credential", "DatasourceCredential", "FoundSetting", "OnRetry"),
+            "UserCredential",
+        ),
+        "_validation": ("InvalidRows",),
+        "client": ("AsyncClient", "Client"),
+        "contract": (),
+        "exceptions": (
+            *("Attempt", "BadRequest", "ConfigurationError", "Conflict", "Error", "Forbidden"),
+            *("HttpError", "InsecureTransportWarning", "InternalServerError", "InvalidArgument"),
+            *("InvalidFile", "InvalidResponse", "MethodNotAllowed", "NotFound", "OutcomeUnknown"),
+            *("PaginationError", "Timeout", "TooManyRequests", "TransportError", "Unauthorized"),
+        ),
+        "images": ("ImageName",),
+        "inventory": (),
+        "models": ("Creator", "Tag"),
+        "pages": ("AsyncListing", "AsyncPage", "Listing", "Page"),
+        "raw": ("APIClient", "AsyncAPIClient"),
+        "repositories": ("AsyncRepositories", "AsyncRepository", "Repositories", "Repository"),
+        "tags": ("AsyncTags", "Tags"),
+    }
+    _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+    _PUBLIC_MODULES = [module for module in _NAMES if not module.startswith("_")]
 
     def __getattr__(name: str) -> Any:
-        """Load what is asked for, and no more than has to be loaded before.
+        """Load a name's module when the name is used first.
 
-        A command's help, what a shell completes, and a client that is built and not used yet need
-        not wait for what they do not use.
+        A command's help, shell completion, and a client that sends nothing yet need not wait for
+        pydantic.
         """
-        if name in _ROOMS or name in _MODULES:
+        if name in _PUBLIC_MODULES:
             return import_module(f".{name}", __name__)
-        if name not in __all__:
+        if name not in _MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        rooms = iter(_ROOMS)
-        while name not in globals():
-            names = vars(import_module(f".{next(rooms)}", __name__))
-            for each in __all__:
-                # A name that somebody has set, as a test does, stays as it is.
-                if each in names:
-                    globals().setdefault(each, names[each])
-        return globals()[name]
+        value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+        return globals().setdefault(name, value)
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__, *_ROOMS, *_MODULES})
+        return sorted({*globals(), *__all__, *_PUBLIC_MODULES})
 
-    # Public modules that no public name here is in.
-    _MODULES = ("contract", "inventory")
-
-    # Where the public names are, what takes longest to load last; those without an underscore
-    # are public themselves.
-    _ROOMS = (
-        "exceptions",
-        "images",
-        "_retries",
-        "_config",
-        "_handed_in",
-        "raw",
-        "client",
-        "models",
-        "pages",
-        "tags",
-        "repositories",
-    )
-
-    # What may freeze the clock must not find a package of which half is loaded: it would load the
-    # other half, and that would keep the classes that stand in for datetime's.
-    _WHOLE = {"freezegun", "pydantic", "pytest"}
-
-    def _load_all() -> None:
-        for name in (*__all__, "contract", "inventory"):
-            getattr(sys.modules[__name__], name, None) or import_module(f".{name}", __name__)
-
-    if _WHOLE & sys.modules.keys():  # pragma: no branch
-        _load_all()
+    # Tools that freeze the clock must not find a package of which half is loaded: it would load the
+    # other half then, and keep the classes that replace datetime's.
+    if {"freezegun", "pydantic", "pytest"} & sys.modules.keys():  # pragma: no branch
+        for _each in (*_PUBLIC_MODULES, *_MODULE_OF):
+            __getattr__(_each)

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any, Self
 # By its name: annotations find in it, once somebody evaluates them, what is loaded when it is used.
 import abeja_registry
 
-from ._config import Credential, FoundSetting, InvalidRows, OnRetry, Settings, typed_settings
-from ._handed_in import AsyncHttpClient, HttpClient
-from ._retries import RetryPolicy
-from ._transport import AsyncTransport, Transport
+from ._api.retries import RetryPolicy
+from ._http.adapter import AsyncHttpClient, HttpClient
+from ._http.session import AsyncTransport, Transport
+from ._settings.settings import (
+    Credential,
+    FoundSetting,
+    OnRetry,
+    Settings,
+    typed_settings,
+)
+from ._validation import InvalidRows
 from .raw import APIClient, AsyncAPIClient, attributes, set_attributes
 
 if TYPE_CHECKING:

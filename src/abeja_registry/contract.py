@@ -16,20 +16,16 @@ from http.client import responses
 from textwrap import wrap
 from typing import Any, Literal, TypeVar
 
-from . import _reference
-from ._config import DEFAULT_BASE_URL, DEFAULT_PLACE, FoundSetting, Settings
-from ._flows import adrive, drive
-from ._operations import (
-    Operation,
-    get_repositories,
-    get_repository,
-    get_repository_tags,
-    segment,
-)
-from ._probes import Reached, areach, reach
-from ._reference import DEFAULT_LIMIT, Shape, differences, rows, strings
-from ._transport import AsyncTransport, Transport
-from ._version import __version__
+from abeja_registry import __version__
+
+from ._api import reference
+from ._api.flows import adrive, drive
+from ._api.operations import Operation, get_repositories, get_repository, get_repository_tags
+from ._api.reference import DEFAULT_LIMIT, Shape, differences, rows, strings
+from ._http.probes import Reached, areach, reach
+from ._http.session import AsyncTransport, Transport
+from ._settings.settings import DEFAULT_BASE_URL, DEFAULT_PLACE, FoundSetting, Settings
+from ._validation import quote_segment
 from .exceptions import (
     Error,
     Forbidden,
@@ -199,10 +195,10 @@ _REPOSITORIES = _List(
     "get_repositories",
     "registry_repositories",
     "repository",
-    _reference.REPOSITORY_PAGE,
-    _reference.LISTED_REPOSITORY,
+    reference.REPOSITORY_PAGE,
+    reference.LISTED_REPOSITORY,
 )
-_TAGS = _List("get_repository_tags", "tags", "tag", _reference.TAG_PAGE, _reference.TAG)
+_TAGS = _List("get_repository_tags", "tags", "tag", reference.TAG_PAGE, reference.TAG)
 _REPOSITORY_FIELDS = "get_repository, fields"
 _EMBEDDED_FIELDS = "get_repository, fields of a tag"
 
@@ -388,8 +384,8 @@ class _Check:
 
     def _single_repository(self, body: dict[str, Any] | None) -> None:
         if body is not None:
-            self._compare(_REPOSITORY_FIELDS, _reference.REPOSITORY, [body], "")
-            self._compare(_EMBEDDED_FIELDS, _reference.TAG, rows(body, "tags"), "tag")
+            self._compare(_REPOSITORY_FIELDS, reference.REPOSITORY, [body], "")
+            self._compare(_EMBEDDED_FIELDS, reference.TAG, rows(body, "tags"), "tag")
 
     def _large_limit(self, of: _List, page: dict[str, Any] | None) -> None:
         if page is None:
@@ -419,7 +415,7 @@ class _Check:
         for row in listed[:_CANDIDATES]:
             repository_id = row.get("id") if isinstance(row, dict) else None
             with suppress(TypeError, ValueError):
-                segment("repository_id", repository_id)
+                quote_segment("repository_id", repository_id)
                 found.append(str(repository_id))
         return found
 

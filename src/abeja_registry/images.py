@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from ._operations import shown
+from ._validation import safe_repr
 from .exceptions import InvalidArgument
 
 # Docker's rules for a path component, a tag and a digest.
@@ -67,16 +67,16 @@ class ImageName:
             InvalidArgument: It is none.
         """
         if not isinstance(text, str):
-            raise InvalidArgument(f"an image's name must be a string, not {shown(text)}")
+            raise InvalidArgument(f"an image's name must be a string, not {safe_repr(text)}")
         path, at, digest = text.partition("@")
         path, colon, tag = path.partition(":")
         prefix, *parts = path.split("/")
         if prefix != _PREFIX or len(parts) != 2:
-            raise InvalidArgument(f"an image's name must be {_FORM}, not {shown(text)}")
+            raise InvalidArgument(f"an image's name must be {_FORM}, not {safe_repr(text)}")
         try:
             return cls(parts[0], parts[1], tag if colon else None, digest if at else None)
         except InvalidArgument as error:
-            raise InvalidArgument(f"{shown(text)} is no image's name: {error}") from None
+            raise InvalidArgument(f"{safe_repr(text)} is no image's name: {error}") from None
 
     @property
     def pinned(self) -> bool:
@@ -96,8 +96,8 @@ def check_digest(name: str, value: object) -> None:
 
 def _check(name: str, value: object, pattern: str) -> None:
     if not isinstance(value, str):
-        raise InvalidArgument(f"{name} must be a string, not {shown(value)}")
+        raise InvalidArgument(f"{name} must be a string, not {safe_repr(value)}")
     if not re.fullmatch(pattern, value):
         raise InvalidArgument(
-            f"{name} cannot be {shown(value)}: see Docker's rules for image names"
+            f"{name} cannot be {safe_repr(value)}: see Docker's rules for image names"
         )

@@ -6,27 +6,47 @@ takes ids as strings though the API sends some of them as numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as datetime_module
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import getitem
 from typing import Annotated, Any, Self, TypeVar, cast, overload
 
-from ._answers import Answered
-from ._operations import shown
-from ._real_datetime import real_datetime
+from ._api.responses import Answered
+from ._validation import MAX_INT64, safe_repr
 from .exceptions import Error, InvalidArgument, InvalidResponse
 from .images import ImageName
+
+
+@contextmanager
+def real_datetime() -> Iterator[None]:
+    """Import something with the real classes in the module datetime.
+
+    pydantic keeps a table of types, made from the classes that it finds when it is imported. One
+    that is imported while the clock is frozen refuses `datetime` in every model built later.
+    """
+    found = datetime_module.datetime, datetime_module.date
+    datetime_module.datetime, datetime_module.date = map(_real, found)  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        datetime_module.datetime, datetime_module.date = found  # type: ignore[misc]
+
+
+def _real(found: type) -> type:
+    """Return the standard library's class that a stand-in is made from, or what was found."""
+    bases = getattr(found, "__mro__", ())
+    return next((base for base in bases if base.__module__ == "datetime"), found)
+
 
 with real_datetime():
     from pydantic import BaseModel, Field, ValidationError, ValidationInfo, WrapValidator
     from pydantic_core import CoreSchema, core_schema
 
 M = TypeVar("M", bound=BaseModel)
-
-# No list is longer, no image larger; a number of thousands of digits could not even be sent back.
-_LARGEST = 2**63
 
 
 def _assume_utc(time: datetime) -> datetime:
@@ -124,7 +144,7 @@ class Tag(Model, frozen=True):
     id: Id
     name: str
     digest: str
-    size: Annotated[int, Field(ge=-_LARGEST, lt=_LARGEST)]
+    size: Annotated[int, Field(ge=-MAX_INT64 - 1, le=MAX_INT64)]
     media_type: str
     creator: _SharedCreator
     created_at: Time
@@ -208,7 +228,7 @@ class RepositoryFields(Bound, frozen=True):
             return ImageName(self.organization_id, self.name, tag=name)
         if not isinstance(tag, Tag):
             raise InvalidArgument(
-                f"tag must be a Tag to be pinned, not {shown(tag)}: get_tag has it"
+                f"tag must be a Tag to be pinned, not {safe_repr(tag)}: get_tag has it"
             )
         return ImageName(self.organization_id, self.name, digest=tag.digest)
 
@@ -228,8 +248,8 @@ class PageFields(Bound, frozen=True):
         updated_at: When the organization was last changed.
     """
 
-    offset: Annotated[int, Field(ge=0, lt=_LARGEST)]
-    limit: Annotated[int, Field(ge=1, lt=_LARGEST)]
+    offset: Annotated[int, Field(ge=0, le=MAX_INT64)]
+    limit: Annotated[int, Field(ge=1, le=MAX_INT64)]
     has_next: bool
     organization_id: Id | None = None
     organization_name: str | None = None

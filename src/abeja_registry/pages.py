@@ -16,13 +16,11 @@ from collections.abc import (
 from dataclasses import replace
 from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar, get_args, overload
 
-from ._answers import Answered
-from ._config import InvalidRows
-from ._operations import shown
-from ._paging import PAGE_SIZE, Cursor, check_count
-from ._real_datetime import real_datetime
+from ._api.paging import PAGE_SIZE, Cursor
+from ._api.responses import Answered
+from ._validation import InvalidRows, check_count, safe_repr
 from .exceptions import Error, InvalidResponse, PaginationError
-from .models import PageFields, Tag, _Problem, _Reading, invalid, read
+from .models import PageFields, Tag, _Problem, _Reading, invalid, read, real_datetime
 
 with real_datetime():
     from pydantic import (
@@ -124,7 +122,7 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
         """Log the rows that were left out: all of the page's, or those of some indexes."""
         for index in self._row_errors if indexes is None else indexes:
             if (error := self._row_errors.get(index)) is not None:
-                named = shown(_id_of(error.body))
+                named = safe_repr(_id_of(error.body))
                 _logger.warning("row %d of a page, id %s, is skipped: %s", index, named, error)
 
     def _note(self, **private: object) -> None:

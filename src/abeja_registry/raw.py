@@ -11,11 +11,11 @@ from contextlib import suppress
 from types import MemberDescriptorType
 from typing import Any, Self
 
-from . import _operations
-from ._config import Credential, OnRetry, Settings, raw_settings
-from ._handed_in import AsyncHttpClient, HttpClient
-from ._retries import RetryPolicy
-from ._transport import AsyncTransport, Transport
+from ._api import operations
+from ._api.retries import RetryPolicy
+from ._http.adapter import AsyncHttpClient, HttpClient
+from ._http.session import AsyncTransport, Transport
+from ._settings.settings import Credential, OnRetry, Settings, raw_settings
 
 # What a client makes of its transport; all else is a subclass's.
 _OWN = {"_transport", "raw", "repositories", "tags"}
@@ -121,7 +121,7 @@ class APIClient:
             OutcomeUnknown: The request was sent and no answer came: the repository may exist.
         """
         return self._transport.call(
-            _operations.create_repository(organization_id, name, description)
+            operations.create_repository(organization_id, name, description)
         )
 
     def delete_repository(
@@ -141,7 +141,7 @@ class APIClient:
         Raises:
             NotFound: There is no such repository.
         """
-        return self._transport.call(_operations.delete_repository(organization_id, repository_id))
+        return self._transport.call(operations.delete_repository(organization_id, repository_id))
 
     def get_repositories(
         self, organization_id: str | int, limit: int | None = None, offset: int | None = None
@@ -158,7 +158,7 @@ class APIClient:
         Returns:
             The page, its items under `registry_repositories`.
         """
-        return self._transport.call(_operations.get_repositories(organization_id, limit, offset))
+        return self._transport.call(operations.get_repositories(organization_id, limit, offset))
 
     def get_repository(
         self, organization_id: str | int, repository_id: str | int
@@ -177,7 +177,7 @@ class APIClient:
         Raises:
             NotFound: There is no such repository.
         """
-        return self._transport.call(_operations.get_repository(organization_id, repository_id))
+        return self._transport.call(operations.get_repository(organization_id, repository_id))
 
     def get_repository_tags(
         self,
@@ -203,7 +203,7 @@ class APIClient:
             NotFound: There is no such repository.
         """
         return self._transport.call(
-            _operations.get_repository_tags(organization_id, repository_id, limit, offset)
+            operations.get_repository_tags(organization_id, repository_id, limit, offset)
         )
 
     def close(self) -> None:
@@ -266,7 +266,7 @@ class AsyncAPIClient:
     ) -> dict[str, Any]:
         """As `APIClient.create_repository`, awaited."""
         return await self._transport.call(
-            _operations.create_repository(organization_id, name, description)
+            operations.create_repository(organization_id, name, description)
         )
 
     async def delete_repository(
@@ -274,7 +274,7 @@ class AsyncAPIClient:
     ) -> dict[str, Any]:
         """As `APIClient.delete_repository`, awaited."""
         return await self._transport.call(
-            _operations.delete_repository(organization_id, repository_id)
+            operations.delete_repository(organization_id, repository_id)
         )
 
     async def get_repositories(
@@ -282,16 +282,14 @@ class AsyncAPIClient:
     ) -> dict[str, Any]:
         """As `APIClient.get_repositories`, awaited."""
         return await self._transport.call(
-            _operations.get_repositories(organization_id, limit, offset)
+            operations.get_repositories(organization_id, limit, offset)
         )
 
     async def get_repository(
         self, organization_id: str | int, repository_id: str | int
     ) -> dict[str, Any]:
         """As `APIClient.get_repository`, awaited."""
-        return await self._transport.call(
-            _operations.get_repository(organization_id, repository_id)
-        )
+        return await self._transport.call(operations.get_repository(organization_id, repository_id))
 
     async def get_repository_tags(
         self,
@@ -302,7 +300,7 @@ class AsyncAPIClient:
     ) -> dict[str, Any]:
         """As `APIClient.get_repository_tags`, awaited."""
         return await self._transport.call(
-            _operations.get_repository_tags(organization_id, repository_id, limit, offset)
+            operations.get_repository_tags(organization_id, repository_id, limit, offset)
         )
 
     async def aclose(self) -> None:

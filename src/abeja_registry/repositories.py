@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import NoReturn, TypeVar
 
-from . import _flows, _operations
-from ._answers import Answered
-from ._config import InvalidRows
-from ._flows import Flow
-from ._operations import Operation
-from ._paging import check_window
-from ._transport import AsyncTransport, Transport
+from ._api import flows, operations
+from ._api.flows import Flow
+from ._api.operations import Operation
+from ._api.responses import Answered
+from ._http.session import AsyncTransport, Transport
+from ._validation import InvalidRows, check_window
 from .exceptions import NotFound
 from .models import RepositoryFields, Tag, parse
 from .pages import AsyncListing, AsyncPage, Listing, Page, Wanted, read_page
@@ -305,7 +304,7 @@ class Repositories:
             >>> client.repositories.create("trainer", description="CI images").name
             'trainer'
         """
-        operation = _operations.create_repository(self._organization_id, name, description)
+        operation = operations.create_repository(self._organization_id, name, description)
         return self._created(self._transport.fetch(operation))
 
     def _created(self, answered: Answered) -> Repository:
@@ -330,7 +329,7 @@ class Repositories:
             >>> client.repositories.find("nobody-made-this") is None
             True
         """
-        return self._run(_flows.find(name, self._ask, self._page))
+        return self._run(flows.find(name, self._ask, self._page))
 
     def get_by_name(self, name: str) -> Repository:
         """Look for the repository of a name, which has to be there: `find`, or `NotFound`.
@@ -351,7 +350,7 @@ class Repositories:
             >>> client.repositories.get_by_name("sample_repository").id == repository.id
             True
         """
-        return self._run(_flows.get_by_name(name, self._ask, self._page, "repository"))
+        return self._run(flows.get_by_name(name, self._ask, self._page, "repository"))
 
     def get_or_create(self, name: str, description: str | None = None) -> Repository:
         """Return the repository of a name; create it if there is none.
@@ -378,14 +377,14 @@ class Repositories:
             >>> client.repositories.get_or_create(repository.name).id == repository.id
             True
         """
-        create = _operations.create_repository(self._organization_id, name, description)
-        return self._run(_flows.get_or_create(create, name, self._ask, self._page, self._created))
+        create = operations.create_repository(self._organization_id, name, description)
+        return self._run(flows.get_or_create(create, name, self._ask, self._page, self._created))
 
     def _run(self, flow: Flow[T]) -> T:
-        return _flows.run(flow, self._transport)
+        return flows.run(flow, self._transport)
 
     def _ask(self, limit: int | None, offset: int | None) -> Operation:
-        return _operations.get_repositories(self._organization_id, limit, offset)
+        return operations.get_repositories(self._organization_id, limit, offset)
 
     def get(self, repository_id: str) -> Repository:
         """Fetch one repository.
@@ -405,7 +404,7 @@ class Repositories:
             >>> client.repositories.get(repository.id).creator.role
             'admin'
         """
-        operation = _operations.get_repository(self._organization_id, repository_id)
+        operation = operations.get_repository(self._organization_id, repository_id)
         with ids_alone(repository_id):
             answered = self._transport.fetch(operation)
         return parse(Repository, answered, origin=self)
@@ -488,7 +487,7 @@ class Repositories:
             >>> client.repositories.delete(repository.id)
             >>> client.repositories.delete(repository.id, missing_ok=True)
         """
-        operation = _operations.delete_repository(self._organization_id, repository_id)
+        operation = operations.delete_repository(self._organization_id, repository_id)
         try:
             with ids_alone(repository_id):
                 self._transport.call(operation)
@@ -511,7 +510,7 @@ class AsyncRepositories:
 
     async def create(self, name: str, description: str | None = None) -> AsyncRepository:
         """As `Repositories.create`, awaited."""
-        operation = _operations.create_repository(self._organization_id, name, description)
+        operation = operations.create_repository(self._organization_id, name, description)
         return self._created(await self._transport.fetch(operation))
 
     def _created(self, answered: Answered) -> AsyncRepository:
@@ -519,28 +518,28 @@ class AsyncRepositories:
 
     async def find(self, name: str) -> AsyncRepository | None:
         """As `Repositories.find`, awaited."""
-        return await self._run(_flows.find(name, self._ask, self._page))
+        return await self._run(flows.find(name, self._ask, self._page))
 
     async def get_by_name(self, name: str) -> AsyncRepository:
         """As `Repositories.get_by_name`, awaited."""
-        return await self._run(_flows.get_by_name(name, self._ask, self._page, "repository"))
+        return await self._run(flows.get_by_name(name, self._ask, self._page, "repository"))
 
     async def get_or_create(self, name: str, description: str | None = None) -> AsyncRepository:
         """As `Repositories.get_or_create`, awaited."""
-        create = _operations.create_repository(self._organization_id, name, description)
+        create = operations.create_repository(self._organization_id, name, description)
         return await self._run(
-            _flows.get_or_create(create, name, self._ask, self._page, self._created)
+            flows.get_or_create(create, name, self._ask, self._page, self._created)
         )
 
     async def _run(self, flow: Flow[T]) -> T:
-        return await _flows.arun(flow, self._transport)
+        return await flows.arun(flow, self._transport)
 
     def _ask(self, limit: int | None, offset: int | None) -> Operation:
-        return _operations.get_repositories(self._organization_id, limit, offset)
+        return operations.get_repositories(self._organization_id, limit, offset)
 
     async def get(self, repository_id: str) -> AsyncRepository:
         """As `Repositories.get`, awaited."""
-        operation = _operations.get_repository(self._organization_id, repository_id)
+        operation = operations.get_repository(self._organization_id, repository_id)
         with ids_alone(repository_id):
             answered = await self._transport.fetch(operation)
         return parse(AsyncRepository, answered, origin=self)
@@ -579,7 +578,7 @@ class AsyncRepositories:
 
     async def delete(self, repository_id: str, *, missing_ok: bool = False) -> None:
         """As `Repositories.delete`, awaited."""
-        operation = _operations.delete_repository(self._organization_id, repository_id)
+        operation = operations.delete_repository(self._organization_id, repository_id)
         try:
             with ids_alone(repository_id):
                 await self._transport.call(operation)

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from fnmatch import fnmatchcase
 from functools import partial
 from operator import attrgetter
 from typing import Any, Literal, TypeVar, get_args
 
-from . import _flows, _operations
-from ._answers import Answered
-from ._config import InvalidRows
-from ._flows import Flow
-from ._operations import Operation, segment, shown, text
-from ._paging import check_window
-from ._transport import AsyncTransport, Transport
+from ._api import flows, operations
+from ._api.flows import Flow
+from ._api.operations import Operation
+from ._api.responses import Answered
+from ._http.session import AsyncTransport, Transport
+from ._validation import (
+    MAX_TIMEOUT,
+    InvalidRows,
+    check_window,
+    compile_glob,
+    quote_segment,
+    safe_repr,
+)
 from .exceptions import InvalidArgument, NotFound
 from .images import check_digest
 from .models import Tag
@@ -25,8 +30,6 @@ from .pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage
 T = TypeVar("T")
 
 By = Literal["created", "updated", "version"]
-# Seconds, some 11 days, that a tag can be waited for at the most.
-LONGEST_TIMEOUT = 1_000_000
 
 
 class Tags:
@@ -73,7 +76,7 @@ class Tags:
         return self._page(repository_id, answered)
 
     def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
-        return _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
+        return operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
 
     def _page(
         self,
@@ -84,7 +87,7 @@ class Tags:
         rows = invalid_rows or self._transport.settings.invalid_rows
         return read_page(TagPage, answered, partial(self.list, repository_id), invalid_rows=rows)
 
-    def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
+    def _look(self, repository_id: str) -> tuple[flows.Ask, flows.Read[Tag]]:
         """Return how to ask for a page of tags, and how to read it."""
         return partial(self._ask, repository_id), partial(self._page, repository_id)
 
@@ -125,7 +128,7 @@ class Tags:
             >>> [tag.name for tag in client.tags.iter(repository.id, matching="*.[12]")]
             ['0.0.1', '0.0.2']
         """
-        segment("repository_id", repository_id)
+        quote_segment("repository_id", repository_id)
         keep = _filter(matching, since, until)
         return Listing(partial(self._fetch_page, repository_id), page_size, start, keep)
 
@@ -152,7 +155,7 @@ class Tags:
             '0.0.2'
         """
         ask, read = self._look(repository_id)
-        return self._run(repository_id, _flows.get_by_name(name, ask, read, "tag"))
+        return self._run(repository_id, flows.get_by_name(name, ask, read, "tag"))
 
     def latest(
         self,
@@ -233,12 +236,12 @@ class Tags:
         problem = _problem(timeout, digest, changed_from)
         now = self._transport.now
         ask, read = self._look(repository_id)
-        flow = _flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
+        flow = flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
         return self._run(repository_id, flow, now() + timeout)
 
     def _run(self, repository_id: str, flow: Flow[T], ends: float | None = None) -> T:
         with ids_alone(repository_id):
-            return _flows.run(flow, self._transport, ends)
+            return flows.run(flow, self._transport, ends)
 
 
 class AsyncTags:
@@ -268,7 +271,7 @@ class AsyncTags:
         return self._page(repository_id, answered)
 
     def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
-        return _operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
+        return operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
 
     def _page(
         self,
@@ -281,7 +284,7 @@ class AsyncTags:
             AsyncTagPage, answered, partial(self.list, repository_id), invalid_rows=rows
         )
 
-    def _look(self, repository_id: str) -> tuple[_flows.Ask, _flows.Read[Tag]]:
+    def _look(self, repository_id: str) -> tuple[flows.Ask, flows.Read[Tag]]:
         """Return how to ask for a page of tags, and how to read it."""
         return partial(self._ask, repository_id), partial(self._page, repository_id)
 
@@ -296,14 +299,14 @@ class AsyncTags:
         until: datetime | None = None,
     ) -> AsyncListing[Tag]:
         """As `Tags.iter`, to walk through with `async for`."""
-        segment("repository_id", repository_id)
+        quote_segment("repository_id", repository_id)
         keep = _filter(matching, since, until)
         return AsyncListing(partial(self._fetch_page, repository_id), page_size, start, keep)
 
     async def get(self, repository_id: str, name: str) -> Tag:
         """As `Tags.get`, awaited."""
         ask, read = self._look(repository_id)
-        return await self._run(repository_id, _flows.get_by_name(name, ask, read, "tag"))
+        return await self._run(repository_id, flows.get_by_name(name, ask, read, "tag"))
 
     async def latest(
         self,
@@ -330,12 +333,12 @@ class AsyncTags:
         problem = _problem(timeout, digest, changed_from)
         now = self._transport.now
         ask, read = self._look(repository_id)
-        flow = _flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
+        flow = flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
         return await self._run(repository_id, flow, now() + timeout)
 
     async def _run(self, repository_id: str, flow: Flow[T], ends: float | None = None) -> T:
         with ids_alone(repository_id):
-            return await _flows.arun(flow, self._transport, ends)
+            return await flows.arun(flow, self._transport, ends)
 
 
 @contextmanager
@@ -351,25 +354,18 @@ def ids_alone(repository_id: str) -> Iterator[None]:
         raise
 
 
-def fits(argument: str, pattern: str) -> Callable[[str], bool]:
-    """Return whether a name fits a pattern, as a function of the name."""
-    if not text(argument, pattern):
-        raise InvalidArgument(f"{argument} must be a pattern, not an empty one, which no name fits")
-    return lambda name: fnmatchcase(name, pattern)
-
-
 def _filter(
     matching: str | None, since: datetime | None, until: datetime | None
 ) -> Callable[[Tag], bool] | None:
     """Return what tells the tags to keep, or None where there is nothing to tell by."""
     for name, time in (("since", since), ("until", until)):
         if time is not None and not isinstance(time, datetime):
-            raise InvalidArgument(f"{name} must be a datetime, not {shown(time)}")
+            raise InvalidArgument(f"{name} must be a datetime, not {safe_repr(time)}")
         if time is not None and time.tzinfo is None:
             raise InvalidArgument(f"{name} must have a time zone, unlike {time.isoformat()}")
     if matching is None and since is None and until is None:
         return None
-    named = fits("matching", "*" if matching is None else matching)
+    named = compile_glob("matching", "*" if matching is None else matching)
     return lambda tag: (
         (since is None or tag.updated_at >= since)
         and (until is None or tag.updated_at < until)
@@ -382,16 +378,16 @@ def _latest(
     by: By,
     matching: str | None,
     prereleases: bool,
-    ask: _flows.Ask,
-    read: _flows.Read[Tag],
+    ask: flows.Ask,
+    read: flows.Read[Tag],
 ) -> Flow[Tag]:
     if by not in get_args(By):
-        raise InvalidArgument(f"by must be 'created', 'updated' or 'version', not {shown(by)}")
+        raise InvalidArgument(f"by must be 'created', 'updated' or 'version', not {safe_repr(by)}")
     if prereleases and by != "version":
         raise InvalidArgument("prereleases can be told from others by='version' alone")
     version = _version(prereleases) if by == "version" else None
     pushed = attrgetter("updated_at" if by == "updated" else "created_at")
-    named = fits("matching", "*" if matching is None else matching)
+    named = compile_glob("matching", "*" if matching is None else matching)
     passed_over = set()
 
     def counts(name: str) -> bool:
@@ -407,9 +403,9 @@ def _latest(
             return None
         return pushed(tag) if version is None else (version(tag.name), pushed(tag))
 
-    found = yield from _flows.best(ask, read, rank, counts)
+    found = yield from flows.best(ask, read, rank, counts)
     if found is None:
-        problem = f"no tag to choose from in the repository {shown(repository_id)}"
+        problem = f"no tag to choose from in the repository {safe_repr(repository_id)}"
         if passed_over:
             kind = "a version" if prereleases else "a version without prereleases=True"
             problem += f": {len(passed_over)} fit by name, none of which counts as {kind}"
@@ -439,9 +435,9 @@ def _problem(
     timeout: float, digest: str | None, changed_from: str | Tag | None
 ) -> Callable[[Tag], str | None]:
     """Return what says why a tag is not the one waited for, or None where it is."""
-    if type(timeout) not in (int, float) or not 0 < timeout <= LONGEST_TIMEOUT:
+    if type(timeout) not in (int, float) or not 0 < timeout <= MAX_TIMEOUT:
         raise InvalidArgument(
-            f"timeout must be seconds, above 0 and at most {LONGEST_TIMEOUT}, not {shown(timeout)}"
+            f"timeout must be seconds, above 0 and at most {MAX_TIMEOUT}, not {safe_repr(timeout)}"
         )
     before = changed_from.digest if isinstance(changed_from, Tag) else changed_from
     for name, value in (("digest", digest), ("changed_from", before)):

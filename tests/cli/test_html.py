@@ -19,12 +19,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from abeja_registry import Client
-from abeja_registry._rows import Entry, InventoryRepository, InventoryRow, write_jsonl
 from abeja_registry.cli._charts import percent, size
 from abeja_registry.cli._html import Report, page
 from abeja_registry.cli._output import plain
 from abeja_registry.cli._timeline import Period, Periods, periods
 from abeja_registry.inventory import Moved, summarize
+from abeja_registry.inventory._rows import Entry, InventoryRepository, InventoryRow, write_jsonl
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 from tests.conftest import until
 
-from abeja_registry._rows import InventoryRow, write_jsonl
 from abeja_registry.cli import main
+from abeja_registry.inventory._rows import InventoryRow, write_jsonl
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 WIDTHS = (320, 360, 768, 1440, 1600)

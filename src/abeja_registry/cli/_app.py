@@ -16,7 +16,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .._version import __version__
+from abeja_registry import __version__
+
 from ..exceptions import InvalidArgument
 from . import _errors
 from ._client import Access

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._operations import segment
+from .._validation import quote_segment
 from ..exceptions import InvalidArgument, InvalidResponse
 from . import _errors
 
@@ -28,7 +28,7 @@ class Access:
     def client(self) -> Client:
         """Return a client; it is the caller's to close."""
         import_httpx()
-        from .._redaction import Redactor
+        from .._api.redaction import Redactor
         from ..client import Client
 
         client = Client(
@@ -69,7 +69,7 @@ def repository_of(client: Client, repository: str, by_id: bool) -> Repository:
         return client.repositories.get(repository)
     found = client.repositories.get_by_name(repository)
     try:
-        segment("the repository's id", found.id)
+        quote_segment("the repository's id", found.id)
     except InvalidArgument as error:  # the API's, and nothing that the command was given
         raise InvalidResponse(str(error)) from None
     return found

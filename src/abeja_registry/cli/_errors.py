@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 
+from abeja_registry import __version__
+
 from .. import exceptions
-from .._version import __version__
 from ._output import discard, plain
 
 FAILED = 1

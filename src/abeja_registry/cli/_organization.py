@@ -17,15 +17,8 @@ from ._output import Kind, Output, is_terminal, write_json, write_rows
 from ._progress import walking
 
 if TYPE_CHECKING:
-    from .._rows import Entry
-    from ..inventory import (
-        Diff,
-        Inventory,
-        InventoryRepository,
-        InventoryRow,
-        Summary,
-        Totals,
-    )
+    from ..inventory import Diff, Inventory, InventoryRepository, InventoryRow, Summary, Totals
+    from ..inventory._rows import Entry
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,7 @@ def _walk(access: Access, asked: Asked, quiet: bool = False) -> Iterator[Invento
 def inventory(access: Access, asked: Asked, output: Output | None) -> None:
     """Write each row as it comes; fail at the end where repositories failed."""
     import_httpx()
-    from .._rows import with_empty
+    from ..inventory._rows import with_empty
 
     if output is None:
         output = Output.table if is_terminal() else Output.jsonl
@@ -92,7 +85,8 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
     if suffix not in (".jsonl", ".csv", ".parquet"):
         raise typer.BadParameter(f"--write takes a .jsonl, .csv or .parquet file, not {path}")
     import_httpx()
-    from ..inventory import KEPT, IncompleteInventory
+    from ..inventory import IncompleteInventory
+    from ..inventory._inventory import KEPT
 
     with _walk(access, asked) as found:
         writers = {
@@ -131,10 +125,10 @@ def _rows(access: Access, asked: Asked, path: Path | None) -> Iterable[Inventory
 
 
 def _rows_of(path: Path, asked: Asked) -> Iterable[InventoryRow]:
-    from .._rows import FileRows
-    from ..tags import fits
+    from .._validation import compile_glob
+    from ..inventory._rows import FileRows
 
-    return FileRows(path, fits("include", asked.include))
+    return FileRows(path, compile_glob("include", asked.include))
 
 
 class _RowsOfNow:
@@ -210,8 +204,8 @@ CHANGE: Kind[Change] = Kind(
 def diff(access: Access, asked: Asked, old: Path, new: Path | None, output: Output) -> bool:
     """Write what differs, and return whether anything does."""
     import_httpx()
-    from .._reports import known_repositories
     from ..inventory import Inventory
+    from ..inventory._reports import known_repositories
 
     sides = _rows_of(old, asked), _rows(access, asked, new)
     found = Inventory.diff(*sides)
@@ -316,8 +310,8 @@ def report(
     if not page.parent.is_dir():
         raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
     import_httpx()
-    from .._files import appearing
-    from .._reports import DiffBuilder, SummaryBuilder, known_repositories
+    from ..inventory._files import appearing
+    from ..inventory._reports import DiffBuilder, SummaryBuilder, known_repositories
     from . import _html
     from ._timeline import periods
 

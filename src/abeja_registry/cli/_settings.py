@@ -30,7 +30,7 @@ SETTING: Kind[Setting] = Kind(_to_json, columns=("setting", "value", "place"))
 def whoami(access: Access, output: Output) -> None:
     """Write each setting with its place, and fail where a client would."""
     import_httpx()
-    from .._config import found_settings, settings_of, typed_sources
+    from .._settings.settings import found_settings, settings_of, typed_sources
 
     arguments = {
         "organization_id": access.organization_id,

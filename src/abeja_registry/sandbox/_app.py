@@ -15,7 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from .._version import __version__
+from abeja_registry import __version__
+
 from ..images import NAME
 from . import _shapes
 from ._answers import CREATED, Lost, answer, error_answer, told

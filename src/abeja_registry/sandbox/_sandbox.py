@@ -15,8 +15,9 @@ from typing import Any, Protocol, Self, TypedDict
 import httpx
 from starlette.types import ASGIApp
 
-from .. import _config, models
-from .._config import Credential
+from .. import models
+from .._settings import settings
+from .._settings.settings import Credential
 from . import _shapes
 from ._app import make_app
 from ._docker import DockerRegistry, Mirror, explain, registry_url
@@ -148,7 +149,7 @@ class Sandbox:
         self._latency = latency
         # Copies: the caller's dicts may change later.
         self._credentials = tuple(map(_copy, credentials))
-        self._admitted = frozenset(_config.authorization(each) for each in self._credentials)
+        self._admitted = frozenset(settings.authorization(each) for each in self._credentials)
         self._docker_registry = None if docker_registry is None else registry_url(docker_registry)
         own = canonical_host(host)
         self._hosts = [*_hosts(allow_hosts), *([own] if own else ())]

@@ -12,18 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from ._answers import Answered
-from ._operations import Operation, shown, text
-from ._paging import PAGE_SIZE, Cursor
-from .exceptions import (
-    BadRequest,
-    Conflict,
-    Error,
-    HttpError,
-    NotFound,
-    Timeout,
-    TransportError,
-)
+from .._validation import check_str, safe_repr
+from ..exceptions import BadRequest, Conflict, Error, HttpError, NotFound, Timeout, TransportError
+from .operations import Operation
+from .paging import PAGE_SIZE, Cursor
+from .responses import Answered
 
 # Seconds between the first looks for a tag, how much longer each next wait is, and the longest.
 FIRST_WAIT = 0.5
@@ -87,7 +80,7 @@ Flow = Generator[Operation | Wait, Answered, T]
 
 def find(name: str, ask: Ask, read_page: Read[N]) -> Flow[N | None]:
     """Look for the row of a name, page by page."""
-    text("name", name)
+    check_str("name", name)
     cursor = Cursor(PAGE_SIZE)
     while not cursor.done:
         page = read_page((yield ask(cursor.limit, cursor.offset)), name.__eq__)
@@ -102,7 +95,7 @@ def get_by_name(name: str, ask: Ask, read_page: Read[N], where: str) -> Flow[N]:
     """Look for the row of a name, which has to be there."""
     row = yield from find(name, ask, read_page)
     if row is None:
-        raise NotFound("not_found", f"no {where} named {shown(name)}")
+        raise NotFound("not_found", f"no {where} named {safe_repr(name)}")
     return row
 
 
@@ -158,7 +151,7 @@ def wait_for(
             seen, failed = wrong or "", ""
         left = min(ends - now(), timeout - slept)
         if left < NO_TIME_LEFT:
-            raise Timeout(f"waited {timeout:g} s for {shown(name)}: {seen}{failed}")
+            raise Timeout(f"waited {timeout:g} s for {safe_repr(name)}: {seen}{failed}")
         pause = min(wait, left * SHARE_OF_THE_REST)
         yield Wait(pause)
         slept += pause

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from .exceptions import InvalidArgument
+from .._validation import check_str, quote_segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,9 @@ def create_repository(
     organization_id: object, name: object, description: object = None
 ) -> Operation:
     """POST /organizations/{organization_id}/registry/repositories."""
-    body = {"name": text("name", name)}
+    body = {"name": check_str("name", name)}
     if description is not None:
-        body["description"] = text("description", description)
+        body["description"] = check_str("description", description)
     return Operation(
         "create_repository",
         "POST",
@@ -81,47 +80,14 @@ def get_repository_tags(
     return Operation("get_repository_tags", "GET", target, subject=str(repository_id))
 
 
-def shown(value: object) -> str:
-    """Return a value as an error shows it: bounded, and of what may hold a secret its type."""
-    if value is None or isinstance(value, str | int | float):
-        with suppress(ValueError):  # of a number of over 4,300 digits
-            return repr(value)[:100]
-    return f"a value of type {type(value).__name__}"
-
-
-def text(name: str, value: object) -> str:
-    """Return a value that is a string, or refuse it by name."""
-    if not isinstance(value, str):
-        raise InvalidArgument(f"{name} must be a string, not {shown(value)}")
-    return value
-
-
-def segment(name: str, value: object) -> str:
-    """Return an id as one percent-encoded path segment.
-
-    Raises:
-        InvalidArgument: It is neither a string nor an integer, or it is empty, a dot segment,
-            or holds a character that does not print.
-    """
-    if not isinstance(value, str | int) or isinstance(value, bool):
-        hint = ": pass its id" if hasattr(value, "id") else ""
-        raise InvalidArgument(f"{name} must be a string, not {shown(value)}{hint}")
-    # Not str(value): of a string that is a member of an Enum that is more than its text.
-    text = ""
-    with suppress(ValueError):  # of a number of over 4,300 digits
-        text = str.__str__(value) if isinstance(value, str) else format(value, "d")
-    # quote() leaves dots alone, and the HTTP library collapses a segment of them.
-    if text in ("", ".", "..") or not text.isprintable():
-        raise InvalidArgument(f"{name} must be an id of printable characters, not {shown(value)}")
-    return quote(text, safe="")
-
-
 def _repositories(organization_id: object) -> str:
-    return f"/organizations/{segment('organization_id', organization_id)}/registry/repositories"
+    return (
+        f"/organizations/{quote_segment('organization_id', organization_id)}/registry/repositories"
+    )
 
 
 def _repository(organization_id: object, repository_id: object) -> str:
-    return f"{_repositories(organization_id)}/{segment('repository_id', repository_id)}"
+    return f"{_repositories(organization_id)}/{quote_segment('repository_id', repository_id)}"
 
 
 def _window(limit: object, offset: object) -> str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
-from ._backends import AsyncBackend, Backend
-from ._config import Settings
-from ._connections import AsyncConnectionPool, ConnectionPool
-from ._handed_in import HandedInAsyncClient, HandedInClient
-from ._streams import CallState
+from .._settings.settings import Settings
+from .adapter import HandedInAsyncClient, HandedInClient
+from .backends import AsyncBackend, Backend
+from .pool import AsyncConnectionPool, ConnectionPool
+from .streams import CallState
 
 _FAILURES = (httpcore.NetworkError, httpcore.TimeoutException, OSError)
 # Characters of what the system says that are shown.

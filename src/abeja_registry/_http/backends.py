@@ -20,7 +20,8 @@ from typing import Any, cast
 
 import httpcore
 
-from ._streams import AsyncStream, CallState, Protocol, Stream, translate
+from .async_streams import AsyncStream, Protocol
+from .streams import CallState, Stream, translate
 
 # Seconds before the next address of a name is tried beside those that have not answered (RFC 8305).
 _ATTEMPT_DELAY = 0.25

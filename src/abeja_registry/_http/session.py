@@ -9,19 +9,20 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from ._answers import QUOTED_CHARACTERS, Answer, Answered, Failure, Outcome, judge
-from ._config import Settings
-from ._handed_in import AsyncHttpClient, HandedInAsyncClient, HandedInClient, HttpClient
-from ._network import proxy_secrets
-from ._operations import Operation
-from ._redaction import Redactor
-from ._retries import Attempts, Retry, RetryBudget
-from ._version import __version__
-from ._wire import Request
-from .exceptions import Error
+from abeja_registry import __version__
+
+from .._api.operations import Operation
+from .._api.redaction import Redactor
+from .._api.responses import QUOTED_CHARACTERS, Answer, Answered, Failure, Outcome, judge
+from .._api.retries import Attempts, Retry, RetryBudget
+from .._settings.network import proxy_secrets
+from .._settings.settings import Settings
+from ..exceptions import Error
+from .adapter import AsyncHttpClient, HandedInAsyncClient, HandedInClient, HttpClient
+from .sender import Request
 
 if TYPE_CHECKING:
-    from ._connections import AsyncConnectionPool, ConnectionPool
+    from .pool import AsyncConnectionPool, ConnectionPool
 
 _logger = logging.getLogger("abeja_registry")
 # A program that set up no logging is told nothing: logging would write warnings to its stderr.
@@ -208,7 +209,7 @@ class Transport(_Calls["ConnectionPool | HandedInClient"]):
         if http_client is not None:
             return cls(settings, HandedInClient(http_client), RetryBudget(), owner=True)
         # Here: with what it needs of httpcore it is half of what a client's import would cost.
-        from ._connections import ConnectionPool
+        from .pool import ConnectionPool
 
         return cls(settings, ConnectionPool(settings), RetryBudget(), owner=True)
 
@@ -269,7 +270,7 @@ class AsyncTransport(_Calls["AsyncConnectionPool | HandedInAsyncClient"]):
         """As `Transport.open`."""
         if http_client is not None:
             return cls(settings, HandedInAsyncClient(http_client), RetryBudget(), owner=True)
-        from ._connections import AsyncConnectionPool
+        from .pool import AsyncConnectionPool
 
         return cls(settings, AsyncConnectionPool(settings), RetryBudget(), owner=True)
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ._answers import Answer, Outcome
-from ._signals import CORES, packages
-from ._wire import LATE, Request, aread, failure, families, headers, read
-from .exceptions import ConfigurationError
+from .._api.responses import Answer, Outcome
+from ..exceptions import ConfigurationError
+from .decoding import aread, headers, read
+from .errors import LATE, http_libraries, map_exception
+from .sender import Request
+from .signals import CORES, packages
 
 # What its owner set up for other calls (auth, following redirects) is not for ours.
 _SEND: Mapping[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
@@ -32,7 +34,7 @@ def _raised(error: Any, request: object) -> Outcome:
 
     A hook may well call `raise_for_status()`: of the answer to our request that is its status.
     """
-    for family in families():
+    for family in http_libraries():
         if isinstance(error, family.HTTPStatusError) and error.request is request:
             response = error.response
             try:
@@ -40,7 +42,7 @@ def _raised(error: Any, request: object) -> Outcome:
             except family.StreamError:  # it was closed unread
                 body = b""
             return Answer(response.status_code, headers(response), body)
-    outcome = failure(error)
+    outcome = map_exception(error)
     if request is None:  # it could not even be built
         return outcome
     return outcome if _from_core(error) else replace(outcome, sent=True)
@@ -72,7 +74,9 @@ class _HandedIn:
     proxy = None
 
     def __init__(self, client: object) -> None:
-        if not isinstance(client, tuple(getattr(family, self._kind) for family in families())):
+        if not isinstance(
+            client, tuple(getattr(family, self._kind) for family in http_libraries())
+        ):
             raise ConfigurationError(
                 f"http_client must be an httpx.{self._kind} or an httpx2.{self._kind},"
                 f" not a {type(client).__module__}.{type(client).__qualname__}"

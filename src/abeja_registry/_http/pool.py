@@ -20,14 +20,17 @@ from typing import Any, Generic, TypeVar
 import httpcore
 import httpx
 
-from ._answers import DEADLINE_PASSED, Answer, Failure, Outcome
-from ._backends import AsyncBackend, Backend
-from ._config import Settings
-from ._network import create_ssl_context, names_tls_files, proxy_for
-from ._process import process_token
-from ._streams import CallState
-from ._wire import Request, aread, failure, read
-from .exceptions import Error
+from .._api.process import process_token
+from .._api.responses import DEADLINE_PASSED, Answer, Failure, Outcome
+from .._settings.network import proxy_for
+from .._settings.settings import Settings
+from ..exceptions import Error
+from .backends import AsyncBackend, Backend
+from .certificates import create_ssl_context, names_tls_files
+from .decoding import aread, read
+from .errors import map_exception
+from .sender import Request
+from .streams import CallState
 
 # Connections open at the same time; further calls wait for one of them.
 MAX_CONNECTIONS = 100
@@ -332,7 +335,7 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
         try:
             outcome = read(connection.handle_request(self._build_request(request)), request)
         except Exception as error:
-            outcome = failure(error)
+            outcome = map_exception(error)
         return _refine(connection, outcome)
 
     def close(self) -> None:
@@ -414,7 +417,7 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
             response = await connection.handle_async_request(self._build_request(request))
             outcome = await aread(response, request, bounded=False)
         except Exception as error:
-            outcome = failure(error)
+            outcome = map_exception(error)
         return _refine(connection, outcome)
 
     async def aclose(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from ._retries import RetryPolicy
+from .._api.retries import RetryPolicy
 
 # Seconds without any success, while waiting as asked, after which throttled requests fail.
 PATIENCE = 300.0

@@ -14,25 +14,22 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
-from ._json import parse_object
-from ._network import is_here, is_host, proxy_for
-from ._operations import segment, shown
-from ._retries import Retry, RetryPolicy
-from .exceptions import ConfigurationError, InsecureTransportWarning
+from .._api.retries import Retry, RetryPolicy
+from .._validation import MAX_TIMEOUT, InvalidRows, quote_segment, safe_repr
+from ..exceptions import ConfigurationError, InsecureTransportWarning
+from .json_object import parse_object
+from .network import is_here, is_host, proxy_for
 
 OnRetry = Callable[[Retry], object]
-InvalidRows = Literal["raise", "skip"]
 
 DEFAULT_BASE_URL = "https://api.abeja.io"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_DEADLINE = 120.0
 DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-# Seconds, some 11 days: a socket's time-out has to fit into 31 bits of milliseconds.
-LONGEST_TIMEOUT = 1_000_000
 
 _CLI_FILE = "~/.abeja/config"
 # Bytes of it that are read: a file of dozens of configurations has a tenth.
@@ -360,7 +357,7 @@ def _used(name: str, value: Any, place: str) -> Any:
 
 def _scalar(value: Any) -> Any:
     # Of the file's JSON, a list or an object may hold a secret.
-    return value if value is None or isinstance(value, str | int | float) else shown(value)
+    return value if value is None or isinstance(value, str | int | float) else safe_repr(value)
 
 
 def typed_sources(
@@ -495,7 +492,7 @@ def _cli_file(profile: str | None) -> _Source:
         raise ConfigurationError(f"{_CLI_FILE} {problem}")
     wanted = profile or parsed.get("active-configuration-name")
     entry = _named(parsed.get("configurations"), wanted) if wanted else parsed
-    of = f" of {shown(wanted)}" if wanted else ""
+    of = f" of {safe_repr(wanted)}" if wanted else ""
     return _found(entry, _CLI_KEYS, after=f"{of} in {_CLI_FILE}")
 
 
@@ -524,12 +521,12 @@ def _named(configurations: Any, wanted: Any) -> Mapping[str, Any]:
     found: list[Mapping[str, Any]] = [entry for name, entry in named if name == wanted]
     if not found:
         raise ConfigurationError(
-            f"{_CLI_FILE} has no configuration {shown(wanted)},"
+            f"{_CLI_FILE} has no configuration {safe_repr(wanted)},"
             f" but these: {[name for name, _ in named]}"
         )
     if any(entry != found[0] for entry in found):
         raise ConfigurationError(
-            f"{_CLI_FILE} has {len(found)} configurations {shown(wanted)} that differ"
+            f"{_CLI_FILE} has {len(found)} configurations {safe_repr(wanted)} that differ"
         )
     return found[0]
 
@@ -576,7 +573,7 @@ def _authorization(credential: Credential | None, sources: list[_Source]) -> _He
         sources = [_found(credential, keys, before="credential['", after="']")]
         if credential and not sources[0]:
             incomplete = f"credential has a value for none of {', '.join(keys)}"
-            if unknown := [shown(key) for key in credential if key not in keys]:
+            if unknown := [safe_repr(key) for key in credential if key not in keys]:
                 incomplete += f"; it has {', '.join(unknown)}"
     for source in sources:
         if (kind := _kind_in(source)) is None:
@@ -625,7 +622,7 @@ def _decoded(basic: str) -> tuple[str, str]:
 
 def _organization_id(value: Any, place: str) -> str:
     try:
-        segment(place, value)
+        quote_segment(place, value)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(str(error)) from None
     return str(value)
@@ -646,7 +643,7 @@ def _base_url(value: Any, place: str) -> str:
     usable = url.scheme in ("http", "https") and is_host(url.host) and (url.port or 0) <= 65535
     if not usable or any(character.isspace() for character in text):
         raise ConfigurationError(
-            f"{place} must be an http or https URL with a host, not {shown(value)}"
+            f"{place} must be an http or https URL with a host, not {safe_repr(value)}"
         )
     return str(url).rstrip("/")
 
@@ -656,9 +653,9 @@ def _seconds(value: Any, place: str) -> float:
         seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
-    if not 0 < seconds <= LONGEST_TIMEOUT:
+    if not 0 < seconds <= MAX_TIMEOUT:
         raise ConfigurationError(
-            f"{place} must be seconds, above 0 and at most {LONGEST_TIMEOUT}, not {shown(value)}"
+            f"{place} must be seconds, above 0 and at most {MAX_TIMEOUT}, not {safe_repr(value)}"
         )
     return seconds
 
@@ -669,19 +666,19 @@ def _count(value: Any, place: str) -> int:
     except (TypeError, ValueError):
         count = -1
     if count < 0:
-        raise ConfigurationError(f"{place} must be a whole number from 0, not {shown(value)}")
+        raise ConfigurationError(f"{place} must be a whole number from 0, not {safe_repr(value)}")
     return count
 
 
 def _retry(value: Any, place: str) -> RetryPolicy:
     if not isinstance(value, RetryPolicy):
-        raise ConfigurationError(f"{place} must be a RetryPolicy, not {shown(value)}")
+        raise ConfigurationError(f"{place} must be a RetryPolicy, not {safe_repr(value)}")
     return value
 
 
 def _on_retry(value: Any, place: str) -> OnRetry | None:
     if value is not None and not callable(value):
-        raise ConfigurationError(f"{place} must be callable, not {shown(value)}")
+        raise ConfigurationError(f"{place} must be callable, not {safe_repr(value)}")
     if inspect.iscoroutinefunction(value):
         raise ConfigurationError(f"{place} must be a plain function: nobody would await it")
     hook: OnRetry | None = value
@@ -690,7 +687,7 @@ def _on_retry(value: Any, place: str) -> OnRetry | None:
 
 def _invalid_rows(value: Any, place: str) -> InvalidRows:
     if value not in ("raise", "skip"):
-        raise ConfigurationError(f"{place} must be 'raise' or 'skip', not {shown(value)}")
+        raise ConfigurationError(f"{place} must be 'raise' or 'skip', not {safe_repr(value)}")
     rows: InvalidRows = value
     return rows
 

@@ -18,9 +18,9 @@ from itertools import count
 from math import inf
 from typing import NamedTuple
 
-from ._paging import Cursor
+from .._api.paging import Cursor
+from ..exceptions import Error, NotFound, PaginationError
 from ._rows import InventoryRepository, InventoryRow
-from .exceptions import Error, NotFound, PaginationError
 
 # Tasks, one after the other, after which a list counts as long and is fetched ahead.
 _FEW = 2

@@ -13,10 +13,9 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Protocol, runtime_checkable
 
-from ._operations import shown
-from ._paging import check_count
+from .._validation import check_count, safe_repr
+from ..exceptions import InvalidArgument
 from ._rows import InventoryRepository, InventoryRow
-from .exceptions import InvalidArgument
 
 
 @runtime_checkable
@@ -277,7 +276,7 @@ class SummaryBuilder:
             self._stale_before = (now or datetime.now(UTC)) - timedelta(days=stale_after_days)
         except OverflowError:
             raise InvalidArgument(
-                f"stale_after_days is beyond all dates: {shown(stale_after_days)}"
+                f"stale_after_days is beyond all dates: {safe_repr(stale_after_days)}"
             ) from None
         self._days = stale_after_days
         self._repositories: dict[str, dict[str, _Tag]] = {}

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ._answers import Answer, Failure, Outcome, outcome_unknown
-from ._operations import Operation, shown
-from ._process import process_token
-from .exceptions import Attempt, ConfigurationError
+from .._validation import safe_repr
+from ..exceptions import Attempt, ConfigurationError
+from .operations import Operation
+from .process import process_token
+from .responses import Answer, Failure, Outcome, outcome_unknown
 
 # Statuses that another attempt may not get.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
@@ -65,7 +66,7 @@ longest_retry_after=60.0)
     def __post_init__(self) -> None:
         if type(self.max_retries) is not int or self.max_retries < 0:
             raise ConfigurationError(
-                f"max_retries must be a whole number from 0, not {shown(self.max_retries)}"
+                f"max_retries must be a whole number from 0, not {safe_repr(self.max_retries)}"
             )
         for name in ("base", "throttled_base", "longest_wait", "longest_retry_after"):
             value = getattr(self, name)
@@ -74,7 +75,7 @@ longest_retry_after=60.0)
             except OverflowError:
                 usable = False
             if not usable:
-                raise ConfigurationError(f"{name} must be seconds from 0, not {shown(value)}")
+                raise ConfigurationError(f"{name} must be seconds from 0, not {safe_repr(value)}")
 
     def _allows(self, operation: Operation, outcome: Outcome, replays: int) -> bool:
         if replays >= self.max_retries:

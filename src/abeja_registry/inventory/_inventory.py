@@ -31,27 +31,15 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 from uuid import uuid4
 
-from ._answers import Answered
-from ._files import named, try_target
-from ._operations import Operation, shown
-from ._paging import PAGE_SIZE, check_count
-from ._reports import Diff, DiffBuilder, Moved, Summary, SummaryBuilder, Totals, known_repositories
-from ._retries import Retry, throttles
-from ._rows import (
-    Entry,
-    FilePath,
-    FileRows,
-    InventoryRepository,
-    InventoryRow,
-    Journal,
-    arrow_modules,
-    read_rows,
-    write_csv,
-    write_jsonl,
-    write_parquet,
-)
-from ._throttle import Throttle
-from ._walks import (
+from .._api.operations import Operation
+from .._api.paging import PAGE_SIZE
+from .._api.responses import Answered
+from .._api.retries import Retry, throttles
+from .._validation import check_count, compile_glob, safe_repr
+from ..exceptions import Error, HttpError, InvalidArgument, InvalidResponse
+from ..models import Tag
+from ..pages import PageOf, Unread
+from ._crawler import (
     Batch,
     Fetched,
     InventoryFailure,
@@ -62,33 +50,27 @@ from ._walks import (
     Unreadable,
     Walk,
 )
+from ._files import named, try_target
+from ._reports import Diff, DiffBuilder, Summary, SummaryBuilder, known_repositories
+from ._rows import (
+    Entry,
+    FilePath,
+    InventoryRepository,
+    InventoryRow,
+    Journal,
+    arrow_modules,
+    read_rows,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+)
+from ._throttle import Throttle
 from ._workers import PackedClient, Threads, worker_clients
-from .exceptions import Error, HttpError, InvalidArgument, InvalidResponse
-from .models import Tag
-from .pages import PageOf, Unread
-from .tags import fits
 
 if TYPE_CHECKING:
-    from ._transport import AsyncTransport, Transport
-    from .repositories import AsyncRepositories, Repositories
-    from .tags import AsyncTags, Tags
-
-__all__ = [
-    "AsyncInventory",
-    "Diff",
-    "FileRows",
-    "IncompleteInventory",
-    "Inventory",
-    "InventoryFailure",
-    "InventoryRepository",
-    "InventoryRow",
-    "Moved",
-    "Progress",
-    "Summary",
-    "Totals",
-    "read_rows",
-    "summarize",
-]
+    from .._http.session import AsyncTransport, Transport
+    from ..repositories import AsyncRepositories, Repositories
+    from ..tags import AsyncTags, Tags
 
 CONCURRENCY = 16
 STALE_AFTER_DAYS = 90
@@ -162,7 +144,7 @@ class IncompleteInventory(Error):
         first = self.failures[0]
         return (
             f"{len(self.failures)} repositories failed, the first of them"
-            f" {shown(first.repository_name)} with {first.error}: {self._consequence}"
+            f" {safe_repr(first.repository_name)} with {first.error}: {self._consequence}"
         )
 
 
@@ -189,9 +171,9 @@ class _Inventory(Unread, Generic[C]):
             "page_size", PAGE_SIZE if page_size is None else page_size, least=1
         )
         self._include = include
-        self._included = fits("include", include)
+        self._included = compile_glob("include", include)
         if on_progress is not None and not callable(on_progress):
-            raise InvalidArgument(f"on_progress must be callable, not {shown(on_progress)}")
+            raise InvalidArgument(f"on_progress must be callable, not {safe_repr(on_progress)}")
         self._on_progress = on_progress
         self._failures: list[InventoryFailure] = []
         self._repositories: list[InventoryRepository] = []
@@ -309,7 +291,7 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
         )
         if executor is not None and not isinstance(executor, Executor):
             raise InvalidArgument(
-                f"executor must be a concurrent.futures.Executor, not {shown(executor)}"
+                f"executor must be a concurrent.futures.Executor, not {safe_repr(executor)}"
             )
         self._executor = executor
         if executor is not None:
@@ -878,7 +860,7 @@ def _pack(client: _Client) -> PackedClient:
         return PackedClient(pickle.dumps(client))
     except Exception as error:
         hook = settings.on_retry
-        what = f"a {type(client).__name__}" if hook is None else f"on_retry, {shown(hook)},"
+        what = f"a {type(client).__name__}" if hook is None else f"on_retry, {safe_repr(hook)},"
         raise InvalidArgument(
             f"executor cannot be used: {what} cannot be pickled to go to another process"
             f" ({type(error).__name__})"

@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from ._operations import shown
-from .exceptions import InvalidArgument, PaginationError
+from ..exceptions import PaginationError
 
 # Items a page of a walk asks for: few requests, and answers of some 50 kB.
 PAGE_SIZE = 100
@@ -170,20 +169,3 @@ def _shorten(ordered: dict[str, None], length: int) -> int:
     for key in removed:
         del ordered[key]
     return len(removed)
-
-
-def check_window(limit: int | None, offset: int | None) -> None:
-    """Refuse a limit below 1 and an offset below 0, before anything is sent."""
-    if limit is not None:
-        check_count("limit", limit, least=1)
-    if offset is not None:
-        check_count("offset", offset, least=0)
-
-
-def check_count(name: str, value: object, *, least: int) -> int:
-    """Return a whole number of at least so many, or refuse it by name."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidArgument(f"{name} must be a whole number, not {shown(value)}")
-    if value < least:
-        raise InvalidArgument(f"{name} must be at least {least}, not {shown(value)}")
-    return value

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import http.client
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from io import BytesIO
 from typing import Any, NamedTuple
 
-from ._operations import Operation, shown
-from ._redaction import Redactor
-from .exceptions import (
+from .._validation import safe_repr
+from ..exceptions import (
     Attempt,
     BadRequest,
     Conflict,
@@ -30,6 +27,8 @@ from .exceptions import (
     TransportError,
     Unauthorized,
 )
+from .operations import Operation
+from .redaction import Redactor
 
 # Assumption: the reference names no header; this is the field's usual one.
 REQUEST_ID_HEADER = "x-request-id"
@@ -42,11 +41,6 @@ QUOTED_CHARACTERS = 1000
 QUOTABLE = 16 * 1024
 # The redactor of who has no credential.
 _NO_SECRETS = Redactor()
-
-# Of gzip: zlib's name for it, bytes unpacked in one go, and members that a body may have.
-_GZIP = zlib.MAX_WBITS | 16
-_PIECE = 1024
-_MEMBERS = 1000
 
 _BY_STATUS: Mapping[int, type[HttpError]] = {
     400: BadRequest,
@@ -140,46 +134,6 @@ class Failure:
 Outcome = Answer | Failure
 
 
-def receive(
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    limit: int,
-    cut: Failure | None = None,
-    may_be_empty: bool = False,
-) -> Outcome:
-    """Return what a status, its headers and the bytes of its body come to.
-
-    Args:
-        status: The HTTP status.
-        headers: The headers, with lower-case names.
-        body: What was read of the body, packed as the headers say.
-        limit: Bytes that a body may have, packed and unpacked.
-        cut: What ended the reading of the body, where it did not end by itself.
-        may_be_empty: Whether no body at all is an answer, too.
-    """
-    packed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip")
-    # Where the status says that there is no body, there is none to unpack.
-    if packed and status != 204 and len(body) <= limit:
-        body, whole = _gunzip(body, limit)
-        if not whole and cut is None:
-            cut = Failure("the gzip body is broken or was cut short", sent=True)
-    if len(body) > limit:
-        return Answer(status, headers, body[:QUOTABLE], too_large=True)
-    answer = Answer(status, headers, body)
-    unmeasured = not packed and not {"content-length", "transfer-encoding"} & headers.keys()
-    # Where nothing says how long a body is, a connection that is lost looks like its end.
-    absent = not body and (may_be_empty or status == 204)
-    looks_cut = not absent and body.lstrip()[:1] in (b"", b"{")
-    if cut is None and unmeasured and looks_cut and _json(body) is _NOT_JSON:
-        cut = Failure(
-            "the body is no whole JSON object, and nothing said how long it is", sent=True
-        )
-    # A broken body must not hide an error's status; a success without its body is none.
-    return cut if cut is not None and answer.success else answer
-
-
 def judge(
     operation: Operation,
     url: str,
@@ -209,7 +163,7 @@ def judge(
         # field's habits, though the reference shows a body.
         if not outcome.content and operation.method == "DELETE":
             return {}
-        body = None if outcome.too_large else _json(outcome.content)
+        body = None if outcome.too_large else parse_json(outcome.content)
         if isinstance(body, dict):
             return body
         body = redact(body)
@@ -240,10 +194,10 @@ def _time(text: str) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-_NOT_JSON = object()
+NOT_JSON = object()
 
 
-def _json(content: bytes) -> Any:
+def parse_json(content: bytes) -> Any:
     # Not above: a client that is built and not used yet need not wait for pydantic.
     from pydantic_core import from_json
 
@@ -251,7 +205,7 @@ def _json(content: bytes) -> Any:
         # To look for values that come twice takes longer than to make them anew.
         return from_json(content, cache_strings="keys")
     except ValueError:
-        return _NOT_JSON
+        return NOT_JSON
 
 
 def _text(content: bytes, redact: Redactor) -> str:
@@ -264,15 +218,15 @@ def _invalid(
 ) -> InvalidResponse:
     if answer.too_large:
         what = "a body larger than max_response_bytes"
-    elif body is _NOT_JSON:
+    elif body is NOT_JSON:
         what = f"a body of {len(answer.content)} bytes that is no JSON"
     else:
         what = f"a JSON body that is no object but a {type(body).__name__}"
-    kind = shown(redact(answer.headers.get("content-type")))
+    kind = safe_repr(redact(answer.headers.get("content-type")))
     return InvalidResponse(
         f"{operation.name} was answered with {answer.status} from {url}"
         f" and {what} (content type {kind})",
-        body=_text(answer.content, redact) if answer.too_large or body is _NOT_JSON else body,
+        body=_text(answer.content, redact) if answer.too_large or body is NOT_JSON else body,
         # A proxy's page can say 200 too.
         outcome_unknown=operation.changes,
     )
@@ -282,7 +236,7 @@ def _http_error(
     operation: Operation, url: str, answer: Answer, after_unknown_outcome: bool, redact: Redactor
 ) -> HttpError:
     # First of all: what is cut after that is cut through no credential.
-    headers, said = redact(answer.headers), redact(_json(answer.content))
+    headers, said = redact(answer.headers), redact(parse_json(answer.content))
     said = said if isinstance(said, dict) else {}
     error, description = said.get("error"), said.get("error_description")
     if isinstance(description, str):
@@ -326,25 +280,3 @@ def _no_answer(
         kind = Timeout if failure.timeout else TransportError
         message = f"{operation.name}: {failure.cause} ({operation.method} {url})"
     return kind(message, method=operation.method, url=url, outcome_unknown=unknown)
-
-
-def _gunzip(packed: bytes, limit: int) -> tuple[bytes, bool]:
-    """Return what a gzip body unpacks to, up to a byte over the limit, and whether it is whole."""
-    unpacked = BytesIO()
-    # A gzip body is one member, or several one after the other; of millions of empty ones, each
-    # takes its time.
-    member, members = zlib.decompressobj(_GZIP), 1
-    at = 0
-    while at < len(packed) and unpacked.tell() <= limit:
-        if member.eof:
-            if members == _MEMBERS:
-                return unpacked.getvalue(), False
-            member, members = zlib.decompressobj(_GZIP), members + 1
-        # In small pieces: what is left of one at each member's end is copied.
-        piece = packed[at : at + _PIECE]
-        try:
-            unpacked.write(member.decompress(piece, limit + 1 - unpacked.tell()))
-        except zlib.error:
-            return unpacked.getvalue(), False
-        at += len(piece) - len(member.unused_data) - len(member.unconsumed_tail)
-    return unpacked.getvalue(), member.eof or unpacked.tell() > limit

@@ -22,17 +22,15 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self, TypeVar
 
+from .._validation import MAX_INT64, safe_repr
+from ..exceptions import InvalidArgument, InvalidFile
 from ._csv import csv_records
 from ._files import appearing, check_target, hold, release, remove
-from ._operations import shown
-from .exceptions import InvalidArgument, InvalidFile
 
 # Rows that a Parquet file's writer holds at a time.
 ROW_GROUP = 20_000
 # An order of magnitude over any row that the API could give.
 _LONGEST_LINE = 20_000_000
-# As of sizes in the API's answers, and in Parquet files.
-_LARGEST = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FARTHEST = timedelta(hours=23, minutes=59)
 
@@ -81,7 +79,7 @@ class InventoryRow(NamedTuple):
     def _from(cls, values: object) -> Self:
         """Return the row of a JSON value; a ValueError says why it is none."""
         if not isinstance(values, dict):
-            raise ValueError(f"it must be a JSON object, not {shown(values)}")
+            raise ValueError(f"it must be a JSON object, not {safe_repr(values)}")
         try:
             found: list[Any] = list(_columns(values))
         except KeyError as missing:
@@ -93,10 +91,10 @@ class InventoryRow(NamedTuple):
         if types != _TYPES:
             at = next(at for at, each in enumerate(types) if each is not _TYPES[at])
             kind = "an integer" if at == _SIZE else "a string"
-            raise ValueError(f"{COLUMNS[at]} must be {kind}, not {shown(found[at])}")
+            raise ValueError(f"{COLUMNS[at]} must be {kind}, not {safe_repr(found[at])}")
         size = found[_SIZE]
-        if not -_LARGEST <= size < _LARGEST:
-            raise ValueError(f"size must fit in 64 bits, unlike {shown(size)}")
+        if not -MAX_INT64 - 1 <= size <= MAX_INT64:
+            raise ValueError(f"size must fit in 64 bits, unlike {safe_repr(size)}")
         found[-2:] = map(_time, COLUMNS[-2:], found[-2:])
         return cls(*found)
 
@@ -132,7 +130,7 @@ class InventoryRepository(NamedTuple):
     def _from(cls, values: Mapping[str, Any]) -> Self:
         for column in COLUMNS[:2]:
             if not isinstance(values.get(column), str):
-                raise ValueError(f"{column} must be a string, not {shown(values.get(column))}")
+                raise ValueError(f"{column} must be a string, not {safe_repr(values.get(column))}")
         # A row of a tag that is marked wrongly must not be lost.
         for column in COLUMNS[2:]:
             if values.get(column) not in (None, ""):
@@ -150,7 +148,7 @@ def _entry(values: object) -> Entry:
         return InventoryRow._from(values)
     if isinstance(values, dict) and kind == REPOSITORY:
         return InventoryRepository._from(values)
-    raise ValueError(f"kind must be {TAG!r} or {REPOSITORY!r}, not {shown(kind)}")
+    raise ValueError(f"kind must be {TAG!r} or {REPOSITORY!r}, not {safe_repr(kind)}")
 
 
 def _cells(entry: Entry) -> tuple[Any, ...]:
@@ -187,7 +185,7 @@ def _time(name: str, text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{name} must be a time such as 2024-01-31T12:00:00Z, not {shown(text)}"
+            f"{name} must be a time such as 2024-01-31T12:00:00Z, not {safe_repr(text)}"
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
@@ -292,7 +290,7 @@ class FileRows(Iterator[InventoryRow]):
         read = _READERS.get(path.suffix.lower())
         if read is None:
             raise InvalidArgument(
-                f"path must end in {', '.join(_READERS)}, unlike {shown(str(path))}"
+                f"path must end in {', '.join(_READERS)}, unlike {safe_repr(str(path))}"
             )
         self._included = included
         self._repositories: tuple[InventoryRepository, ...] | None = None
@@ -408,7 +406,7 @@ def _of_csv(names: list[str], values: list[str]) -> Entry:
         return _entry(line)
     # int() takes blanks, underscores and the digits of any script.
     if not re.fullmatch(r"-?[0-9]{1,20}(\.0)?", line["size"]):
-        raise ValueError(f"size must be an integer, not {shown(line['size'])}")
+        raise ValueError(f"size must be an integer, not {safe_repr(line['size'])}")
     return _entry({**line, "size": int(line["size"].removesuffix(".0"))})
 
 
@@ -479,7 +477,7 @@ def _by_kind(arrow: Any, group: Any) -> tuple[Any, Any]:
     """Return the rows of tags, and those of repositories without tags."""
     kinds = group.column("kind").to_pylist()
     if unknown := set(kinds) - {TAG, REPOSITORY}:
-        raise ValueError(f"kind must be {TAG!r} or {REPOSITORY!r}, not {shown(unknown.pop())}")
+        raise ValueError(f"kind must be {TAG!r} or {REPOSITORY!r}, not {safe_repr(unknown.pop())}")
     return tuple(
         group.filter(arrow.array([kind == each for kind in kinds], arrow.bool_()))
         for each in (TAG, REPOSITORY)
@@ -584,8 +582,8 @@ class Journal:
     def _check(self, there: object, walked: Mapping[str, str]) -> None:
         if there != walked:
             raise InvalidFile(
-                f"{self._path} is of another walk, {shown(str(there))}, and not of"
-                f" {shown(str(dict(walked)))}: pass resume=False to begin anew",
+                f"{self._path} is of another walk, {safe_repr(str(there))}, and not of"
+                f" {safe_repr(str(dict(walked)))}: pass resume=False to begin anew",
                 str(self._path),
             )
 

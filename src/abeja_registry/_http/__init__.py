@@ -1,0 +1,1 @@
+"""What sends: sessions, connections and the sockets below them."""

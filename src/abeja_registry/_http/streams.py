@@ -1,0 +1,227 @@
+"""Deadline streams: the sockets below the HTTP library, and TLS over them.
+
+They know what no layer above can know: whether a byte of the request was written, what is left of
+the deadline at each read, and whether a response left bytes behind that nobody read. The sync and
+the async ones differ in how they wait, and in nothing else.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+import httpcore
+
+from .._api.responses import DEADLINE_PASSED
+from .signals import from_signal_handler
+from .tls import Tls
+
+# Bytes written at once: the deadline is checked before each piece.
+CHUNK_SIZE = 16 * 1024
+T = TypeVar("T")
+
+
+class CallState:
+    """Per-call state shared by a connection's streams.
+
+    Attributes:
+        deadline: When the call has to be over, by the monotonic clock.
+        request_written: Whether any byte of the request was written; None while the socket is
+            untouched, as it stays where a test's mock replaces it.
+        has_unread_data: Whether a stream holds bytes that were received and not read.
+    """
+
+    def __init__(self) -> None:
+        self.deadline = 0.0
+        self.request_written: bool | None = None
+        self.has_unread_data: Callable[[], bool] = lambda: True
+
+    def start(self, deadline: float) -> None:
+        """Begin a call."""
+        self.deadline = deadline
+        self.request_written = None
+
+    def mark_written(self, tls_layers: int) -> None:
+        """Record a write. While TLS layers are missing, it is CONNECT traffic, not the request."""
+        self.request_written = bool(self.request_written) or tls_layers <= 0
+
+    def clamp_timeout(self, timeout: float | None, late: type[Exception]) -> float:
+        """Return how long the socket may take, in seconds: the timeout, or what is left."""
+        self.request_written = bool(self.request_written)
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise late(DEADLINE_PASSED)
+        return remaining if timeout is None else min(timeout, remaining)
+
+
+def translate(
+    error: OSError, until: float, late: type[Exception], broken: type[Exception]
+) -> Exception:
+    """Return httpcore's exception for a socket's error, and a signal handler's as it is.
+
+    A TimeoutError that comes when the socket's time is over is the socket's, whoever raised it.
+    """
+    timed_out = isinstance(error, TimeoutError)
+    if from_signal_handler(error) and not (timed_out and time.monotonic() >= until):
+        return error
+    return (late if timed_out else broken)(str(error))
+
+
+def is_readable(fileno: int) -> bool:
+    """Whether the socket has data to read, or was closed by the other side."""
+    if fileno < 0:
+        return True
+    if hasattr(select, "poll"):  # select() takes no descriptor above 1023
+        poll = select.poll()
+        poll.register(fileno, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([fileno], [], [], 0)[0])
+
+
+class _BaseStream(httpcore.NetworkStream, ABC):
+    """Both kinds of sync stream.
+
+    Args:
+        state: Of the call.
+        tls_layers: Layers of TLS to come before the request itself can be written.
+    """
+
+    def __init__(self, state: CallState, tls_layers: int) -> None:
+        self._state = state
+        self._tls_layers = tls_layers
+        state.has_unread_data = self.has_unread_data
+
+    @abstractmethod
+    def has_unread_data(self) -> bool:
+        """Whether the stream holds bytes that were received and not read."""
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            stream = _TlsStream(
+                self, Tls(ssl_context, server_hostname), self._state, self._tls_layers - 1
+            )
+            stream.handshake(timeout)
+        except BaseException:
+            # httpcore forgets a stream whose handshake fails.
+            self.close()
+            raise
+        return stream
+
+
+class Stream(_BaseStream):
+    """A socket."""
+
+    def __init__(self, connected: socket.socket, state: CallState, tls_layers: int) -> None:
+        super().__init__(state, tls_layers)
+        self._socket = connected
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        allowed = self._state.clamp_timeout(timeout, httpcore.ReadTimeout)
+        until = time.monotonic() + allowed
+        try:
+            self._socket.settimeout(allowed)
+            return self._socket.recv(max_bytes)
+        except OSError as error:
+            raise translate(error, until, httpcore.ReadTimeout, httpcore.ReadError) from None
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        rest = memoryview(buffer)
+        while rest:
+            allowed = self._state.clamp_timeout(timeout, httpcore.WriteTimeout)
+            until = time.monotonic() + allowed
+            self._state.mark_written(self._tls_layers)
+            try:
+                self._socket.settimeout(allowed)
+                rest = rest[self._socket.send(rest[:CHUNK_SIZE]) :]
+            except OSError as error:
+                raise translate(error, until, httpcore.WriteTimeout, httpcore.WriteError) from None
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def has_unread_data(self) -> bool:
+        return False
+
+    def get_extra_info(self, info: str) -> Any:
+        match info:
+            case "is_readable":
+                return is_readable(self._socket.fileno())
+            case "socket":
+                return self._socket
+            case "client_addr":
+                return self._socket.getsockname()
+            case "server_addr":
+                return self._socket.getpeername()
+        return None
+
+
+class _TlsStream(_BaseStream):
+    """TLS over a stream."""
+
+    def __init__(self, below: _BaseStream, tls: Tls, state: CallState, tls_layers: int) -> None:
+        super().__init__(state, tls_layers)
+        self._below = below
+        self._tls = tls
+
+    def _drive(self, steps: Generator[bytes, bytes, T], timeout: float | None) -> T:
+        received = b""
+        try:
+            to_write = next(steps)
+            while True:
+                if to_write:
+                    self._below.write(to_write, timeout)
+                else:
+                    received = self._below.read(CHUNK_SIZE * 4, timeout)
+                to_write = steps.send(received)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def handshake(self, timeout: float | None) -> None:
+        """Agree on a session.
+
+        Raises:
+            httpcore.ConnectTimeout: It took too long.
+            httpcore.ConnectError: It failed.
+        """
+        try:
+            self._drive(self._tls.run(self._tls.object.do_handshake), timeout)
+        except httpcore.TimeoutException as error:
+            raise httpcore.ConnectTimeout(str(error)) from None
+        except (httpcore.NetworkError, ssl.SSLError) as error:
+            raise httpcore.ConnectError(str(error)) from None
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            return self._drive(self._tls.run(lambda: self._tls.read(max_bytes)), timeout)
+        except ssl.SSLError as error:
+            raise httpcore.ReadError(str(error)) from None
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return
+        self._state.clamp_timeout(timeout, httpcore.WriteTimeout)
+        self._state.mark_written(self._tls_layers)
+        try:
+            self._drive(self._tls.run(lambda: self._tls.object.write(buffer)), timeout)
+        except ssl.SSLError as error:
+            raise httpcore.WriteError(str(error)) from None
+
+    def close(self) -> None:
+        self._below.close()
+
+    def has_unread_data(self) -> bool:
+        return self._tls.has_unread_data() or self._below.has_unread_data()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._tls.object if info == "ssl_object" else self._below.get_extra_info(info)
