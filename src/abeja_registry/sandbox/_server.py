@@ -72,6 +72,9 @@ class Server(uvicorn.Server):
             # Not uvicorn's own way, which logs a traceback for each.
             for request in self._requests:
                 request.cancel()
+            # A client that reads nothing would keep its connection open, and uvicorn waiting.
+            for connection in self.server_state.connections:
+                connection.transport.abort()
             await self._serving
 
     def _cancellable(self, app: ASGIApp) -> ASGIApp:
