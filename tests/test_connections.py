@@ -36,6 +36,9 @@ import uvloop
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support import examples
+from tests.support.certificates import CA_HASH, TLS, certified
+from tests.support.patience import PATIENCE
 
 from abeja_registry import (
     APIClient,
@@ -51,12 +54,6 @@ from abeja_registry import (
 )
 from abeja_registry._api.operations import create_repository, get_repository_tags
 from abeja_registry._http.pool import ConnectionPool
-
-TLS = Path(__file__).parent / "tls"
-# What OpenSSL calls ca.pem in a folder of certificates: `openssl x509 -hash -in ca.pem`.
-CA_HASH = "8ba87bcd.0"
-# Far more than any of this takes; a test that waits so long has failed.
-PATIENCE = 30
 
 # -- a server that is watched, and callers of both worlds -----------------------------------------
 
@@ -351,7 +348,7 @@ def test_a_create_has_a_connection_of_its_own(world: World, server: Server, clie
     assert {server.gone.get(timeout=PATIENCE) for _ in range(2)} == {ports[1], ports[2]}
 
 
-EXAMPLE = json.loads((Path(__file__).parent / "answers/create_repository.json").read_bytes())
+EXAMPLE = examples.example("create_repository")
 
 
 def example(name: str) -> dict[str, Any]:
@@ -1266,13 +1263,6 @@ def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -
 
 
 # -- TLS ------------------------------------------------------------------------------------------
-
-
-def certified() -> ssl.SSLContext:
-    """Return what a server speaks TLS with: its certificate is by a CA that nobody knows."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(TLS / "server.pem")
-    return tls
 
 
 @pytest.fixture

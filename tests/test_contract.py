@@ -13,14 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import done
+from tests.support.certificates import TLS
+from tests.support.server import Peer, said
+from tests.support.worlds import done
+from tests.test_connections import Server, serving
 
 from abeja_registry import AsyncClient, Client, Error, FoundSetting, RetryPolicy
 from abeja_registry.contract import ContractReport, Finding
 from abeja_registry.sandbox import Sandbox
-
-from .peer import Peer, said
-from .test_connections import TLS, Server, serving
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from tests.conftest import PATIENCE
+from tests.support.patience import PATIENCE
 
 import abeja_registry
 from abeja_registry import Client

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conftest import done, walked
+from tests.support.worlds import done, walked
 
 import abeja_registry
 from abeja_registry import (
@@ -34,7 +34,7 @@ from abeja_registry import (
 from abeja_registry.inventory import read_rows, summarize
 
 if TYPE_CHECKING:
-    from tests.conftest import ScriptedApi
+    from tests.support.scripted import ScriptedApi
 
 URL = "https://api.example.com/organizations/1/registry/repositories?limit=1"
 

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -21,6 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from tests.support.examples import ANSWERS
 
 from abeja_registry import (
     AsyncClient,
@@ -54,7 +54,6 @@ from abeja_registry.repositories import RepositoryPage
 
 T = TypeVar("T")
 
-ANSWERS = Path(__file__).parent / "answers"
 REFERENCE: dict[str, dict[str, Any]] = {
     path.stem: json.loads(path.read_bytes()) for path in sorted(ANSWERS.glob("*.json"))
 }

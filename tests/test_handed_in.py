@@ -17,7 +17,8 @@ import httpx
 import httpx2
 import httpx_aiohttp
 import pytest
-from tests.conftest import BASE_URL, done
+from tests.support.examples import BASE_URL
+from tests.support.worlds import done
 
 from abeja_registry import (
     APIClient,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import ORGANIZATION_ID, Answers
+from tests.support.examples import ORGANIZATION_ID, Answers
 
 from abeja_registry import ImageName, Repository, Tag
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conftest import done, walked
+from tests.support.worlds import done, walked
 
 from abeja_registry import InvalidResponse, NotFound, PaginationError
 
 if TYPE_CHECKING:
-    from tests.conftest import ScriptedApi
+    from tests.support.scripted import ScriptedApi
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,9 @@ from typing import Any
 import httpx
 import pytest
 from distributed import LocalCluster
-from tests.conftest import ORGANIZATION_ID, PATIENCE, done, until, walked
+from tests.support.examples import ORGANIZATION_ID
+from tests.support.patience import PATIENCE, until
+from tests.support.worlds import done, walked
 
 from abeja_registry import (
     AsyncClient,

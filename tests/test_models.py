@@ -26,7 +26,7 @@ from abeja_registry import (
 )
 
 if TYPE_CHECKING:
-    from tests.conftest import ScriptedApi
+    from tests.support.scripted import ScriptedApi
 
 Answers = Callable[[str], dict[str, Any]]
 

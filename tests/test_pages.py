@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-import json
 import math
 import pickle
 import subprocess
@@ -18,7 +17,9 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID, ScriptedApi, done, walked
+from tests.support.examples import BASE_URL, ORGANIZATION_ID, example
+from tests.support.scripted import ScriptedApi
+from tests.support.worlds import done, walked
 
 from abeja_registry import (
     AsyncClient,
@@ -587,8 +588,7 @@ def server_of(tags: int, limit_max: int, template: dict[str, Any]) -> httpx.Mock
 @pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
     """The reference's page of tags, read once for all examples."""
-    body: dict[str, Any] = json.loads((ANSWERS / "get_repository_tags.json").read_bytes())
-    return body
+    return example("get_repository_tags")
 
 
 @settings(deadline=None)

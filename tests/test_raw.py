@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import respx
-from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi, done
+from tests.support.examples import BASE_URL, ORGANIZATION_ID
+from tests.support.scripted import ScriptedApi
+from tests.support.worlds import done
 
 from abeja_registry import APIClient, AsyncAPIClient, ConfigurationError, HttpError
 from abeja_registry.sandbox import Sandbox

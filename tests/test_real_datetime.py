@@ -14,6 +14,7 @@ import pytest
 import time_machine
 from freezegun import freeze_time
 from freezegun.api import FakeDate, FakeDatetime
+from tests.support.examples import ANSWERS
 
 from abeja_registry import Tag
 from abeja_registry.models import real_datetime
@@ -97,7 +98,7 @@ def indented(code: str) -> str:
 def test_a_frozen_clock_in_any_order(order: str) -> None:
     """Clients work under a stopped clock, after it, and other packages' models after that."""
     imports, frozen = ORDERS[order]
-    answers = f"ANSWERS = {str(Path(__file__).parent / 'answers')!r}\n"
+    answers = f"ANSWERS = {str(ANSWERS)!r}\n"
     run(f"{answers}{imports}with {frozen}:\n{indented(WORK)}{OTHERS}{WORK}")
 
 
@@ -115,7 +116,7 @@ def test_a_decorated_class(tmp_path: Path) -> None:
     run(f"""
 import abeja_registry, unittest
 {FREEZE}
-ANSWERS = {str(Path(__file__).parent / "answers")!r}
+ANSWERS = {str(ANSWERS)!r}
 
 @freeze_time('2024-01-01')
 class Frozen(unittest.TestCase):

@@ -13,7 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.conftest import BASE_URL, ORGANIZATION_ID, ScriptedApi, done, walked
+from tests.support.examples import BASE_URL, ORGANIZATION_ID
+from tests.support.scripted import ScriptedApi
+from tests.support.worlds import done, walked
 
 from abeja_registry import (
     AsyncClient,

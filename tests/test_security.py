@@ -22,6 +22,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from tests.support.certificates import TLS
+from tests.support.examples import REPOSITORY
+from tests.support.server import Heard, Peer, said
 
 from abeja_registry import (
     APIClient,
@@ -41,7 +44,6 @@ from abeja_registry import (
 
 from .faults.faults import FAULTS
 from .faults.server import ALWAYS, Armed, Fault, FaultServer
-from .peer import REPOSITORY, Heard, Peer, said
 
 ORGANIZATION_ID = "1410000000000"
 MARKER = "Marker-5ecret/that+never=shows"
@@ -71,7 +73,7 @@ all_four = pytest.mark.parametrize("kind", [Client, AsyncClient, APIClient, Asyn
 @pytest.fixture(autouse=True)
 def one_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
     """One certificate is loaded for each client of httpx, and not the whole bundle."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(Path(__file__).parent / "tls" / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
 
 
 # -- what is looked through -----------------------------------------------------------------------

@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 import httpx
 import httpx2
 import pytest
+from tests.support.examples import REPOSITORY
+from tests.support.server import Heard, Peer, of_its_name, said
 
 from abeja_registry import (
     APIClient,
@@ -35,8 +37,6 @@ from abeja_registry._api.retries import RetryBudget
 from abeja_registry._http.pool import ConnectionPool
 from abeja_registry._http.session import AsyncTransport
 from abeja_registry.sandbox import Sandbox
-
-from .peer import REPOSITORY, Heard, Peer, of_its_name, said
 
 T = TypeVar("T")
 

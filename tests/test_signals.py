@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from tests.test_connections import PATIENCE, TLS, Server, answer, certified, serving
+from tests.support.certificates import TLS, certified
+from tests.support.patience import PATIENCE
+from tests.test_connections import Server, answer, serving
 
 from abeja_registry import APIClient, OutcomeUnknown, RetryPolicy, Timeout
 

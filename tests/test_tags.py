@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -12,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID, Answers, ScriptedApi, done, walked
+from tests.support.examples import BASE_URL, ORGANIZATION_ID, TAG, Answers
+from tests.support.scripted import ScriptedApi
+from tests.support.worlds import done, walked
 
 from abeja_registry import (
     AsyncClient,
@@ -241,7 +242,6 @@ class Registry:
         return f"sha256:{number:064x}"
 
 
-TAG: dict[str, Any] = json.loads((ANSWERS / "get_repository_tags.json").read_bytes())["tags"][0]
 TagsOf = Callable[[Registry], Any]
 
 

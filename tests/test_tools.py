@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import respx
-from tests.conftest import BASE_URL, done
+from tests.support.examples import BASE_URL
+from tests.support.worlds import done
 
 from abeja_registry import APIClient, AsyncAPIClient
 

@@ -12,7 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import ASYNC_SLEEP, PATIENCE, SLEEP, ScriptedApi, done
+from tests.support.internals import ASYNC_SLEEP, SLEEP
+from tests.support.patience import PATIENCE
+from tests.support.scripted import ScriptedApi
+from tests.support.worlds import done
 
 from abeja_registry import (
     APIClient,

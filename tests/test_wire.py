@@ -16,8 +16,9 @@ import httpx
 import httpx2
 import pytest
 import respx
-from tests.conftest import BASE_URL, ScriptedApi
-from tests.peer import Peer
+from tests.support.examples import BASE_URL
+from tests.support.scripted import ScriptedApi
+from tests.support.server import Peer
 
 from abeja_registry import (
     APIClient,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.conftest import Answers
-from tests.peer import Heard, Peer, said
+from tests.support.examples import Answers
+from tests.support.server import Heard, Peer, said
 
 from abeja_registry import Client, InvalidArgument
 from abeja_registry.cli import _organization, _tags

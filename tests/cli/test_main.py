@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from tests.conftest import PATIENCE, Answers, until
-from tests.peer import Heard, Peer, said
+from tests.support.examples import Answers
+from tests.support.patience import PATIENCE, until
+from tests.support.server import Heard, Peer, said
 
 import abeja_registry
 from abeja_registry import Client, OutcomeUnknown, Timeout, exceptions

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.conftest import PATIENCE
+from tests.support.patience import PATIENCE
 
 from abeja_registry import Client
 from abeja_registry.cli import _errors, main, script

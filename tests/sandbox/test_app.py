@@ -2,21 +2,15 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.support.examples import example
 
 from abeja_registry.sandbox import Sandbox
 
-ANSWERS = Path(__file__).parents[1] / "answers"
 JSON = {"Content-Type": "application/json"}
-
-
-def example(operation: str) -> Any:
-    """The reference's example answer of an operation."""
-    return json.loads((ANSWERS / f"{operation}.json").read_text())
 
 
 def outline(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import respx
-from tests.conftest import PATIENCE, until
+from tests.support.patience import PATIENCE, until
 
 from abeja_registry import Client
 from abeja_registry.sandbox import Sandbox, _docker

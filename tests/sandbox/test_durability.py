@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import PATIENCE, until
+from tests.support.patience import PATIENCE, until
 
 from abeja_registry import Client, Error, RetryPolicy, Tag
 from abeja_registry.sandbox import Sandbox

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import PATIENCE, until
+from tests.support.patience import PATIENCE, until
 
 from abeja_registry import Client, HttpError, OutcomeUnknown, RetryPolicy, Timeout, TransportError
 from abeja_registry.sandbox import Sandbox

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import PATIENCE, until
+from tests.support.patience import PATIENCE, until
 
 from abeja_registry import AsyncClient, Client, Conflict, OutcomeUnknown, RetryPolicy, Timeout
 from abeja_registry.sandbox import Sandbox

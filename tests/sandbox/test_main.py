@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.conftest import until
+from tests.support.patience import until
 
 from abeja_registry import Client, TooManyRequests, Unauthorized
 from abeja_registry.sandbox import Sandbox

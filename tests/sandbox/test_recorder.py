@@ -8,7 +8,7 @@ from itertools import count
 
 import httpx
 import pytest
-from tests.conftest import PATIENCE
+from tests.support.patience import PATIENCE
 
 from abeja_registry.sandbox import Sandbox, _recorder
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from tests.conftest import PATIENCE, until
+from tests.support.patience import PATIENCE, until
 
 import abeja_registry
 from abeja_registry import Client, OutcomeUnknown, RetryPolicy, Timeout, UserCredential

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import sync_playwright
-from tests.conftest import until
+from tests.support.patience import until
 
 from abeja_registry.cli import main
 from abeja_registry.inventory._rows import InventoryRow, write_jsonl

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.conftest import until
+from tests.support.patience import until
 
 from abeja_registry import Client, Repository, Tag
 from abeja_registry.sandbox import Sandbox

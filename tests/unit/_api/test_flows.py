@@ -15,7 +15,9 @@ import pytest
 import respx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.conftest import ANSWERS, BASE_URL, ORGANIZATION_ID, done, walked
+from tests.support.certificates import TLS
+from tests.support.examples import BASE_URL, ORGANIZATION_ID, REPOSITORY
+from tests.support.worlds import done, walked
 
 from abeja_registry import (
     AsyncClient,
@@ -35,14 +37,13 @@ from abeja_registry._http.pool import AsyncConnectionPool, ConnectionPool
 from abeja_registry._http.session import AsyncTransport, Transport
 
 if TYPE_CHECKING:
-    from tests.conftest import ScriptedApi
+    from tests.support.scripted import ScriptedApi
 
     from abeja_registry._http.sender import Request
 
 pytestmark = pytest.mark.anyio
 
 NAME = "sample"
-REPOSITORY: dict[str, Any] = json.loads((ANSWERS / "get_repository.json").read_bytes())
 
 
 class Registry:
@@ -133,7 +134,7 @@ def client_of(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[Registry], Any]]:
     """Build a typed client of a registry, of either world, over connections of our own."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(ANSWERS.parent / "tls" / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     kind = Client if request.param == "sync" else AsyncClient
     with respx.mock(assert_all_called=False) as router:
 

@@ -48,7 +48,7 @@ from abeja_registry._api.responses import (
 from abeja_registry._http.decoding import decode_response
 
 if TYPE_CHECKING:
-    from tests.conftest import ScriptedApi
+    from tests.support.scripted import ScriptedApi
 
 URL = "https://api.example.com/organizations/1/registry/repositories?limit=1"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_walks import Registry
+from tests.unit.inventory.test_crawler import Registry
 
 from abeja_registry import RetryPolicy, TooManyRequests
 from abeja_registry.inventory._crawler import Task, Walk

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.conftest import done
+from tests.support.worlds import done
 
 from abeja_registry import AsyncClient, Client, RetryPolicy
 from abeja_registry.inventory import _files as files_module

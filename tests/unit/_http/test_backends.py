@@ -14,7 +14,8 @@ from typing import Any
 
 import httpcore
 import pytest
-from tests.test_connections import TLS, Server, certified, serving
+from tests.support.certificates import TLS, certified
+from tests.test_connections import Server, serving
 
 from abeja_registry._http.backends import AsyncBackend, Backend
 from abeja_registry._http.streams import CallState

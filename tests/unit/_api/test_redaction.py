@@ -12,12 +12,11 @@ import pytest
 import respx
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import BASE_URL, ORGANIZATION_ID, walked
+from tests.support.examples import BASE_URL, ORGANIZATION_ID
+from tests.support.worlds import done, walked
 
 from abeja_registry import APIClient, AsyncClient, Client, Error, HttpError, InvalidResponse
 from abeja_registry._api.redaction import INSTEAD, Redactor
-
-from .conftest import done
 
 pytestmark = pytest.mark.anyio
 

@@ -19,14 +19,15 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.support.certificates import CA_HASH, TLS
+from tests.support.server import Heard, Peer, said
+from tests.support.worlds import done
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client, Error
 from abeja_registry._http.certificates import create_ssl_context
 from abeja_registry._settings.network import proxy_for
 
-from .conftest import done
-from .peer import Heard, Peer, said
-from .test_config import SECRET, authorization, refused, sent_by
+from .test_settings import SECRET, authorization, refused, sent_by
 
 DEFAULT_URL = "https://api.abeja.io"
 SetEnvironment = Callable[[Mapping[str, str]], None]
@@ -518,9 +519,6 @@ async def test_no_error_shows_a_proxys_credential(
 
 # -- certificates ---------------------------------------------------------------------------------
 
-TLS = Path(__file__).parent / "tls"
-# What OpenSSL names the CA's file in a folder: `openssl x509 -hash`.
-CA_HASH = "8ba87bcd"
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -555,7 +553,7 @@ def test_certificates_of_a_list_of_folders_are_trusted(
     certs, empty = tmp_path / "certs", tmp_path / "empty"
     certs.mkdir()
     empty.mkdir()
-    (certs / f"{CA_HASH}.0").write_bytes((TLS / "ca.pem").read_bytes())
+    (certs / CA_HASH).write_bytes((TLS / "ca.pem").read_bytes())
     value = folders.format(certs, tmp_path / "missing", empty).replace(":", os.pathsep)
     environment({"SSL_CERT_DIR": value})
     context = create_ssl_context()
@@ -582,7 +580,7 @@ def test_a_bundle_is_a_file_or_a_folder(
     environment: SetEnvironment, tmp_path: Path, variable: str, kind: str
 ) -> None:
     """Each variable may name either, and the first of the four alone is read."""
-    (tmp_path / f"{CA_HASH}.0").write_bytes((TLS / "ca.pem").read_bytes())
+    (tmp_path / CA_HASH).write_bytes((TLS / "ca.pem").read_bytes())
     environment({variable: str(TLS / "ca.pem" if kind == "file" else tmp_path)})
     assert _handshake(create_ssl_context())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import pickle
 import random
 from collections import deque
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import ANSWERS
+from tests.support import examples
 
 from abeja_registry import (
     AsyncListing,
@@ -30,7 +29,7 @@ from abeja_registry._api.paging import FRUITLESS_PAGES, REMEMBERED, Cursor
 from abeja_registry._validation import check_count, check_window
 from abeja_registry.sandbox import Sandbox
 
-TAG = Tag.model_validate(json.loads((ANSWERS / "get_repository_tags.json").read_bytes())["tags"][0])
+TAG = Tag.model_validate(examples.TAG)
 
 
 class Server:

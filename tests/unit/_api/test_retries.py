@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import done
+from tests.support.worlds import done
 
 from abeja_registry import (
     Attempt,
@@ -47,7 +47,7 @@ from abeja_registry._api.retries import Attempts, RetryBudget
 from abeja_registry._http.session import AsyncTransport, Transport
 
 if TYPE_CHECKING:
-    from tests.conftest import ScriptedApi
+    from tests.support.scripted import ScriptedApi
 
 CREATE = create_repository("1", "sample")
 DELETE = delete_repository("1", "2")

@@ -10,14 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedIOBase
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-REPOSITORY: dict[str, Any] = json.loads(
-    (Path(__file__).parent / "answers" / "get_repository.json").read_bytes()
-)
-# Seconds for what is bound to happen.
-PATIENCE = 30.0
+from .examples import REPOSITORY
+from .patience import PATIENCE
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What tests share: servers, a model of a registry, helpers."""

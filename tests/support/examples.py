@@ -1,0 +1,24 @@
+"""The examples of the API's reference, and the names that tests give to the API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Answers = Callable[[str], dict[str, Any]]
+
+ANSWERS = Path(__file__).parent.parent / "answers"
+ORGANIZATION_ID = "1410000000000"
+BASE_URL = "https://api.example.com"
+
+
+def example(operation: str) -> dict[str, Any]:
+    """Return the reference's example answer of an operation."""
+    body: dict[str, Any] = json.loads((ANSWERS / f"{operation}.json").read_bytes())
+    return body
+
+
+REPOSITORY = example("get_repository")
+TAG: dict[str, Any] = example("get_repository_tags")["tags"][0]

@@ -1,0 +1,132 @@
+"""An API that answers as a test has scripted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import httpcore
+import httpcore2
+import httpx
+import httpx2
+
+from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
+
+from .examples import BASE_URL, ORGANIZATION_ID
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request as the scripted API saw it; header names are in lower case."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class ScriptedApi:
+    """An API that answers as told, seen through one of the doors to the network.
+
+    Attributes:
+        door: "own", "httpx" or "httpx2".
+        requests: What was sent, oldest first.
+    """
+
+    door: str
+    requests: list[Sent] = field(default_factory=list)
+    _status: int = 200
+    _content: bytes = b"{}"
+    _headers: dict[str, str] = field(default_factory=dict)
+    _error: str | None = None
+    _said: str = ""
+    _open: list[Any] = field(default_factory=list)
+
+    def answers(
+        self,
+        body: object = None,
+        *,
+        status: int = 200,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Answer every request from now on with this JSON value, or with these bytes."""
+        self._error = None
+        self._status = status
+        self._content = json.dumps(body).encode() if content is None else content
+        self._headers = {"content-type": "application/json", **(headers or {})}
+
+    def fails(self, error: str, said: str = "scripted") -> None:
+        """Raise the HTTP library's exception of this name for every request from now on."""
+        self._error, self._said = error, said
+
+    def raw(self, **options: Any) -> APIClient:
+        """Return a raw client that goes through this door."""
+        return self._kept(APIClient({"auth_token": "t"}, **self._sync(), **options))
+
+    def async_raw(self, **options: Any) -> AsyncAPIClient:
+        """Return an async raw client that goes through this door."""
+        return AsyncAPIClient({"auth_token": "t"}, **self._async(), **options)
+
+    def client(self, **options: Any) -> Client:
+        """Return a typed client that goes through this door."""
+        return self._kept(Client(ORGANIZATION_ID, {"auth_token": "t"}, **self._sync(), **options))
+
+    def async_client(self, **options: Any) -> AsyncClient:
+        """Return an async typed client that goes through this door."""
+        return AsyncClient(ORGANIZATION_ID, {"auth_token": "t"}, **self._async(), **options)
+
+    def close(self) -> None:
+        """Close the sync clients that were given out."""
+        for client in self._open:
+            client.close()
+
+    def _kept(self, client: T) -> T:
+        self._open.append(client)
+        return client
+
+    def _sync(self) -> dict[str, Any]:
+        if self.door == "own":
+            return {"base_url": BASE_URL}
+        library = httpx if self.door == "httpx" else httpx2
+        return {"base_url": BASE_URL, "http_client": self._kept(library.Client())}
+
+    def _async(self) -> dict[str, Any]:
+        if self.door == "own":
+            return {"base_url": BASE_URL}
+        library = httpx if self.door == "httpx" else httpx2
+        return {"base_url": BASE_URL, "http_client": library.AsyncClient()}
+
+    def _record(self, request: Any) -> None:
+        self.requests.append(
+            Sent(request.method, str(request.url), dict(request.headers), request.content)
+        )
+
+    def answer_httpx(self, request: httpx.Request) -> httpx.Response:
+        """Answer in the place of httpcore, as respx has it."""
+        self._record(request)
+        if self._error:
+            # Of most, httpcore has its own, which httpx then translates.
+            raise getattr(httpcore, self._error, getattr(httpx, self._error))(self._said)
+        return httpx.Response(self._status, content=self._content, headers=self._headers)
+
+    def answer_httpcore2(self, request: httpcore2.Request) -> httpcore2.Response:
+        """Answer in the place of httpcore2, which respx does not know."""
+        url = httpx2.URL(bytes(request.url).decode("ascii"))
+        content = b"".join(cast(Iterable[bytes], request.stream))
+        method = request.method.decode()
+        self._record(httpx2.Request(method, url, headers=request.headers, content=content))
+        if self._error:
+            raise getattr(httpcore2, self._error, getattr(httpx2, self._error))(self._said)
+        length = {"content-length": str(len(self._content))}
+        headers = list({**length, **self._headers}.items())
+        return httpcore2.Response(self._status, headers=headers, content=self._content)
+
+    async def answer_httpcore2_async(self, request: httpcore2.Request) -> httpcore2.Response:
+        """As `answer_httpcore2`."""
+        return self.answer_httpcore2(request)
