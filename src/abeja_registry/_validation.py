@@ -1,14 +1,22 @@
-"""Checks of what a caller passes: each refuses a bad value, naming the argument and the value."""
+"""Every check of an argument: it takes the argument's name and value, and refuses a bad value.
+
+The settings use the same checks, with the name of a value's source in place of the argument's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
-from .exceptions import InvalidArgument
+from .exceptions import ConfigurationError, InvalidArgument
+
+T = TypeVar("T")
 
 # What an iteration does with a row that no model can be made from.
 InvalidRows = Literal["raise", "skip"]
@@ -16,6 +24,8 @@ InvalidRows = Literal["raise", "skip"]
 MAX_TIMEOUT = 1_000_000
 # No list is longer and no image larger; Parquet files hold no larger integers.
 MAX_INT64 = 2**63 - 1
+# Docker's rule for a digest.
+DIGEST = r"[a-z0-9]+([+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+"
 
 
 def safe_repr(value: object) -> str:
@@ -26,11 +36,80 @@ def safe_repr(value: object) -> str:
     return f"a value of type {type(value).__name__}"
 
 
-def check_str(name: str, value: object) -> str:
-    """Return a value that is a string, or refuse it by name."""
-    if not isinstance(value, str):
-        raise InvalidArgument(f"{name} must be a string, not {safe_repr(value)}")
+@contextmanager
+def as_configuration_error() -> Iterator[None]:
+    """Turn an InvalidArgument into a ConfigurationError with the same message."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def check_type(name: str, value: object, kind: type[T], described: str) -> T:
+    """Return a value of a type, which the error describes as in "a string"."""
+    if not isinstance(value, kind):
+        raise InvalidArgument(f"{name} must be {described}, not {safe_repr(value)}")
     return value
+
+
+def check_str(name: str, value: object) -> str:
+    """Return a value that is a string."""
+    return check_type(name, value, str, "a string")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of several words."""
+    if value not in choices:
+        *first, last = map(repr, choices)
+        raise InvalidArgument(
+            f"{name} must be {', '.join(first)} or {last}, not {safe_repr(value)}"
+        )
+
+
+def check_callable(name: str, value: object) -> None:
+    """Refuse a value that is neither None nor callable."""
+    if value is not None and not callable(value):
+        raise InvalidArgument(f"{name} must be callable, not {safe_repr(value)}")
+
+
+def check_time(name: str, value: object) -> None:
+    """Refuse a value that is neither None nor a datetime with a time zone."""
+    if value is None:
+        return
+    time = check_type(name, value, datetime, "a datetime")
+    if time.tzinfo is None:
+        raise InvalidArgument(f"{name} must have a time zone, unlike {time.isoformat()}")
+
+
+def check_timeout(name: str, value: Any, *, convert: bool = False) -> float:
+    """Return seconds above 0 that a socket's timeout can be.
+
+    With `convert`, whatever float() takes is accepted too, such as the text of a variable.
+    """
+    seconds = _seconds(value, convert=convert)
+    if not 0 < seconds <= MAX_TIMEOUT:
+        raise InvalidArgument(
+            f"{name} must be seconds, above 0 and at most {MAX_TIMEOUT}, not {safe_repr(value)}"
+        )
+    return seconds
+
+
+def check_delay(name: str, value: Any) -> float:
+    """Return seconds, >= 0, that something waits."""
+    seconds = _seconds(value)
+    if not 0 <= seconds < math.inf:
+        raise InvalidArgument(f"{name} must be seconds, at least 0, not {safe_repr(value)}")
+    return seconds
+
+
+def _seconds(value: Any, *, convert: bool = False) -> float:
+    """Return a number of seconds, or NaN for anything else."""
+    if isinstance(value, bool) or not (convert or isinstance(value, int | float)):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def quote_segment(name: str, value: object) -> str:
@@ -63,13 +142,34 @@ def check_window(limit: int | None, offset: int | None) -> None:
         check_count("offset", offset, least=0)
 
 
-def check_count(name: str, value: object, *, least: int) -> int:
-    """Return a whole number of at least so many, or refuse it by name."""
-    if not isinstance(value, int) or isinstance(value, bool):
+def check_count(name: str, value: Any, *, least: int, convert: bool = False) -> int:
+    """Return a whole number of at least so many.
+
+    With `convert`, whatever int() takes is accepted too, such as the text of a variable, but no
+    float: int() would cut it.
+    """
+    count = value
+    if convert and not isinstance(value, bool | float):
+        with suppress(TypeError, ValueError):
+            count = int(value)
+    if not isinstance(count, int) or isinstance(count, bool):
         raise InvalidArgument(f"{name} must be a whole number, not {safe_repr(value)}")
-    if value < least:
+    if count < least:
         raise InvalidArgument(f"{name} must be at least {least}, not {safe_repr(value)}")
-    return value
+    return count
+
+
+def check_image_part(name: str, value: object, pattern: str) -> None:
+    """Refuse a value that a pattern of Docker's for a part of an image's name does not match."""
+    if not re.fullmatch(pattern, check_str(name, value)):
+        raise InvalidArgument(
+            f"{name} cannot be {safe_repr(value)}: see Docker's rules for image names"
+        )
+
+
+def check_digest(name: str, value: object) -> None:
+    """Refuse a value that is no digest."""
+    check_image_part(name, value, DIGEST)
 
 
 def compile_glob(argument: str, pattern: str) -> Callable[[str], bool]:

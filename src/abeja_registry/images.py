@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Self
 
-from ._validation import safe_repr
+from ._validation import DIGEST, check_image_part, check_str, safe_repr
 from .exceptions import InvalidArgument
 
-# Docker's rules for a path component, a tag and a digest.
+# Docker's rules for a path component and a tag.
 NAME = r"(?!.{256})[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-DIGEST = r"[a-z0-9]+([+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+"
 # A SHA-256 is what the API shows; of another algorithm the length is not known here.
 _DIGEST_TO_RUN = r"sha256:[0-9a-f]{64}|(?!sha256:)" + DIGEST
 _ORGANIZATION = r"[A-Za-z0-9_-]+"
@@ -50,12 +48,12 @@ class ImageName:
     digest: str | None = None
 
     def __post_init__(self) -> None:
-        _check("organization_id", self.organization_id, _ORGANIZATION)
-        _check("repository", self.repository, NAME)
+        check_image_part("organization_id", self.organization_id, _ORGANIZATION)
+        check_image_part("repository", self.repository, NAME)
         if self.tag is not None:
-            _check("tag", self.tag, TAG)
+            check_image_part("tag", self.tag, TAG)
         if self.digest is not None:
-            _check("digest", self.digest, _DIGEST_TO_RUN)
+            check_image_part("digest", self.digest, _DIGEST_TO_RUN)
         if self.tag is None and self.digest is None:
             raise InvalidArgument("an image's name needs a tag or a digest")
 
@@ -66,9 +64,7 @@ class ImageName:
         Raises:
             InvalidArgument: It is none.
         """
-        if not isinstance(text, str):
-            raise InvalidArgument(f"an image's name must be a string, not {safe_repr(text)}")
-        path, at, digest = text.partition("@")
+        path, at, digest = check_str("an image's name", text).partition("@")
         path, colon, tag = path.partition(":")
         prefix, *parts = path.split("/")
         if prefix != _PREFIX or len(parts) != 2:
@@ -87,17 +83,3 @@ class ImageName:
         tag = "" if self.tag is None else f":{self.tag}"
         digest = "" if self.digest is None else f"@{self.digest}"
         return f"{_PREFIX}/{self.organization_id}/{self.repository}{tag}{digest}"
-
-
-def check_digest(name: str, value: object) -> None:
-    """Refuse what is no digest, by name."""
-    _check(name, value, DIGEST)
-
-
-def _check(name: str, value: object, pattern: str) -> None:
-    if not isinstance(value, str):
-        raise InvalidArgument(f"{name} must be a string, not {safe_repr(value)}")
-    if not re.fullmatch(pattern, value):
-        raise InvalidArgument(
-            f"{name} cannot be {safe_repr(value)}: see Docker's rules for image names"
-        )

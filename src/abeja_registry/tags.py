@@ -15,15 +15,17 @@ from ._api.operations import Operation
 from ._api.responses import Answered
 from ._http.session import AsyncTransport, Transport
 from ._validation import (
-    MAX_TIMEOUT,
     InvalidRows,
+    check_choice,
+    check_digest,
+    check_time,
+    check_timeout,
     check_window,
     compile_glob,
     quote_segment,
     safe_repr,
 )
 from .exceptions import InvalidArgument, NotFound
-from .images import check_digest
 from .models import Tag
 from .pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage, Wanted, read_page
 
@@ -358,11 +360,8 @@ def _filter(
     matching: str | None, since: datetime | None, until: datetime | None
 ) -> Callable[[Tag], bool] | None:
     """Return what tells the tags to keep, or None where there is nothing to tell by."""
-    for name, time in (("since", since), ("until", until)):
-        if time is not None and not isinstance(time, datetime):
-            raise InvalidArgument(f"{name} must be a datetime, not {safe_repr(time)}")
-        if time is not None and time.tzinfo is None:
-            raise InvalidArgument(f"{name} must have a time zone, unlike {time.isoformat()}")
+    check_time("since", since)
+    check_time("until", until)
     if matching is None and since is None and until is None:
         return None
     named = compile_glob("matching", "*" if matching is None else matching)
@@ -381,8 +380,7 @@ def _latest(
     ask: flows.Ask,
     read: flows.Read[Tag],
 ) -> Flow[Tag]:
-    if by not in get_args(By):
-        raise InvalidArgument(f"by must be 'created', 'updated' or 'version', not {safe_repr(by)}")
+    check_choice("by", by, get_args(By))
     if prereleases and by != "version":
         raise InvalidArgument("prereleases can be told from others by='version' alone")
     version = _version(prereleases) if by == "version" else None
@@ -435,10 +433,7 @@ def _problem(
     timeout: float, digest: str | None, changed_from: str | Tag | None
 ) -> Callable[[Tag], str | None]:
     """Return what says why a tag is not the one waited for, or None where it is."""
-    if type(timeout) not in (int, float) or not 0 < timeout <= MAX_TIMEOUT:
-        raise InvalidArgument(
-            f"timeout must be seconds, above 0 and at most {MAX_TIMEOUT}, not {safe_repr(timeout)}"
-        )
+    check_timeout("timeout", timeout)
     before = changed_from.digest if isinstance(changed_from, Tag) else changed_from
     for name, value in (("digest", digest), ("changed_from", before)):
         if value is not None:

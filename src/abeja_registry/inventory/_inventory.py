@@ -35,7 +35,7 @@ from .._api.operations import Operation
 from .._api.paging import PAGE_SIZE
 from .._api.responses import Answered
 from .._api.retries import Retry, throttles
-from .._validation import check_count, compile_glob, safe_repr
+from .._validation import check_callable, check_count, check_type, compile_glob, safe_repr
 from ..exceptions import Error, HttpError, InvalidArgument, InvalidResponse
 from ..models import Tag
 from ..pages import PageOf, Unread
@@ -172,8 +172,7 @@ class _Inventory(Unread, Generic[C]):
         )
         self._include = include
         self._included = compile_glob("include", include)
-        if on_progress is not None and not callable(on_progress):
-            raise InvalidArgument(f"on_progress must be callable, not {safe_repr(on_progress)}")
+        check_callable("on_progress", on_progress)
         self._on_progress = on_progress
         self._failures: list[InventoryFailure] = []
         self._repositories: list[InventoryRepository] = []
@@ -289,12 +288,9 @@ class Inventory(_Inventory[_Client], Iterable[InventoryRow]):
             include=include,
             on_progress=on_progress,
         )
-        if executor is not None and not isinstance(executor, Executor):
-            raise InvalidArgument(
-                f"executor must be a concurrent.futures.Executor, not {safe_repr(executor)}"
-            )
         self._executor = executor
         if executor is not None:
+            check_type("executor", executor, Executor, "a concurrent.futures.Executor")
             # It decides by itself how many of them are under way.
             self._given_out = self._concurrency
         # Threads share the client; whatever else an executor is, it is sent the client's settings.

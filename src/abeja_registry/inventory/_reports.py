@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Protocol, runtime_checkable
 
-from .._validation import check_count, safe_repr
+from .._validation import check_count, check_time, safe_repr
 from ..exceptions import InvalidArgument
 from ._rows import InventoryRepository, InventoryRow
 
@@ -270,8 +270,7 @@ class SummaryBuilder:
 
     def __init__(self, stale_after_days: int, now: datetime | None) -> None:
         check_count("stale_after_days", stale_after_days, least=0)
-        if now is not None and now.tzinfo is None:
-            raise InvalidArgument(f"now must have a time zone, unlike {now.isoformat()}")
+        check_time("now", now)
         try:
             self._stale_before = (now or datetime.now(UTC)) - timedelta(days=stale_after_days)
         except OverflowError:

@@ -12,7 +12,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from ..images import DIGEST, TAG
+from .._validation import DIGEST
+from ..images import TAG
 from . import _shapes
 from ._answers import CONTROL, Lost, answer, error_answer, told
 from ._docker import Notification, explain

@@ -19,7 +19,8 @@ from weakref import WeakValueDictionary
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from ..images import DIGEST, TAG
+from .._validation import DIGEST
+from ..images import TAG
 from ._store import RepositoryNotFound, Store
 from ._values import InvalidValue, Refused
 

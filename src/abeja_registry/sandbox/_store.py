@@ -13,7 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ..images import DIGEST, NAME, TAG
+from .._validation import DIGEST
+from ..images import NAME, TAG
 from ._clock import monotonic
 from ._schema import BLOCK, FIRST_IDS, UnusableData, connect, prepare
 from ._values import (
