@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -45,7 +46,8 @@ from abeja_registry.inventory import (
     read_rows,
     summarize,
 )
-from abeja_registry.inventory import _inventory as inventory_module
+from abeja_registry.inventory import _async_inventory as async_inventory_module
+from abeja_registry.inventory import _base as base_module
 from abeja_registry.inventory._workers import worker_clients
 from abeja_registry.sandbox import Sandbox
 
@@ -643,20 +645,23 @@ class Held:
         return self._function(*arguments, **options)
 
 
-@pytest.mark.parametrize("held_in", ["Journal", "write_csv"])
+@pytest.mark.parametrize(
+    ("module", "held_in"), [(base_module, "Journal"), (async_inventory_module, "write_csv")]
+)
 async def test_an_async_walk_to_a_file_is_cancelled(
     sandbox: Sandbox,
     async_client: AsyncClient,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
     held_in: str,
 ) -> None:
     """What a thread does for it is over then: the file that was there stays, for good."""
     sandbox.seed(repositories=2, tags=2)
     path = tmp_path / "a.csv"
     path.write_text("last week's")
-    held = Held(getattr(inventory_module, held_in))
-    monkeypatch.setattr(inventory_module, held_in, held)
+    held = Held(getattr(module, held_in))
+    monkeypatch.setattr(module, held_in, held)
     writing = asyncio.ensure_future(async_client.inventory().write_csv(path))
     await asyncio.to_thread(until, held.begun.is_set)
     writing.cancel()
@@ -686,7 +691,10 @@ async def test_the_journal_of_another_walk(
     changed = {"base_url": "http://localhost", "organization_id": "5", "include": "sample*"}
     options: dict[str, Any] = {**sandbox.connection, "include": "*", other: changed[other]}
     include = options.pop("include")
-    with Client(**options) as client, pytest.raises(ValueError, match=f"another walk.*{other}"):
+    with (
+        Client(**options) as client,
+        pytest.raises(ValueError, match=f"another inventory.*{other}"),
+    ):
         client.inventory(include=include).write_csv(path, resume=True)
     assert not sandbox.requests
     assert await done(either.inventory().write_csv(path, resume=True)) == 4

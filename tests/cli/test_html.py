@@ -24,7 +24,8 @@ from abeja_registry.cli._html import Report, page
 from abeja_registry.cli._output import plain
 from abeja_registry.cli._timeline import Period, Periods, periods
 from abeja_registry.inventory import Moved, summarize
-from abeja_registry.inventory._rows import Entry, InventoryRepository, InventoryRow, write_jsonl
+from abeja_registry.inventory._jsonl import write_jsonl
+from abeja_registry.inventory._rows import Entry, InventoryRepository, InventoryRow
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:

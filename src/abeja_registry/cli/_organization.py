@@ -86,7 +86,7 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
         raise typer.BadParameter(f"--write takes a .jsonl, .csv or .parquet file, not {path}")
     import_httpx()
     from ..inventory import IncompleteInventory
-    from ..inventory._inventory import KEPT
+    from ..inventory._base import KEPT
 
     with _walk(access, asked) as found:
         writers = {
@@ -126,7 +126,7 @@ def _rows(access: Access, asked: Asked, path: Path | None) -> Iterable[Inventory
 
 def _rows_of(path: Path, asked: Asked) -> Iterable[InventoryRow]:
     from .._validation import compile_glob
-    from ..inventory._rows import FileRows
+    from ..inventory import FileRows
 
     return FileRows(path, compile_glob("include", asked.include))
 
@@ -205,7 +205,7 @@ def diff(access: Access, asked: Asked, old: Path, new: Path | None, output: Outp
     """Write what differs, and return whether anything does."""
     import_httpx()
     from ..inventory import Inventory
-    from ..inventory._reports import known_repositories
+    from ..inventory._rows import known_repositories
 
     sides = _rows_of(old, asked), _rows(access, asked, new)
     found = Inventory.diff(*sides)
@@ -310,8 +310,10 @@ def report(
     if not page.parent.is_dir():
         raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
     import_httpx()
-    from ..inventory._files import appearing
-    from ..inventory._reports import DiffBuilder, SummaryBuilder, known_repositories
+    from ..inventory._diff import DiffBuilder
+    from ..inventory._files import atomic_write
+    from ..inventory._rows import known_repositories
+    from ..inventory._summary import SummaryBuilder
     from . import _html
     from ._timeline import periods
 
@@ -320,7 +322,7 @@ def report(
     summary = SummaryBuilder(stale_after_days, now)
     organization = None if path else access.organization()
     rows = _rows(access, asked, path)
-    with appearing(page) as file:
+    with atomic_write(page) as file:
         diff = DiffBuilder()
         for row in _rows_of(old, asked) if old else ():
             diff.add_old(row)

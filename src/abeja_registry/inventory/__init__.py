@@ -1,19 +1,18 @@
-"""An organization's whole registry as rows: iterated over in parallel, written, compared.
+"""An organization's registry as rows: read in parallel, written to files, compared.
 
 `client.inventory()` makes one. No request is sent until iteration starts, and each iteration sends
-new ones.
+new requests.
 """
 
-from ._crawler import InventoryFailure, Progress
-from ._inventory import (
-    AsyncInventory,
-    IncompleteInventory,
-    Inventory,
-    OnProgress,
-    summarize,
-)
-from ._reports import Diff, Moved, Summary, Totals
-from ._rows import FileRows, InventoryRepository, InventoryRow, read_rows
+from ._async_inventory import AsyncInventory
+from ._diff import Diff, Moved
+from ._failures import IncompleteInventory, InventoryFailure
+from ._file_rows import FileRows, read_rows
+from ._inventory import Inventory
+from ._iteration import OnProgress
+from ._rows import InventoryRepository, InventoryRow
+from ._summary import Summary, Totals, summarize
+from ._tasks import Progress
 
 __all__ = [
     "AsyncInventory",

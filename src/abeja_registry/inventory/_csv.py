@@ -1,19 +1,107 @@
-"""Reading CSV with fields of any reasonable length, without the `csv` module's global limit.
+"""CSV: a file of comma-separated values, with fields of any reasonable length.
 
-`csv.field_size_limit` belongs to the whole process: another library may need it as it is, or
-change it at any time from any thread. So this module never sets it. `csv.reader` parses each
-record; one that it refuses is parsed again in Python, by the same rules. A record that the end
-of the file cuts off within quotes is refused.
+`csv.field_size_limit` belongs to the whole process: another library may need its value, or change
+it at any time from any thread. So this module never sets it. `csv.reader` parses each record; one
+that it refuses is parsed again in Python, by the same rules. A record that the end of the file cuts
+off within quotes is refused.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
+from pathlib import Path
+from typing import IO
+
+from .._validation import safe_repr
+from ._file_errors import file_error, row_error
+from ._files import atomic_write
+from ._rows import COLUMNS, FILE_COLUMNS, TAG, Entry, InventoryRow, cells, parse_entry
 
 # An order of magnitude over any row that the API could give.
-LONGEST_FIELD = 10_000_000
+MAX_FIELD = 10_000_000
+
+
+def write_csv(path: Path, entries: Iterable[Entry]) -> int:
+    """Write the columns' names and a record for each row; return the number of tags."""
+    count = 0
+    with atomic_write(path) as file:
+        text = _Utf8Writer(file)
+        # Quoted, since a carriage return in a text would end an unquoted record.
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow(FILE_COLUMNS)
+        for entry in entries:
+            if isinstance(entry, InventoryRow):
+                writer.writerow(entry.to_dict().values())
+                count += 1
+            else:
+                # csv.writer quotes None, and some readers take a quoted empty field for a text.
+                text.write(",".join(map(_quoted, cells(entry))) + "\n")
+    return count
+
+
+class _Utf8Writer:
+    """Takes the text that `csv.writer` writes, and writes its bytes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(text.encode())
+
+
+def _quoted(text: str | None) -> str:
+    return "" if text is None else '"' + text.replace('"', '""') + '"'
+
+
+def read_csv(path: Path) -> Generator[Entry, None, bool]:
+    """Yield the rows; return whether the file names repositories without tags too."""
+    # Spreadsheets put a byte order mark first.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        number = 0
+        try:
+            records = csv_records(file)
+            number, names = next(records, (0, []))
+            if missing := set(COLUMNS) - set(names):
+                raise file_error(path, f"it has no column {min(missing)!r}")
+            for number, values in records:
+                if values:
+                    try:
+                        entry = _parse_values(names, values)
+                    except ValueError as error:
+                        raise row_error(path, number, error) from None
+                    yield entry
+            return "kind" in names
+        except csv.Error as error:
+            raise row_error(path, number + 1, error) from None
+        except UnicodeDecodeError:
+            raise row_error(path, _first_not_utf8(path), "it is no UTF-8") from None
+
+
+def _parse_values(names: list[str], values: list[str]) -> Entry:
+    if len(values) != len(names):
+        more = "more" if len(values) > len(names) else "fewer"
+        raise ValueError(f"it has {more} values than there are columns")
+    record = dict(zip(names, values, strict=True))
+    if record.get("kind", TAG) != TAG:
+        return parse_entry(record)
+    # int() takes blanks, underscores and the digits of any script.
+    if not re.fullmatch(r"-?[0-9]{1,20}(\.0)?", record["size"]):
+        raise ValueError(f"size must be an integer, not {safe_repr(record['size'])}")
+    return parse_entry({**record, "size": int(record["size"].removesuffix(".0"))})
+
+
+def _first_not_utf8(path: Path) -> int:
+    """Return the number of a line, which the error lacks: Python decodes many lines at a time."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1  # pragma: no cover - the file has changed meanwhile
 
 
 def csv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
@@ -23,7 +111,7 @@ def csv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         lines: The file's lines with their ends, from a file opened with `newline=""`.
 
     Raises:
-        csv.Error: A field is longer than `LONGEST_FIELD`, or the file ends within quotes.
+        csv.Error: A field is longer than `MAX_FIELD`, or the file ends within quotes.
     """
     number = 0
     # The lines of the record that `csv.reader` is at: it reads no line ahead.
@@ -46,21 +134,21 @@ def csv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error:
-            values = _parse(record[:], source)
+            values = _parse_record(record[:], source)
         yield number, values
 
 
-def _parse(begun: list[str], source: Iterator[str]) -> list[str]:
+def _parse_record(lines: list[str], source: Iterator[str]) -> list[str]:
     """Parse one record as `csv.reader` does with its default dialect.
 
     Args:
-        begun: The lines of the record that are read already.
-        source: The lines after these.
+        lines: The record's lines that are read already.
+        source: The lines after them.
     """
     values: list[str] = []
     field: list[str] = []
     length, quoted, starts = 0, False, True
-    for line in chain(begun, source):
+    for line in chain(lines, source):
         at, end = 0, len(line.rstrip("\r\n"))
         while True:
             if starts and line.startswith('"', at):
@@ -69,8 +157,8 @@ def _parse(begun: list[str], source: Iterator[str]) -> list[str]:
             stop = line.find('"' if quoted else ",", at)
             part = line[at : len(line) if quoted else end] if stop < 0 else line[at:stop]
             length += len(part)
-            if length > LONGEST_FIELD:
-                raise csv.Error(f"field larger than {LONGEST_FIELD:,} characters")
+            if length > MAX_FIELD:
+                raise csv.Error(f"field larger than {MAX_FIELD:,} characters")
             field.append(part)
             if stop < 0:
                 break

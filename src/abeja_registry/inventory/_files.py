@@ -1,9 +1,9 @@
-"""Files that appear whole or not at all, and files that one inventory holds.
+"""Files that are written atomically, and files that one inventory locks.
 
 File systems refuse things: modes, locks, syncing, names that begin with a dot, the replacement of a
-file that is mounted by itself. What only makes a file better is done without there; what a file
-needs is tried before the first request. Every error names the file that the user asked for, and
-never the temporary one beside it.
+file that is mounted by itself. An optional step that fails is skipped; each required step is tried
+before the first request. Every error names the file that the user asked for, and never the
+temporary file beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# Each on its own systems alone.
+# fcntl is missing on Windows, msvcrt elsewhere.
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 msvcrt: Any = import_module("msvcrt") if find_spec("msvcrt") else None
 WINDOWS = os.name == "nt"
@@ -36,61 +36,61 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _LOCKED = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
-# Where Windows locks a byte of a file: beyond its end, since locked bytes cannot be read there.
+# Windows locks this byte, beyond the end of any file: locked bytes cannot be read there.
 _LOCKED_BYTE = 2**40
-# Files that are held where the file system has no locks, so at least this process notices.
-_held: set[str] = set()
-_held_lock = threading.Lock()
+# Files that this process has open where the file system has no locks.
+_locked_paths: set[str] = set()
+_paths_lock = threading.Lock()
 
 
-def named(error: OSError, target: Path, note: str = "") -> OSError:
-    """Return an error of the same kind that names a file, with a note after the reason."""
+def with_path(error: OSError, target: Path, note: str = "") -> OSError:
+    """Return the same error for another file, with a note after the reason."""
     reason = error.strerror or str(error)
     return OSError(error.errno or errno.EIO, f"{reason}{note}", str(target))
 
 
 @contextmanager
-def naming(target: Path, note: str = "") -> Iterator[None]:
-    """Let each OSError from within name a file."""
+def errors_name(target: Path, note: str = "") -> Iterator[None]:
+    """Have each OSError in the block name a file."""
     try:
         yield
     except OSError as error:
-        raise named(error, target, note) from None
+        raise with_path(error, target, note) from None
 
 
 class _File(io.FileIO):
-    """A file whose errors name another."""
+    """A file whose errors name the target."""
 
-    def __init__(self, path: Path, how: str, mode: int | None, target: Path) -> None:
+    def __init__(self, path: Path, open_mode: str, mode: int | None, target: Path) -> None:
         self._target = target
-        # One that is made is of no more than this mode, but for its owner.
+        # A new file gets at most this mode, except that its owner can read and write it.
         bits = 0o666 if mode is None else mode | 0o600
-        super().__init__(path, how, opener=partial(os.open, mode=bits))
+        super().__init__(path, open_mode, opener=partial(os.open, mode=bits))
 
     def write(self, data: ReadableBuffer, /) -> int:
-        with naming(self._target):
-            # A full disk may take a part, and refuse the rest.
+        with errors_name(self._target):
+            # A full disk may take a part of the data, and refuse the rest.
             return super().write(data)
 
     def truncate(self, size: int | None = None, /) -> int:
-        with naming(self._target):
+        with errors_name(self._target):
             return super().truncate(size)
 
     def close(self) -> None:
-        # A quota, or a disk at the other end of a network, may be noticed only here.
-        with naming(self._target):
+        # A quota, or a network file system, may report a failed write only here.
+        with errors_name(self._target):
             super().close()
 
 
-def _open(path: Path, how: str, mode: int | None, target: Path) -> IO[bytes]:
-    return io.BufferedWriter(_File(path, how, mode, target))
+def _open(path: Path, open_mode: str, mode: int | None, target: Path) -> IO[bytes]:
+    return io.BufferedWriter(_File(path, open_mode, mode, target))
 
 
 def check_target(path: Path) -> int | None:
-    """Return the mode of a file that is to be replaced, or None where there is none.
+    """Return the mode of the file to replace, or None where no file exists.
 
     Raises:
-        OSError: It is a folder or no regular file, or another file cannot take its place.
+        OSError: It is a directory or no regular file, or it cannot be replaced.
     """
     try:
         mode = path.stat().st_mode
@@ -99,105 +99,105 @@ def check_target(path: Path) -> int | None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
-        reason = "it is no regular file, which alone can appear whole"
+        reason = "it is no regular file, and only a regular file is written atomically"
         raise OSError(errno.EINVAL, reason, str(path))
     if _is_mounted(path.resolve()):
         reason = (
-            "it is mounted by itself, so no complete file can replace it:"
-            " mount its folder, or write to another file"
+            "it is mounted by itself, so no other file can replace it:"
+            " mount its directory, or write to another file"
         )
         raise OSError(errno.EBUSY, reason, str(path))
     if WINDOWS:
-        # No file there is replaced that another program has open for itself, or that is read-only.
+        # Windows replaces no file that is read-only, or that another program has open.
         with path.open("r+b"):
             pass
     return stat.S_IMODE(mode)
 
 
 def _is_mounted(path: Path) -> bool:
-    """Return whether a file is mounted by itself, as a container's volume may be."""
+    """Whether a file is mounted by itself, as a container's volume may be."""
     try:
         mounts = MOUNTS.read_bytes()
     except OSError:
         return os.path.ismount(path)
     places = (line.split(b" ")[4] for line in mounts.splitlines() if line.count(b" ") > 4)
-    # Blanks and the like are in octal there.
+    # Spaces and the like are escaped in octal.
     unescaped = (re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), at) for at in places)
     return os.fsencode(path) in unescaped
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its path when all of it is written, or not at all.
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that replaces `path` when the block ends without an error.
 
-    One that it replaces has its mode after as before, and a link to one still leads there.
+    The mode of a replaced file stays, and a symbolic link keeps its target.
     """
     mode = check_target(path)
-    with naming(path):
-        place = path.resolve()
-    file, hidden = _create_beside(place, mode, path)
+    with errors_name(path):
+        resolved = path.resolve()
+    file, temporary = _create_beside(resolved, mode, path)
     try:
         try:
             yield file
             file.flush()
             _sync(file, path)
         except BaseException:
-            # The first error counts: on a full disk, closing fails as well.
+            # On a full disk closing fails too: the first error is raised.
             with suppress(OSError):
                 file.close()
             raise
         file.close()
-        with naming(path):
-            hidden.replace(place)
+        with errors_name(path):
+            temporary.replace(resolved)
     finally:
         with suppress(OSError):
-            hidden.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def try_target(path: Path) -> None:
-    """Do all that `appearing` needs, but for replacing the file.
+    """Try each step of `atomic_write`, except for replacing the file.
 
     Raises:
-        OSError: Some of it cannot be done.
+        OSError: A step failed.
     """
     mode = check_target(path)
-    with naming(path):
-        place = path.resolve()
-    file, hidden = _create_beside(place, mode, path)
-    renamed = hidden.with_suffix(".new")
+    with errors_name(path):
+        resolved = path.resolve()
+    file, temporary = _create_beside(resolved, mode, path)
+    renamed = temporary.with_suffix(".new")
     try:
         with file:
             file.write(b"\n")
             file.flush()
             _sync(file, path)
-        with naming(path, " (of a temporary file beside it, which is renamed in the end)"):
-            hidden.replace(renamed)
+        with errors_name(path, " (for a temporary file beside it, which is renamed in the end)"):
+            temporary.replace(renamed)
     finally:
-        for each in (hidden, renamed):
+        for each in (temporary, renamed):
             with suppress(OSError):
                 each.unlink(missing_ok=True)
 
 
-def _create_beside(place: Path, mode: int | None, target: Path) -> tuple[IO[bytes], Path]:
-    """Create a temporary file beside another; some file systems take neither dots nor length."""
+def _create_beside(path: Path, mode: int | None, target: Path) -> tuple[IO[bytes], Path]:
+    """Create a temporary file beside another; some file systems refuse dots or long names."""
     token = secrets.token_hex(4)
-    names = (f".{place.name}.{token}.tmp", f".{token}.tmp", f"{token}.tmp")
+    names = (f".{path.name}.{token}.tmp", f".{token}.tmp", f"{token}.tmp")
     first: OSError | None = None
     for name in names:
-        hidden = place.with_name(name)
+        temporary = path.with_name(name)
         try:
-            file = _open(hidden, "xb", mode, target)
+            file = _open(temporary, "xb", mode, target)
         except OSError as error:
             first = first or error
             continue
         if mode is not None:
-            # What the umask has taken of it; where modes cannot be set, there are none to keep.
+            # The umask may have reduced it; a file system that refuses has no modes to keep.
             with suppress(OSError):
-                hidden.chmod(mode)
-        return file, hidden
+                temporary.chmod(mode)
+        return file, temporary
     assert first is not None
-    raise named(
-        first, target, " (for a temporary file beside it, which takes its place in the end)"
+    raise with_path(
+        first, target, " (for a temporary file beside it, which replaces it in the end)"
     )
 
 
@@ -206,14 +206,14 @@ def _sync(file: IO[bytes], target: Path) -> None:
         os.fsync(file.fileno())
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
-            raise named(error, target) from None
+            raise with_path(error, target) from None
 
 
-def hold(target: Path, suffix: str, mode: int | None) -> tuple[IO[bytes], Path]:
-    """Open a file beside another to append to, which nobody else holds open so; return its path.
+def open_locked(target: Path, suffix: str, mode: int | None) -> tuple[IO[bytes], Path]:
+    """Open and lock a file beside another, to append to it; return it with its path.
 
     Raises:
-        BlockingIOError: Somebody else does.
+        BlockingIOError: Another inventory has locked it.
         OSError: It cannot be opened.
     """
     path = target.with_name(target.name + suffix)
@@ -225,15 +225,15 @@ def hold(target: Path, suffix: str, mode: int | None) -> tuple[IO[bytes], Path]:
             if error.errno == errno.ENAMETOOLONG and path.name != short:
                 path = target.with_name(short)
                 continue
-            raise named(error, target, f" (for {path.name} beside it)") from None
+            raise with_path(error, target, f" (for {path.name} beside it)") from None
         try:
             _lock(file, path)
         except OSError:
             file.close()
             raise BlockingIOError(
-                errno.EAGAIN, "another walk writes to this file", str(target)
+                errno.EAGAIN, "another inventory is being written to this file", str(target)
             ) from None
-        # Unless a walk that ended in between has removed it: another may be at that path by now.
+        # Open it again if an inventory that ended in between has removed it.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file, path
@@ -241,7 +241,7 @@ def hold(target: Path, suffix: str, mode: int | None) -> tuple[IO[bytes], Path]:
 
 
 def _lock(file: IO[bytes], path: Path) -> None:
-    """Lock a file; where the file system or the platform has no locks, within this process."""
+    """Lock a file; without locks of the system, only against other threads of this process."""
     try:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -252,11 +252,11 @@ def _lock(file: IO[bytes], path: Path) -> None:
     except OSError as error:
         if error.errno in _LOCKED:
             raise
-    with _held_lock:
+    with _paths_lock:
         key = os.path.realpath(path)
-        if key in _held:
+        if key in _locked_paths:
             raise BlockingIOError
-        _held.add(key)
+        _locked_paths.add(key)
 
 
 def release(file: IO[bytes], path: Path) -> None:
@@ -265,30 +265,30 @@ def release(file: IO[bytes], path: Path) -> None:
         return
     with suppress(OSError):
         file.flush()
-    # A process that was forked meanwhile has the file open too, and would keep the lock.
+    # After fork() a child process has the file open too, and would keep the lock.
     with suppress(OSError):
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_UN)
         elif msvcrt is not None:
             _lock_byte(file, msvcrt.LK_UNLCK)
-    with _held_lock:
-        _held.discard(os.path.realpath(path))
+    with _paths_lock:
+        _locked_paths.discard(os.path.realpath(path))
     with suppress(OSError):
         file.close()
 
 
-def _lock_byte(file: IO[bytes], how: int) -> None:
-    # Appending begins at the file's end, wherever this leaves it.
+def _lock_byte(file: IO[bytes], operation: int) -> None:
+    # This moves the position, but appending always starts at the end of the file.
     os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
-    msvcrt.locking(file.fileno(), how, 1)
+    msvcrt.locking(file.fileno(), operation, 1)
 
 
 def remove(file: IO[bytes], path: Path) -> None:
-    """Remove a file that is held; one that cannot be removed is left empty."""
+    """Remove a locked file; if that fails, leave it empty."""
     with suppress(OSError):
         file.truncate(0)
     if fcntl is None:
-        # Windows does not remove a file that is open.
+        # Windows removes no file that is open.
         release(file, path)
     with suppress(OSError):
         path.unlink(missing_ok=True)

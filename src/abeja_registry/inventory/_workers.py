@@ -1,8 +1,8 @@
 """Where an inventory's tasks run: its own threads, or the worker processes of an executor.
 
-A worker process keeps clients between tasks. Tasks of the same settings share one client and its
-connections. Credentials rotate, and each new one makes another client, so the number is bounded:
-the least recently used falls out, and is closed once no task uses it.
+A worker process keeps clients between tasks. Tasks with the same settings share one client and its
+connections. Credentials rotate, and each new one needs another client, so the number is bounded:
+the least recently used client is dropped, and closed once no task uses it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+
+import abeja_registry
+
+from .._validation import safe_repr
+from ..exceptions import InvalidArgument
+from ._fetching import Fetcher, picklable_settings
+from ._tasks import FetchResult, FetchTask
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,13 +31,13 @@ MAX_CLIENTS = 8
 
 
 class Threads(ThreadPoolExecutor):
-    """Threads, and the calling thread where none starts: at a process's limit, or at its end."""
+    """Threads; where none starts, at the process's limit or at its end, the calling thread."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Begin a call."""
+        """Start a call."""
         future: Future[T] = Future()
-        # The base class queues a call before it starts a thread, so a thread that runs already
-        # may carry out the call whose submit() failed.
+        # The base class queues a call before it starts a thread, so a running thread may pick up
+        # the call whose submit() failed.
         first = threading.Lock()
 
         def run() -> None:
@@ -51,39 +58,39 @@ class Threads(ThreadPoolExecutor):
 
 
 @dataclass(frozen=True, slots=True)
-class PackedClient:
-    """A pickled client for another process: it holds the credential, so it is never shown."""
+class PickledClient:
+    """A pickled client for another process; its repr does not show the credential."""
 
     data: bytes = field(repr=False)
 
 
 @dataclass(slots=True)
 class _Entry:
-    client: Any
+    client: abeja_registry.Client
     users: int = 0
 
 
 class WorkerClients:
-    """Clients by what they were unpickled from, the least recently used first.
+    """Clients by their pickles, the least recently used first.
 
     Args:
-        size: How many are kept at most; those in use may be more.
+        size: How many are kept at most; clients in use may be more.
     """
 
     def __init__(self, size: int = MAX_CLIENTS) -> None:
         self._size = size
-        self._entries: dict[PackedClient, _Entry] = {}
+        self._entries: dict[PickledClient, _Entry] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @contextmanager
-    def lease(self, packed: PackedClient) -> Iterator[Any]:
-        """Give the client for a task; it stays open until the task ends."""
+    def lease(self, pickled: PickledClient) -> Iterator[abeja_registry.Client]:
+        """Yield the client for a task; it stays open until the task ends."""
         with self._lock:
-            entry = self._entries.pop(packed, None) or _Entry(pickle.loads(packed.data))
-            self._entries[packed] = entry
+            entry = self._entries.pop(pickled, None) or _Entry(pickle.loads(pickled.data))
+            self._entries[pickled] = entry
             entry.users += 1
             dropped = self._shrink(self._size)
         _close(dropped)
@@ -101,26 +108,56 @@ class WorkerClients:
             dropped = self._shrink(0)
         _close(dropped)
 
-    def _shrink(self, size: int) -> list[Any]:
+    def _shrink(self, size: int) -> list[abeja_registry.Client]:
         """Remove clients that no task uses, the least recently used first; return them."""
-        idle = [packed for packed, entry in self._entries.items() if not entry.users]
+        idle = [pickled for pickled, entry in self._entries.items() if not entry.users]
         excess = max(0, len(self._entries) - size)
-        return [self._entries.pop(packed).client for packed in idle[:excess]]
+        return [self._entries.pop(pickled).client for pickled in idle[:excess]]
 
     def renew(self) -> None:
-        """Forget the tasks of the parent process, after a fork."""
+        """Forget the tasks of the parent process, after fork()."""
         # Another thread of the parent may have held the lock; its tasks do not run here.
         self._lock = threading.Lock()
         for entry in self._entries.values():
             entry.users = 0
 
 
-def _close(clients: list[Any]) -> None:
-    # Outside the lock: closing connections may take a while, and other tasks need none of it.
+def _close(clients: list[abeja_registry.Client]) -> None:
+    # Outside the lock: closing connections may take a while, and other tasks would wait.
     for client in clients:
         client.close()
 
 
 worker_clients = WorkerClients()
-# Absent on Windows, where no process forks.
+# Windows has no fork().
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=worker_clients.renew)
+
+
+def pickle_client(client: abeja_registry.Client) -> PickledClient:
+    """Return a client for another process.
+
+    Raises:
+        InvalidArgument: It cannot be pickled.
+    """
+    try:
+        settings = picklable_settings(client)
+    except TypeError:
+        raise InvalidArgument(
+            "executor cannot be used by a client with an http_client of its own, which cannot go"
+            " to another process"
+        ) from None
+    try:
+        return PickledClient(pickle.dumps(client))
+    except Exception as error:
+        hook = settings.on_retry
+        name = f"a {type(client).__name__}" if hook is None else f"on_retry, {safe_repr(hook)},"
+        raise InvalidArgument(
+            f"executor cannot be used: {name} cannot be pickled to go to another process"
+            f" ({type(error).__name__})"
+        ) from None
+
+
+def fetch_in_worker(pickled: PickledClient, task: FetchTask, _nonce: str) -> FetchResult:
+    """Fetch a task's pages in a worker process, through the client that it keeps."""
+    with worker_clients.lease(pickled) as client:
+        return Fetcher(client).fetch(task)

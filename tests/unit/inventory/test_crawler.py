@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abeja_registry import Error, PaginationError
-from abeja_registry.inventory._crawler import Batch, Fetched, Named, Task, Walk
+from abeja_registry.inventory._crawler import Crawler
 from abeja_registry.inventory._rows import InventoryRepository, InventoryRow
+from abeja_registry.inventory._tasks import Batch, FetchedPage, FetchTask, RepositoryRef
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def row(repository: Named, tag: str) -> InventoryRow:
+def row(repository: RepositoryRef, tag: str) -> InventoryRow:
     """Make a row."""
     return InventoryRow(*repository, tag, "sha256:00", 1, "a/b", "a@b", TIME, TIME)
 
@@ -36,10 +37,10 @@ class Registry:
     def __init__(self, *counts: int, clamp: int = 1000) -> None:
         self.tags = {f"r{at}": [f"t{n}" for n in range(count)] for at, count in enumerate(counts)}
         self.clamp = clamp
-        self.asked: list[Task] = []
+        self.asked: list[FetchTask] = []
         self.failing: dict[str | None, int] = {}
 
-    def fetch(self, task: Task) -> list[Fetched]:
+    def fetch(self, task: FetchTask) -> list[FetchedPage]:
         """Carry a task out."""
         self.asked.append(task)
         key = None if task.repository is None else task.repository.id
@@ -47,16 +48,18 @@ class Registry:
             self.failing[key] -= 1
             raise Error(f"{key} failed")
         items = list(self.tags) if key is None else self.tags[key]
-        pages: list[Fetched] = []
+        pages: list[FetchedPage] = []
         offset = task.offset
         while len(pages) < task.pages:
             found = items[offset : offset + min(task.limit, self.clamp)]
             has_next = offset + len(found) < len(items)
             rows = [
-                Named(each, each.upper()) if task.repository is None else row(task.repository, each)
+                RepositoryRef(each, each.upper())
+                if task.repository is None
+                else row(task.repository, each)
                 for each in found
             ]
-            pages.append(Fetched(offset, found, has_next, rows))
+            pages.append(FetchedPage(offset, found, has_next, rows))
             if not has_next or len(found) < 2:
                 break
             offset += len(found) - 1
@@ -71,9 +74,9 @@ def walk_of(
     breadth: int | None = None,
     without: str = "",
     finished: Mapping[str, InventoryRepository] | None = None,
-) -> Walk:
+) -> Crawler:
     """Make a walk through everything."""
-    return Walk(
+    return Crawler(
         page_size=page_size,
         concurrency=concurrency,
         pages=pages,
@@ -84,14 +87,14 @@ def walk_of(
 
 
 def walked(
-    walk: Walk, registry: Registry, concurrency: int = 4, chance: random.Random | None = None
+    walk: Crawler, registry: Registry, concurrency: int = 4, chance: random.Random | None = None
 ) -> tuple[list[InventoryRow], list[str]]:
-    """Walk to the end, carrying tasks out and giving answers in a random order."""
+    """Crawler to the end, carrying tasks out and giving answers in a random order."""
     chance = chance or random.Random(0)
     rows: list[InventoryRow] = []
     finished: list[str] = []
-    waiting: list[Task] = []
-    came: list[tuple[Task, list[Fetched] | Error]] = []
+    waiting: list[FetchTask] = []
+    came: list[tuple[FetchTask, list[FetchedPage] | Error]] = []
     while True:
         while len(waiting) + len(came) < concurrency and (task := walk.next_task()) is not None:
             waiting.append(task)
@@ -114,9 +117,9 @@ def walked(
             finished += (each.id for each in batch.finished)
 
 
-def under_way(walk: Walk, registry: Registry, number: int) -> list[Task]:
-    """Walk, a task at a time, until so many can be given out at once; return these."""
-    waiting: list[Task] = []
+def under_way(walk: Crawler, registry: Registry, number: int) -> list[FetchTask]:
+    """Crawler, a task at a time, until so many can be given out at once; return these."""
+    waiting: list[FetchTask] = []
     while True:
         while len(waiting) < number and (task := walk.next_task()) is not None:
             waiting.append(task)
@@ -141,7 +144,7 @@ class Moving(Registry):
         self._new = 0
         self.always = {key: set(tags) for key, tags in self.tags.items()}
 
-    def fetch(self, task: Task) -> list[Fetched]:
+    def fetch(self, task: FetchTask) -> list[FetchedPage]:
         """Let something happen, and carry a task out."""
         while self._chance.random() < self._moves:
             key = self._chance.choice(list(self.tags))
@@ -194,7 +197,7 @@ def test_what_failed_is_asked_for_again_in_the_end() -> None:
     registry = Registry(*[1] * 15)
     registry.failing["r0"] = 1
     walk = walk_of(concurrency=2)
-    held: list[Task] = []
+    held: list[FetchTask] = []
     while (task := walk.next_task()) is not None:
         if task.repository is None and task.offset:
             held.append(task)
@@ -222,14 +225,14 @@ class Shaky(Moving):
         self._outages = outages
         self._down = 0
 
-    def fetch(self, task: Task) -> list[Fetched]:
+    def fetch(self, task: FetchTask) -> list[FetchedPage]:
         """Carry a task out, unless it is of tags and falls into an outage."""
         self.clamp = self._chance.choice([4, 4, 4, 4, 10, 20])
         if task.repository is not None:
             begins = self._chance.random() < self._outages
             self._down = 6 if begins else max(0, self._down - 1)
             if self._down == 6 and self._chance.random() < 0.5:
-                return [Fetched(task.offset, [], True, [])]
+                return [FetchedPage(task.offset, [], True, [])]
             if self._down:
                 raise Error("out of order")
         return super().fetch(task)
@@ -261,7 +264,7 @@ def test_no_repository_is_lost_in_outages(
 
 def test_a_walk_that_stops_with_lists_left_says_so() -> None:
     """Nothing that is not there may look like the end: a file would be taken for whole."""
-    with pytest.raises(Error, match="the walk stopped with 1 lists left"):
+    with pytest.raises(Error, match="the inventory stopped with 1 lists left"):
         walk_of().check_ended()
 
 
@@ -295,7 +298,7 @@ def test_a_list_that_was_given_up_waits_for_nothing_of_before() -> None:
     short, *_ = registry.fetch(first)
     registry.clamp = 10
     long, *_ = registry.fetch(replace(first, offset=first.offset + 3))
-    walk.record(first, [short, long, Fetched(first.offset + 12, [], True, [])])
+    walk.record(first, [short, long, FetchedPage(first.offset + 12, [], True, [])])
     walk.record(second, registry.fetch(second))
     walked(walk, registry)
     walk.check_ended()
@@ -308,7 +311,7 @@ def test_a_large_list_is_walked_through_in_several_places_at_once() -> None:
     registry = Registry(1000)
     walk = walk_of(concurrency=8)
     widest = 0
-    waiting: list[Task] = []
+    waiting: list[FetchTask] = []
     while True:
         while len(waiting) < 8 and (task := walk.next_task()) is not None:
             waiting.append(task)
@@ -426,7 +429,7 @@ def test_a_page_ahead_that_fails_does_not_count_against_its_list() -> None:
     """It is fetched again when it is needed: only then its failing matters."""
     registry = Registry(300)
     walk = walk_of(concurrency=4)
-    waiting: list[Task] = []
+    waiting: list[FetchTask] = []
     rows: list[InventoryRow] = []
     failed = 0
     while True:
@@ -462,7 +465,7 @@ def test_a_list_that_contradicts_itself_is_a_failure() -> None:
     while (task := walk.next_task()) is not None:
         pages = registry.fetch(task)
         if task.repository is not None and task.repository.id == "r0":
-            pages = [Fetched(task.offset, [], True, [])]
+            pages = [FetchedPage(task.offset, [], True, [])]
         rows += walk.record(task, pages).rows
     assert names(rows, "r1") == registry.tags["r1"]
     [failure] = walk.failures
@@ -478,7 +481,7 @@ def test_what_nobody_waits_for_any_more_changes_nothing() -> None:
     walk.record(root, registry.fetch(root))
     task = walk.next_task()
     assert task is not None
-    stranger = Task(task.repository, task.limit, 77)
+    stranger = FetchTask(task.repository, task.limit, 77)
     assert walk.record(stranger, registry.fetch(task)) == Batch([], [])
     walk.fail(stranger, Error("stranger"))
     assert len(walk.record(task, registry.fetch(task)).rows) == 5

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from abeja_registry.inventory import read_rows
-from abeja_registry.inventory._csv import LONGEST_FIELD, csv_records
+from abeja_registry.inventory._csv import MAX_FIELD, csv_records
 
 HEADER = (
     "repository_id,repository_name,tag,digest,size,media_type,creator_email,created_at,updated_at"
@@ -66,7 +66,7 @@ def test_long_fields_are_read(tmp_path: Path, name: str) -> None:
 def test_a_field_without_end_is_refused(tmp_path: Path, quoted: bool) -> None:
     """So that a file of something else is not read into memory as a whole."""
     path = tmp_path / "a.csv"
-    path.write_text(f"{HEADER}\n" + '"' * quoted + "a" * (LONGEST_FIELD + 1))
+    path.write_text(f"{HEADER}\n" + '"' * quoted + "a" * (MAX_FIELD + 1))
     with pytest.raises(ValueError, match=r"line 2 of .*a\.csv is no row .*: field larger than"):
         list(read_rows(path))
 

@@ -18,7 +18,8 @@ from tests.support.worlds import done
 from abeja_registry import AsyncClient, Client, RetryPolicy
 from abeja_registry.inventory import _files as files_module
 from abeja_registry.inventory import read_rows
-from abeja_registry.inventory._rows import InventoryRepository, Journal
+from abeja_registry.inventory._journal import Journal
+from abeja_registry.inventory._rows import InventoryRepository
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -119,7 +120,9 @@ async def test_a_file_system_or_a_platform_without_locks(
     monkeypatch.setattr(files_module, "fcntl", fcntl)
     journal = Journal(target, WALKED, resume=False)
     for resume in (True, False):
-        with pytest.raises(BlockingIOError, match="another walk writes to this file") as caught:
+        with pytest.raises(
+            BlockingIOError, match="another inventory is being written to this file"
+        ) as caught:
             await written(either, target, resume=resume)
         assert caught.value.filename == str(target)
     journal.close()
@@ -147,7 +150,7 @@ async def test_windows_has_locks_of_its_own(
     msvcrt = SimpleNamespace(LK_NBLCK=2, LK_UNLCK=0, locking=locking)
     monkeypatch.setattr(files_module, "msvcrt", msvcrt)
     journal = Journal(target, WALKED, resume=False)
-    with pytest.raises(BlockingIOError, match="another walk writes to this file"):
+    with pytest.raises(BlockingIOError, match="another inventory is being written to this file"):
         await written(either, target, resume=True)
     journal.close()
     assert not locked
@@ -165,10 +168,10 @@ def test_two_inventories_without_locks_are_told_apart(
     first = Journal(tmp_path / "a.csv", WALKED, resume=False)
     first.add([], [InventoryRepository("1", "a", 0)])
     # Another process knows nothing of what this one holds.
-    monkeypatch.setattr(files_module, "_held", set())
+    monkeypatch.setattr(files_module, "_locked_paths", set())
     second = Journal(tmp_path / "a.csv", WALKED, resume=resume)
     second.add([], [InventoryRepository("2", "b", 0)])
-    with pytest.raises(OSError, match=r"another walk has written to a\.csv\.partial\.jsonl"):
+    with pytest.raises(OSError, match=r"another inventory has written to a\.csv\.partial\.jsonl"):
         list(first.entries())
     assert list(second.entries()) == list(second.finished.values())
     assert set(second.finished) == ({"1", "2"} if resume else {"2"})

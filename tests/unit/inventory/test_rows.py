@@ -20,17 +20,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from abeja_registry import InvalidArgument, InvalidFile
+from abeja_registry.inventory._csv import write_csv
+from abeja_registry.inventory._file_rows import read_rows
+from abeja_registry.inventory._journal import Journal
+from abeja_registry.inventory._jsonl import write_jsonl
+from abeja_registry.inventory._parquet import write_parquet
 from abeja_registry.inventory._rows import (
     COLUMNS,
     FILE_COLUMNS,
     Entry,
     InventoryRepository,
     InventoryRow,
-    Journal,
-    read_rows,
-    write_csv,
-    write_jsonl,
-    write_parquet,
 )
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -658,7 +658,7 @@ def test_a_journal_that_another_walk_is_at(tmp_path: Path, resume: bool) -> None
     """A second walk to the same file is refused, and the first one is as it was."""
     first = Journal(tmp_path / "a", WALKED, resume=False)
     first.add(many(1), ended("0"))
-    with pytest.raises(BlockingIOError, match="another walk writes to this file"):
+    with pytest.raises(BlockingIOError, match="another inventory is being written to this file"):
         Journal(tmp_path / "a", WALKED, resume=resume)
     assert list(first.entries()) == many(1)
     first.close()
@@ -749,7 +749,9 @@ def test_a_journal_of_another_walk(tmp_path: Path) -> None:
     """It is not gone on with, but by beginning anew it goes."""
     Journal(tmp_path / "a", WALKED, resume=False).close()
     other = {"organization_id": "2", "include": "*"}
-    with pytest.raises(InvalidFile, match=r"another walk.*'organization_id': '2'.*resume=False"):
+    with pytest.raises(
+        InvalidFile, match=r"another inventory.*'organization_id': '2'.*resume=False"
+    ):
         Journal(tmp_path / "a", other, resume=True)
     Journal(tmp_path / "a", WALKED, resume=True).close()
     journal = Journal(tmp_path / "a", other, resume=False)
@@ -761,7 +763,7 @@ def test_a_journal_that_is_none(tmp_path: Path) -> None:
     """A file that does not say what is walked through is not gone on with."""
     path = tmp_path / "a.partial.jsonl"
     path.write_text('{"finished": "1"}\n')
-    with pytest.raises(InvalidFile, match="is of another walk, 'None', and not of"):
+    with pytest.raises(InvalidFile, match="has the rows of another inventory, 'None', not of"):
         Journal(tmp_path / "a", WALKED, resume=True)
     assert path.read_text() == '{"finished": "1"}\n'
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.unit.inventory.test_crawler import Registry
 
 from abeja_registry import RetryPolicy, TooManyRequests
-from abeja_registry.inventory._crawler import Task, Walk
+from abeja_registry.inventory._crawler import Crawler
+from abeja_registry.inventory._tasks import FetchTask
 from abeja_registry.inventory._throttle import PATIENCE, Throttle
 
 NO_WAITS = RetryPolicy(base=0, throttled_base=0, longest_wait=0)
@@ -219,11 +220,11 @@ class Simulation:
     sent: int = 0
     rows: list[Any] = field(default_factory=list)
 
-    def run(self) -> Walk:
+    def run(self) -> Crawler:
         """Drive a walk to its end, as the inventories do."""
         chance = random.Random(self.seed)
         throttle = Throttle(self.concurrency, RetryPolicy(), chance.random)
-        walk = Walk(
+        walk = Crawler(
             page_size=100,
             concurrency=self.concurrency,
             pages=1,
@@ -232,7 +233,7 @@ class Simulation:
         )
         numbers = count()
         # When a response comes, and whether its request was carried out.
-        coming: list[tuple[float, int, Task, bool]] = []
+        coming: list[tuple[float, int, FetchTask, bool]] = []
         while True:
             wait = throttle.wait(self.now)
             room = throttle.width

@@ -18,7 +18,7 @@ import pytest
 from abeja_registry import AsyncClient, Client, Error, Forbidden
 from abeja_registry.inventory._workers import (
     MAX_CLIENTS,
-    PackedClient,
+    PickledClient,
     Threads,
     WorkerClients,
     worker_clients,
@@ -28,10 +28,10 @@ from abeja_registry.sandbox import Sandbox
 BASE_URL = "https://api.example.com"
 
 
-def packed(token: str) -> PackedClient:
+def packed(token: str) -> PickledClient:
     """Return a client with this token, pickled."""
     with Client("1", {"auth_token": token}, base_url=BASE_URL) as client:
-        return PackedClient(pickle.dumps(client))
+        return PickledClient(pickle.dumps(client))
 
 
 def closed(client: Client) -> bool:

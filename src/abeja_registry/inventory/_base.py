@@ -1,0 +1,154 @@
+"""What `Inventory` and `AsyncInventory` share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import abeja_registry
+
+from .._api.paging import PAGE_SIZE
+from .._validation import check_callable, check_count, compile_glob
+from ..pages import Unread
+from ._crawler import Crawler
+from ._failures import IncompleteInventory, InventoryFailure
+from ._fetching import AsyncFetcher, Fetcher, source
+from ._file_rows import read_rows
+from ._files import try_target, with_path
+from ._iteration import Iteration, OnProgress
+from ._journal import Journal
+from ._rows import Entry, FilePath, InventoryRepository, InventoryRow, known_repositories
+
+CONCURRENCY = 16
+# Repositories read at a time for each request but one that may be in flight. Where repositories are
+# small, they end together, and each of these requests always has a next one.
+_BREADTH = 4
+
+C = TypeVar("C", "abeja_registry.Client", "abeja_registry.AsyncClient")
+Rows = Iterable[InventoryRow]
+AnyRows = Rows | AsyncIterable[InventoryRow]
+Finished = Mapping[str, InventoryRepository]
+WriteFile = Callable[[Path, Iterable[Entry]], int]
+
+NOT_WRITTEN = (
+    "the file was not written; resume=True asks for them again, partial=True does without them"
+)
+NOT_COMPARED = "nothing was compared, as they would look as if removed or added"
+NOT_ADDED_UP = "nothing was added up; partial=True does without them"
+# Appended to the reason why a file cannot be written.
+KEPT = "; the rows so far are kept beside it, and resume=True goes on with them"
+
+
+class BaseInventory(Unread, Generic[C]):
+    """The options of an inventory, and the results of its latest iteration."""
+
+    _attribute = "tag"
+
+    def __init__(
+        self,
+        client: C,
+        *,
+        concurrency: int,
+        page_size: int | None,
+        include: str,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._client: C = client
+        self._concurrency = check_count("concurrency", concurrency, least=1)
+        # A request can follow a response before that has been parsed.
+        self._max_in_flight = 2 * self._concurrency
+        self._page_size = check_count(
+            "page_size", PAGE_SIZE if page_size is None else page_size, least=1
+        )
+        self._include = include
+        self._included = compile_glob("include", include)
+        check_callable("on_progress", on_progress)
+        self._on_progress = on_progress
+        self._failures: list[InventoryFailure] = []
+        self._repositories: list[InventoryRepository] = []
+
+    @property
+    def repositories(self) -> tuple[InventoryRepository, ...]:
+        """The repositories that the latest iteration has finished, with and without tags.
+
+        Those that failed or were deleted are among the `failures` instead. After a file was
+        written, they are the file's repositories.
+        """
+        return tuple(self._repositories)
+
+    @property
+    def failures(self) -> tuple[InventoryFailure, ...]:
+        """The repositories that the latest iteration could not read, so far.
+
+        One that was deleted meanwhile is among them, and marked (`deleted`).
+        """
+        return tuple(self._failures)
+
+    def _begin(
+        self, fetcher: Fetcher | AsyncFetcher, finished: Finished | None, *, pages: int
+    ) -> Iteration:
+        # A file gets a narrower one, so that an interrupted inventory has finished repositories.
+        breadth = _BREADTH if finished is None else 1
+        crawler = Crawler(
+            page_size=self._page_size,
+            concurrency=self._concurrency,
+            pages=pages,
+            breadth=1 + (self._concurrency - 1) * breadth,
+            included=self._included,
+            finished=finished,
+        )
+        self._failures, self._repositories = crawler.failures, crawler.repositories
+        return Iteration(
+            crawler,
+            fetcher,
+            concurrency=self._concurrency,
+            max_in_flight=self._max_in_flight,
+            on_progress=self._on_progress,
+        )
+
+    def _open_journal(self, path: FilePath, resume: bool) -> Journal:
+        # Before the first request, try whatever the file needs.
+        try_target(Path(path))
+        return Journal(
+            Path(path), {**source(self._client), "include": self._include}, resume=resume
+        )
+
+    def _check_complete(self, consequence: str) -> None:
+        # A deleted repository is not missing.
+        missing = tuple(failure for failure in self._failures if not failure.deleted)
+        if missing:
+            raise IncompleteInventory(missing, consequence)
+
+
+@contextmanager
+def hint_at_resume(path: FilePath) -> Iterator[None]:
+    """Add to the error of a file that cannot be written how to resume."""
+    try:
+        yield
+    except OSError as error:
+        # Other errors come from the network, or from the caller's functions.
+        if error.filename != str(Path(path)):
+            raise
+        raise with_path(error, Path(path), KEPT) from None
+
+
+def rows_of(rows: FilePath | Rows) -> Rows:
+    """Return rows to compare; a file that cannot be read fails before the first request."""
+    if isinstance(rows, Iterable) and not isinstance(rows, str):
+        return rows
+    file_rows = read_rows(rows)
+    Path(rows).stat()
+    return file_rows
+
+
+def checked_repositories(rows: AnyRows) -> Iterable[InventoryRepository] | None:
+    """Return all repositories, if they are known, of rows that were all read.
+
+    Raises:
+        IncompleteInventory: The rows are an inventory's, and some of its repositories failed.
+    """
+    if isinstance(rows, BaseInventory):
+        rows._check_complete(NOT_COMPARED)
+    return known_repositories(rows)

@@ -1,0 +1,198 @@
+"""Fetching pages through a client: the one module here that knows how a client sends and parses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import abeja_registry
+
+from .._api.operations import Operation
+from .._api.responses import Answered
+from .._api.retries import Retry, RetryPolicy
+from .._settings.settings import Settings
+from ..exceptions import Error, InvalidResponse
+from ..models import Tag
+from ..pages import PageOf
+from ._rows import InventoryRow
+from ._tasks import FetchedPage, FetchResult, FetchTask, InvalidRepository, Item, RepositoryRef
+
+if TYPE_CHECKING:
+    from .._http.session import AsyncTransport, Transport
+
+C = TypeVar("C", "abeja_registry.Client", "abeja_registry.AsyncClient")
+S = TypeVar("S", "Transport", "AsyncTransport")
+
+
+def source(client: abeja_registry.Client | abeja_registry.AsyncClient) -> dict[str, str]:
+    """Return the API and the organization that a client reads."""
+    return {
+        "base_url": client._transport.settings.base_url,
+        "organization_id": client.organization_id,
+    }
+
+
+def picklable_settings(client: abeja_registry.Client) -> Settings:
+    """Return the settings with which another process can open the same client.
+
+    Raises:
+        TypeError: The client sends through a user-supplied client, which cannot be pickled.
+    """
+    return client._transport.own_settings()
+
+
+class _BaseFetcher(Generic[C, S]):
+    """What both kinds of fetcher share.
+
+    Its session leaves throttling to the inventory, and can be stopped without closing the client.
+    """
+
+    def __init__(self, client: C, session: S) -> None:
+        self._client: C = client
+        self._session: S = session
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """The client's."""
+        return self._session.settings.retry
+
+    @property
+    def random(self) -> Callable[[], float]:
+        """The source of random numbers for waits."""
+        return self._session._random
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether waits take time, as they do outside of tests."""
+        return self._session.settings.sleeps
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._session.door.closed
+
+    def now(self) -> float:
+        """Return the time by the monotonic clock."""
+        return self._session.now()
+
+    def notify(self, task: FetchTask, error: Error, wait: float) -> None:
+        """Log that a throttled request is sent again, and call the client's hook."""
+        operation = "get_repositories" if task.repository is None else "get_repository_tags"
+        cause = str(getattr(error, "status_code", None))
+        self._session.tell(Retry(operation, len(error.history), cause, wait))
+
+    def _operation(self, task: FetchTask, offset: int) -> Operation:
+        if task.repository is None:
+            return self._client.repositories._ask(task.limit, offset)
+        try:
+            return self._client.tags._ask(task.repository.id, task.limit, offset)
+        except ValueError as error:
+            # The API listed this id: only its repository fails.
+            raise InvalidResponse(
+                f"a repository of the list cannot be asked for: {error}"
+            ) from None
+
+    def _parse(self, task: FetchTask, offset: int, answered: Answered) -> FetchedPage:
+        page: PageOf[Any]
+        if task.repository is None:
+            # A row that is invalid is the failure of one repository, not of all.
+            page = self._client.repositories._page(answered, "skip")
+            rows: list[Item] = [
+                _invalid_repository(page, offset, index)
+                if repository is None
+                else RepositoryRef(repository.id, repository.name)
+                for index, repository in enumerate(page._all_rows())
+            ]
+        else:
+            page = self._client.tags._page(task.repository.id, answered)
+            to_row = partial(_row, task.repository)
+            rows = [None if tag is None else to_row(tag) for tag in page._all_rows()]
+        # The first row of a page is the last of the one before it, unless a page holds one alone.
+        first = 1 if offset and task.limit > 1 else 0
+        page._log_skipped(range(first, len(rows)))
+        return FetchedPage(offset, page._ids(), page.has_next, rows)
+
+
+def _invalid_repository(page: PageOf[Any], offset: int, index: int) -> InvalidRepository:
+    error = page._row_errors[index]
+    name = error.body.get("name") if isinstance(error.body, dict) else None
+    return InvalidRepository(
+        page._ids()[index], name if isinstance(name, str) else None, offset + index, error
+    )
+
+
+def _row(repository: RepositoryRef, tag: Tag) -> InventoryRow:
+    return InventoryRow(
+        repository.id,
+        repository.name,
+        tag.name,
+        tag.digest,
+        tag.size,
+        tag.media_type,
+        tag.creator.email,
+        tag.created_at,
+        tag.updated_at,
+    )
+
+
+class Fetcher(_BaseFetcher["abeja_registry.Client", "Transport"]):
+    """Fetches pages for one iteration; threads may share it."""
+
+    def __init__(self, client: abeja_registry.Client) -> None:
+        super().__init__(client, client._transport.paced())
+
+    def fetch(self, task: FetchTask) -> FetchResult:
+        """Fetch a task's pages until one fails; the pages before it are kept."""
+        pages: list[FetchedPage] = []
+        offset: int | None = task.offset
+        while offset is not None:
+            try:
+                answered = self._session.fetch(self._operation(task, offset))
+                pages.append(self._parse(task, offset, answered))
+            except Error as error:
+                return FetchResult(pages, error)
+            offset = _next_offset(task, pages)
+        return FetchResult(pages)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, unless the client is closed meanwhile."""
+        self._session.sleep(seconds)
+
+    def stop(self) -> None:
+        """Send nothing more: calls in flight are not retried."""
+        self._session.stop()
+
+
+def _next_offset(task: FetchTask, pages: Sequence[FetchedPage]) -> int | None:
+    """Return where a task's next page starts, one item early, or None after its last page."""
+    last = pages[-1]
+    if len(pages) == task.pages or not last.has_next or len(last.ids) < 2:
+        return None
+    return last.offset + len(last.ids) - 1
+
+
+class AsyncFetcher(_BaseFetcher["abeja_registry.AsyncClient", "AsyncTransport"]):
+    """Fetches pages for one iteration; sending and parsing are two steps, so that they overlap."""
+
+    def __init__(self, client: abeja_registry.AsyncClient) -> None:
+        super().__init__(client, client._transport.paced())
+
+    async def send(self, task: FetchTask) -> Answered:
+        """Send the request for a task's one page.
+
+        Raises:
+            Error: It failed.
+        """
+        return await self._session.fetch(self._operation(task, task.offset))
+
+    def parse(self, task: FetchTask, answered: Answered) -> FetchResult:
+        """Return the page of a response."""
+        try:
+            return FetchResult([self._parse(task, task.offset, answered)])
+        except Error as error:
+            return FetchResult([], error)
+
+    async def sleep(self, seconds: float) -> None:
+        """As `Fetcher.sleep`, awaited."""
+        await self._session.sleep(seconds)

@@ -1,0 +1,112 @@
+"""One iteration over an inventory: which task to send now, and the rows of each result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from .._api.retries import throttles
+from ..exceptions import Error, HttpError
+from ._crawler import Crawler
+from ._fetching import AsyncFetcher, Fetcher
+from ._tasks import Batch, FetchResult, FetchTask, Progress
+from ._throttle import Throttle
+
+OnProgress = Callable[[Progress], object]
+
+
+class Iteration:
+    """What sync and async iterations decide alike; they send, wait and sleep by themselves.
+
+    Args:
+        crawler: Hands out the tasks.
+        fetcher: Sends them.
+        concurrency: Requests in flight at most.
+        max_in_flight: Tasks handed out and not recorded at most, those of the requests included.
+        on_progress: Called after each result.
+    """
+
+    def __init__(
+        self,
+        crawler: Crawler,
+        fetcher: Fetcher | AsyncFetcher,
+        *,
+        concurrency: int,
+        max_in_flight: int,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._crawler = crawler
+        self._fetcher = fetcher
+        self._throttle = Throttle(concurrency, fetcher.retry_policy, fetcher.random)
+        self._max_in_flight = max_in_flight
+        self._on_progress = on_progress
+
+    def wait(self) -> float:
+        """Return the seconds for which the API asks to send nothing."""
+        return self._throttle.wait(self._fetcher.now())
+
+    def resume(self) -> None:
+        """Record that the wait is over, whatever the clock says."""
+        self._throttle.resume()
+
+    def next_task(self, in_flight: int) -> FetchTask | None:
+        """Return a task to send, or None while enough are in flight or none is left.
+
+        Args:
+            in_flight: Tasks that were handed out and not recorded.
+        """
+        width = self._max_in_flight
+        if self._throttle.narrowed:
+            width = min(width, self._throttle.width)
+        return self._crawler.next_task() if in_flight < width else None
+
+    def send_again(self, task: FetchTask) -> None:
+        """Record that a task was not sent."""
+        self._crawler.send_again(task)
+
+    def record(self, task: FetchTask, result: FetchResult) -> Batch:
+        """Record a task's result, and return the rows that it adds.
+
+        Raises:
+            Error: The list of repositories failed, or the client was closed.
+        """
+        pages, error = result
+        batch = Batch([], [])
+        if error is not None and not pages and self._fetcher.closed:
+            # Otherwise all repositories that are left would fail, one after the other.
+            raise error
+        throttled = error is not None and self._throttled(task, error)
+        if pages:
+            self._throttle.succeeded(task)
+            batch = self._crawler.record(task, pages)
+        elif throttled:
+            self._crawler.send_again(task)
+        elif error is not None:
+            self._crawler.fail(task, error)
+        self._crawler.progress = replace(
+            self._crawler.progress,
+            throttled=self._throttle.count,
+            concurrency=self._throttle.width,
+        )
+        if self._on_progress is not None:
+            self._on_progress(self._crawler.progress)
+        return batch
+
+    def _throttled(self, task: FetchTask, error: Error) -> bool:
+        """Whether to send a task again, since the API throttled it."""
+        if not (isinstance(error, HttpError) and throttles(error.status_code, error.retry_after)):
+            return False
+        if not self._throttle.throttled(task, error.retry_after, self._fetcher.now()):
+            return False
+        self._fetcher.notify(task, error, self.wait())
+        if not self._fetcher.sleeps:
+            self.resume()
+        return True
+
+    def check_ended(self) -> None:
+        """Raise if repositories are left though nothing is in flight.
+
+        Raises:
+            Error: Some are left.
+        """
+        self._crawler.check_ended()

@@ -1,0 +1,238 @@
+"""Counts and sizes of an inventory, by repository and by creator.
+
+Repositories and tags are identified by their names, as image names are, and an image by its
+repository and digest. Where a tag is listed twice, its last row counts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
+
+from .._validation import check_count, check_time, safe_repr
+from ..exceptions import InvalidArgument
+from ._rows import InventoryRepository, InventoryRow, known_repositories
+
+STALE_AFTER_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts and sizes of a group of tags.
+
+    An image is a repository and a digest, however many tags point to it. Where its tags have
+    different sizes, the largest counts.
+
+    Attributes:
+        name: The group: a repository's name, or a creator's e-mail address.
+        tags: The number of tags.
+        bytes: The bytes of the distinct images that the tags point to. Layers that images share are
+            counted with each image.
+        oldest: The earliest of the tags' last pushes; None without tags.
+        newest: The latest of the tags' last pushes.
+        stale: The number of stale tags: those not pushed for `stale_after_days`.
+        images: The number of distinct images.
+        tag_bytes: The sum of the sizes of all tags: an image counts once for each of its tags.
+        stale_bytes: The bytes that deleting the group's stale tags frees: those of images that no
+            other tags point to.
+    """
+
+    name: str
+    tags: int = 0
+    bytes: int = 0
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    stale: int = 0
+    images: int = 0
+    tag_bytes: int = 0
+    stale_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts and sizes of an inventory.
+
+    Attributes:
+        total: Everything.
+        repositories: Each repository, the one with the most bytes first.
+        creators: Each creator, in the same order. An image whose tags have several creators
+            counts for each of them.
+        stale_after_days: The days without a push after which a tag is stale.
+        empty_repositories: How many of the repositories have no tags; None where the rows do not
+            tell, and such repositories are missing.
+    """
+
+    total: Totals
+    repositories: tuple[Totals, ...]
+    creators: tuple[Totals, ...]
+    stale_after_days: int
+    # It tells how much is known, and changes no figure.
+    empty_repositories: int | None = field(default=None, compare=False)
+
+
+def summarize(
+    rows: Iterable[InventoryRow],
+    stale_after_days: int = STALE_AFTER_DAYS,
+    now: datetime | None = None,
+) -> Summary:
+    """Add up rows by repository and by creator, as `Inventory.summary` does.
+
+    Repositories without tags are known for an `Inventory` and for `read_rows`, not for other rows.
+
+    Example:
+        >>> summarize(client.inventory()).repositories[0].name
+        'sample_repository'
+    """
+    builder = SummaryBuilder(stale_after_days, now)
+    for row in rows:
+        builder.add(row)
+    builder.add_repositories(known_repositories(rows))
+    return builder.summary()
+
+
+# The columns that a summary keeps. The garbage collector does not track tuples of plain values.
+_COLUMNS = ("digest", "size", "creator_email", "updated_at")
+_Tag = tuple[str, int, str, datetime]
+_tag = itemgetter(*map(InventoryRow._fields.index, _COLUMNS))
+
+
+class SummaryBuilder:
+    """Builds a summary from rows in any order.
+
+    It keeps some columns of each tag in memory: an image is stale only if all of its tags are.
+
+    Args:
+        stale_after_days: Days without a push, >= 0, after which a tag is stale.
+        now: The time from which the days are counted back. Defaults to the present.
+
+    Raises:
+        InvalidArgument: The days are negative or beyond all dates, or `now` has no time zone.
+    """
+
+    def __init__(self, stale_after_days: int, now: datetime | None) -> None:
+        check_count("stale_after_days", stale_after_days, least=0)
+        check_time("now", now)
+        try:
+            self._stale_before = (now or datetime.now(UTC)) - timedelta(days=stale_after_days)
+        except OverflowError:
+            raise InvalidArgument(
+                f"stale_after_days is beyond all dates: {safe_repr(stale_after_days)}"
+            ) from None
+        self._days = stale_after_days
+        self._repositories: dict[str, dict[str, _Tag]] = {}
+        # The names of repositories without tags, if all are known.
+        self._empty: set[str] | None = None
+
+    def add(self, row: InventoryRow) -> None:
+        """Record a row."""
+        tags = self._repositories.get(row.repository_name)
+        if tags is None:
+            tags = self._repositories[row.repository_name] = {}
+        tags[row.tag] = _tag(row)
+
+    def add_repositories(self, repositories: Iterable[InventoryRepository] | None) -> None:
+        """Record all repositories, after the last row, if they are known."""
+        if repositories is None:
+            return
+        named: dict[str, int] = {}
+        for each in repositories:
+            named[each.name] = named.get(each.name, 0) + each.tag_count
+            self._repositories.setdefault(each.name, {})
+        # A repository whose tags were all skipped (`invalid_rows`) has no rows, but has tags.
+        self._empty = {
+            name for name, count in named.items() if not count and not self._repositories[name]
+        }
+
+    def images(self) -> Iterator[tuple[int, list[datetime]]]:
+        """Yield the size of each image, and when each of its tags was last pushed."""
+        for tags in self._repositories.values():
+            for image in _images(tags):
+                yield max(size for _, size, _, _ in image), [pushed for *_, pushed in image]
+
+    def summary(self) -> Summary:
+        """Return the summary of the rows so far."""
+        total = _Totals()
+        repositories = {name: _Totals() for name in self._repositories}
+        creators: defaultdict[str, _Totals] = defaultdict(_Totals)
+        for name, tags in self._repositories.items():
+            for image in _images(tags):
+                whole = _Part(image, self._stale_before)
+                size = max(whole.sizes)
+                freed = size if whole.stale == len(image) else 0
+                total.add(whole, size, freed)
+                repositories[name].add(whole, size, freed)
+                emails = {email for _, _, email, _ in image}
+                if len(emails) == 1:
+                    creators[emails.pop()].add(whole, size, freed)
+                    continue
+                # No single creator's stale tags free it.
+                for email in emails:
+                    own = [tag for tag in image if tag[2] == email]
+                    creators[email].add(_Part(own, self._stale_before), size, 0)
+        return Summary(
+            total=total.totals("total"),
+            repositories=_largest_first(repositories),
+            creators=_largest_first(creators),
+            stale_after_days=self._days,
+            empty_repositories=None if self._empty is None else len(self._empty),
+        )
+
+
+def _images(tags: dict[str, _Tag]) -> Iterable[list[_Tag]]:
+    """Return the tags of each image of a repository."""
+    images: defaultdict[str, list[_Tag]] = defaultdict(list)
+    for tag in tags.values():
+        images[tag[0]].append(tag)
+    return images.values()
+
+
+class _Part:
+    """Some of the tags of one image."""
+
+    def __init__(self, tags: list[_Tag], stale_before: datetime) -> None:
+        self.sizes = [size for _, size, _, _ in tags]
+        times = [pushed for *_, pushed in tags]
+        self.oldest, self.newest = min(times), max(times)
+        self.stale = sum(pushed < stale_before for pushed in times)
+
+
+class _Totals:
+    def __init__(self) -> None:
+        self.tags = self.bytes = self.stale = self.images = self.tag_bytes = self.stale_bytes = 0
+        self.oldest: datetime | None = None
+        self.newest: datetime | None = None
+
+    def add(self, part: _Part, size: int, freed: int) -> None:
+        """Add an image with the group's tags of it."""
+        self.tags += len(part.sizes)
+        self.images += 1
+        self.bytes += size
+        self.tag_bytes += sum(part.sizes)
+        self.stale += part.stale
+        self.stale_bytes += freed
+        if self.oldest is None or part.oldest < self.oldest:
+            self.oldest = part.oldest
+        if self.newest is None or part.newest > self.newest:
+            self.newest = part.newest
+
+    def totals(self, name: str) -> Totals:
+        return Totals(
+            name,
+            self.tags,
+            self.bytes,
+            self.oldest,
+            self.newest,
+            self.stale,
+            self.images,
+            self.tag_bytes,
+            self.stale_bytes,
+        )
+
+
+def _largest_first(groups: dict[str, _Totals]) -> tuple[Totals, ...]:
+    totals = [group.totals(name) for name, group in groups.items()]
+    # A size may be negative, so sorting by bytes does not put groups without tags last.
+    return tuple(sorted(totals, key=lambda each: (not each.tags, -each.bytes, each.name)))

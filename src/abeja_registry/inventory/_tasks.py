@@ -1,0 +1,103 @@
+"""What a crawler hands out and takes in: tasks, the pages fetched for them, and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..exceptions import Error
+from ._rows import InventoryRepository, InventoryRow
+
+
+class RepositoryRef(NamedTuple):
+    """A repository of the list."""
+
+    id: str
+    name: str
+
+
+class InvalidRepository(NamedTuple):
+    """A repository of the list whose row is invalid."""
+
+    id: str | None
+    name: str | None
+    position: int
+    error: Error
+
+
+# A tag whose row was skipped is None.
+Item = InventoryRow | RepositoryRef | InvalidRepository | None
+
+
+# Compared by identity: a page that is requested again is another task than the one given up.
+@dataclass(frozen=True, slots=True, eq=False)
+class FetchTask:
+    """Pages to fetch, one after the other.
+
+    Attributes:
+        repository: The repository of the tags; None for the list of repositories.
+        limit: Items that each request asks for.
+        offset: Where the first page starts.
+        pages: How many pages to fetch at most.
+    """
+
+    repository: RepositoryRef | None
+    limit: int
+    offset: int
+    pages: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedPage:
+    """A page.
+
+    Attributes:
+        offset: Where it starts.
+        ids: The ids of its items; None for one without.
+        has_next: Whether more pages follow.
+        rows: The items.
+    """
+
+    offset: int
+    ids: Sequence[str | None]
+    has_next: bool
+    rows: Sequence[Item]
+
+
+class FetchResult(NamedTuple):
+    """The pages that were fetched for a task, and the error that ended it early."""
+
+    pages: Sequence[FetchedPage]
+    error: Error | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The rows that a result adds, and the repositories that it finishes."""
+
+    rows: Sequence[InventoryRow]
+    finished: Sequence[InventoryRepository]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an iteration is.
+
+    Attributes:
+        repositories: Repositories found so far.
+        finished: Of these, how many are finished.
+        failed: Of these, how many failed twice.
+        rows: Rows so far.
+        empty: Of the finished repositories, how many have no tags.
+        throttled: Requests so far that the API throttled; each is sent again.
+        concurrency: Requests that may be in flight: fewer than asked for while the API throttles.
+    """
+
+    repositories: int = 0
+    finished: int = 0
+    failed: int = 0
+    rows: int = 0
+    empty: int = 0
+    throttled: int = 0
+    concurrency: int = 0
