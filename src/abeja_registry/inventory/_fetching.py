@@ -108,9 +108,10 @@ class _BaseFetcher(Generic[C, S]):
             page = self._client.tags._page(task.repository.id, answered)
             to_row = partial(_row, task.repository)
             rows = [None if tag is None else to_row(tag) for tag in page._all_rows()]
-        # The first row of a page is the last of the one before it, unless a page holds one alone.
-        first = 1 if offset and task.limit > 1 else 0
-        page._log_skipped(range(first, len(rows)))
+        if page._row_errors:
+            # The first row is the last of the page before, unless a page holds only one.
+            first = 1 if offset and task.limit > 1 else 0
+            page._log_skipped(range(first, len(rows)))
         return FetchedPage(offset, page._ids(), page.has_next, rows)
 
 
