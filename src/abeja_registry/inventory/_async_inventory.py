@@ -20,8 +20,8 @@ from typing import ParamSpec, TypeVar
 
 import abeja_registry
 
-from .._api.responses import Answered
 from ..exceptions import Error
+from ._async_requests import AsyncRequests
 from ._base import (
     CONCURRENCY,
     NOT_ADDED_UP,
@@ -43,7 +43,7 @@ from ._jsonl import write_jsonl
 from ._parquet import arrow_modules, write_parquet
 from ._rows import Entry, FilePath, InventoryRow, known_repositories
 from ._summary import STALE_AFTER_DAYS, Summary, SummaryBuilder
-from ._tasks import Batch, FetchResult, FetchTask
+from ._tasks import Batch, FetchResult
 from ._workers import Threads
 
 # Rows of a file, read in a few milliseconds.
@@ -84,60 +84,25 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
     async def _batches(self, finished: Finished | None = None) -> AsyncGenerator[Batch, None]:
         fetcher = AsyncFetcher(self._client)
         iteration = self._begin(fetcher, finished, pages=1)
-        in_flight: dict[asyncio.Future[Answered | None], FetchTask] = {}
-        done: asyncio.Queue[asyncio.Future[Answered | None]] = asyncio.Queue()
-        free = asyncio.Semaphore(self._concurrency)
-
-        async def send(task: FetchTask) -> Answered | None:
-            """Send a task's request when its turn comes, unless the API throttles by then."""
-            async with free:
-                return None if iteration.wait() else await fetcher.send(task)
-
-        def submit_ready() -> float:
-            """Start all tasks that may be sent now; return the seconds for which none may be."""
-            if wait := iteration.wait():
-                return wait
-            while (task := iteration.next_task(len(in_flight))) is not None:
-                future = asyncio.ensure_future(send(task))
-                future.add_done_callback(done.put_nowait)
-                in_flight[future] = task
-            return 0.0
-
-        async def next_done(wait: float) -> asyncio.Future[Answered | None] | None:
-            """Return the next future that is done, or None when the wait is over."""
-            if not in_flight:
-                await fetcher.sleep(wait)
-                return None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait or None):
-                    return await done.get()
-            return None
-
+        requests = AsyncRequests(iteration, fetcher, self._concurrency)
         try:
-            while (wait := submit_ready()) or in_flight:
-                future = await next_done(wait)
-                if future is None:
+            while (wait := requests.start()) or requests.in_flight:
+                if (response := await requests.take(wait)) is None:
                     iteration.resume()
                     continue
-                task = in_flight.pop(future)
-                try:
-                    answered = future.result()
-                    if answered is None:
-                        iteration.send_again(task)
-                        continue
+                task, answered = response
+                if isinstance(answered, Error):
+                    result = FetchResult([], answered)
+                else:
                     result = fetcher.parse(task, answered)
-                except Error as error:
-                    result = FetchResult([], error)
                 batch = iteration.record(task, result)
-                submit_ready()
+                requests.start()
                 yield batch
                 # Requests go out before the next response is parsed, which takes longer.
                 await asyncio.sleep(0)
             iteration.check_ended()
         finally:
-            for future in in_flight:
-                future.cancel()
-            await asyncio.gather(*in_flight, return_exceptions=True)
+            await requests.stop()
 
     async def write_jsonl(
         self, path: FilePath, *, resume: bool = False, partial: bool = False

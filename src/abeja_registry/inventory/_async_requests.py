@@ -1,0 +1,89 @@
+"""The requests of an async iteration, sent by a few workers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+
+from .._api.responses import Answered
+from ..exceptions import Error
+from ._fetching import AsyncFetcher
+from ._iteration import Iteration
+from ._tasks import FetchTask
+
+
+class AsyncRequests:
+    """Workers that send one request after another, and the responses that were not taken yet.
+
+    A worker costs less than an asyncio task for each request, and needs no turn of the event loop
+    between a response and its next request.
+
+    Attributes:
+        in_flight: Tasks that were sent and whose responses were not taken.
+    """
+
+    def __init__(self, iteration: Iteration, fetcher: AsyncFetcher, concurrency: int) -> None:
+        self.in_flight = 0
+        self._iteration = iteration
+        self._fetcher = fetcher
+        self._concurrency = concurrency
+        self._workers: set[asyncio.Task[None]] = set()
+        self._working = 0
+        self._responses: deque[tuple[FetchTask, Answered | BaseException]] = deque()
+        self._arrived = asyncio.Event()
+
+    def start(self) -> float:
+        """Start workers while tasks may be sent; return the seconds for which none may be."""
+        while self._working < self._concurrency and (task := self._next_task()) is not None:
+            self._working += 1
+            worker = asyncio.create_task(self._work(task))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        return self._iteration.wait()
+
+    def _next_task(self) -> FetchTask | None:
+        task = None if self._iteration.wait() else self._iteration.next_task(self.in_flight)
+        self.in_flight += task is not None
+        return task
+
+    async def _work(self, task: FetchTask | None) -> None:
+        try:
+            while task is not None:
+                try:
+                    self._keep(task, await self._fetcher.send(task))
+                except BaseException as error:
+                    self._keep(task, error)
+                    if not isinstance(error, Exception):
+                        raise
+                task = self._next_task()
+        finally:
+            self._working -= 1
+
+    def _keep(self, task: FetchTask, answered: Answered | BaseException) -> None:
+        self._responses.append((task, answered))
+        self._arrived.set()
+
+    async def take(self, wait: float) -> tuple[FetchTask, Answered | Error] | None:
+        """Return the next response, or None when the wait is over."""
+        if not self.in_flight:
+            await self._fetcher.sleep(wait)
+            return None
+        if not self._responses:
+            self._arrived.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait or None):
+                    await self._arrived.wait()
+            if not self._responses:
+                return None
+        task, answered = self._responses.popleft()
+        self.in_flight -= 1
+        if isinstance(answered, BaseException) and not isinstance(answered, Error):
+            raise answered
+        return task, answered
+
+    async def stop(self) -> None:
+        """Cancel the requests in flight."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
