@@ -18,7 +18,7 @@ from tests.support.server import Peer, said
 from tests.support.worlds import done
 from tests.test_connections import Server, serving
 
-from abeja_registry import AsyncClient, Client, Error, FoundSetting, RetryPolicy
+from abeja_registry import AsyncClient, Client, Error, RetryPolicy, Setting
 from abeja_registry.contract import ContractReport, Finding
 from abeja_registry.sandbox import Sandbox
 
@@ -793,28 +793,28 @@ async def test_the_default_address_is_shown(world: World) -> None:
 
 
 def test_a_client_tells_its_settings(full: Sandbox) -> None:
-    """Each has its place, also in a derived client and in one that was pickled; no secret."""
+    """Each has its source, also in a derived client and in one that was pickled; no secret."""
     credential = {"datasource_id": "5", "datasource_secret": MARKER}
     with Client(full.organization_id, credential, base_url=full.url, on_retry=print) as client:
         derived = client.with_options(organization_id="2", retry=AT_ONCE)
         with pickle.loads(pickle.dumps(derived)) as other:
-            assert other.found_settings() == derived.found_settings()
-        assert AsyncClient("2", {}).found_settings()[0] == FoundSetting(
+            assert other.settings() == derived.settings()
+        assert AsyncClient("2", {}).settings()[0] == Setting(
             "organization_id", "2", "argument organization_id"
         )
-        shown = {each.name: (each.value, each.place) for each in derived.found_settings()}
-        assert {each.name: each.place for each in client.found_settings()}["retry"] == "default"
+        shown = {each.name: (each.value, each.source) for each in derived.settings()}
+        assert {each.name: each.source for each in client.settings()}["retry"] == "default"
     assert MARKER not in str(shown)
     assert shown.pop("retry")[1] == "with_options"
     assert shown == {
         "organization_id": ("2", "with_options"),
         "credential": ("Basic datasource-5:***", "argument credential"),
         "base_url": (full.url, "argument base_url"),
-        "timeout": ("30.0", "default"),
-        "max_retry_count": ("1", "with_options"),
-        "deadline": ("120.0", "default"),
+        "timeout": (30.0, "default"),
+        "max_retry_count": (1, "with_options"),
+        "deadline": (120.0, "default"),
         "on_retry": ("a function", "argument on_retry"),
-        "max_response_bytes": ("67108864", "default"),
+        "max_response_bytes": (67108864, "default"),
         "invalid_rows": ("raise", "default"),
     }
 

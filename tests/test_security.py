@@ -24,6 +24,7 @@ import httpx
 import pytest
 from tests.support.certificates import TLS
 from tests.support.examples import REPOSITORY
+from tests.support.internals import authorization
 from tests.support.server import Heard, Peer, said
 
 from abeja_registry import (
@@ -232,8 +233,8 @@ def test_a_secret_goes_out_and_does_not_show(hearing: Hearing, credential: Any) 
                     client = Client("1", credential, **given, **OPTIONS)
                     hearing.call(partial(client.repositories.get, "1"))
         sent = {heard.headers["authorization"] for heard in peer.heard}
-        assert sent == {credential._authorization}
-        assert any(form in credential._authorization for form in FORMS)
+        assert sent == {authorization(credential)}
+        assert any(form in authorization(credential) for form in FORMS)
     hearing.check()
     assert {"abeja_registry", "httpcore", "httpx"} <= hearing.loggers
 

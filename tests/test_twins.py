@@ -132,7 +132,7 @@ def test_the_twin_is_awaited_where_it_asks_the_api(
     """What asks nothing is a plain function in both worlds; all else is a coroutine in one."""
     plain = {
         "__init__", "__iter__", "iter", "iter_tags", "pages",
-        "organization_id", "with_options", "inventory", "found_settings",
+        "organization_id", "with_options", "inventory", "settings",
         "model_post_init", "build_request", "is_closed",
     }  # fmt: skip
     assert not inspect.iscoroutinefunction(method)

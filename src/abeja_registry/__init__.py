@@ -12,14 +12,13 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ._api.retries import Retry, RetryPolicy
     from ._http.adapter import AsyncHttpClient, HttpClient
-    from ._settings.settings import (
+    from ._settings.credentials import (
         BearerToken,
         Credential,
         DatasourceCredential,
-        FoundSetting,
-        OnRetry,
         UserCredential,
     )
+    from ._settings.settings import OnRetry, Setting
     from ._validation import InvalidRows
     from .client import AsyncClient, Client
     from .exceptions import (
@@ -72,7 +71,6 @@ __all__ = [
     "DatasourceCredential",
     "Error",
     "Forbidden",
-    "FoundSetting",
     "HttpClient",
     "HttpError",
     "ImageName",
@@ -93,6 +91,7 @@ __all__ = [
     "Repository",
     "Retry",
     "RetryPolicy",
+    "Setting",
     "Tag",
     "Tags",
     "Timeout",
@@ -109,10 +108,10 @@ if not TYPE_CHECKING:  # pragma: no branch
     _NAMES = {
         "_api.retries": ("Retry", "RetryPolicy"),
         "_http.adapter": ("AsyncHttpClient", "HttpClient"),
-        "_settings.settings": (
-            *("BearerToken", "Credential", "DatasourceCredential", "FoundSetting", "OnRetry"),
-            "UserCredential",
+        "_settings.credentials": (
+            *("BearerToken", "Credential", "DatasourceCredential", "UserCredential"),
         ),
+        "_settings.settings": ("OnRetry", "Setting"),
         "_validation": ("InvalidRows",),
         "client": ("AsyncClient", "Client"),
         "contract": (),

@@ -57,19 +57,20 @@ def check_str(name: str, value: object) -> str:
     return check_type(name, value, str, "a string")
 
 
-def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """Refuse a value that is none of several words."""
+def check_choice(name: str, value: T, choices: Sequence[str]) -> T:
+    """Return a value that is one of several words."""
     if value not in choices:
         *first, last = map(repr, choices)
-        raise InvalidArgument(
-            f"{name} must be {', '.join(first)} or {last}, not {safe_repr(value)}"
-        )
+        described = f"{', '.join(first)} or {last}"
+        raise InvalidArgument(f"{name} must be {described}, not {safe_repr(value)}")
+    return value
 
 
-def check_callable(name: str, value: object) -> None:
-    """Refuse a value that is neither None nor callable."""
+def check_callable(name: str, value: T) -> T:
+    """Return a value that is callable, or None."""
     if value is not None and not callable(value):
         raise InvalidArgument(f"{name} must be callable, not {safe_repr(value)}")
+    return value
 
 
 def check_time(name: str, value: object) -> None:

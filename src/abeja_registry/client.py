@@ -11,13 +11,8 @@ import abeja_registry
 from ._api.retries import RetryPolicy
 from ._http.adapter import AsyncHttpClient, HttpClient
 from ._http.session import AsyncTransport, Transport
-from ._settings.settings import (
-    Credential,
-    FoundSetting,
-    OnRetry,
-    Settings,
-    typed_settings,
-)
+from ._settings.credentials import Credential
+from ._settings.settings import OnRetry, Setting, Settings, resolve
 from ._validation import InvalidRows
 from .raw import APIClient, AsyncAPIClient, attributes, set_attributes
 
@@ -104,7 +99,7 @@ class Client(_Lazy):
         max_response_bytes: int | None = None,
         invalid_rows: InvalidRows | None = None,
     ) -> None:
-        settings = typed_settings(
+        settings = resolve(
             organization_id=organization_id,
             credential=credential,
             base_url=base_url,
@@ -116,7 +111,7 @@ class Client(_Lazy):
             max_response_bytes=max_response_bytes,
             invalid_rows=invalid_rows,
             profile=profile,
-        )
+        ).settings()
         self._set_up(Transport.open(settings, http_client))
 
     def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
@@ -175,7 +170,7 @@ class Client(_Lazy):
             >>> client.with_options(timeout=5).repositories.get(repository.id).id == repository.id
             True
         """
-        settings = self._transport.settings.but(
+        settings = self._transport.settings.with_changes(
             organization_id=organization_id,
             timeout=timeout,
             max_retry_count=max_retry_count,
@@ -276,16 +271,16 @@ class Client(_Lazy):
 
         return check(self._transport)
 
-    def found_settings(self) -> tuple[FoundSetting, ...]:
+    def settings(self) -> tuple[Setting, ...]:
         """Return each setting of this client, and where it was found; secrets are masked.
 
         Example:
-            >>> for setting in client.found_settings()[:2]:
-            ...     print(setting.name, "-", setting.value, "-", setting.place)
+            >>> for setting in client.settings()[:2]:
+            ...     print(setting.name, "-", setting.value, "-", setting.source)
             organization_id - 1410000000000 - argument organization_id
             credential - Bearer *** - argument credential
         """
-        return self._transport.settings.found()
+        return self._transport.settings.resolution.shown
 
     def close(self) -> None:
         """Close the connections; a client handed in, or shared with another, stays open.
@@ -328,7 +323,7 @@ class AsyncClient(_Lazy):
         max_response_bytes: int | None = None,
         invalid_rows: InvalidRows | None = None,
     ) -> None:
-        settings = typed_settings(
+        settings = resolve(
             organization_id=organization_id,
             credential=credential,
             base_url=base_url,
@@ -340,7 +335,7 @@ class AsyncClient(_Lazy):
             max_response_bytes=max_response_bytes,
             invalid_rows=invalid_rows,
             profile=profile,
-        )
+        ).settings()
         self._set_up(AsyncTransport.open(settings, http_client))
 
     def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
@@ -377,7 +372,7 @@ class AsyncClient(_Lazy):
         on_retry: OnRetry | None = None,
     ) -> Self:
         """As `Client.with_options`."""
-        settings = self._transport.settings.but(
+        settings = self._transport.settings.with_changes(
             organization_id=organization_id,
             timeout=timeout,
             max_retry_count=max_retry_count,
@@ -415,9 +410,9 @@ class AsyncClient(_Lazy):
 
         return await acheck(self._transport)
 
-    def found_settings(self) -> tuple[FoundSetting, ...]:
-        """As `Client.found_settings`."""
-        return self._transport.settings.found()
+    def settings(self) -> tuple[Setting, ...]:
+        """As `Client.settings`."""
+        return self._transport.settings.resolution.shown
 
     async def aclose(self) -> None:
         """As `Client.close`, awaited."""

@@ -24,7 +24,8 @@ from ._api.operations import Operation, get_repositories, get_repository, get_re
 from ._api.reference import DEFAULT_LIMIT, Shape, differences, rows, strings
 from ._http.probes import Reached, areach, reach
 from ._http.session import AsyncTransport, Transport
-from ._settings.settings import DEFAULT_BASE_URL, DEFAULT_PLACE, FoundSetting, Settings
+from ._settings.settings import DEFAULT_BASE_URL, Setting, Settings
+from ._settings.sources import CLI_FILE, DEFAULT
 from ._validation import quote_segment
 from .exceptions import (
     Error,
@@ -225,11 +226,10 @@ class _Check:
         self._findings: dict[str, Finding] = {}
         system = f"Python {platform.python_version()} on {platform.system()}"
         self._note("versions", "ok", f"abeja-registry {__version__}, {system}")
-        found = settings.found()
-        for setting in found:
-            if setting.place != DEFAULT_PLACE:
+        for setting in settings.resolution.shown:
+            if setting.source != DEFAULT:
                 self._note(f"setting {setting.name}", "ok", _told_setting(setting))
-        defaults = [setting.name for setting in found if setting.place == DEFAULT_PLACE]
+        defaults = [each.name for each in settings.resolution.shown if each.source == DEFAULT]
         self._note("settings by default", "ok", ", ".join(defaults) or "none")
         for subject in _SUBJECTS:
             self._note(subject, "unknown", _NOT_REACHED)
@@ -423,16 +423,19 @@ class _Check:
 # -- in words -------------------------------------------------------------------------------------
 
 
-def _told_setting(setting: FoundSetting) -> str:
+def _told_setting(setting: Setting) -> str:
     """Return where a setting is from, and its value where that names nothing and nobody."""
+    # The file's keys stand beside the name of a profile.
+    source = CLI_FILE if CLI_FILE in setting.source else setting.source
+    value = str(setting.value)
     if setting.name == "organization_id":
-        return f"from {setting.source}"
+        return f"from {source}"
     if setting.name == "credential":
-        return f"{setting.value.partition(' ')[0]} from {setting.source}"
-    if setting.name == "base_url" and setting.value != DEFAULT_BASE_URL:
-        scheme = setting.value.partition(":")[0]
-        return f"another than {DEFAULT_BASE_URL}, an {scheme} one, from {setting.source}"
-    return f"{setting.value} from {setting.source}"
+        return f"{value.partition(' ')[0]} from {source}"
+    if setting.name == "base_url" and value != DEFAULT_BASE_URL:
+        scheme = value.partition(":")[0]
+        return f"another than {DEFAULT_BASE_URL}, an {scheme} one, from {source}"
+    return f"{value} from {source}"
 
 
 def _told(error: Error) -> str:

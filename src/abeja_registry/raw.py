@@ -15,7 +15,8 @@ from ._api import operations
 from ._api.retries import RetryPolicy
 from ._http.adapter import AsyncHttpClient, HttpClient
 from ._http.session import AsyncTransport, Transport
-from ._settings.settings import Credential, OnRetry, Settings, raw_settings
+from ._settings.credentials import Credential
+from ._settings.settings import OnRetry, Settings, raw_settings
 
 # What a client makes of its transport; all else is a subclass's.
 _OWN = {"_transport", "raw", "repositories", "tags"}

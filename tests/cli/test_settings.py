@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def found(text: str) -> dict[str, tuple[object, str]]:
-    """Return each setting's value and place."""
-    return {row["setting"]: (row["value"], row["place"]) for row in json.loads(text)}
+    """Return each setting's value and source."""
+    return {row["setting"]: (row["value"], row["source"]) for row in json.loads(text)}
 
 
 def test_it_says_what_was_found_where(run: Run, sandbox: Sandbox) -> None:
-    """Each setting comes with its place, the secret masked, and nothing is asked of the API."""
+    """Each setting comes with its source, the secret masked, and nothing is asked of the API."""
     ran = run("--timeout", "7", "whoami", "--output", "json")
     assert found(ran.out) == {
         "organization_id": (sandbox.organization_id, "ABEJA_ORGANIZATION_ID"),
@@ -34,7 +34,7 @@ def test_it_says_what_was_found_where(run: Run, sandbox: Sandbox) -> None:
         "auth_token": ("********", "PLATFORM_AUTH_TOKEN"),
     }
     assert (ran.code, ran.err, sandbox.requests) == (0, "", ())
-    assert run("whoami").out.split()[:3] == ["SETTING", "VALUE", "PLACE"]
+    assert run("whoami").out.split()[:3] == ["SETTING", "VALUE", "SOURCE"]
 
 
 def test_a_profile_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -51,12 +51,12 @@ def test_a_profile_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path:
     file.write_text(json.dumps({"configurations": [configuration]}))
     file.chmod(0o600)
     ran = run("--profile", "staging", "whoami", "--output", "json")
-    place = "of 'staging' in ~/.abeja/config"
+    where = "of 'staging' in ~/.abeja/config"
     assert (
         found(ran.out).items()
         >= {
-            "user_id": ("7", f"abeja-platform-user {place}"),
-            "personal_access_token": ("********", f"personal-access-token {place}"),
+            "user_id": ("7", f"abeja-platform-user {where}"),
+            "personal_access_token": ("********", f"personal-access-token {where}"),
         }.items()
     )
     assert run("--profile", "nope", "whoami").code == 2
@@ -291,29 +291,29 @@ def test_it_shows_what_a_client_uses_or_refuses(
     if client is None:
         assert ran.code == 2
         assert problem in ran.err
-        missing = {name for name, (_, place) in shown.items() if place == "not set"}
+        missing = {name for name, (_, source) in shown.items() if source == "not set"}
         assert missing or "must be" in problem
         if "incomplete" in problem:  # of the part that is there, and of the one that is not
-            assert [place for place in places(shown) if f"{place} is there" in problem]
+            assert [source for source in sources(shown) if f"{source} is there" in problem]
             assert problem.endswith(f"without its {' and '.join(missing & PARTS)}")
         return
     assert (ran.code, ran.err) == (0, "")
-    used = {each.name: each for each in client.found_settings()}
+    used = {each.name: each for each in client.settings()}
     for setting in ("organization_id", "base_url", "timeout", "deadline", "max_retry_count"):
-        said, where = shown[setting]
-        assert (str(said), setting if where.startswith("--") else where) == (
+        shown_value, where = shown[setting]
+        assert (shown_value, setting if where.startswith("--") else where) == (
             used[setting].value,
-            used[setting].place.removeprefix("argument "),
+            used[setting].source.removeprefix("argument "),
         )
-    assert " and ".join(places(shown)) == used["credential"].place
+    assert " and ".join(sources(shown)) == used["credential"].source
 
 
 PARTS = {"auth_token", "user_id", "personal_access_token", "datasource_id", "datasource_secret"}
 
 
-def places(shown: dict[str, tuple[object, str]]) -> list[str]:
+def sources(shown: dict[str, tuple[object, str]]) -> list[str]:
     """Return where the parts of the credential are from."""
-    return [place for name, (_, place) in shown.items() if name in PARTS]
+    return [source for name, (_, source) in shown.items() if name in PARTS]
 
 
 def test_nothing_is_a_default_that_has_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

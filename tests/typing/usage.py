@@ -27,7 +27,6 @@ from abeja_registry import (
     Credential,
     DatasourceCredential,
     Error,
-    FoundSetting,
     HttpClient,
     HttpError,
     InvalidResponse,
@@ -37,6 +36,7 @@ from abeja_registry import (
     Page,
     Repositories,
     Repository,
+    Setting,
     Tag,
     Tags,
     Timeout,
@@ -306,9 +306,11 @@ def contract(client: Client) -> None:
         assert_type(finding.subject, str)
         assert_type(finding.verdict, Verdict)
         assert_type(finding.said, str)
-    for setting in client.found_settings():
-        assert_type(setting, FoundSetting)
-        assert_type((setting.name, setting.value, setting.place), tuple[str, str, str])
+    for setting in client.settings():
+        assert_type(setting, Setting)
+        assert_type(setting.name, str)
+        assert_type(setting.value, str | float | None)
+        assert_type(setting.source, str)
     report.findings = ()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -442,7 +444,7 @@ async def async_covariance(client: AsyncClient) -> None:
 async def async_contract(client: AsyncClient) -> None:
     """Compare the API with its reference."""
     assert_type(await client.check_contract(), ContractReport)
-    assert_type(client.found_settings(), tuple[FoundSetting, ...])
+    assert_type(client.settings(), tuple[Setting, ...])
 
 
 async def async_raw(client: AsyncAPIClient) -> None:

@@ -1,4 +1,4 @@
-"""The way to the API, as the environment sets it: proxies, and the certificates to trust."""
+"""The way to the API: the proxies that the environment names, and hosts."""
 
 from __future__ import annotations
 
@@ -173,9 +173,6 @@ def _ascii(name: str) -> str:
         return name
 
 
-# -- certificates ---------------------------------------------------------------------------------
-
-
 # -- hosts ----------------------------------------------------------------------------------------
 
 
@@ -187,7 +184,22 @@ def is_host(host: str) -> bool:
         return False
 
 
-def is_here(host: str) -> bool:
-    """Return whether a host is this machine."""
+def plaintext_hop(base_url: str) -> str | None:
+    """Return the URL at which others can read a request on its way, or None."""
+    url = httpx.URL(base_url)
+    if url.scheme == "https":
+        return None
+    if not _is_loopback(url.host):
+        return base_url
+    try:
+        proxy = proxy_for(base_url)
+    except ConfigurationError:  # a connection pool refuses it, and sends nothing
+        return None
+    if proxy is None or _is_loopback(httpx.URL(proxy).host):
+        return None
+    return f"{base_url} through a proxy that the environment names"
+
+
+def _is_loopback(host: str) -> bool:
     # Not the names below localhost: many a system asks others for their address.
     return host == "localhost" or any(each.is_loopback for each in _addresses(host))

@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
 from ._client import Access, import_httpx
 from ._output import Kind, Output, width, write_rows, write_text
 
-# Where a setting is that was given before the command.
+if TYPE_CHECKING:
+    from .. import Setting
+
+# The settings that options and variables set, by their option.
 _OPTIONS = {
     "organization_id": "--organization",
     "base_url": "--base-url",
     "timeout": "--timeout",
     "deadline": "--deadline",
+    "max_retry_count": None,
 }
-
-Setting = tuple[str, Any, str]
 
 
 def _to_json(setting: Setting) -> dict[str, Any]:
-    name, value, place = setting
-    return {"setting": name, "value": value, "place": _OPTIONS.get(place, place)}
+    given = setting.source.startswith("argument ")
+    source = _OPTIONS[setting.name] if given else setting.source
+    return {"setting": setting.name, "value": setting.value, "source": source}
 
 
-SETTING: Kind[Setting] = Kind(_to_json, columns=("setting", "value", "place"))
+SETTING: Kind[Setting] = Kind(_to_json, columns=("setting", "value", "source"))
 
 
 def whoami(access: Access, output: Output) -> None:
-    """Write each setting with its place, and fail where a client would."""
+    """Write each setting with its source, and fail where a client would."""
     import_httpx()
-    from .._settings.settings import found_settings, settings_of, typed_sources
+    from .._settings.settings import resolve
 
-    arguments = {
-        "organization_id": access.organization_id,
-        "base_url": access.base_url,
-        "timeout": access.timeout,
-        "deadline": access.deadline,
-    }
     # One look: what is written and what a client would use cannot differ.
     try:
-        sources = typed_sources(None, access.profile, arguments)
-        write_rows(SETTING, found_settings(sources), output)
-        settings_of(sources)
+        resolved = resolve(credential=None, **asdict(access))
+        shown = [setting for setting in resolved.shown if setting.name in _OPTIONS]
+        write_rows(SETTING, [*shown, *resolved.credential_parts()], output)
+        resolved.settings()
     except ConfigurationError as error:
         error.add_note("see abeja-registry --help")
         raise

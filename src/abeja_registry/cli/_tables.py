@@ -14,7 +14,7 @@ from ._output import NUMBERS, readable
 _GAP = "  "
 # What gives way where a table is too wide, cut or over several lines, and how far.
 _CUT = ("name", "repository_name", "tag", "creator_email", "description")
-_FOLDED = ("value", "place")
+_FOLDED = ("value", "source")
 _LEAST = 8
 
 

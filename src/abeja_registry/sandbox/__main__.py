@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from .._settings.settings import authorization
+from .._settings.credentials import authorization
 from . import Sandbox
 from ._faults import Fault, parse_fault
 from ._sandbox import ANY_CREDENTIAL, LIMIT_MAX, LOOPBACK, VARIABLES

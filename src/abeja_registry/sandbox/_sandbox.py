@@ -16,8 +16,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from .. import models
-from .._settings import settings
-from .._settings.settings import Credential
+from .._settings.credentials import Credential, authorization
 from . import _shapes
 from ._app import make_app
 from ._docker import DockerRegistry, Mirror, explain, registry_url
@@ -149,7 +148,7 @@ class Sandbox:
         self._latency = latency
         # Copies: the caller's dicts may change later.
         self._credentials = tuple(map(_copy, credentials))
-        self._admitted = frozenset(settings.authorization(each) for each in self._credentials)
+        self._admitted = frozenset(authorization(each) for each in self._credentials)
         self._docker_registry = None if docker_registry is None else registry_url(docker_registry)
         own = canonical_host(host)
         self._hosts = [*_hosts(allow_hosts), *([own] if own else ())]

@@ -1022,15 +1022,15 @@ def test_a_timeout(environment: SetEnvironment, value: Any, seconds: float) -> N
     assert settings(timeout=value).timeout == seconds
     environment({"ABEJA_SDK_CONNECTION_TIMEOUT": str(value)})
     assert settings().timeout == seconds
-    assert settings().but(organization_id=None, timeout=value).timeout == seconds
+    assert settings().with_changes(organization_id=None, timeout=value).timeout == seconds
 
 
 def test_options_change_only_what_is_given() -> None:
     """An option that is not given keeps its value."""
     before = settings()
-    after = before.but(organization_id="11", timeout=None)
+    after = before.with_changes(organization_id="11", timeout=None)
     assert after == replace(before, organization_id="11") != before
-    assert after.but(organization_id=None, timeout=2) == replace(after, timeout=2)
+    assert after.with_changes(organization_id=None, timeout=2) == replace(after, timeout=2)
 
 
 @pytest.mark.parametrize(
@@ -1039,8 +1039,8 @@ def test_options_change_only_what_is_given() -> None:
     ids=lambda value: repr(value)[:12],
 )
 def test_a_bad_max_retry_count(environment: SetEnvironment, value: Any) -> None:
-    """What is no whole number from 0 is refused by name: by an argument, by a variable."""
-    says = "must be a whole number from 0, not "
+    """What is no whole number >= 0 is refused by name: by an argument, by a variable."""
+    says = f"must be {'at least 0' if value in (-1, '-1') else 'a whole number'}, not "
     assert refused(APIClient, None, None, value).startswith(f"max_retry_count {says}")
     assert refused(Client, "10", {}, max_retry_count=value).startswith(f"max_retry_count {says}")
     if isinstance(value, str) and value:
@@ -1117,9 +1117,14 @@ BAD: dict[str, tuple[str, Any, str]] = {
         f"max_response_bytes is {value!r}": (
             "max_response_bytes",
             value,
-            f"max_response_bytes must be a whole number from 0, not {value!r}",
+            f"max_response_bytes must be {says}, not {value!r}",
         )
-        for value in (-1, 1.5, "many", True)
+        for value, says in (
+            (-1, "at least 0"),
+            (1.5, "a whole number"),
+            ("many", "a whole number"),
+            (True, "a whole number"),
+        )
     },
 }
 
@@ -1173,7 +1178,7 @@ def test_options_of_a_call(kind: Callable[..., Any]) -> None:
     fewer = client.with_options(max_retry_count=1, on_retry=repr)
     policy = replace(before.retry, max_retries=1)
     assert fewer._transport.settings == replace(before, retry=policy, on_retry=repr)
-    derived = {each.name for each in fewer.found_settings() if each.place == "with_options"}
+    derived = {each.name for each in fewer.settings() if each.source == "with_options"}
     assert derived == {"max_retry_count", "on_retry"}
     assert client._transport.settings is before
     assert refused(client.with_options, retry=0) == "retry must be a RetryPolicy, not 0"

@@ -1,0 +1,209 @@
+"""Credentials: the three kinds, the parts of one in a source, and the Authorization header."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+from .._validation import as_configuration_error, safe_repr
+from ..exceptions import ConfigurationError, InvalidArgument
+from .checks import check_secret, check_user
+from .sources import DEFAULT, NOT_SET, Found, Source
+
+_ARGUMENT = "argument credential"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    # The fields of a kind are its parts; its repr shows no secret.
+    def __post_init__(self) -> None:
+        with as_configuration_error():
+            for part in fields(self):
+                _check(part.name, part.name, getattr(self, part.name))
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken(_Kind):
+    """A bearer token of the platform.
+
+    Args:
+        auth_token: The token, without the word Bearer.
+
+    Raises:
+        ConfigurationError: A part holds what no header can; the message does not show it.
+    """
+
+    auth_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UserCredential(_Kind):
+    """A user and one of their personal access tokens.
+
+    Args:
+        user_id: The user's id, with or without its prefix `user-`.
+        personal_access_token: The token.
+
+    Raises:
+        ConfigurationError: A part holds what no header can; the message does not show it.
+    """
+
+    user_id: str
+    personal_access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasourceCredential(_Kind):
+    """A datasource and its secret.
+
+    Args:
+        datasource_id: The datasource's id, with or without its prefix `datasource-`.
+        datasource_secret: The secret.
+
+    Raises:
+        ConfigurationError: A part holds what no header can; the message does not show it.
+    """
+
+    datasource_id: str
+    datasource_secret: str = field(repr=False)
+
+
+Credential = BearerToken | UserCredential | DatasourceCredential | Mapping[str, str]
+
+# The parts of each kind, in the order in which one source is searched.
+_KINDS = [
+    [part.name for part in fields(kind)]
+    for kind in (BearerToken, UserCredential, DatasourceCredential)
+]
+PARTS = [part for kind in _KINDS for part in kind]
+SECRETS = [kind[-1] for kind in _KINDS]
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """The Authorization header of a credential.
+
+    Attributes:
+        header: The header's value; None sends none.
+        shown: The kind of the header and the user, for people.
+        secrets: The secrets, as the header has them and decoded.
+    """
+
+    header: str | None = field(repr=False)
+    shown: str
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCredential:
+    """A credential in a source.
+
+    Attributes:
+        parts: Each part of its kind, also a missing one; empty where none is to be sent.
+        incomplete: Which part is there, and what it lacks; None if all parts are there.
+    """
+
+    parts: Source
+    incomplete: str | None = None
+
+
+ANONYMOUS = Found(FoundCredential({}), "credential", DEFAULT)
+
+
+def find_credentials(credential: Credential | None, sources: Sequence[Source]) -> list[Found]:
+    """Return the credential that is an argument, or else those in the sources, in their order.
+
+    Raises:
+        ConfigurationError: The argument is none.
+    """
+    if credential is not None:
+        sources = [_parts_of(credential)]
+    found = [each for source in sources if (each := _credential_in(source))]
+    if credential is None or found:
+        return found
+    lack = None
+    if isinstance(credential, Mapping) and credential:
+        lack = f"credential has a value for none of {', '.join(PARTS)}"
+        if unknown := [safe_repr(key) for key in credential if key not in PARTS]:
+            lack += f"; it has {', '.join(unknown)}"
+    return [Found(FoundCredential({}, lack), "credential", _ARGUMENT)]
+
+
+def check_single_kind(credential: Credential) -> None:
+    """Refuse a dict with parts of several kinds."""
+    given = _parts_of(credential)
+    kinds = [" and ".join(filter(given.get, kind)) for kind in _KINDS]
+    if len(kinds := [*filter(None, kinds)]) > 1:
+        raise ConfigurationError(f"credential must be of one kind, not {', '.join(kinds)}")
+
+
+def authorize(_: str, credential: FoundCredential) -> Authorization:
+    """Return the Authorization header of a credential.
+
+    Raises:
+        InvalidArgument: A part is missing, or cannot be sent.
+    """
+    if credential.incomplete is not None:
+        raise InvalidArgument(f"the credential is incomplete: {credential.incomplete}")
+    parts = credential.parts.items()
+    values = {part: _check(part, name, value) for part, (value, name, _) in parts}
+    if not values:
+        return Authorization(None, "none", ())
+    if token := values.get("auth_token"):
+        return Authorization(f"Bearer {token}", "Bearer ***", (token,))
+    (part, user), (_, secret) = values.items()
+    prefix = part.removesuffix("id").replace("_", "-")
+    user = user if user.startswith(prefix) else prefix + user
+    sent = base64.b64encode(f"{user}:{secret}".encode()).decode()
+    return Authorization(f"Basic {sent}", f"Basic {user}:***", (sent, secret))
+
+
+def authorization(credential: Credential) -> str:
+    """Return the value of the Authorization header of a credential.
+
+    Raises:
+        ConfigurationError: It is none, or is incomplete.
+    """
+    with as_configuration_error():
+        header = authorize("credential", find_credentials(credential, [])[0].value).header
+    if header is None:
+        raise ConfigurationError("the credential is incomplete: it is empty")
+    return header
+
+
+def _check(part: str, name: str, value: object) -> str:
+    return (check_user if part.endswith("_id") else check_secret)(name, value)
+
+
+def _parts_of(credential: Credential) -> Source:
+    if isinstance(credential, _Kind):
+        credential = {part.name: getattr(credential, part.name) for part in fields(credential)}
+    if not isinstance(credential, Mapping):
+        raise ConfigurationError(
+            "credential must be a BearerToken, a UserCredential, a DatasourceCredential"
+            f" or a dict, not a {type(credential).__name__}"
+        )
+    return {
+        part: Found(credential[part], f"credential['{part}']", _ARGUMENT)
+        for part in PARTS
+        if credential.get(part)
+    }
+
+
+def _credential_in(source: Source) -> Found | None:
+    # A kind with all its parts goes before a kind with some.
+    for enough in (all, any):
+        for kind in _KINDS:
+            if enough(part in source for part in kind):
+                held = [source[part] for part in kind if part in source]
+                missing = {part: Found(None, part, NOT_SET) for part in kind if part not in source}
+                lack = f"{held[0].name} is there without its {' and '.join(missing)}"
+                parts = {part: source.get(part) or missing[part] for part in kind}
+                credential = FoundCredential(parts, lack if missing else None)
+                places = dict.fromkeys(found.source for found in held)
+                return Found(credential, "credential", " and ".join(places))
+    return None
