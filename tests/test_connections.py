@@ -6,13 +6,11 @@ import asyncio
 import copy
 import fcntl
 import gc
-import json
 import os
 import pickle
 import re
 import select
 import socket
-import socketserver
 import ssl
 import subprocess
 import sys
@@ -22,7 +20,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -36,9 +33,10 @@ import uvloop
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support import examples
 from tests.support.certificates import CA_HASH, TLS, certified
+from tests.support.examples import example
 from tests.support.patience import PATIENCE
+from tests.support.server import Request, Server, closing, empty, raw_response, response
 
 from abeja_registry import (
     APIClient,
@@ -58,87 +56,10 @@ from abeja_registry._http.pool import ConnectionPool
 # -- a server that is watched, and callers of both worlds -----------------------------------------
 
 
-class _Handler(socketserver.StreamRequestHandler):
-    server: Server
-
-    def handle(self) -> None:
-        # To answer a client that has closed is an error, now or at the next read.
-        with suppress(ConnectionError):
-            while head := self._head():
-                self.server.asked.put((self.client_address[1], head))
-                if not self.server.answer(self.wfile.write, head):
-                    break
-        with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
-        self.server.gone.put(self.client_address[1])
-
-    def _head(self) -> str:
-        head = b""
-        while not head.endswith(b"\r\n\r\n") and (line := self.rfile.readline()):
-            head += line
-        if length := re.search(rb"(?i)\r\ncontent-length: (\d+)", head):
-            self.rfile.read(int(length[1]))
-        return head.decode(errors="replace")
-
-
-class Server(socketserver.ThreadingTCPServer):
-    """A server that answers as told, and says which connection asked what and which is gone.
-
-    Attributes:
-        answer: Given what sends bytes and a request's head, sends an answer; says whether the
-            connection stays open.
-        connections: The client's port of each connection, oldest first.
-        asked: The port and the head of each request as it comes.
-        gone: The port of each connection as it closes.
-        latest: The socket of the latest connection.
-    """
-
-    latest: socket.socket
-
-    daemon_threads = True
-
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self._tls = tls
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_address[1]}"
-        self.answer: Callable[[Callable[[bytes], object], str], bool] = answer
-        self.connections: list[int] = []
-        self.asked: SimpleQueue[tuple[int, str]] = SimpleQueue()
-        self.gone: SimpleQueue[int] = SimpleQueue()
-
-    def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection; one whose handshake fails is dropped (an OSError is)."""
-        connection, address = super().get_request()
-        if self._tls:
-            connection = self._tls.wrap_socket(connection, server_side=True)
-        self.connections.append(address[1])
-        self.latest = connection
-        return connection, address
-
-
-def answer(send: Callable[[bytes], object], _: str) -> bool:
-    """Answer with an empty object."""
-    send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-    return True
-
-
-@contextmanager
-def serving(server: Server) -> Iterator[Server]:
-    """Serve in a thread."""
-    with server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server that is watched."""
-    with serving(Server()) as server:
+    with Server() as server:
         yield server
 
 
@@ -150,11 +71,10 @@ def held(server: Server) -> Iterator[Callable[[str], threading.Event]]:
     def hold(repository_id: str) -> threading.Event:
         return events.setdefault(repository_id, threading.Event())
 
-    def answer_when_told(send: Callable[[bytes], object], head: str) -> bool:
-        path = head.split()[1]
-        if event := events.get(path.rpartition("/")[2]):
+    def answer_when_told(request: Request) -> bytes:
+        if event := events.get(request.target.rpartition("/")[2]):
             event.wait(PATIENCE)
-        return answer(send, head)
+        return empty(request)
 
     server.answer = answer_when_told
     yield hold
@@ -276,9 +196,9 @@ def test_there_are_no_more_connections_than_calls_at_the_same_time(
     """Three calls side by side open three connections, and three more rounds no further one."""
     together = threading.Barrier(3)
 
-    def answer_together(send: Callable[[bytes], object], head: str) -> bool:
+    def answer_together(request: Request) -> bytes:
         together.wait(PATIENCE)
-        return answer(send, head)
+        return empty(request)
 
     server.answer = answer_together
     for _ in range(4):
@@ -296,82 +216,64 @@ def test_the_connection_used_last_is_the_first_to_be_used_again(
     for name in ("a", "b"):
         held(name)
         calls[name] = world.get(client, name)
-        ports[name] = server.asked.get(timeout=PATIENCE)[0]
+        ports[name] = server.asked.get(timeout=PATIENCE).port
     for name in sorted(calls, key=lambda name: name == last):
         held(name).set()
         calls[name].result(PATIENCE)
     for _ in range(2):
         world.get(client).result(PATIENCE)
-        assert server.asked.get(timeout=PATIENCE)[0] == ports[last]
+        assert server.asked.get(timeout=PATIENCE).port == ports[last]
 
 
 def test_cookies_are_not_kept(world: World, server: Server, client: Any) -> None:
     """What one answer sets is not sent with the next call."""
-
-    def answer_with_a_cookie(send: Callable[[bytes], object], _: str) -> bool:
-        send(b"HTTP/1.1 200 OK\r\nSet-Cookie: tied=1\r\nContent-Length: 2\r\n\r\n{}")
-        return True
-
-    server.answer = answer_with_a_cookie
+    server.answer = lambda _: response({}, 200, "Set-Cookie: tied=1")
     for _ in range(2):
         world.get(client).result(PATIENCE)
-        assert "cookie" not in server.asked.get(timeout=PATIENCE)[1].lower()
+        assert "cookie" not in server.asked.get(timeout=PATIENCE).head.lower()
 
 
 def test_a_create_does_not_go_out_on_a_connection_that_the_server_has_closed(
     world: World, server: Server, client: Any
 ) -> None:
     """It goes out once, over a new connection, at its first attempt."""
-
-    def answer_and_close(send: Callable[[bytes], object], head: str) -> bool:
-        answer(send, head)
-        return False
-
-    server.answer = answer_and_close
+    server.answer = closing(response({}))
     for _ in range(3):
         for call in (world.get, world.create):
             assert call(client).result(PATIENCE) == {}
             assert server.gone.get(timeout=PATIENCE) == server.connections[-1]
-    asked = [server.asked.get_nowait() for _ in range(6)]
-    assert [head.split()[0] for _, head in asked] == ["GET", "POST"] * 3
-    assert [port for port, _ in asked] == server.connections
-    assert server.asked.empty()
+    assert [request.method for request in server.requests] == ["GET", "POST"] * 3
+    assert [request.port for request in server.requests] == server.connections
 
 
 def test_a_create_has_a_connection_of_its_own(world: World, server: Server, client: Any) -> None:
     """It never goes out on an idle connection, and nothing goes out on its own after it."""
     for call in (world.get, world.create, world.create, world.get):
         assert call(client).result(PATIENCE) == {}
-    ports = [server.asked.get_nowait()[0] for _ in range(4)]
+    ports = [request.port for request in server.requests]
     assert len(set(ports)) == 3
     assert ports[0] == ports[3]
     assert {server.gone.get(timeout=PATIENCE) for _ in range(2)} == {ports[1], ports[2]}
 
 
-EXAMPLE = examples.example("create_repository")
+EXAMPLE = example("create_repository")
 
 
-def example(name: str) -> dict[str, Any]:
-    """Return a repository of a name."""
+def named(name: str) -> dict[str, Any]:
+    """Return a repository with this name."""
     return {**EXAMPLE, "name": name, "id": f"id of {name}"}
-
-
-def response(body: object) -> bytes:
-    """Return a response with a JSON body."""
-    content = json.dumps(body).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)
 
 
 def listed(*names: str) -> bytes:
     """Return a response that lists repositories."""
-    rows = [example(name) for name in names]
+    rows = [named(name) for name in names]
     page = {"offset": 0, "limit": 50, "has_next": False, "organization_id": "1"}
     return response({**page, "registry_repositories": rows})
 
 
 def created(name: str) -> bytes:
     """Return a response to a create."""
-    return response(example(name))
+    return response(named(name))
 
 
 UNASKED = {
@@ -390,12 +292,12 @@ def test_get_or_create_is_right_whatever_a_server_sends_unasked(
 ) -> None:
     """It creates once, and returns the repository that it made."""
 
-    def answer_and_more(send: Callable[[bytes], object], head: str) -> bool:
-        create = head.startswith("POST")
-        send(created("wanted") if create else listed())
+    def answer_and_more(request: Request) -> bytes | None:
+        create = request.method == "POST"
+        request.send(created("wanted") if create else listed())
         over.wait(delay)
-        send(to_post if create else to_get)
-        return stays
+        request.send(to_post if create else to_get)
+        return b"" if stays else None
 
     over = threading.Event()
     server.answer = answer_and_more
@@ -405,8 +307,7 @@ def test_get_or_create_is_right_whatever_a_server_sends_unasked(
         made = world.start(client.repositories.get_or_create, "wanted").result(PATIENCE)
         assert (made.name, made.id) == ("wanted", "id of wanted")
     over.set()
-    methods = [server.asked.get_nowait()[1].split()[0] for _ in range(server.asked.qsize())]
-    assert methods.count("POST") == 5
+    assert [request.method for request in server.requests].count("POST") == 5
     world.close(client)
 
 
@@ -423,12 +324,7 @@ def test_bytes_behind_an_answer_are_no_answer(
     world: World, server: Server, client: Any, stray: bytes
 ) -> None:
     """What comes with an answer and is not of it ends the connection; the next call has its own."""
-
-    def answer_and_more(send: Callable[[bytes], object], _: str) -> bool:
-        send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" + stray)
-        return True
-
-    server.answer = answer_and_more
+    server.answer = lambda _: response({}) + stray
     for number, call in enumerate((world.get, world.create, world.get)):
         assert call(client).result(PATIENCE) == {}
         assert server.gone.get(timeout=PATIENCE) == server.connections[number]
@@ -442,18 +338,18 @@ def test_bytes_that_come_after_an_answer_are_no_answer(
     """What comes while nothing is asked ends the connection before the next call goes out."""
     go_on, sent = threading.Event(), threading.Event()
 
-    def answer_and_more(send: Callable[[bytes], object], head: str) -> bool:
-        answer(send, head)
+    def answer_and_more(request: Request) -> bytes:
+        request.send(response({}))
         go_on.wait(PATIENCE)
-        send(stray)
+        request.send(stray)
         sent.set()
-        return True
+        return b""
 
     server.answer = answer_and_more
     assert world.get(client).result(PATIENCE) == {}
     go_on.set()
     assert sent.wait(PATIENCE)
-    server.answer = answer
+    server.answer = empty
     assert world.create(client).result(PATIENCE) == {}
     assert world.get(client).result(PATIENCE) == {}
     assert {server.gone.get(timeout=PATIENCE) for _ in range(2)} == set(server.connections[:2])
@@ -464,7 +360,7 @@ def test_a_name_with_several_addresses_is_reached_at_the_one_that_listens(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address at which nobody listens is passed over."""
-    port = server.server_address[1]
+    port = server.port
     addresses = [
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
         for address in ("127.0.0.2", "127.0.0.1")
@@ -503,7 +399,7 @@ def test_addresses_that_do_not_answer_are_no_matter(
     world: World, server: Server, black_hole: int, resolve: Callable[..., None], holes: int
 ) -> None:
     """The next ones are tried meanwhile: a call takes nothing like its timeout."""
-    resolve(*[("127.0.0.2", black_hole)] * holes, ("127.0.0.1", server.server_address[1]))
+    resolve(*[("127.0.0.2", black_hole)] * holes, ("127.0.0.1", server.port))
     client = world.client("http://api.example.com", timeout=PATIENCE)
     started = time.monotonic()
     for _ in range(3):
@@ -566,7 +462,7 @@ def test_a_url_that_is_too_long_is_not_sent(world: World, server: Server) -> Non
     with pytest.raises(TransportError, match="InvalidURL: the URL is longer than") as caught:
         call.result(PATIENCE)
     assert not caught.value.outcome_unknown
-    assert server.asked.empty()
+    assert not server.requests
     world.close(client)
 
 
@@ -575,7 +471,7 @@ def test_addresses_that_all_refuse_are_an_error_at_once(
     world: World, server: Server, resolve: Callable[..., None], hosts: list[str]
 ) -> None:
     """No more than one failure of each is waited for, and nothing was sent."""
-    resolve(*((host, server.server_address[1]) for host in hosts))
+    resolve(*((host, server.port) for host in hosts))
     client = world.client("http://api.example.com", timeout=PATIENCE)
     with pytest.raises(TransportError, match="ConnectError") as caught:
         world.create(client).result(PATIENCE)
@@ -711,16 +607,11 @@ def test_a_call_that_fails_leaves_no_connection(
     world: World, server: Server, client: Any, part: bytes, closed: list[object]
 ) -> None:
     """After an answer that was lost, the next call works, over a new connection."""
-
-    def answer_in_part(send: Callable[[bytes], object], _: str) -> bool:
-        send(part)
-        return False
-
-    server.answer = answer_in_part
+    server.answer = closing(part)
     with pytest.raises(TransportError):
         world.get(client).result(PATIENCE)
     assert len(closed) == 1
-    server.answer = answer
+    server.answer = empty
     assert world.get(client).result(PATIENCE) == {}
     assert len(set(server.connections)) == 2
 
@@ -760,16 +651,8 @@ def test_the_deadline_bounds_an_answer_that_drips(
     world: World, server: Server, closed: list[object], start: bytes, drop: bytes
 ) -> None:
     """However long each byte is waited for, the call ends and its connection closes."""
-
-    def drip(send: Callable[[bytes], object], _: str) -> bool:
-        send(start)
-        while not over.wait(0.01):
-            send(drop)
-        return False
-
     late = "deadline has passed"
-    over = threading.Event()
-    server.answer = drip
+    server.answer = server.dripping(start, drop)
     typed = world.typed(server.url, timeout=PATIENCE)
     hurried = typed.with_options(deadline=1).raw
     for number, (call, kind) in enumerate(
@@ -782,8 +665,7 @@ def test_the_deadline_bounds_an_answer_that_drips(
         assert type(caught.value) is kind
         assert [attempt.wait for attempt in caught.value.history] == [None]
         assert len(closed) == number
-    over.set()
-    server.answer = answer
+    server.answer = empty
     assert world.get(typed.raw).result(PATIENCE) == {}
     world.close(typed)
 
@@ -854,7 +736,7 @@ def test_a_call_that_is_cancelled_while_it_waits_takes_no_connection(
         held("slow").set()
         assert slow.result(PATIENCE) == {}
         assert world.get(client).result(PATIENCE) == {}
-        assert "/free " in server.asked.get(timeout=PATIENCE)[1]
+        assert "/free " in server.asked.get(timeout=PATIENCE).head
         world.close(client)
 
 
@@ -1033,9 +915,9 @@ def test_a_child_process_leaves_its_parents_connections_alone(
         client.get_repository("1", "parent")
         assert in_child(lambda: client.get_repository("1", "child") == {})
         client.get_repository("1", "parent")
-    asked = [server.asked.get_nowait() for _ in range(3)]
+    first, second, third = (request.port for request in server.requests)
     assert len(server.connections) == 2
-    assert asked[0][0] == asked[2][0] != asked[1][0]
+    assert first == third != second
 
 
 def test_threads_of_a_child_process_share_its_connections(server: Server) -> None:
@@ -1128,8 +1010,8 @@ def test_a_child_process_of_an_event_loop_leaves_its_connections_alone(
         await client.aclose()
 
     asyncio.run(main())
-    asked = [server.asked.get_nowait()[0] for _ in range(3)]
-    assert asked[0] == asked[2] != asked[1]
+    first, second, third = (request.port for request in server.requests)
+    assert first == third != second
 
 
 def in_child(call: Callable[[], bool]) -> bool:
@@ -1157,8 +1039,7 @@ def test_each_event_loop_has_connections_of_its_own(server: Server) -> None:
             for world in (first, second, first, second):
                 assert world.get(client).result(PATIENCE) == {}
             assert len(server.connections) == 2
-            ports = [server.asked.get_nowait()[0] for _ in range(4)]
-            assert ports == server.connections * 2
+            assert [request.port for request in server.requests] == server.connections * 2
             second.close(client)
             assert server.gone.get(timeout=PATIENCE) == server.connections[1]
         first.close(client)
@@ -1258,7 +1139,7 @@ def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -
     with pytest.raises(Timeout) as caught:
         world.start(late).result(PATIENCE)
     assert not caught.value.outcome_unknown
-    assert server.asked.empty()
+    assert not server.requests
     world.close(client)
 
 
@@ -1268,15 +1149,15 @@ def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -
 @pytest.fixture
 def tls_server() -> Iterator[Server]:
     """A server that is watched, over TLS."""
-    with serving(Server(certified())) as server:
+    with Server(tls=certified()) as server:
         yield server
 
 
 @pytest.fixture
 def tls_proxy(tls_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A proxy over TLS that the environment names, and behind it the server over TLS."""
-    with serving(Server(certified())) as proxy:
-        proxy.answer = partial(tunnel, proxy, tls_server.server_address[1])
+    with Server(tls=certified()) as proxy:
+        proxy.answer = partial(tunnel, tls_server.port)
         monkeypatch.setenv("https_proxy", proxy.url)
         yield proxy
 
@@ -1390,14 +1271,14 @@ def test_a_second_answer_in_a_record_of_its_own_is_nobodys(
     """What comes behind an answer, and is encrypted by itself, is not the next call's answer."""
     sent = threading.Event()
 
-    def answer_twice(send: Callable[[bytes], object], head: str) -> bool:
-        for name in (head.split()[1].rpartition("/")[2], "nobody-asked"):
-            send(repository(name))
+    def answer_twice(request: Request) -> bytes:
+        for name in (request.target.rpartition("/")[2], "nobody-asked"):
+            request.send(repository(name))
         # On a busy machine, loopback delivers some time after send() has returned.
-        while any(fcntl.ioctl(tls_server.latest, termios.TIOCOUTQ, bytes(4))):
+        while any(fcntl.ioctl(request.socket, termios.TIOCOUTQ, bytes(4))):
             time.sleep(0.001)
         sent.set()
-        return True
+        return b""
 
     tls_server.answer = answer_twice
     client = world.client(tls_server.url)
@@ -1441,21 +1322,17 @@ def test_a_second_answer_at_the_first_ones_heels_is_nobodys(
         size = READ - (READ // RECORD * ADDED if layered.url.startswith("https") else 0)
     waiting, sent = threading.Event(), threading.Event()
 
-    def answer_twice(send: Callable[[bytes], object], _: str) -> bool:
+    def answer_twice(request: Request) -> bytes:
         waiting.wait(PATIENCE)
         first = repository("first", size)
         # Corked, they arrive together.
-        layered.latest.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, True)
+        request.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, True)
         for start in range(0, len(first), RECORD):
-            send(first[start : start + RECORD])
-        send(repository("nobody-asked"))
-        layered.latest.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, False)
+            request.send(first[start : start + RECORD])
+        request.send(repository("nobody-asked"))
+        request.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, False)
         sent.set()
-        return True
-
-    def answer_own(send: Callable[[bytes], object], _: str) -> bool:
-        send(repository("own"))
-        return True
+        return b""
 
     def hold() -> None:
         waiting.set()
@@ -1468,7 +1345,7 @@ def test_a_second_answer_at_the_first_ones_heels_is_nobodys(
     # An event loop that is held reads all of it at once.
     world.start(hold).result(PATIENCE)
     assert call.result(PATIENCE) == {"id": "first"}
-    layered.answer = answer_own
+    layered.answer = lambda _: repository("own")
     assert world.get(client, "own").result(PATIENCE) == {"id": "own"}
     assert len(layered.connections) == 2
     world.close(client)
@@ -1478,10 +1355,9 @@ def test_a_second_answer_at_the_first_ones_heels_is_nobodys(
 def test_what_cannot_be_decrypted_is_a_lost_connection(world: World, tls_server: Server) -> None:
     """A create that was sent and is answered with a broken record is in doubt, a get is not."""
 
-    def answer_garbage(_: Callable[[bytes], object], __: str) -> bool:
-        with socket.socket(fileno=os.dup(tls_server.latest.fileno())) as bare:
+    def answer_garbage(request: Request) -> None:
+        with socket.socket(fileno=os.dup(request.socket.fileno())) as bare:
             bare.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
-        return False
 
     tls_server.answer = answer_garbage
     client = world.client(tls_server.url)
@@ -1490,7 +1366,7 @@ def test_what_cannot_be_decrypted_is_a_lost_connection(world: World, tls_server:
     with pytest.raises(TransportError) as caught:
         world.get(client).result(PATIENCE)
     assert type(caught.value) is TransportError
-    tls_server.answer = answer
+    tls_server.answer = empty
     assert world.get(client).result(PATIENCE) == {}
     world.close(client)
 
@@ -1518,7 +1394,7 @@ def test_the_environments_proxy_is_used(
     monkeypatch.setenv("http_proxy", server.url)
     client = world.client("http://api.example.com/v1")
     assert world.get(client).result(PATIENCE) == {}
-    head = server.asked.get(timeout=PATIENCE)[1]
+    head = server.asked.get(timeout=PATIENCE).head
     path = "/v1/organizations/1/registry/repositories/free"
     assert head.startswith(f"GET http://api.example.com{path} HTTP/1.1\r\n")
     world.close(client)
@@ -1532,7 +1408,7 @@ def test_a_proxy_over_tls_is_trusted_by_the_same_bundle(
     monkeypatch.setenv("http_proxy", tls_server.url)
     client = world.client("http://api.example.com")
     assert world.get(client).result(PATIENCE) == {}
-    head = tls_server.asked.get(timeout=PATIENCE)[1]
+    head = tls_server.asked.get(timeout=PATIENCE).head
     assert head.startswith("GET http://api.example.com/organizations/1/")
     world.close(client)
 
@@ -1549,16 +1425,16 @@ def test_an_api_over_tls_through_a_proxy_over_tls(
     assert (len(tls_proxy.connections), len(tls_server.connections)) == (1, 1)
 
 
-def tunnel(proxy: Server, port: int, send: Callable[[bytes], object], _: str) -> bool:
+def tunnel(port: int, request: Request) -> None:
     """Open a tunnel to a port, and pass on what comes on either side until one side ends."""
-    send(b"HTTP/1.1 200 OK\r\n\r\n")
-    here = proxy.latest
+    request.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    here = request.socket
     with socket.create_connection(("127.0.0.1", port)) as there:
         other = {here: there, there: here}
         while True:
             for each in select.select([here, there], [], [])[0]:
                 if not (data := each.recv(65536)):
-                    return False
+                    return
                 other[each].sendall(data)
 
 
@@ -1584,19 +1460,14 @@ def test_a_proxy_that_opens_no_way_has_sent_nothing_on(
     world: World, proxy: Server, monkeypatch: pytest.MonkeyPatch, said: bytes, message: str
 ) -> None:
     """A tunnel that does not come about is a TransportError whose outcome is certain."""
-
-    def refuse(send: Callable[[bytes], object], _: str) -> bool:
-        send(said)
-        return False
-
-    proxy.answer = refuse
+    proxy.answer = closing(said)
     monkeypatch.setenv("https_proxy", proxy.url)
     client = world.client("https://api.example.com")
     with pytest.raises(TransportError, match=message) as caught:
         world.create(client).result(PATIENCE)
     assert type(caught.value) is TransportError
     assert not caught.value.outcome_unknown
-    assert proxy.asked.get(timeout=PATIENCE)[1].startswith("CONNECT api.example.com:443 ")
+    assert proxy.asked.get(timeout=PATIENCE).head.startswith("CONNECT api.example.com:443 ")
 
 
 @pytest.mark.parametrize(("status", "attempts"), [(407, 1), (502, 3)])
@@ -1604,12 +1475,7 @@ def test_a_proxy_that_wants_another_credential_is_not_asked_again(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch, status: int, attempts: int
 ) -> None:
     """What a setting mends does not pass by itself; a proxy's trouble may."""
-
-    def refuse(send: Callable[[bytes], object], _: str) -> bool:
-        send(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
-        return False
-
-    server.answer = refuse
+    server.answer = closing(raw_response(b"", status))
     monkeypatch.setenv("https_proxy", server.url)
     kind: Any = AsyncAPIClient if world.is_async else APIClient
     client = kind({}, base_url="https://api.example.com", max_retry_count=2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import socket
-import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -13,10 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.certificates import TLS
-from tests.support.server import Peer, said
+from tests.support.certificates import TLS, certified
+from tests.support.server import Server, response
 from tests.support.worlds import done
-from tests.test_connections import Server, serving
 
 from abeja_registry import AsyncClient, Client, Error, RetryPolicy, Setting
 from abeja_registry.contract import ContractReport, Finding
@@ -517,8 +515,8 @@ async def test_a_success_that_is_no_answer(world: World, full: Sandbox) -> None:
 
 async def test_a_missing_repository_that_is_there(world: World) -> None:
     """A repository for any id is a difference."""
-    with Peer(lambda _: said({})) as peer:
-        report = await world.check("1", {}, base_url=peer.url)
+    with Server(lambda _: response({})) as server:
+        report = await world.check("1", {}, base_url=server.url)
     assert differing(report)["a missing repository"] == "a success, not NotFound (404)"
     authentication = found(report)["authentication"]
     assert authentication == ("ok", "no credential is sent, and none is asked for")
@@ -528,10 +526,12 @@ async def test_a_missing_repository_that_is_there(world: World) -> None:
     ("answer", "what"),
     [
         (
-            said({"error": "e", "error_detail": {"a": 1}}, 404, "Content-Type: application/json"),
+            response(
+                {"error": "e", "error_detail": {"a": 1}}, 404, "Content-Type: application/json"
+            ),
             "JSON, with a code in `error`, with `error_detail`",
         ),
-        (said("gone", 404), "no JSON, without a code in `error`, without `error_detail`"),
+        (response("gone", 404), "no JSON, without a code in `error`, without `error_detail`"),
     ],
     ids=["the API's", "a proxy's"],
 )
@@ -539,8 +539,8 @@ async def test_what_a_missing_repository_is_answered_with(
     world: World, answer: bytes, what: str
 ) -> None:
     """The shape of the body is told; a 404 says nothing of the credential."""
-    with Peer(lambda _: answer) as peer:
-        report = await world.check("1", {}, base_url=peer.url)
+    with Server(lambda _: answer) as server:
+        report = await world.check("1", {}, base_url=server.url)
     assert found(report)["a missing repository"] == ("ok", f"NotFound (404), {what}")
     authentication = found(report)["authentication"]
     assert authentication == ("unknown", "nothing is said of it: NotFound (404)")
@@ -609,9 +609,7 @@ async def test_no_connection(world: World) -> None:
 @pytest.fixture
 def tls_server() -> Iterator[Server]:
     """A server over TLS, with a certificate by a CA that nobody knows."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(TLS / "server.pem")
-    with serving(Server(tls)) as server:
+    with Server(tls=certified()) as server:
         yield server
 
 
@@ -711,8 +709,8 @@ async def test_a_client_handed_in_is_known_by_a_call(world: World) -> None:
 
 async def test_a_proxy_is_known_by_a_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way through it is not tried by itself: what a call came to is told."""
-    with Peer(lambda _: said({})) as peer:
-        monkeypatch.setenv("HTTP_PROXY", f"http://user:{MARKER}@127.0.0.1:{peer.port}")
+    with Server(lambda _: response({})) as server:
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:{MARKER}@127.0.0.1:{server.port}")
         report = await world.check("1", {}, base_url="http://marker.example")
     how = "as a call through the proxy that the environment names shows"
     assert found(report)["connection"] == ("ok", f"there is one, {how}")

@@ -25,7 +25,7 @@ import pytest
 from tests.support.certificates import TLS
 from tests.support.examples import REPOSITORY
 from tests.support.internals import authorization
-from tests.support.server import Heard, Peer, said
+from tests.support.server import Request, Server, any_repository, raw_response, response
 
 from abeja_registry import (
     APIClient,
@@ -225,34 +225,34 @@ def test_no_secret_shows_through_any_fault(
 def test_a_secret_goes_out_and_does_not_show(hearing: Hearing, credential: Any) -> None:
     """The very header that arrives is in nothing that a good call, or a failed one, leaves."""
     for status in (200, 302, 401, 403, 500, 999):
-        with Peer(partial(whatever, status)) as peer, hearing.on():
-            call_each(hearing, credential, peer.url)
+        with Server(partial(whatever, status)) as server, hearing.on():
+            call_each(hearing, credential, server.url)
             for owned in ({}, {"auth": ("other", "other"), "follow_redirects": True}):
                 with httpx.Client(**owned) as library:  # type: ignore[arg-type]
-                    given: dict[str, Any] = {"base_url": peer.url, "http_client": library}
+                    given: dict[str, Any] = {"base_url": server.url, "http_client": library}
                     client = Client("1", credential, **given, **OPTIONS)
                     hearing.call(partial(client.repositories.get, "1"))
-        sent = {heard.headers["authorization"] for heard in peer.heard}
+        sent = {each.headers["authorization"] for each in server.requests}
         assert sent == {authorization(credential)}
         assert any(form in authorization(credential) for form in FORMS)
     hearing.check()
     assert {"abeja_registry", "httpcore", "httpx"} <= hearing.loggers
 
 
-def whatever(status: int, heard: Heard) -> bytes:
+def whatever(status: int, request: Request) -> bytes:
     """Answer with a repository, under a status."""
-    return said(REPOSITORY, status)
+    return response(REPOSITORY, status)
 
 
 @credentials
 def test_no_object_shows_a_secret(hearing: Hearing, credential: Any) -> None:
     """Neither repr, str, format, nor vars of anything public, nor a model's dump."""
-    with Peer() as peer, hearing.on():
-        options: dict[str, Any] = {"base_url": peer.url, **OPTIONS}
+    with Server(any_repository) as server, hearing.on():
+        options: dict[str, Any] = {"base_url": server.url, **OPTIONS}
         with Client("1", credential, **options) as client, APIClient(credential, **options) as raw:
             repository = client.repositories.get("1")
             walk = client.repositories.iter()
-            peer.answer = lambda heard: said(page_of(repository.id))
+            server.answer = lambda request: response(page_of(repository.id))
             page = client.repositories.list()
             for value in (
                 *(client, raw, client.raw, client.repositories, client.tags),
@@ -321,12 +321,12 @@ def test_no_secret_of_a_broken_file_shows(hearing: Hearing, content: object) -> 
 
 def test_no_secret_of_a_good_file_shows(hearing: Hearing) -> None:
     """A token that the command line's file holds is used, and shows nowhere."""
-    with Peer(lambda heard: b"") as peer, hearing.on():
-        cli_file(FILE | {"abeja-api-url": peer.url}, 0o644)
+    with Server(lambda request: None) as server, hearing.on():
+        cli_file(FILE | {"abeja-api-url": server.url}, 0o644)
         with Client(**OPTIONS) as client:
             hearing.told += told_by_value(client)
             hearing.call(lambda: client.repositories.get("1"))
-    assert peer.heard[0].headers["authorization"].removeprefix("Basic ") in FORMS
+    assert server.requests[0].headers["authorization"].removeprefix("Basic ") in FORMS
     hearing.check()
     assert isinstance(hearing.errors[0], TransportError)
 
@@ -376,9 +376,9 @@ def test_no_secret_shows_that_no_header_can_hold(hearing: Hearing, value: Any) -
 
 # What a proxy may answer; the last four break the connection or the protocol.
 PROXY_ANSWERS = {
-    "407": said({}, 407, 'Proxy-Authenticate: Basic realm="p"'),
-    "502": said({}, 502),
-    "302": said({}, 302, "Location: http://elsewhere.invalid"),
+    "407": response({}, 407, 'Proxy-Authenticate: Basic realm="p"'),
+    "502": response({}, 502),
+    "302": response({}, 302, "Location: http://elsewhere.invalid"),
     "closed": b"",
     "no HTTP": b"\0\r\n\r\n",
     "established": b"HTTP/1.1 200 Established\r\n\r\n",
@@ -391,13 +391,13 @@ def test_no_secret_of_a_proxy_shows(
     hearing: Hearing, monkeypatch: pytest.MonkeyPatch, scheme: str, answer: bytes
 ) -> None:
     """The password in a proxy's URL reaches the proxy, and shows nowhere."""
-    with Peer(lambda heard: answer) as peer, hearing.on():
-        monkeypatch.setenv(f"{scheme}_proxy", f"{PROXY}127.0.0.1:{peer.port}")
+    with Server(lambda request: answer) as server, hearing.on():
+        monkeypatch.setenv(f"{scheme}_proxy", f"{PROXY}127.0.0.1:{server.port}")
         call_each(hearing, BearerToken(MARKER), f"{scheme}://registry.invalid")
-    used = {heard.headers["proxy-authorization"] for heard in peer.heard}
+    used = {each.headers["proxy-authorization"] for each in server.requests}
     assert used == {"Basic " + base64.b64encode(PAIRS[2]).decode()}
     # A proxy that is to pass on TLS is not told what is for the API.
-    assert scheme == "http" or not any("authorization" in heard.headers for heard in peer.heard)
+    assert scheme == "http" or not any("authorization" in each.headers for each in server.requests)
     hearing.check()
     assert hearing.errors
 
@@ -433,10 +433,10 @@ def arguments(kind: Callable[..., Any], base_url: str, **more: Any) -> dict[str,
 # -- redirects, .netrc, cookies -------------------------------------------------------------------
 
 
-def doors(peer: Peer) -> dict[str, Callable[[], Any]]:
-    """Two calls by every way to a peer; the clients handed in are set up to know better."""
+def doors(server: Server) -> dict[str, Callable[[], Any]]:
+    """Two calls by every way to a server; the clients handed in are set up to know better."""
     owned: dict[str, Any] = {"follow_redirects": True, "auth": ("other", "other")}
-    settings: dict[str, Any] = {"credential": {"auth_token": MARKER}, "base_url": peer.url}
+    settings: dict[str, Any] = {"credential": {"auth_token": MARKER}, "base_url": server.url}
 
     def sync(**more: Any) -> None:
         with Client("1", **settings, **more) as client:
@@ -468,31 +468,35 @@ def doors(peer: Peer) -> dict[str, Callable[[], Any]]:
 @pytest.mark.parametrize("form", ["http://127.0.0.1:{port}/x", "//127.0.0.1:{port}", "/same?a=b"])
 def test_no_redirect_is_followed(status: int, form: str) -> None:
     """The error names where it pointed; nobody is asked there, nor the same server again."""
-    with Peer() as elsewhere, Peer() as peer:
+    with Server(any_repository) as elsewhere, Server(any_repository) as server:
         target = form.format(port=elsewhere.port)
-        peer.answer = lambda heard: said({}, status, f"Location: {target}")
-        for number, call in enumerate(doors(peer).values(), start=1):
+        server.answer = lambda request: response({}, status, f"Location: {target}")
+        for number, call in enumerate(doors(server).values(), start=1):
             with pytest.raises(HttpError, match="redirects are not followed") as caught:
                 call()
             assert repr(target) in str(caught.value)
             assert caught.value.status_code == status
-            assert len(peer.heard) == number
-        assert elsewhere.accepted == 0
+            assert len(server.requests) == number
+        assert not elsewhere.connections
 
 
 @pytest.mark.parametrize("handed_in", [False, True], ids=["own", "handed in"])
 def test_a_create_is_not_redirected(handed_in: bool) -> None:
     """Not with 307 and 308 either, which would send it again with its body."""
-    with Peer() as elsewhere, Peer() as peer, httpx.Client(follow_redirects=True) as library:
-        peer.answer = lambda heard: said({}, 307, f"Location: {elsewhere.url}/x")
+    with (
+        Server(any_repository) as elsewhere,
+        Server(any_repository) as server,
+        httpx.Client(follow_redirects=True) as library,
+    ):
+        server.answer = lambda request: response({}, 307, f"Location: {elsewhere.url}/x")
         given: dict[str, Any] = {"http_client": library} if handed_in else {}
         with (
-            APIClient({"auth_token": MARKER}, base_url=peer.url, **given) as client,
+            APIClient({"auth_token": MARKER}, base_url=server.url, **given) as client,
             pytest.raises(HttpError, match="redirects are not followed") as caught,
         ):
             client.create_repository("1", "trainer")
         assert not caught.value.outcome_unknown
-        assert (len(peer.heard), elsewhere.accepted) == (1, 0)
+        assert (len(server.requests), len(elsewhere.connections)) == (1, 0)
 
 
 @pytest.mark.parametrize("variable", ["HOME", "NETRC"])
@@ -504,25 +508,25 @@ def test_a_netrc_never_replaces_the_credential(
     netrc.write_text("machine 127.0.0.1 login other password other\ndefault login o password o\n")
     netrc.chmod(0o600)
     monkeypatch.setenv(variable, str(tmp_path if variable == "HOME" else netrc))
-    with Peer() as peer:
-        for call in doors(peer).values():
+    with Server(any_repository) as server:
+        for call in doors(server).values():
             call()
-        assert {heard.headers["authorization"] for heard in peer.heard} == {f"Bearer {MARKER}"}
-        peer.heard.clear()
+        assert {each.headers["authorization"] for each in server.requests} == {f"Bearer {MARKER}"}
+        server.requests.clear()
         with httpx.Client() as library:
             for given in ({}, {"http_client": library}):
-                with APIClient({}, base_url=peer.url, **given) as client:  # type: ignore[arg-type]
+                with APIClient({}, base_url=server.url, **given) as client:  # type: ignore[arg-type]
                     client.get_repository("1", "2")
-        assert [heard.headers.get("authorization") for heard in peer.heard] == [None, None]
+        assert [each.headers.get("authorization") for each in server.requests] == [None, None]
 
 
 def test_no_cookie_is_sent_back() -> None:
     """Our own connections know nothing of cookies; those of a client handed in are its owner's."""
-    with Peer(lambda heard: said(REPOSITORY, 200, "Set-Cookie: a=b; Path=/")) as peer:
-        doors(peer)["own"]()
-        doors(peer)["async own"]()
-        assert len(peer.heard) == 4
-        assert not any("cookie" in heard.headers for heard in peer.heard)
+    with Server(lambda request: response(REPOSITORY, 200, "Set-Cookie: a=b; Path=/")) as server:
+        doors(server)["own"]()
+        doors(server)["async own"]()
+        assert len(server.requests) == 4
+        assert not any("cookie" in each.headers for each in server.requests)
 
 
 # -- what an id can do ----------------------------------------------------------------------------
@@ -578,8 +582,8 @@ def paths_with(each: str) -> list[str]:
 @pytest.mark.parametrize("each", ODD, ids=ascii)
 def test_an_id_cannot_change_the_path(each: str) -> None:
     """Each arrives as one percent-encoded segment of the path that it belongs to."""
-    with Peer(lambda heard: said(REPOSITORY | page_of())) as peer:
-        given: dict[str, Any] = {"credential": {}, "base_url": peer.url}
+    with Server(lambda request: response(REPOSITORY | page_of())) as server:
+        given: dict[str, Any] = {"credential": {}, "base_url": server.url}
         with Client("1", **given) as client, APIClient(**given) as raw:
             for call in calls_with(client, raw, each):
                 call()
@@ -589,7 +593,7 @@ def test_an_id_cannot_change_the_path(each: str) -> None:
                 other.repositories.get(each)
     encoded = quote(each, safe="")
     start = f"/organizations/{encoded}/registry/repositories"
-    assert [heard.target for heard in peer.heard] == [
+    assert [each.target for each in server.requests] == [
         *paths_with(encoded),
         start,
         f"{start}/{encoded}",
@@ -606,9 +610,9 @@ def test_an_id_cannot_change_an_async_path(each: str) -> None:
             for call in calls_with(client, raw, each):
                 await call()
 
-    with Peer(lambda heard: said(REPOSITORY | page_of())) as peer:
-        asyncio.run(call_all(peer.url))
-    assert [heard.target for heard in peer.heard] == paths_with(quote(each, safe=""))
+    with Server(lambda request: response(REPOSITORY | page_of())) as server:
+        asyncio.run(call_all(server.url))
+    assert [each.target for each in server.requests] == paths_with(quote(each, safe=""))
 
 
 @pytest.mark.parametrize("each", REFUSED, ids=ascii)
@@ -629,16 +633,16 @@ def test_an_id_that_would_is_refused_by_name(each: str) -> None:
         "repository_id" if path.startswith("/organizations/1/") else "organization_id"
         for path in paths_with("?")
     ]
-    with Peer() as peer:
-        given: dict[str, Any] = {"credential": {}, "base_url": peer.url}
+    with Server(any_repository) as server:
+        given: dict[str, Any] = {"credential": {}, "base_url": server.url}
         with Client("1", **given) as client, APIClient(**given) as raw:
             sync = [asyncio.run(refusal(call)) for call in calls_with(client, raw, each)]
             with pytest.raises(ConfigurationError, match=r"^organization_id must be "):
                 client.with_options(organization_id=each)
             with pytest.raises(ValueError, match=r"^repository_id must be "):
                 client.tags.iter(each)
-        assert sync == asyncio.run(call_all(peer.url)) == named
-        assert peer.accepted == 0
+        assert sync == asyncio.run(call_all(server.url)) == named
+        assert not server.connections
     with pytest.raises(ConfigurationError, match=r"^organization_id must be "):
         Client(each, {})
 
@@ -647,17 +651,17 @@ def test_a_name_is_no_part_of_the_path() -> None:
     """A name goes in the body, whatever it is; looking for one does not send it at all."""
     names = ("../../2", "a?b", "\r\nX: y", "", "店")
 
-    def answer(heard: Heard) -> bytes:
-        return said(REPOSITORY if heard.method == "POST" else page_of())
+    def answer(request: Request) -> bytes:
+        return response(REPOSITORY if request.method == "POST" else page_of())
 
-    with Peer(answer) as peer, Client("1", {}, base_url=peer.url) as client:
+    with Server(answer) as server, Client("1", {}, base_url=server.url) as client:
         for name in names:
             client.repositories.create(name)
             assert client.repositories.find(name) is None
             client.repositories.get_or_create(name)
-    paths = {heard.target.partition("?")[0] for heard in peer.heard}
+    paths = {each.target.partition("?")[0] for each in server.requests}
     assert paths == {"/organizations/1/registry/repositories"}
-    sent = [json.loads(heard.body)["name"] for heard in peer.heard if heard.method == "POST"]
+    sent = [json.loads(each.body)["name"] for each in server.requests if each.method == "POST"]
     assert sent == [name for name in names for _ in range(2)]
 
 
@@ -699,9 +703,9 @@ def test_a_file_that_others_may_read_warns(mode: int) -> None:
     Client()
 
 
-def whatever_was_sent(heard: Heard) -> bytes:
+def whatever_was_sent(request: Request) -> bytes:
     """Answer as a proxy's page for an error that shows the request, headers and all."""
-    return said({"error_description": f"you sent {heard.headers}"}, 502)
+    return response({"error_description": f"you sent {request.headers}"}, 502)
 
 
 def cut_through(header: str) -> bytes:
@@ -711,31 +715,26 @@ def cut_through(header: str) -> bytes:
 
 # What a server makes of the header that it was sent.
 ECHOES: dict[str, Callable[[str], bytes]] = {
-    "in a sentence": lambda _: said({"error_description": f"token {MARKER} is not valid"}, 401),
-    "in a detail": lambda header: said({"error_detail": [{header: {"sent": header}}]}, 400),
-    "in the error's name": lambda header: said({"error": header}, 403),
-    "escaped": lambda header: raw_said(
+    "in a sentence": lambda _: response({"error_description": f"token {MARKER} is not valid"}, 401),
+    "in a detail": lambda header: response({"error_detail": [{header: {"sent": header}}]}, 400),
+    "in the error's name": lambda header: response({"error": header}, 403),
+    "escaped": lambda header: raw_response(
         b'{"error_description": "%s"}' % "".join(f"\\u{ord(each):04x}" for each in header).encode(),
         401,
     ),
-    "escaped in a page": lambda header: raw_said(html.escape(header).encode(), 400),
-    "quoted in a page": lambda header: raw_said(quote(header, safe="").encode(), 400),
-    "cut through by what is quoted": lambda header: raw_said(cut_through(header), 400),
-    "in a page that is a success": lambda header: raw_said(f"<p>{header}</p>".encode(), 200),
-    "in a list": lambda header: said([header], 200),
-    "in what is no repository": lambda header: said({"you": [header]}, 200),
-    "as what is no time": lambda header: said(REPOSITORY | {"created_at": header}, 200),
-    "in a header": lambda header: said({}, 400, f"X-Echo: {header}"),
-    "in a redirect": lambda header: said({}, 302, f"Location: /?{quote(MARKER, safe='')}"),
-    "as the request's id": lambda header: said(REPOSITORY, 200, f"X-Request-Id: {header}"),
+    "escaped in a page": lambda header: raw_response(html.escape(header).encode(), 400),
+    "quoted in a page": lambda header: raw_response(quote(header, safe="").encode(), 400),
+    "cut through by what is quoted": lambda header: raw_response(cut_through(header), 400),
+    "in a page that is a success": lambda header: raw_response(f"<p>{header}</p>".encode(), 200),
+    "in a list": lambda header: response([header], 200),
+    "in what is no repository": lambda header: response({"you": [header]}, 200),
+    "as what is no time": lambda header: response(REPOSITORY | {"created_at": header}, 200),
+    "in a header": lambda header: response({}, 400, f"X-Echo: {header}"),
+    "in a redirect": lambda header: response({}, 302, f"Location: /?{quote(MARKER, safe='')}"),
+    "as the request's id": lambda header: response(REPOSITORY, 200, f"X-Request-Id: {header}"),
     "as what is no header": lambda header: f"HTTP/1.1 200 OK\r\n{header}\r\n\r\n".encode(),
     "as what is no status": lambda header: f"{header}\r\n\r\n".encode(),
 }
-
-
-def raw_said(content: bytes, status: int) -> bytes:
-    """Return an answer of these bytes."""
-    return b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n%s" % (status, len(content), content)
 
 
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
@@ -749,9 +748,9 @@ def test_no_secret_shows_that_an_answer_quotes(
     """However a server quotes what it was sent, our errors and our log do not."""
     # What httpcore logs at DEBUG is what came.
     caplog.set_level(logging.WARNING, "httpcore")
-    with Peer(lambda heard: echo(heard.headers["authorization"])) as peer, hearing.on():
-        call_each(hearing, credential, peer.url)
-        call_each(hearing, credential, peer.url, invalid_rows="skip")
+    with Server(lambda request: echo(request.headers["authorization"])) as server, hearing.on():
+        call_each(hearing, credential, server.url)
+        call_each(hearing, credential, server.url, invalid_rows="skip")
     # A raw client's success is what came.
     hearing.check(but_what_calls_brought=True)
     assert hearing.errors or echo is ECHOES["as the request's id"]
@@ -761,8 +760,8 @@ def test_no_secret_shows_that_an_answer_quotes(
 def test_no_secret_shows_in_an_error_with_its_frames(credential: Any) -> None:
     """Neither where a page quotes the request, nor to what prints the variables of our frames."""
     with (
-        Peer(whatever_was_sent) as peer,
-        Client(ORGANIZATION_ID, credential, base_url=peer.url, max_retry_count=0) as client,
+        Server(whatever_was_sent) as server,
+        Client(ORGANIZATION_ID, credential, base_url=server.url, max_retry_count=0) as client,
     ):
         with pytest.raises(HttpError, match="the credential") as caught:
             client.repositories.get("1")

@@ -22,7 +22,7 @@ import httpx
 import httpx2
 import pytest
 from tests.support.examples import REPOSITORY
-from tests.support.server import Heard, Peer, of_its_name, said
+from tests.support.server import Request, Server, any_repository, response
 
 from abeja_registry import (
     APIClient,
@@ -50,10 +50,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
 @pytest.fixture
-def peer() -> Iterator[Peer]:
+def server() -> Iterator[Server]:
     """A server that answers with the repository of the id that is asked for."""
-    with Peer() as peer:
-        yield peer
+    with Server(any_repository) as server:
+        yield server
 
 
 @pytest.fixture
@@ -133,37 +133,37 @@ async def test_tasks_share_a_client(sandbox: Sandbox, async_client: AsyncClient)
 
 
 @pytest.mark.usefixtures("few_places")
-def test_threads_wait_for_a_place(peer: Peer) -> None:
+def test_threads_wait_for_a_place(server: Server) -> None:
     """However many threads there are, no more connections are opened than there are places."""
-    with Client("1", TOKEN, base_url=peer.url) as client, ThreadPoolExecutor(32) as pool:
+    with Client("1", TOKEN, base_url=server.url) as client, ThreadPoolExecutor(32) as pool:
         assert all(pool.map(lambda number: asks(client, names(f"{number}", 10)), range(32)))
-        assert peer.accepted <= PLACES
-        assert check_places(client, peer)
+        assert len(server.connections) <= PLACES
+        assert check_places(client, server)
 
 
 @contextmanager
-def all_at_once(peer: Peer) -> Iterator[None]:
-    """Have the peer answer nobody until all places are taken."""
+def all_at_once(server: Server) -> Iterator[None]:
+    """Have the server answer nobody until all places are taken."""
     taken = threading.Barrier(PLACES, timeout=30)
 
-    def answer(heard: Heard) -> bytes:
+    def answer(request: Request) -> bytes:
         taken.wait()
-        return of_its_name(heard)
+        return any_repository(request)
 
-    peer.answer = answer
+    server.answer = answer
     yield
-    peer.answer = of_its_name
+    server.answer = any_repository
 
 
-def check_places(client: Client, peer: Peer) -> bool:
+def check_places(client: Client, server: Server) -> bool:
     """Whether as many threads can call at the same time as there are places."""
-    with all_at_once(peer), ThreadPoolExecutor(PLACES) as pool:
+    with all_at_once(server), ThreadPoolExecutor(PLACES) as pool:
         return all(pool.map(partial(asks, client), [[f"place-{n}"] for n in range(PLACES)]))
 
 
-async def check_async_places(client: AsyncClient, peer: Peer) -> bool:
+async def check_async_places(client: AsyncClient, server: Server) -> bool:
     """Whether as many tasks can call at the same time as there are places."""
-    with all_at_once(peer):
+    with all_at_once(server):
         return all(
             await asyncio.gather(*(asks_async(client, [f"place-{n}"]) for n in range(PLACES)))
         )
@@ -217,35 +217,35 @@ CALLS: dict[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]] = {
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.anyio
 async def test_a_call_can_be_cancelled_at_every_await(
-    peer: Peer, call: Callable[[AsyncClient], Coroutine[Any, Any, Any]], kept: bool
+    server: Server, call: Callable[[AsyncClient], Coroutine[Any, Any, Any]], kept: bool
 ) -> None:
     """And once more at every await of what it does then: nothing is lost but the call."""
     both = REPOSITORY | {"offset": 0, "limit": 10, "has_next": False, "registry_repositories": []}
     fields = [] if kept else ["Connection: close"]
-    async with AsyncClient("1", TOKEN, base_url=peer.url) as client:
+    async with AsyncClient("1", TOKEN, base_url=server.url) as client:
         survivors = 0
         first = -1
         while survivors < 5:
             first += 1
             survivors = 0
             for second in range(first, first + 5):
-                peer.answer = lambda heard: said(both, 200, *fields)
+                server.answer = lambda request: response(both, 200, *fields)
                 if kept:
                     await client.repositories.list()
                 survivors += await survives(cancelled_at(call(client), first, second))
         assert first > 1
-        assert await check_async_places(client, peer)
+        assert await check_async_places(client, server)
         assert left_in(client._transport._budget) == RetryBudget.SIZE
-        peer.settle(PLACES)
+        server.settle(PLACES)
 
 
 @pytest.mark.usefixtures("few_places")
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.anyio
-async def test_a_client_works_after_a_storm_of_cancellations(peer: Peer, seed: int) -> None:
+async def test_a_client_works_after_a_storm_of_cancellations(server: Server, seed: int) -> None:
     """Calls are cancelled at random, many times over: every place is free, the budget whole."""
     chance = random.Random(seed)
-    async with AsyncClient("1", TOKEN, base_url=peer.url) as client:
+    async with AsyncClient("1", TOKEN, base_url=server.url) as client:
 
         async def work(number: int) -> None:
             place = chance.choice((chance.randrange(4), chance.randrange(60), 10_000))
@@ -256,39 +256,39 @@ async def test_a_client_works_after_a_storm_of_cancellations(peer: Peer, seed: i
         for _ in range(3):
             await asyncio.gather(*map(work, range(100)))
         assert await asks_async(client, names("after"))
-        assert await check_async_places(client, peer)
+        assert await check_async_places(client, server)
         assert left_in(client._transport._budget) == RetryBudget.SIZE
-        peer.settle(PLACES)
+        server.settle(PLACES)
 
 
 @pytest.mark.anyio
 async def test_a_replay_that_was_cancelled_costs_nothing(
-    monkeypatch: pytest.MonkeyPatch, peer: Peer
+    monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
     """A call that is cancelled in its wait before a replay gives back what that would cost."""
     monkeypatch.setattr(AsyncTransport, "_random", staticmethod(lambda: 1.0))
-    peer.answer = lambda heard: said({}, 503)
+    server.answer = lambda request: response({}, 503)
     given: dict[str, Any] = {"retry": RetryPolicy(base=9), "on_retry": lambda _: task.cancel()}
-    async with AsyncClient("1", TOKEN, base_url=peer.url, **given) as client:
+    async with AsyncClient("1", TOKEN, base_url=server.url, **given) as client:
         task: asyncio.Task[Any] = asyncio.create_task(client.repositories.get("1"))
         await asyncio.wait([task])
         assert task.cancelled()
-        assert len(peer.heard) == 1
+        assert len(server.requests) == 1
         assert left_in(client._transport._budget) == RetryBudget.SIZE
 
 
 @pytest.mark.anyio
-async def test_an_answer_that_was_cancelled_is_nobody_else_s(peer: Peer) -> None:
+async def test_an_answer_that_was_cancelled_is_nobody_else_s(server: Server) -> None:
     """What is still on its way to a cancelled call is never the answer to the next one."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
 
-    def answer(heard: Heard) -> bytes:
+    def answer(request: Request) -> bytes:
         loop.call_soon_threadsafe(asked.set)
-        return of_its_name(heard)
+        return any_repository(request)
 
-    peer.answer = answer
-    async with AsyncClient("1", TOKEN, base_url=peer.url) as client:
+    server.answer = answer
+    async with AsyncClient("1", TOKEN, base_url=server.url) as client:
         for number in range(50):
             asked.clear()
             task = asyncio.create_task(client.repositories.get(f"lost-{number}"))
@@ -318,18 +318,18 @@ def went_well(child: int) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def test_a_child_opens_its_own_connections(peer: Peer) -> None:
+def test_a_child_opens_its_own_connections(server: Server) -> None:
     """Parent and child call at the same time, each over a connection of its own."""
-    with Client("1", TOKEN, base_url=peer.url) as client:
+    with Client("1", TOKEN, base_url=server.url) as client:
         assert asks(client, names("before"))
         child = in_a_child(lambda: asks(client, names("child", 100)))
         assert asks(client, names("parent", 100))
         assert went_well(child)
         assert asks(client, names("after"))
-        assert peer.accepted == 2
+        assert len(server.connections) == 2
 
 
-def test_a_child_of_a_busy_parent(peer: Peer) -> None:
+def test_a_child_of_a_busy_parent(server: Server) -> None:
     """Other threads call while children are made: everybody gets their own answers."""
     stop = threading.Event()
 
@@ -339,7 +339,7 @@ def test_a_child_of_a_busy_parent(peer: Peer) -> None:
     def next_of(number: int) -> str | None:
         return None if stop.is_set() else f"thread-{number}"
 
-    with Client("1", TOKEN, base_url=peer.url) as client, ThreadPoolExecutor(4) as pool:
+    with Client("1", TOKEN, base_url=server.url) as client, ThreadPoolExecutor(4) as pool:
         busy = [pool.submit(keep_asking, client, number) for number in range(4)]
         try:
             children = [
@@ -351,15 +351,15 @@ def test_a_child_of_a_busy_parent(peer: Peer) -> None:
         assert all(each.result() for each in busy)
 
 
-def test_a_child_is_made_while_the_budget_is_in_use(peer: Peer) -> None:
+def test_a_child_is_made_while_the_budget_is_in_use(server: Server) -> None:
     """A fork may find any lock of the client held by a thread that the child does not have."""
-    with Client("1", TOKEN, base_url=peer.url) as client:
+    with Client("1", TOKEN, base_url=server.url) as client:
         with client._transport._budget._lock:
             child = in_a_child(lambda: asks(client, names("child")))
         assert went_well(child)
 
 
-def test_threads_of_a_child(peer: Peer) -> None:
+def test_threads_of_a_child(server: Server) -> None:
     """Wherever a second thread comes in while a first begins, neither uses what is the parent's."""
 
     def work() -> bool:
@@ -377,23 +377,23 @@ def test_threads_of_a_child(peer: Peer) -> None:
         ConnectionPool.__setattr__ = interrupted  # type: ignore[method-assign]
         return asks(client, ["child-first"]) and all(answered)
 
-    with Client("1", TOKEN, base_url=peer.url) as client:
+    with Client("1", TOKEN, base_url=server.url) as client:
         assert asks(client, names("parent"))
         assert went_well(in_a_child(work))
         assert asks(client, names("parent"))
     ports = {"parent": set[int](), "child": set[int]()}
-    for heard in peer.heard:
-        ports[heard.target.rpartition("/")[2].partition("-")[0]].add(heard.port)
+    for request in server.requests:
+        ports[request.target.rpartition("/")[2].partition("-")[0]].add(request.port)
     assert len(ports["parent"]) == 1
     assert ports["child"]
     assert not ports["child"] & ports["parent"]
 
 
-def test_a_child_of_an_async_parent(peer: Peer) -> None:
+def test_a_child_of_an_async_parent(server: Server) -> None:
     """A child made within a running loop runs one of its own; the parent's goes on."""
 
     async def parent() -> bool:
-        async with AsyncClient("1", TOKEN, base_url=peer.url) as client:
+        async with AsyncClient("1", TOKEN, base_url=server.url) as client:
             assert await asks_async(client, names("before"))
             child = in_a_child(lambda: asyncio.run(asks_async(client, names("child", 100))))
             assert await asks_async(client, names("parent", 100))
@@ -401,12 +401,12 @@ def test_a_child_of_an_async_parent(peer: Peer) -> None:
             return await asks_async(client, names("after"))
 
     assert asyncio.run(parent())
-    assert peer.accepted == 2
+    assert len(server.connections) == 2
 
 
-def test_a_child_of_a_child(peer: Peer) -> None:
+def test_a_child_of_a_child(server: Server) -> None:
     """The same is true one generation on."""
-    with Client("1", TOKEN, base_url=peer.url) as client:
+    with Client("1", TOKEN, base_url=server.url) as client:
         assert asks(client, names("before"))
 
         def work() -> bool:
@@ -416,12 +416,12 @@ def test_a_child_of_a_child(peer: Peer) -> None:
 
         assert went_well(in_a_child(work))
         assert asks(client, names("after"))
-        assert peer.accepted == 3
+        assert len(server.connections) == 3
 
 
-def test_a_child_may_close_its_parent_s_client(peer: Peer) -> None:
+def test_a_child_may_close_its_parent_s_client(server: Server) -> None:
     """The parent's connection is none of the child's business."""
-    with Client("1", TOKEN, base_url=peer.url) as client:
+    with Client("1", TOKEN, base_url=server.url) as client:
 
         def work() -> bool:
             client.close()
@@ -430,7 +430,7 @@ def test_a_child_may_close_its_parent_s_client(peer: Peer) -> None:
         assert asks(client, names("before"))
         assert went_well(in_a_child(work))
         assert asks(client, names("after"))
-        assert peer.accepted == 1
+        assert len(server.connections) == 1
 
 
 # -- event loops ----------------------------------------------------------------------------------
@@ -449,34 +449,34 @@ quiet = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 @quiet
 @pytest.mark.usefixtures("no_garbage")
-def test_one_loop_after_the_other(peer: Peer) -> None:
+def test_one_loop_after_the_other(server: Server) -> None:
     """A client works in a second event loop, over a connection of its own, and closes there."""
-    client = AsyncClient("1", TOKEN, base_url=peer.url)
+    client = AsyncClient("1", TOKEN, base_url=server.url)
     for number in range(3):
         assert asyncio.run(asks_async(client, names(f"loop-{number}")))
     asyncio.run(client.aclose())
-    assert peer.accepted == 3
+    assert len(server.connections) == 3
 
 
 @quiet
 @pytest.mark.usefixtures("no_garbage")
-def test_loops_that_are_over_leave_nothing_behind(peer: Peer) -> None:
+def test_loops_that_are_over_leave_nothing_behind(server: Server) -> None:
     """The connections of a loop that was closed are closed when the client is used again."""
-    client = AsyncClient("1", TOKEN, base_url=peer.url)
+    client = AsyncClient("1", TOKEN, base_url=server.url)
     for number in range(20):
         assert asyncio.run(asks_async(client, names(f"loop-{number}", 1)))
         gc.collect()
-        peer.settle(1)
+        server.settle(1)
     asyncio.run(client.aclose())
     gc.collect()
-    peer.settle(0)
+    server.settle(0)
 
 
 @quiet
 @pytest.mark.usefixtures("no_garbage")
-def test_two_loops_at_once(peer: Peer) -> None:
+def test_two_loops_at_once(server: Server) -> None:
     """Two threads that each run a loop share a client."""
-    client = AsyncClient("1", TOKEN, base_url=peer.url)
+    client = AsyncClient("1", TOKEN, base_url=server.url)
     begin = threading.Barrier(2)
 
     async def work(number: int) -> bool:
@@ -531,9 +531,9 @@ async def close(client: Any) -> None:
 
 @kinds
 @pytest.mark.anyio
-async def test_a_pickled_client_is_another_one(peer: Peer, kind: Callable[..., Any]) -> None:
+async def test_a_pickled_client_is_another_one(server: Server, kind: Callable[..., Any]) -> None:
     """It has the same settings, and connections and a budget of its own."""
-    client = kind(base_url=peer.url)
+    client = kind(base_url=server.url)
     assert await asks_any(client, "here")
     other = pickle.loads(pickle.dumps(client))
     assert type(other) is type(client)
@@ -543,24 +543,24 @@ async def test_a_pickled_client_is_another_one(peer: Peer, kind: Callable[..., A
     await close(client)
     assert await asks_any(other, "there")
     await close(other)
-    assert peer.accepted == 2
-    assert {heard.headers["authorization"] for heard in peer.heard} == {"Bearer t"}
-    peer.settle(0)
+    assert len(server.connections) == 2
+    assert {request.headers["authorization"] for request in server.requests} == {"Bearer t"}
+    server.settle(0)
 
 
 @pytest.mark.parametrize("kind", [KINDS["Client"], KINDS["AsyncClient"]])
 @pytest.mark.anyio
-async def test_a_derived_client_pickles(peer: Peer, kind: Callable[..., Any]) -> None:
+async def test_a_derived_client_pickles(server: Server, kind: Callable[..., Any]) -> None:
     """With options, or the raw one of a typed one: its own settings, and it closes its own."""
-    client = kind(base_url=peer.url)
+    client = kind(base_url=server.url)
     derived = client.with_options(organization_id="2", timeout=7, deadline=8, retry=AT_ONCE)
     for each in (derived, client.raw, derived.raw):
         other = pickle.loads(pickle.dumps(each))
         assert other._transport.settings == each._transport.settings
         assert await asks_any(other, "there")
-        peer.settle(1)
+        server.settle(1)
         await close(other)
-        peer.settle(0)
+        server.settle(0)
     await close(client)
 
 
@@ -603,37 +603,37 @@ def warned() -> Iterator[list[str]]:
 
 
 @kinds
-def test_a_client_that_was_not_closed_warns(peer: Peer, kind: Callable[..., Any]) -> None:
+def test_a_client_that_was_not_closed_warns(server: Server, kind: Callable[..., Any]) -> None:
     """One that was used and not closed says so once, when it goes; its connection goes as well."""
 
     async def use() -> None:
-        assert await asks_any(kind(base_url=peer.url), "1")
+        assert await asks_any(kind(base_url=server.url), "1")
 
     with warned() as told:
         asyncio.run(use())
     assert told == [
         "a client was not closed: use it in a `with` block, or call its close() or aclose()"
     ]
-    peer.settle(0)
+    server.settle(0)
 
 
 @kinds
-def test_a_client_that_needs_no_closing_is_silent(peer: Peer, kind: Callable[..., Any]) -> None:
+def test_a_client_that_needs_no_closing_is_silent(server: Server, kind: Callable[..., Any]) -> None:
     """Neither one that was never used, nor one that was closed, nor one whose calls failed."""
 
     async def use() -> None:
-        kind(base_url=peer.url)
-        client = kind(base_url=peer.url)
+        kind(base_url=server.url)
+        client = kind(base_url=server.url)
         assert await asks_any(client, "1")
         await close(client)
-        peer.answer = lambda heard: b""
+        server.answer = lambda request: None
         with pytest.raises(TransportError):
-            await asks_any(kind(base_url=peer.url), "1")
+            await asks_any(kind(base_url=server.url), "1")
 
     with warned() as told:
         asyncio.run(use())
     assert told == []
-    peer.settle(0)
+    server.settle(0)
 
 
 # -- on which connection a create goes out --------------------------------------------------------
@@ -642,35 +642,35 @@ def test_a_client_that_needs_no_closing_is_silent(peer: Peer, kind: Callable[...
 @kinds
 @pytest.mark.anyio
 async def test_a_create_goes_out_on_a_connection_of_its_own(
-    peer: Peer, kind: Callable[..., Any]
+    server: Server, kind: Callable[..., Any]
 ) -> None:
     """However new the idle one is; and no other call goes out on the create's."""
-    client = kind(base_url=peer.url)
+    client = kind(base_url=server.url)
     raw = getattr(client, "raw", client)
     assert await asks_any(client, "1")
     for number in range(2, 5):
         made = raw.create_repository("1", "trainer")
         assert (await made if isinstance(made, Awaitable) else made)["name"] == "trainer"
-        assert peer.accepted == number
+        assert len(server.connections) == number
         # What may be sent twice goes out on the one that was kept.
         assert await asks_any(client, "1")
-        assert peer.accepted == number
-        peer.settle(1)
+        assert len(server.connections) == number
+        server.settle(1)
     await close(client)
 
 
 @kinds
 @pytest.mark.anyio
 async def test_no_call_goes_out_on_a_connection_that_was_closed(
-    peer: Peer, kind: Callable[..., Any]
+    server: Server, kind: Callable[..., Any]
 ) -> None:
     """Where the server has closed what is kept, a call has a new one, at its first attempt."""
-    client = kind(base_url=peer.url, max_retry_count=0)
+    client = kind(base_url=server.url, max_retry_count=0)
     raw = getattr(client, "raw", client)
     assert await asks_any(client, "1")
     for number in range(2, 5):
-        peer.drop()
+        server.drop()
         made = raw.create_repository("1", "trainer")
         assert (await made if isinstance(made, Awaitable) else made)["name"] == "trainer"
-        assert peer.accepted == number
+        assert len(server.connections) == number
     await close(client)

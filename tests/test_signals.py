@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from tests.support.certificates import TLS, certified
 from tests.support.patience import PATIENCE
-from tests.test_connections import Server, answer, serving
+from tests.support.server import Request, Server, empty
 
 from abeja_registry import APIClient, OutcomeUnknown, RetryPolicy, Timeout
 
@@ -81,9 +81,7 @@ def begun() -> threading.Event:
 
 
 @pytest.fixture(params=["no head", "half a head", "half a body"])
-def slow(
-    request: pytest.FixtureRequest, begun: threading.Event, over: threading.Event
-) -> Iterator[Server]:
+def slow(request: pytest.FixtureRequest, begun: threading.Event) -> Iterator[Server]:
     """A server whose response does not end until the test does."""
     start = {
         "no head": b"",
@@ -91,14 +89,12 @@ def slow(
         "half a body": b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"a":',
     }[request.param]
 
-    def never(send: Callable[[bytes], object], _: str) -> bool:
-        send(start)
+    def never(request: Request) -> None:
+        request.send(start)
         begun.set()
-        over.wait(PATIENCE)
-        return False
+        server.over.wait(PATIENCE)
 
-    with serving(Server()) as server:
-        server.answer = never
+    with Server(never) as server:
         yield server
 
 
@@ -122,10 +118,10 @@ def test_it_comes_out_as_it_is(
         with alarm(error, begun), pytest.raises(type(error)) as caught:
             call(client)
         assert caught.value is error
-        slow.answer = answer
+        slow.answer = empty
         assert client.get_repository("1", "3") == {}
-    assert [slow.asked.get_nowait()[1].split()[1][-1] for _ in range(2)][1] == "3"
-    assert slow.asked.empty()
+    assert len(slow.requests) == 2
+    assert slow.requests[1].target.endswith("3")
 
 
 @limits
@@ -139,8 +135,7 @@ def test_it_comes_out_of_a_user_supplied_client_as_it_is(
         with alarm(error, begun), pytest.raises(type(error)) as caught:
             client.create_repository("1", "sample")
         assert caught.value is error
-    assert slow.asked.get_nowait()[1].startswith("POST")
-    assert slow.asked.empty()
+    assert [request.method for request in slow.requests] == ["POST"]
 
 
 @limits
@@ -180,22 +175,15 @@ def test_it_comes_out_of_a_look_up_as_it_is(
 
 @limits
 def test_it_comes_out_of_tls_as_it_is(
-    over: threading.Event, monkeypatch: pytest.MonkeyPatch, limit: Callable[[], Exception]
+    monkeypatch: pytest.MonkeyPatch, limit: Callable[[], Exception]
 ) -> None:
     """Also while an encrypted response is waited for."""
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     error = limit()
-
-    def never(_: Callable[[bytes], object], __: str) -> bool:
-        over.wait(PATIENCE)
-        return False
-
-    with serving(Server(certified())) as server:
-        server.answer = never
-        with client_of(server.url) as client:
-            with alarm(error), pytest.raises(type(error)) as caught:
-                client.create_repository("1", "sample")
-            over.set()
+    with Server(tls=certified()) as server, client_of(server.url) as client:
+        server.answer = server.dripping(b"")
+        with alarm(error), pytest.raises(type(error)) as caught:
+            client.create_repository("1", "sample")
     assert caught.value is error
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gzip
 import pickle
-import socketserver
 import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
@@ -18,7 +16,7 @@ import pytest
 import respx
 from tests.support.examples import BASE_URL
 from tests.support.scripted import ScriptedApi
-from tests.support.server import Peer
+from tests.support.server import Server, closing, raw_response
 
 from abeja_registry import (
     APIClient,
@@ -146,57 +144,11 @@ async def test_an_exception_that_is_not_the_librarys_comes_out_as_it_is(client: 
 # -- over a real socket ---------------------------------------------------------------------------
 
 
-class _Handler(socketserver.StreamRequestHandler):
-    server: Server
-
-    def handle(self) -> None:
-        length = 0
-        while (line := self.rfile.readline()) not in (b"\r\n", b""):
-            name, _, value = line.partition(b":")
-            length = int(value) if name.lower() == b"content-length" else length
-        self.rfile.read(length)
-        self.wfile.write(self.server.answer)
-        self.wfile.flush()
-        with suppress(ConnectionError):
-            while self.server.stalls and not self.server.over.wait(0.01):
-                self.wfile.write(self.server.drop)
-
-
-@dataclass
-class Server(socketserver.ThreadingTCPServer):
-    """A server that sends the same bytes to everybody, then closes the connection or stalls.
-
-    Attributes:
-        answer: What everybody gets at once.
-        stalls: Whether the connection stays open.
-        drop: What comes then again and again.
-        over: Whether the test is done.
-    """
-
-    answer: bytes = b""
-    stalls: bool = False
-    drop: bytes = b""
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server whose answers the test writes byte by byte."""
     with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
         yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -244,10 +196,10 @@ async def call_server(
 async def test_a_whole_answer_is_returned(server: Server, call_server: Call) -> None:
     """A body that comes in chunks and packed is the same as any other."""
     packed = gzip.compress(b'{"a": 1}')
-    server.answer = (
+    server.answer = closing(
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n"
-    ) % (packed[:5], len(packed) - 5, packed[5:])
+        b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (packed[:5], len(packed) - 5, packed[5:])
+    )
     assert await call_server(*GET) == {"a": 1}
 
 
@@ -268,7 +220,7 @@ async def test_an_answer_that_is_not_whole_is_none(
     server: Server, call_server: Call, answer: bytes
 ) -> None:
     """A success that was cut short is a TransportError; of a create, an OutcomeUnknown."""
-    server.answer = answer
+    server.answer = closing(answer)
     assert type(await failed(call_server, *GET)) is TransportError
     assert (await failed(call_server, *DELETE)).outcome_unknown
     assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
@@ -282,7 +234,7 @@ async def test_an_answer_that_does_not_come_is_a_timeout(
     server: Server, call_server: Call, answer: bytes
 ) -> None:
     """A server that stalls is given up in time, at its answer's head or in its body."""
-    server.answer, server.stalls = answer, True
+    server.answer = server.dripping(answer)
     assert type(await failed(call_server, *GET)) is Timeout
     assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
 
@@ -302,7 +254,7 @@ async def test_a_body_that_drips_is_bounded_by_the_deadline(
     server: Server, call_server: Call, answer: bytes, drop: bytes
 ) -> None:
     """Bytes that come in time each do not put the end off."""
-    server.answer, server.drop, server.stalls = answer, drop, True
+    server.answer = server.dripping(answer, drop)
     await check_that_it_ends(call_server)
 
 
@@ -312,7 +264,7 @@ async def test_a_head_that_drips_is_bounded_by_the_deadline(
     server: Server, call_server: Call
 ) -> None:
     """Headers that come in time each do not put the end off."""
-    server.answer, server.drop, server.stalls = b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n", True
+    server.answer = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
     await check_that_it_ends(call_server)
 
 
@@ -330,7 +282,7 @@ async def test_a_head_that_drips_to_a_sync_client_handed_in_is_read_to_its_end(
     server: Server, call_server: Call
 ) -> None:
     """As the docs say: only the time-out of each read bounds it."""
-    server.answer, server.drop, server.stalls = b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n", True
+    server.answer = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
     over = threading.Timer(1, server.over.set)
     over.start()
     error = await failed(call_server, *GET)
@@ -358,8 +310,7 @@ async def test_an_answer_that_is_too_large_is_not_read_to_its_end(
     server: Server, call_server: Call, status: int, headers: bytes, body: bytes
 ) -> None:
     """A success is an InvalidResponse that says why; an error keeps its status."""
-    server.answer = b"HTTP/1.1 %d X\r\n%b\r\n\r\n%b" % (status, headers, body)
-    server.stalls = True
+    server.answer = server.dripping(b"HTTP/1.1 %d X\r\n%b\r\n\r\n%b" % (status, headers, body))
     error = await failed(call_server, *CREATE)
     if isinstance(error, NotFound):
         assert status == 404
@@ -378,10 +329,7 @@ async def test_the_largest_answer_is_as_large_as_it_may_be(
     server: Server, call_server: Call, more: bytes
 ) -> None:
     """An answer of just so many bytes is taken, one with another byte is not."""
-    server.answer = b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%b" % (
-        len(BODY + more),
-        BODY + more,
-    )
+    server.answer = closing(raw_response(BODY + more))
     if more:
         assert type(await failed(call_server, *GET)) is InvalidResponse
     else:
@@ -414,7 +362,7 @@ async def test_an_errors_broken_body_does_not_hide_its_status(
     server: Server, call_server: Call, answer: bytes, kind: type[Error], description: str
 ) -> None:
     """An error status is believed though its body is cut short; what came of it is quoted."""
-    server.answer = answer
+    server.answer = closing(answer)
     error = await failed(call_server, *CREATE)
     assert type(error) is kind
     assert error.args[1] == description
@@ -422,7 +370,7 @@ async def test_an_errors_broken_body_does_not_hide_its_status(
 
 async def test_a_redirect_is_not_followed(server: Server, call_server: Call) -> None:
     """A redirect is an HttpError of its status, and the API is asked once."""
-    server.answer = b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    server.answer = closing(raw_response(b"", 302, "Location: http://127.0.0.1:1/"))
     assert "(302 from http://127.0.0.1" in str(await failed(call_server, *GET))
 
 
@@ -447,7 +395,7 @@ async def test_a_url_that_the_library_cannot_send_is_never_sent(call_server: Cal
 def test_what_an_exception_says_is_bounded() -> None:
     """A status line of junk is quoted in it, however long: not so in our logs and errors."""
     with (
-        Peer(lambda _: b"j" * 60_000 + b"\r\n\r\n") as peer,
+        Server(lambda _: b"j" * 60_000 + b"\r\n\r\n") as peer,
         APIClient({}, base_url=peer.url, max_retry_count=0) as client,
         pytest.raises(TransportError) as caught,
     ):

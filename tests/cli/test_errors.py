@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.examples import Answers
-from tests.support.server import Heard, Peer, said
+from tests.support.server import Request, Server, response
 
 from abeja_registry import Client, InvalidArgument
 from abeja_registry.cli import _organization, _tags
@@ -209,11 +209,11 @@ def test_what_the_api_says_is_no_argument(
     listed, tags = answer("get_repositories"), answer("get_repository_tags")
     listed["registry_repositories"][0] |= change
 
-    def api(heard: Heard) -> bytes:
-        return said(tags if "/tags" in heard.target else listed)
+    def api(request: Request) -> bytes:
+        return response(tags if "/tags" in request.target else listed)
 
-    with Peer(api) as peer:
-        ran = run("--base-url", peer.url, "image", change["name"], tags["tags"][0]["name"])
+    with Server(api) as server:
+        ran = run("--base-url", server.url, "image", change["name"], tags["tags"][0]["name"])
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert problem in ran.err
     assert "--help" not in ran.err

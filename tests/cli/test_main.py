@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from tests.support.examples import Answers
 from tests.support.patience import PATIENCE, until
-from tests.support.server import Heard, Peer, said
+from tests.support.server import Request, Server, response
 
 import abeja_registry
 from abeja_registry import Client, OutcomeUnknown, Timeout, exceptions
@@ -331,18 +331,18 @@ def test_a_row_is_written_as_it_comes(exported: dict[str, str], answer: Answers)
     read = threading.Event()
     were_read: list[bool] = []
 
-    def paged(heard: Heard) -> bytes:
-        window = dict(parse_qsl(urlsplit(heard.target).query))
+    def paged(request: Request) -> bytes:
+        window = dict(parse_qsl(urlsplit(request.target).query))
         begin, end = int(window["offset"]), int(window["offset"]) + int(window["limit"])
         if begin:
             were_read.append(read.wait(PATIENCE))
-        return said(page | {"tags": rows[begin:end], "has_next": end < len(rows)})
+        return response(page | {"tags": rows[begin:end], "has_next": end < len(rows)})
 
     arguments = ["tags", "list", "--id", "1", "--page-size", "2", "--output", "jsonl"]
     with (
-        Peer(paged) as peer,
+        Server(paged) as server,
         subprocess.Popen(
-            [*COMMAND, "--base-url", peer.url, *arguments], stdout=subprocess.PIPE, text=True
+            [*COMMAND, "--base-url", server.url, *arguments], stdout=subprocess.PIPE, text=True
         ) as process,
     ):
         assert process.stdout is not None

@@ -1,93 +1,120 @@
-"""A peer on raw sockets: what it hears is written down, and answered as told."""
+"""A server on raw sockets: it records each request, and answers as a test says."""
 
 from __future__ import annotations
 
 import json
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from io import BufferedIOBase
-from typing import Self
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, BinaryIO, Self
 
 from .examples import REPOSITORY
 from .patience import PATIENCE
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A whole request, and the port that it came from; header names are in lower case."""
+class Request:
+    """A whole request.
 
+    Attributes:
+        head: Its first line and its headers, as they arrived.
+        headers: Its headers; their names are in lower case.
+        port: The client's port, which tells one connection from another.
+        socket: The connection, for an answer that is sent in parts.
+    """
+
+    head: str
     method: str
     target: str
     headers: dict[str, str]
     body: bytes
     port: int
+    socket: socket.socket = field(repr=False, compare=False)
+
+    def send(self, part: bytes) -> None:
+        """Send a part of the answer."""
+        self.socket.sendall(part)
 
 
-def said(body: object, status: int = 200, *fields: str) -> bytes:
-    """Return an answer of a JSON value."""
-    content = json.dumps(body).encode()
-    head = (f"HTTP/1.1 {status} Said", f"Content-Length: {len(content)}", *fields, "", "")
-    return "\r\n".join(head).encode() + content
+# Returns the rest of the answer, or None to close the connection.
+Answer = Callable[[Request], bytes | None]
 
 
-def of_its_name(heard: Heard) -> bytes:
-    """Answer a GET with the repository of the id that was asked for, a POST with one so named."""
-    name = json.loads(heard.body)["name"] if heard.body else heard.target.rpartition("/")[2]
-    return said(REPOSITORY | {"id": name, "name": name})
+def response(body: object, status: int = 200, *headers: str) -> bytes:
+    """Return a response with a JSON body."""
+    return raw_response(json.dumps(body).encode(), status, *headers)
 
 
-class Peer:
-    """A server on loopback, a thread for each connection.
+def raw_response(content: bytes, status: int = 200, *headers: str) -> bytes:
+    """Return a response with a body of any bytes."""
+    head = (f"HTTP/1.1 {status} Reason", f"Content-Length: {len(content)}", *headers, "", "")
+    return "\r\n".join(head).encode("latin-1") + content
 
-    Args:
-        answer: What goes out for a request; nothing closes the connection.
+
+def empty(_: Request) -> bytes:
+    """Answer with an empty object."""
+    return response({})
+
+
+def any_repository(request: Request) -> bytes:
+    """Answer a GET with a repository of the id in its path, a POST with one of its name."""
+    name = json.loads(request.body)["name"] if request.body else request.target.rpartition("/")[2]
+    return response(REPOSITORY | {"id": name, "name": name})
+
+
+def closing(content: bytes) -> Answer:
+    """Answer with these bytes, and close the connection."""
+
+    def answer(request: Request) -> None:
+        request.send(content)
+
+    return answer
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A server on loopback, with a thread for each connection.
 
     Attributes:
-        heard: What was asked, oldest first.
-        accepted: How many connections came.
+        answer: What a request is answered with, from now on.
+        requests: All requests, oldest first.
+        asked: The same, each to be taken once; `get` waits for the next one.
+        connections: The client's port of each connection, oldest first.
+        gone: The port of each connection as it ends, each to be taken once.
+        over: Set when the server ends: what an answer may wait for.
     """
 
-    def __init__(self, answer: Callable[[Heard], bytes] = of_its_name) -> None:
+    daemon_threads = True
+    request_queue_size = 512
+
+    def __init__(self, answer: Answer = empty, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Connection)
+        self.port = int(self.server_address[1])
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.answer = answer
-        self.heard: list[Heard] = []
-        self.accepted = 0
+        self.requests: list[Request] = []
+        self.asked: SimpleQueue[Request] = SimpleQueue()
+        self.connections: list[int] = []
+        self.gone: SimpleQueue[int] = SimpleQueue()
+        self.over = threading.Event()
+        self._tls = tls
         self._open: set[socket.socket] = set()
         self._changed = threading.Condition()
-        peer = self
-
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                peer._serve(self.request)
-
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-            request_queue_size = 512
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._server.server_address[1])
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
+        self.over.set()
+        self.shutdown()
         self._thread.join()
-        self._server.server_close()
+        self.server_close()
         self.drop()
 
     def drop(self) -> None:
@@ -95,7 +122,7 @@ class Peer:
         with self._changed:
             for sock in self._open:
                 with suppress(OSError):  # it may have been reset from the other side
-                    sock.shutdown(socket.SHUT_RDWR)
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
         self.settle(0)
 
     def settle(self, count: int) -> None:
@@ -104,35 +131,64 @@ class Peer:
             settled = self._changed.wait_for(lambda: len(self._open) == count, PATIENCE)
             assert settled, f"{len(self._open)} connections are open, not {count}"
 
-    def _serve(self, sock: socket.socket) -> None:
+    def dripping(self, start: bytes, drop: bytes = b"") -> Answer:
+        """Answer with bytes, then with a drop again and again, until the server ends."""
+
+        def answer(request: Request) -> None:
+            request.send(start)
+            while not self.over.wait(0.01):
+                request.send(drop)
+
+        return answer
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; one whose handshake fails is dropped (an OSError is)."""
+        connection, address = super().get_request()
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_side=True)
         with self._changed:
-            self.accepted += 1
-            self._open.add(sock)
+            self.connections.append(address[1])
+            self._open.add(connection)
             self._changed.notify_all()
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection that is over."""
+        with self._changed:
+            self._open.discard(request)
+            self._changed.notify_all()
+        super().shutdown_request(request)
+
+
+class _Connection(socketserver.BaseRequestHandler):
+    server: Server
+    request: socket.socket
+
+    def handle(self) -> None:
+        # A client that has closed is an error of the next write, or of the next read.
         try:
-            with sock.makefile("rb") as lines:
-                while (heard := _read(lines, sock.getpeername()[1])) is not None:
-                    self.heard.append(heard)
-                    answer = self.answer(heard)
-                    sock.sendall(answer)
-                    if not answer:
+            with suppress(ConnectionError), self.request.makefile("rb") as lines:
+                while request := self._read(lines):
+                    self.server.requests.append(request)
+                    self.server.asked.put(request)
+                    if (rest := self.server.answer(request)) is None:
                         break
-        except ConnectionError:
-            pass
+                    request.send(rest)
         finally:
-            with self._changed:
-                self._open.remove(sock)
-                self._changed.notify_all()
+            with suppress(OSError):
+                self.request.shutdown(socket.SHUT_RDWR)
+            self.server.gone.put(self.client_address[1])
 
-
-def _read(lines: BufferedIOBase, port: int) -> Heard | None:
-    start = lines.readline().decode()
-    if not start:
-        return None
-    headers = {}
-    while line := lines.readline().decode().strip():
-        name, _, value = line.partition(":")
-        headers[name.lower()] = value.strip()
-    method, target, _ = start.split(" ")
-    body = lines.read(int(headers.get("content-length", 0)))
-    return Heard(method, target, headers, body, port)
+    def _read(self, lines: BinaryIO) -> Request | None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            if not (line := lines.readline()):
+                return None
+            head += line
+        start, *fields = head.decode("latin-1").strip().split("\r\n")
+        split = [each.partition(":") for each in fields]
+        headers = {name.lower(): value.strip() for name, _, value in split}
+        method, target, _ = start.split(" ")
+        body = lines.read(int(headers.get("content-length", 0)))
+        port = self.client_address[1]
+        return Request(head.decode("latin-1"), method, target, headers, body, port, self.request)

@@ -15,7 +15,7 @@ from typing import Any
 import httpcore
 import pytest
 from tests.support.certificates import TLS, certified
-from tests.test_connections import Server, serving
+from tests.support.server import Server
 
 from abeja_registry._http.backends import AsyncBackend, Backend
 from abeja_registry._http.streams import CallState
@@ -331,7 +331,7 @@ def test_a_tls_session_that_has_ended_takes_nothing(is_async: bool) -> None:
             await stream.write(b"x")
         await stream.aclose()
 
-    with serving(Server(certified())) as server:
+    with Server(tls=certified()) as server:
         host, port = "127.0.0.1", int(server.server_address[1])
         state.start(time.monotonic() + 60)
         if is_async:

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.support.certificates import CA_HASH, TLS
-from tests.support.server import Heard, Peer, said
+from tests.support.server import Request, Server, any_repository, response
 from tests.support.worlds import done
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client, Error
@@ -252,7 +252,7 @@ def test_a_proxy_sees_nothing_of_an_excluded_host(
     environment: SetEnvironment, host: str, entries: str, name: str
 ) -> None:
     """The token goes to the host alone, in whatever form NO_PROXY names it."""
-    with Peer() as api, Peer() as proxy:
+    with Server(any_repository) as api, Server(any_repository) as proxy:
         environment({"http_proxy": proxy.url, name: entries.format(port=api.port)})
         with Client(
             "1", {"auth_token": SECRET}, base_url=f"http://{host}:{api.port}", max_retry_count=0
@@ -260,8 +260,8 @@ def test_a_proxy_sees_nothing_of_an_excluded_host(
             try:
                 client.repositories.get("7")
             except Error:  # nobody listens on the address of version 6
-                assert ":" in host or not api.heard
-        assert (proxy.accepted, proxy.heard) == (0, [])
+                assert ":" in host or not api.requests
+        assert (len(proxy.connections), proxy.requests) == (0, [])
 
 
 # What neither excludes: the proxy is used.
@@ -501,18 +501,18 @@ async def test_no_error_shows_a_proxys_credential(
 ) -> None:
     """A proxy may quote the credential that it was sent: no error and no attempt shows it."""
 
-    def quoting(heard: Heard) -> bytes:
-        header = heard.headers["proxy-authorization"]
-        return said([f"bad {header}", f"user:{password}", unquoted], status, f"X-Was: {header}")
+    def quoting(request: Request) -> bytes:
+        header = request.headers["proxy-authorization"]
+        return response([f"bad {header}", f"user:{password}", unquoted], status, f"X-Was: {header}")
 
     unquoted = urllib.parse.unquote(password)
-    with Peer(quoting) as proxy:
+    with Server(quoting) as proxy:
         environment({"http_proxy": proxy.url.replace("://", f"://user:{password}@")})
         client = kind({}, base_url="http://h.example.com", max_retry_count=1)
         with pytest.raises(Error) as caught:
             await done(client.get_repository("1", "2"))
         await done(client.aclose() if kind is AsyncAPIClient else client.close())
-        sent = proxy.heard[0].headers["proxy-authorization"].removeprefix("Basic ")
+        sent = proxy.requests[0].headers["proxy-authorization"].removeprefix("Basic ")
     shown = "".join(traceback.format_exception(caught.value)) + f"{vars(caught.value)}"
     assert not [secret for secret in (password, unquoted, sent) if secret in shown]
 
