@@ -160,23 +160,26 @@ class _LookUp:
         """Begin; False if it is over already, as for an address, or where no thread starts."""
         with suppress(ValueError):
             ipaddress.ip_address(self._host)
-            self._run()
+            self._look_up()
             return False
         self.thread = threading.Thread(target=self._run, name="abeja-registry-look-up", daemon=True)
         try:
             self.thread.start()
         except (RuntimeError, MemoryError):
             # At the process's limit of threads, or at its end.
-            self._run()
+            self._look_up()
             return False
         return True
 
     def _run(self) -> None:
+        self._look_up()
+        self._done()
+
+    def _look_up(self) -> None:
         try:
             self._found.append(socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))
         except Exception as error:  # UnicodeError among them, for a name that is no host's
             self._found.append(error)
-        self._done()
 
     def addresses(self) -> list[_AddressInfo]:
         """Return the addresses, alternating between IPv6 and IPv4 as RFC 8305 has it.
