@@ -66,6 +66,8 @@ class Crawler:
         # A heap of lists that may need a page. Long lists come first, in the order in which they
         # were started, so that an interrupted inventory has finished some. The others take turns.
         self._ready: list[tuple[float, int, ListState]] = []
+        # The active lists that may be fetched ahead.
+        self._long: dict[RepositoryRef, ListState] = {}
 
     def next_task(self) -> FetchTask | None:
         """Return the next task; None where nothing is to do until more results are recorded."""
@@ -91,7 +93,7 @@ class Crawler:
             sender = self._active.get(task.repository)
             if sender is not None and sender.awaits(task):
                 return task
-        tasks = (state.prefetch_task() for state in self._active.values() if state.repository)
+        tasks = (state.prefetch_task() for state in self._long.values())
         return next((task for task in tasks if task is not None), None)
 
     def _start(self, state: ListState) -> FetchTask | None:
@@ -173,7 +175,15 @@ class Crawler:
 
     def _enqueue(self, state: ListState) -> None:
         """Have `next_task` look at a list again."""
-        if state.repository is not None:
+        repository = state.repository
+        if repository is None:
+            return
+        active = self._active.get(repository) is state
+        if active and state.long:
+            self._long.setdefault(repository, state)
+        else:
+            self._long.pop(repository, None)
+        if active:
             rank = state.number if state.long else inf
             heappush(self._ready, (rank, next(self._numbers), state))
 
