@@ -196,14 +196,11 @@ def _parts_of(credential: Credential) -> Source:
 
 def _credential_in(source: Source) -> Found | None:
     # A kind with all its parts goes before a kind with some.
-    for enough in (all, any):
-        for kind in _KINDS:
-            if enough(part in source for part in kind):
-                held = [source[part] for part in kind if part in source]
-                missing = {part: Found(None, part, NOT_SET) for part in kind if part not in source}
-                lack = f"{held[0].name} is there without its {' and '.join(missing)}"
-                parts = {part: source.get(part) or missing[part] for part in kind}
-                credential = FoundCredential(parts, lack if missing else None)
-                places = dict.fromkeys(found.source for found in held)
-                return Found(credential, "credential", " and ".join(places))
+    for kind in sorted(_KINDS, key=lambda kind: not all(part in source for part in kind)):
+        if held := [source[part] for part in kind if part in source]:
+            parts = {part: source.get(part, Found(None, part, NOT_SET)) for part in kind}
+            missing = " and ".join(part for part in kind if part not in source)
+            lack = f"{held[0].name} is there without its {missing}" if missing else None
+            places = dict.fromkeys(found.source for found in held)
+            return Found(FoundCredential(parts, lack), "credential", " and ".join(places))
     return None

@@ -8,6 +8,7 @@ import os
 import socket
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 
@@ -154,23 +155,19 @@ def _in_network(addresses: set[_Address], entry: str) -> bool:
     base, slash, mask = entry.partition("/")
     if not slash:
         return False
-    for network in _addresses(base):
-        with_mask = f"{network}/{int(mask) if mask.isdecimal() else mask}"
-        try:
-            if any(each in ipaddress.ip_network(with_mask, strict=False) for each in addresses):
+    for address in _addresses(base):
+        with suppress(ValueError):
+            prefix = int(mask) if mask.isdecimal() else mask
+            network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
+            if any(each in network for each in addresses):
                 return True
-        except ValueError:
-            continue
     return False
 
 
 def _ascii(name: str) -> str:
-    if name.isascii():
-        return name
-    try:
-        return httpx.URL(f"http://{name}").raw_host.decode("ascii")
-    except httpx.InvalidURL:
-        return name
+    with suppress(httpx.InvalidURL):
+        return name if name.isascii() else httpx.URL(f"http://{name}").raw_host.decode("ascii")
+    return name
 
 
 # -- hosts ----------------------------------------------------------------------------------------
@@ -178,10 +175,9 @@ def _ascii(name: str) -> str:
 
 def is_host(host: str) -> bool:
     """Return whether a socket can take a host: it fails on parts of none or of 64 characters."""
-    try:
+    with suppress(UnicodeError):
         return bool(host.encode("idna"))
-    except UnicodeError:
-        return False
+    return False
 
 
 def plaintext_hop(base_url: str) -> str | None:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -1182,6 +1183,30 @@ def test_options_of_a_call(kind: Callable[..., Any]) -> None:
     assert derived == {"max_retry_count", "on_retry"}
     assert client._transport.settings is before
     assert refused(client.with_options, retry=0) == "retry must be a RetryPolicy, not 0"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_each_argument_is_a_setting(kind: Callable[..., Any]) -> None:
+    """A client shows each of its arguments as a setting, but where the others are looked for."""
+    shown = [setting.name for setting in kind("10", {}).settings()]
+    assert sorted(shown) == sorted({*signature(kind).parameters} - {"http_client", "profile"})
+
+
+def test_a_policy_is_shown_as_it_is_used(environment: SetEnvironment) -> None:
+    """The policy that is shown has the count that is used, also where that comes from elsewhere."""
+    environment({"ABEJA_SDK_MAX_RETRY_COUNT": "7"})
+    client = Client("10", {})
+    for used, count in ((client, 7), (client.with_options(max_retry_count=2), 2)):
+        shown = {setting.name: setting.value for setting in used.settings()}
+        assert (shown["retry"], shown["max_retry_count"]) == (str(RetryPolicy(count)), count)
+
+
+def test_a_derived_client_keeps_the_sources() -> None:
+    """What is not changed keeps its source, also over two derivations."""
+    client = Client("10", {}, timeout=5).with_options(deadline=7).with_options(deadline=None)
+    sources = {setting.name: setting.source for setting in client.settings()}
+    assert (sources["timeout"], sources["deadline"]) == ("argument timeout", "with_options")
+    assert (sources["retry"], sources["credential"]) == ("default", "argument credential")
 
 
 # -- what goes over plain http --------------------------------------------------------------------
