@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
@@ -33,7 +32,6 @@ class Crawler:
         finished: Repositories that need not be read, by their ids.
 
     Attributes:
-        progress: How far it is.
         failures: The repositories that failed, so far.
         repositories: The finished repositories.
     """
@@ -48,7 +46,6 @@ class Crawler:
         included: Callable[[str], bool],
         finished: Mapping[str, InventoryRepository] | None = None,
     ) -> None:
-        self.progress = Progress()
         self.failures: list[InventoryFailure] = []
         self.repositories: list[InventoryRepository] = []
         self._concurrency = concurrency
@@ -56,6 +53,7 @@ class Crawler:
         self._list = partial(ListState, limit=page_size, pages=pages, max_prefetch=concurrency)
         self._included = included
         self._finished = finished or {}
+        self._found = self._rows = self._empty = 0
         self._numbers = count()
         self._root = self._list(None, next(self._numbers))
         self._active: dict[RepositoryRef | None, ListState] = {None: self._root}
@@ -68,6 +66,17 @@ class Crawler:
         self._ready: list[tuple[float, int, ListState]] = []
         # The active lists that may be fetched ahead.
         self._long: dict[RepositoryRef, ListState] = {}
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return Progress(
+            repositories=self._found,
+            finished=len(self.repositories),
+            failed=len(self.failures),
+            rows=self._rows,
+            empty=self._empty,
+        )
 
     def next_task(self) -> FetchTask | None:
         """Return the next task; None where nothing is to do until more results are recorded."""
@@ -113,7 +122,7 @@ class Crawler:
         rows = [item for item in items if isinstance(item, InventoryRow)]
         if state is self._root:
             self._record_repositories(items)
-        self._count(rows=len(rows))
+        self._rows += len(rows)
         if error is not None:
             self._give_up(state, error)
         finished = []
@@ -121,7 +130,7 @@ class Crawler:
             del self._active[task.repository]
             if task.repository is not None:
                 finished = [InventoryRepository(*task.repository, state.items)]
-                self._finish(finished)
+                self._finish(*finished)
         self._enqueue(state)
         return Batch(rows, finished)
 
@@ -130,21 +139,21 @@ class Crawler:
             if isinstance(item, InvalidRepository):
                 self._record_invalid(item)
             elif isinstance(item, RepositoryRef) and self._included(item.name):
-                self._count(repositories=1)
+                self._found += 1
                 if (finished := self._finished.get(item.id)) is None:
                     self._waiting.append(item)
                 else:
-                    self._finish([finished])
+                    self._finish(finished)
 
     def _record_invalid(self, row: InvalidRepository) -> None:
         """Record a repository as failed, unless its tags are finished already."""
         if (finished := self._finished.get(row.id or "")) is not None:
-            self._count(repositories=1)
-            self._finish([finished])
+            self._found += 1
+            self._finish(finished)
         elif row.name is None or self._included(row.name):
             name = f"(row {row.position} of the list)" if row.name is None else row.name
+            self._found += 1
             self.failures.append(InventoryFailure(row.id or "", name, row.error))
-            self._count(repositories=1, failed=1)
 
     def fail(self, task: FetchTask, error: Error) -> None:
         """Record that a task failed.
@@ -198,13 +207,7 @@ class Crawler:
             self._retry_queue.append(state)
             return
         self.failures.append(InventoryFailure(*state.repository, error))
-        self._count(failed=1)
 
-    def _finish(self, repositories: Iterable[InventoryRepository]) -> None:
-        for each in repositories:
-            self.repositories.append(each)
-            self._count(finished=1, empty=not each.tag_count)
-
-    def _count(self, **more: int) -> None:
-        counts = {name: getattr(self.progress, name) + number for name, number in more.items()}
-        self.progress = replace(self.progress, **counts)
+    def _finish(self, repository: InventoryRepository) -> None:
+        self.repositories.append(repository)
+        self._empty += not repository.tag_count

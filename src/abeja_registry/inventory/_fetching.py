@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import abeja_registry
@@ -100,14 +99,14 @@ class _BaseFetcher(Generic[C, S]):
             page = self._client.repositories._page(answered, "skip")
             rows: list[Item] = [
                 _invalid_repository(page, offset, index)
-                if repository is None
-                else RepositoryRef(repository.id, repository.name)
-                for index, repository in enumerate(page._all_rows())
+                if each is None
+                else RepositoryRef(each.id, each.name)
+                for index, each in enumerate(page._all_rows())
             ]
         else:
             page = self._client.tags._page(task.repository.id, answered)
-            to_row = partial(_row, task.repository)
-            rows = [None if tag is None else to_row(tag) for tag in page._all_rows()]
+            repository = task.repository
+            rows = [None if tag is None else _row(repository, tag) for tag in page._all_rows()]
         if page._row_errors:
             # The first row is the last of the page before, unless a page holds only one.
             first = 1 if offset and task.limit > 1 else 0

@@ -83,13 +83,13 @@ class Iteration:
             self._crawler.send_again(task)
         elif error is not None:
             self._crawler.fail(task, error)
-        self._crawler.progress = replace(
-            self._crawler.progress,
-            throttled=self._throttle.count,
-            concurrency=self._throttle.width,
-        )
         if self._on_progress is not None:
-            self._on_progress(self._crawler.progress)
+            throttle = self._throttle
+            self._on_progress(
+                replace(
+                    self._crawler.progress, throttled=throttle.count, concurrency=throttle.width
+                )
+            )
         return batch
 
     def _throttled(self, task: FetchTask, error: Error) -> bool:
