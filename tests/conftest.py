@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import respx
 from hypothesis import HealthCheck, settings
 from tests.support.certificates import TLS
 from tests.support.examples import Answers, example
-from tests.support.internals import AsyncTransport, Transport
+from tests.support.internals import replace_sleep
 from tests.support.scripted import ScriptedApi
 
 from abeja_registry import AsyncClient, Client
@@ -62,13 +61,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits between two attempts of a call."""
-
-    async def no_time(_: float) -> None:
-        """Let no time pass, and other tasks have their turn, as any wait does."""
-        await asyncio.sleep(0)
-
-    monkeypatch.setattr(Transport, "_sleep", staticmethod(lambda _: None))
-    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(no_time))
+    replace_sleep(monkeypatch)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpcore
 import httpx
@@ -35,6 +35,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.certificates import CA_HASH, TLS, certified
 from tests.support.examples import example
+from tests.support.internals import (
+    ancestors_dropped_twice,
+    as_in_child,
+    create_repository,
+    get_repository_tags,
+    keep_alive_for,
+    limit_connections,
+    session_of,
+)
 from tests.support.patience import PATIENCE
 from tests.support.server import Request, Server, closing, empty, raw_response, response
 
@@ -50,8 +59,6 @@ from abeja_registry import (
     Timeout,
     TransportError,
 )
-from abeja_registry._api.operations import create_repository, get_repository_tags
-from abeja_registry._http.pool import ConnectionPool
 
 # -- a server that is watched, and callers of both worlds -----------------------------------------
 
@@ -701,7 +708,7 @@ def test_a_call_waits_for_a_connection_no_longer_than_its_timeout(
     option: str,
 ) -> None:
     """With every connection in use, Timeout says that none came free; nothing was sent."""
-    monkeypatch.setattr("abeja_registry._http.pool.MAX_CONNECTIONS", 1)
+    limit_connections(monkeypatch, 1)
     typed = world.typed(server.url, timeout=PATIENCE)
     held("slow")
     slow = world.get(typed.raw, "slow")
@@ -723,7 +730,7 @@ def test_a_call_that_is_cancelled_while_it_waits_takes_no_connection(
     server: Server, held: Callable[[str], threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task cancelled before its turn leaves the place to the next one, and was never sent."""
-    monkeypatch.setattr("abeja_registry._http.pool.MAX_CONNECTIONS", 1)
+    limit_connections(monkeypatch, 1)
     with ThreadPoolExecutor() as threads, start_blocking_portal() as portal:
         world = World(portal, threads)
         client = world.client(server.url, timeout=PATIENCE)
@@ -859,7 +866,7 @@ def test_an_httpx_that_keeps_its_pool_elsewhere_is_refused_before_anything_is_se
 
 def test_the_one_private_name_is_where_httpx_has_its_pool() -> None:
     """A transport sends through its `_pool`: where that changes, our calls would go past it."""
-    pools = [httpx.HTTPTransport()._pool, httpx.AsyncHTTPTransport()._pool]
+    pools = [vars(each())["_pool"] for each in (httpx.HTTPTransport, httpx.AsyncHTTPTransport)]
     assert isinstance(pools[0], httpcore.ConnectionPool)
     assert isinstance(pools[1], httpcore.AsyncConnectionPool)
 
@@ -943,17 +950,8 @@ def test_two_threads_that_drop_an_ancestors_connections(server: Server) -> None:
     """One may have dropped them between the other's look and its turn."""
     with APIClient({}, base_url=server.url, max_retry_count=0) as client:
         client.get_repository("1", "parent")
-        pool = cast(ConnectionPool, client._transport.door)
-        ancestors = pool._states
-
-        class Raced(dict[Any, Any]):
-            def pop(self, key: object, *default: Any) -> Any:
-                super().pop(key)
-                return super().pop(key, *default)
-
-        pool._states = Raced(ancestors)
-        assert in_child(lambda: client.get_repository("1", "2") == {})
-        pool._states = ancestors
+        with ancestors_dropped_twice(client):
+            assert in_child(lambda: client.get_repository("1", "2") == {})
 
 
 def test_what_an_ancestor_left_idle_is_closed(
@@ -962,8 +960,7 @@ def test_what_an_ancestor_left_idle_is_closed(
     """A child keeps no copy of its parent's sockets once it uses the client."""
     with APIClient({}, base_url=server.url, max_retry_count=0) as client:
         client.get_repository("1", "parent")
-        child = object()
-        monkeypatch.setattr("abeja_registry._http.pool.process_token", lambda: child)
+        as_in_child(monkeypatch)
         client.get_repository("1", "child")
         assert server.gone.get(timeout=PATIENCE) == server.connections[0]
     assert len(server.connections) == 2
@@ -977,7 +974,7 @@ def test_a_client_of_a_parent_process_does_not_warn_in_its_child(
     async def use() -> None:
         client = AsyncAPIClient({}, base_url=server.url, max_retry_count=0)
         await client.get_repository("1", "2")
-        monkeypatch.setattr("abeja_registry._http.pool.process_token", object)
+        as_in_child(monkeypatch)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ResourceWarning)
             del client
@@ -1085,7 +1082,7 @@ def test_what_was_idle_for_long_is_closed(
         held(name).set()
     for call in burst:
         call.result(PATIENCE)
-    monkeypatch.setattr("abeja_registry._http.pool.KEEPALIVE_EXPIRY", -1)
+    keep_alive_for(monkeypatch, -1)
     world.get(client).result(PATIENCE)
     gone = {server.gone.get(timeout=PATIENCE) for _ in burst}
     assert gone == set(server.connections[:2])
@@ -1134,7 +1131,7 @@ def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -
     operation = create_repository("1", "sample")
 
     def late() -> Any:
-        return client._transport.fetch(operation, time.monotonic() - 1)
+        return session_of(client).fetch(operation, time.monotonic() - 1)
 
     with pytest.raises(Timeout) as caught:
         world.start(late).result(PATIENCE)

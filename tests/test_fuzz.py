@@ -21,6 +21,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from tests.support.examples import ANSWERS
+from tests.support.internals import (
+    Answer,
+    Answered,
+    Attempts,
+    Cursor,
+    Failure,
+    RetryBudget,
+    all_rows,
+    create_repository,
+    decode_response,
+    delete_repository,
+    get_repositories,
+    get_repository,
+    get_repository_tags,
+    judge,
+    outcome_unknown,
+)
 
 from abeja_registry import (
     AsyncClient,
@@ -37,17 +54,6 @@ from abeja_registry import (
     Tag,
     TransportError,
 )
-from abeja_registry._api.operations import (
-    create_repository,
-    delete_repository,
-    get_repositories,
-    get_repository,
-    get_repository_tags,
-)
-from abeja_registry._api.paging import Cursor
-from abeja_registry._api.responses import Answer, Answered, Failure, judge, outcome_unknown
-from abeja_registry._api.retries import Attempts, RetryBudget
-from abeja_registry._http.decoding import decode_response
 from abeja_registry.models import parse
 from abeja_registry.pages import TagPage
 from abeja_registry.repositories import RepositoryPage
@@ -348,7 +354,7 @@ def turn_pages(client: Client) -> None:
     """Go from page to page, as the server says."""
     page = client.repositories.list()
     for _ in range(5):
-        assert len(page) + page.skipped == len(page._all_rows())
+        assert len(page) + page.skipped == len(all_rows(page))
         following = page.next_page()
         if following is None:
             break

@@ -214,13 +214,11 @@ async def test_a_page_of_no_rows_at_all(
 
 
 @pytest.fixture
-def paged(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def paged(api: ScriptedApi) -> Callable[..., None]:
     """Let the scripted API page through these rows, which a function makes a page of."""
-    record = api._record
 
     def play(page: Pages, *changes: Any) -> None:
         def answer_window(request: Any) -> None:
-            record(request)
             limit, offset = (int(request.url.params[name]) for name in ("limit", "offset"))
             body = page(*changes)
             key = next(key for key, rows in body.items() if isinstance(rows, list))
@@ -228,7 +226,7 @@ def paged(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
             has_next = offset + limit < len(changes)
             api.answers({**body, key: rows, "has_next": has_next, "offset": offset, "limit": limit})
 
-        monkeypatch.setattr(api, "_record", answer_window)
+        api.on_request = answer_window
 
     return play
 
@@ -540,15 +538,12 @@ async def test_a_skipped_row_of_an_inventory_is_logged_once(
     api: ScriptedApi,
     typed: Callable[..., Any],
     answer: Callable[[str], dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """An inventory's pages overlap, too."""
     repositories, tags = answer("get_repositories"), answer("get_repository_tags")
-    record = api._record
 
     def answer_window(request: Any) -> None:
-        record(request)
         limit, offset = (int(request.url.params[name]) for name in ("limit", "offset"))
         if not request.url.path.endswith("/tags"):
             api.answers(repositories)
@@ -559,7 +554,7 @@ async def test_a_skipped_row_of_an_inventory_is_logged_once(
         shown = {"offset": offset, "limit": limit, "has_next": offset + limit < len(rows)}
         api.answers(tags | shown | {"tags": rows[offset : offset + limit]})
 
-    monkeypatch.setattr(api, "_record", answer_window)
+    api.on_request = answer_window
     with caplog.at_level(logging.WARNING, "abeja_registry"):
         rows = await walked(typed(invalid_rows="skip").inventory(page_size=10, concurrency=1))
     assert len(rows) == 26

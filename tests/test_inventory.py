@@ -20,6 +20,17 @@ import httpx
 import pytest
 from distributed import LocalCluster
 from tests.support.examples import ORGANIZATION_ID
+from tests.support.internals import (
+    AsyncTransport,
+    Operation,
+    inventory_async,
+    inventory_base,
+    note_pages_of_tags,
+    replace_inventory_clock,
+    replace_sleep,
+    session_of,
+    worker_clients,
+)
 from tests.support.patience import PATIENCE, until
 from tests.support.worlds import done, walked
 
@@ -34,8 +45,6 @@ from abeja_registry import (
     RetryPolicy,
     TooManyRequests,
 )
-from abeja_registry._api.operations import Operation
-from abeja_registry._http.session import AsyncTransport, Transport
 from abeja_registry.inventory import (
     AsyncInventory,
     IncompleteInventory,
@@ -46,9 +55,6 @@ from abeja_registry.inventory import (
     read_rows,
     summarize,
 )
-from abeja_registry.inventory import _async_inventory as async_inventory_module
-from abeja_registry.inventory import _base as base_module
-from abeja_registry.inventory._workers import worker_clients
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -146,7 +152,7 @@ async def test_no_more_requests_at_a_time_than_told(
     sandbox.seed(repositories=12, tags=1)
     under_way, most = 0, 0
     lock = threading.Lock()
-    transport = type(either._transport)
+    transport = type(session_of(either))
     call = transport.fetch
 
     def count(change: int) -> None:
@@ -184,7 +190,7 @@ async def test_the_next_request_goes_out_before_the_next_answer_is_read(
     events: list[str] = []
     at_once = asyncio.Barrier(4)
     async with AsyncClient(**sandbox.connection) as client:
-        call, read = AsyncTransport.fetch, client.tags._page
+        call = AsyncTransport.fetch
 
         async def asked(transport: AsyncTransport, operation: Operation) -> Any:
             if operation.name == "get_repositories":
@@ -196,12 +202,8 @@ async def test_the_next_request_goes_out_before_the_next_answer_is_read(
                 await at_once.wait()
             return body
 
-        def was_read(*arguments: Any) -> Any:
-            events.append("read")
-            return read(*arguments)
-
         monkeypatch.setattr(AsyncTransport, "fetch", asked)
-        monkeypatch.setattr(client.tags, "_page", was_read)
+        note_pages_of_tags(monkeypatch, client, lambda: events.append("read"))
         assert len(await walked(client.inventory(concurrency=4))) == 12
     for answers in range(1, 5):
         until_read = events[: [at for at, event in enumerate(events) if event == "read"][answers]]
@@ -496,7 +498,7 @@ async def test_a_bad_row_of_a_repository_that_an_earlier_run_has_read(
     inventory = either.inventory()
     with pytest.raises(IncompleteInventory):
         await done(inventory.write_csv(tmp_path / "a.csv"))
-    fetch = type(either._transport).fetch
+    fetch = type(session_of(either)).fetch
 
     def without_creator(answered: Any) -> Any:
         for row in answered.body.get("registry_repositories", ()):
@@ -511,7 +513,7 @@ async def test_a_bad_row_of_a_repository_that_an_earlier_run_has_read(
         answered = fetch(*arguments)
         return later(answered) if inspect.isawaitable(answered) else without_creator(answered)
 
-    monkeypatch.setattr(type(either._transport), "fetch", fetched)
+    monkeypatch.setattr(type(session_of(either)), "fetch", fetched)
     assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True)) == 2
 
 
@@ -646,7 +648,7 @@ class Held:
 
 
 @pytest.mark.parametrize(
-    ("module", "held_in"), [(base_module, "Journal"), (async_inventory_module, "write_csv")]
+    ("module", "held_in"), [(inventory_base, "Journal"), (inventory_async, "write_csv")]
 )
 async def test_an_async_walk_to_a_file_is_cancelled(
     sandbox: Sandbox,
@@ -1324,15 +1326,8 @@ def limited(
 
     def make(*arguments: Any) -> Limited:
         api = Limited(answer, *arguments)
-
-        async def sleep(seconds: float) -> None:
-            api.sleep(seconds)
-            await asyncio.sleep(0)
-
-        monkeypatch.setattr(Transport, "_sleep", staticmethod(api.sleep))
-        monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
-        for transport in (Transport, AsyncTransport):
-            monkeypatch.setattr(transport, "now", lambda _: api.now)
+        replace_sleep(monkeypatch, api.sleep)
+        replace_inventory_clock(monkeypatch, lambda: api.now)
         return api
 
     return make
@@ -1442,12 +1437,8 @@ async def test_a_client_that_is_closed_while_its_inventory_waits(
     """The wait ends, and so does the inventory."""
     api = limited(50, 0)
     client = either_of(api)
-
-    async def close_async(_: float) -> None:
-        await client.aclose()
-
-    monkeypatch.setattr(Transport, "_sleep", staticmethod(lambda _: client.close()))
-    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(close_async))
+    close = client.close if isinstance(client, Client) else client.aclose
+    replace_sleep(monkeypatch, lambda _: close())
     with pytest.raises(Error, match="the client was closed"):
         await walked(client.inventory())
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.examples import BASE_URL, ORGANIZATION_ID, example
+from tests.support.internals import restarted
 from tests.support.scripted import ScriptedApi
 from tests.support.worlds import done, walked
 
@@ -403,7 +404,7 @@ async def test_a_walk_asks_no_further_than_it_goes(clamping: Sandbox, listing: A
 @pytest.mark.parametrize("start", [0, 5, 6, 19, 20, 50])
 async def test_a_walk_may_start_anywhere(clamping: Sandbox, listing: Any, start: int) -> None:
     """`start=` passes over so many items, by item and by page; beyond the end there are none."""
-    later = type(listing)(listing._fetch, None, start)
+    later = restarted(listing, start)
     assert [tag.name for tag in await walked(later)] == NAMES[start:]
     assert clamping.requests[0].query == f"limit=100&offset={start}"
     pages = await walked(later.pages())
@@ -470,18 +471,15 @@ async def test_an_error_outside_a_walk_has_no_place_to_go_on(api: ScriptedApi, t
 
 
 @pytest.mark.parametrize("world", [Client, AsyncClient], ids=["sync", "async"])
-async def test_a_walk_goes_on_elsewhere(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, world: Any
-) -> None:
+async def test_a_walk_goes_on_elsewhere(sandbox: Sandbox, world: Any) -> None:
     """`start=` of an error's `resume_offset` begins where the walk that failed had come to."""
     [repository_id] = sandbox.seed(repositories=1, tags=20)
     client = world(**sandbox.connection, max_retry_count=0)
     walk = started(client.tags.iter(repository_id, page_size=8))
     names = [(await step(walk)).name for _ in range(8)]
-    with monkeypatch.context() as broken_off:
-        broken_off.setattr("abeja_registry._http.session.judge", refused)
-        with pytest.raises(Error) as caught:
-            await step(walk)
+    sandbox.faults.add(operation="get_repository_tags", drop="answer", times=1)
+    with pytest.raises(Error) as caught:
+        await step(walk)
     at = pickle.loads(pickle.dumps(caught.value)).resume_offset
     assert at == 8
     other = world(**sandbox.connection)
@@ -489,11 +487,6 @@ async def test_a_walk_goes_on_elsewhere(
     assert names == NAMES
     for each in (client, other):
         await done(each.aclose() if world is AsyncClient else each.close())
-
-
-def refused(*_: object, **options: object) -> None:
-    """Judge everything a failure."""
-    raise Timeout("no answer came")
 
 
 @pytest.mark.parametrize("world", [Client, AsyncClient], ids=["sync", "async"])
@@ -534,14 +527,12 @@ async def test_items_that_are_added_before_a_walk_are_not_repeated(
         ]
         api.answers(shifting[0])
         answers = iter(shifting[1:])
-        record = type(api)._record
 
-        def next_one(request: Any, record: Any = record, answers: Any = answers) -> None:
-            record(api, request)
+        def next_one(_: Any, answers: Any = answers) -> None:
             if len(api.requests) == 3:
                 api.answers(next(answers))
 
-        api._record = next_one  # type: ignore[method-assign]
+        api.on_request = next_one
         item = await step(walk)
         names += [tag.name for tag in (item if by_page else [item])]
         assert names == ["a", "b", "c", "d"]

@@ -9,11 +9,11 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.support.examples import BASE_URL, ORGANIZATION_ID
+from tests.support.internals import replace_now
 from tests.support.scripted import ScriptedApi
 from tests.support.worlds import done, walked
 
@@ -57,24 +57,22 @@ def model(typed: Any) -> type[Any]:
     return Repository if isinstance(typed, Client) else AsyncRepository
 
 
-def in_turn(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch, *outcomes: Any) -> None:
+def in_turn(api: ScriptedApi, *outcomes: Any) -> None:
     """Let the scripted API do one after the other, the last for ever.
 
     Each is the name of the HTTP library's exception, or what an answer is made of, or what
     returns that.
     """
     coming = list(outcomes)
-    record = type(api)._record
 
-    def next_one(request: Any) -> None:
-        record(api, request)
+    def next_one(_: Any) -> None:
         outcome = coming.pop(0) if len(coming) > 1 else coming[0]
         if isinstance(outcome, str):
             api.fails(outcome)
         else:
             api.answers(**(outcome() if callable(outcome) else outcome))
 
-    monkeypatch.setattr(api, "_record", next_one)
+    api.on_request = next_one
 
 
 # -- the five calls -------------------------------------------------------------------------------
@@ -170,11 +168,10 @@ async def test_delete_of_what_the_lost_attempt_has_deleted(
     api: ScriptedApi,
     typed: Any,
     repository: Any,
-    monkeypatch: pytest.MonkeyPatch,
     bound: bool,
 ) -> None:
     """A replay's NotFound after an attempt without an answer is the delete's own doing: done."""
-    in_turn(api, monkeypatch, "ReadError", {"status": 404}, "ReadError", {"status": 404})
+    in_turn(api, "ReadError", {"status": 404}, "ReadError", {"status": 404})
     assert await done(repository.delete() if bound else typed.repositories.delete(ID)) is None
     assert [sent.method for sent in api.requests] == ["DELETE"] * 2
     with pytest.raises(NotFound) as caught:
@@ -184,10 +181,10 @@ async def test_delete_of_what_the_lost_attempt_has_deleted(
 
 
 async def test_delete_of_what_was_not_there_at_the_replay_either(
-    api: ScriptedApi, typed: Any, monkeypatch: pytest.MonkeyPatch
+    api: ScriptedApi, typed: Any
 ) -> None:
     """Where the attempt before certainly was not carried out, NotFound is NotFound."""
-    in_turn(api, monkeypatch, "ConnectError", {"status": 429}, {"status": 404})
+    in_turn(api, "ConnectError", {"status": 429}, {"status": 404})
     with pytest.raises(NotFound) as caught:
         await done(typed.repositories.delete(ID))
     assert not caught.value.after_unknown_outcome
@@ -266,11 +263,11 @@ async def test_get_or_create_of_one_that_is_there(
 
 
 async def test_get_or_create_of_one_that_is_not(
-    api: ScriptedApi, typed: Any, answer: Answers, monkeypatch: pytest.MonkeyPatch
+    api: ScriptedApi, typed: Any, answer: Answers
 ) -> None:
     """Where none has the name, one is created, with the description."""
     none = answer("get_repositories") | {"registry_repositories": []}
-    in_turn(api, monkeypatch, {"body": none}, {"body": answer("create_repository")})
+    in_turn(api, {"body": none}, {"body": answer("create_repository")})
     created = await done(typed.repositories.get_or_create("sample", "a sample"))
     assert (type(created), created.id) == (model(typed), ID)
     assert [sent.method for sent in api.requests] == ["GET", "POST"]
@@ -291,7 +288,6 @@ async def test_get_or_create_looks_again_where_it_is_in_doubt(
     api: ScriptedApi,
     typed: Any,
     answer: Answers,
-    monkeypatch: pytest.MonkeyPatch,
     doubt: Any,
     kind: type[Error],
     there: bool,
@@ -300,7 +296,7 @@ async def test_get_or_create_looks_again_where_it_is_in_doubt(
     page = answer("get_repositories")
     [row] = page["registry_repositories"]
     none = {"body": page | {"registry_repositories": []}}
-    in_turn(api, monkeypatch, none, doubt, {"body": page} if there else none)
+    in_turn(api, none, doubt, {"body": page} if there else none)
     if there:
         found = await done(typed.repositories.get_or_create(row["name"]))
         assert found.id == str(row["id"])
@@ -322,8 +318,7 @@ async def test_get_or_create_has_one_deadline_for_all_its_requests(
 ) -> None:
     """What looking has used up, creating does not have: 30 seconds fit into two thirds."""
     passed = [0.0]
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0])
-    monkeypatch.setattr("abeja_registry._http.session.time", clock)
+    replace_now(monkeypatch, lambda: time.monotonic() + passed[0])
 
     def none_after_a_while() -> dict[str, Any]:
         passed[0] += seconds
@@ -333,7 +328,7 @@ async def test_get_or_create_has_one_deadline_for_all_its_requests(
         api.requests.clear()
         client: Any = make(deadline=60)
         throttled = {"status": 429, "headers": {"retry-after": "30"}}
-        in_turn(api, monkeypatch, none_after_a_while, throttled)
+        in_turn(api, none_after_a_while, throttled)
         with pytest.raises(TooManyRequests) as caught:
             await done(client.repositories.get_or_create("sample"))
         assert len(caught.value.history) == creates

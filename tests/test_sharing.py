@@ -22,6 +22,16 @@ import httpx
 import httpx2
 import pytest
 from tests.support.examples import REPOSITORY
+from tests.support.internals import (
+    ConnectionPool,
+    RetryBudget,
+    budget_of,
+    left_in,
+    limit_connections,
+    lock_of,
+    replace_random,
+    settings_of,
+)
 from tests.support.server import Request, Server, any_repository, response
 
 from abeja_registry import (
@@ -33,9 +43,6 @@ from abeja_registry import (
     RetryPolicy,
     TransportError,
 )
-from abeja_registry._api.retries import RetryBudget
-from abeja_registry._http.pool import ConnectionPool
-from abeja_registry._http.session import AsyncTransport
 from abeja_registry.sandbox import Sandbox
 
 T = TypeVar("T")
@@ -59,7 +66,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client has five places for connections."""
-    monkeypatch.setattr("abeja_registry._http.pool.MAX_CONNECTIONS", PLACES)
+    limit_connections(monkeypatch, PLACES)
 
 
 def asks(client: Client, names: list[str]) -> bool:
@@ -75,14 +82,6 @@ async def asks_async(client: AsyncClient, names: list[str]) -> bool:
 def names(prefix: str, count: int = 20) -> list[str]:
     """Return ids that nobody else asks for."""
     return [f"{prefix}-{number}" for number in range(count)]
-
-
-def left_in(budget: RetryBudget) -> int:
-    """Return how much a budget holds, which is spent by that."""
-    left = 0
-    while budget.spend(1):
-        left += 1
-    return left
 
 
 # -- threads and tasks ----------------------------------------------------------------------------
@@ -235,7 +234,7 @@ async def test_a_call_can_be_cancelled_at_every_await(
                 survivors += await survives(cancelled_at(call(client), first, second))
         assert first > 1
         assert await check_async_places(client, server)
-        assert left_in(client._transport._budget) == RetryBudget.SIZE
+        assert left_in(budget_of(client)) == RetryBudget.SIZE
         server.settle(PLACES)
 
 
@@ -257,7 +256,7 @@ async def test_a_client_works_after_a_storm_of_cancellations(server: Server, see
             await asyncio.gather(*map(work, range(100)))
         assert await asks_async(client, names("after"))
         assert await check_async_places(client, server)
-        assert left_in(client._transport._budget) == RetryBudget.SIZE
+        assert left_in(budget_of(client)) == RetryBudget.SIZE
         server.settle(PLACES)
 
 
@@ -266,7 +265,7 @@ async def test_a_replay_that_was_cancelled_costs_nothing(
     monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
     """A call that is cancelled in its wait before a replay gives back what that would cost."""
-    monkeypatch.setattr(AsyncTransport, "_random", staticmethod(lambda: 1.0))
+    replace_random(monkeypatch, lambda: 1.0)
     server.answer = lambda request: response({}, 503)
     given: dict[str, Any] = {"retry": RetryPolicy(base=9), "on_retry": lambda _: task.cancel()}
     async with AsyncClient("1", TOKEN, base_url=server.url, **given) as client:
@@ -274,7 +273,7 @@ async def test_a_replay_that_was_cancelled_costs_nothing(
         await asyncio.wait([task])
         assert task.cancelled()
         assert len(server.requests) == 1
-        assert left_in(client._transport._budget) == RetryBudget.SIZE
+        assert left_in(budget_of(client)) == RetryBudget.SIZE
 
 
 @pytest.mark.anyio
@@ -354,7 +353,7 @@ def test_a_child_of_a_busy_parent(server: Server) -> None:
 def test_a_child_is_made_while_the_budget_is_in_use(server: Server) -> None:
     """A fork may find any lock of the client held by a thread that the child does not have."""
     with Client("1", TOKEN, base_url=server.url) as client:
-        with client._transport._budget._lock:
+        with lock_of(budget_of(client)):
             child = in_a_child(lambda: asks(client, names("child")))
         assert went_well(child)
 
@@ -537,8 +536,8 @@ async def test_a_pickled_client_is_another_one(server: Server, kind: Callable[..
     assert await asks_any(client, "here")
     other = pickle.loads(pickle.dumps(client))
     assert type(other) is type(client)
-    assert other._transport.settings == client._transport.settings
-    assert other._transport._budget is not client._transport._budget
+    assert settings_of(other) == settings_of(client)
+    assert budget_of(other) is not budget_of(client)
     assert repr(other) == repr(client)
     await close(client)
     assert await asks_any(other, "there")
@@ -556,7 +555,7 @@ async def test_a_derived_client_pickles(server: Server, kind: Callable[..., Any]
     derived = client.with_options(organization_id="2", timeout=7, deadline=8, retry=AT_ONCE)
     for each in (derived, client.raw, derived.raw):
         other = pickle.loads(pickle.dumps(each))
-        assert other._transport.settings == each._transport.settings
+        assert settings_of(other) == settings_of(each)
         assert await asks_any(other, "there")
         server.settle(1)
         await close(other)

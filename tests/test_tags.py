@@ -6,12 +6,12 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from tests.support.examples import BASE_URL, ORGANIZATION_ID, TAG, Answers
+from tests.support.internals import replace_now, replace_sleep
 from tests.support.scripted import ScriptedApi
 from tests.support.worlds import done, walked
 
@@ -26,7 +26,6 @@ from abeja_registry import (
     Tag,
     Timeout,
 )
-from abeja_registry._http.session import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -250,13 +249,8 @@ def tags_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Build `client.tags` of a registry, of either world, on the registry's clock."""
 
     def build(registry: Registry) -> Any:
-        async def sleep(seconds: float) -> None:
-            registry.waits.append(seconds)
-
-        monkeypatch.setattr(Transport, "_sleep", staticmethod(registry.waits.append))
-        monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
-        clock = SimpleNamespace(monotonic=registry.now)
-        monkeypatch.setattr("abeja_registry._http.session.time", clock)
+        replace_sleep(monkeypatch, registry.waits.append)
+        replace_now(monkeypatch, registry.now)
         options: dict[str, Any] = {"base_url": BASE_URL, "max_retry_count": 0}
         if request.param == "sync":
             door = httpx.Client(transport=httpx.MockTransport(registry))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.internals import replace_sleep
 
 from abeja_registry import AsyncClient, Client, Error, RetryPolicy
-from abeja_registry._http.session import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 CONFTEST = 'pytest_plugins = ["abeja_registry.testing"]\n'
@@ -355,12 +355,7 @@ TROUBLES: list[dict[str, Any]] = [
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of each sleep before a retry."""
     seconds: list[float] = []
-
-    async def sleep(_: object, wait: float) -> None:
-        seconds.append(wait)
-
-    monkeypatch.setattr(Transport, "_sleep", lambda _, wait: seconds.append(wait))
-    monkeypatch.setattr(AsyncTransport, "_sleep", sleep)
+    replace_sleep(monkeypatch, seconds.append)
     return seconds
 
 

@@ -12,7 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.internals import ASYNC_SLEEP, SLEEP
+from tests.support.internals import (
+    QUOTED_CHARACTERS,
+    get_repository,
+    restore_sleep,
+    session_of,
+)
 from tests.support.patience import PATIENCE
 from tests.support.scripted import ScriptedApi
 from tests.support.worlds import done
@@ -33,9 +38,6 @@ from abeja_registry import (
     TransportError,
     __version__,
 )
-from abeja_registry._api.operations import get_repository
-from abeja_registry._api.responses import QUOTED_CHARACTERS
-from abeja_registry._http.session import AsyncTransport, Transport
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -214,8 +216,7 @@ async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: 
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls do wait before they are made again."""
-    monkeypatch.setattr(Transport, "_sleep", SLEEP)
-    monkeypatch.setattr(AsyncTransport, "_sleep", ASYNC_SLEEP)
+    restore_sleep(monkeypatch)
 
 
 @pytest.fixture
@@ -280,11 +281,11 @@ def test_a_transport_that_is_stopped_leaves_the_door_to_others(
     """Its call ends with what it has met and it makes no other; who shares the door waits on."""
     both_wait = threading.Barrier(3)
     client = api.client(on_retry=lambda _: both_wait.wait(PATIENCE))
-    stopped = client._transport.sharing(client._transport.settings)
+    stopped = session_of(client).sharing(session_of(client).settings)
     api.answers(status=503, headers={"Retry-After": "50"})
     ended, other = (
         threads.submit(transport.call, get_repository("1", "2"))
-        for transport in (stopped, client._transport)
+        for transport in (stopped, session_of(client))
     )
     both_wait.wait(PATIENCE)
     stopped.stop()

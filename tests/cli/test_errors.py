@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.examples import Answers
+from tests.support.internals import cli_organization, cli_tags
 from tests.support.server import Request, Server, response
 
 from abeja_registry import Client, InvalidArgument
-from abeja_registry.cli import _organization, _tags
 from abeja_registry.inventory import InventoryRow, read_rows
 from abeja_registry.sandbox import Sandbox
 
@@ -256,7 +256,7 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("error", DEFECTS, ids=lambda error: type(error).__name__)
 def test_a_defect(error: Exception, run: Run, monkeypatch: pytest.MonkeyPatch, kept: Path) -> None:
     """It is a 70, with one line that says what and where its traceback is."""
-    monkeypatch.setattr(_tags, "image", failing(error))
+    monkeypatch.setattr(cli_tags, "image", failing(error))
     ran = run("image", "trainer", "1")
     assert (ran.code, ran.out, ran.err.count("\n")) == (70, "", 1)
     [path] = kept.iterdir()
@@ -275,10 +275,8 @@ def test_a_defect_shows_no_credential(
 ) -> None:
     """Neither the line nor the file has the token, whatever the error quotes."""
     monkeypatch.setenv("PLATFORM_AUTH_TOKEN", SECRET)
-    monkeypatch.setattr(
-        "abeja_registry.cli._tags.repository_of",
-        failing(RuntimeError(f"Illegal header value b'Bearer {SECRET}'")),
-    )
+    error = RuntimeError(f"Illegal header value b'Bearer {SECRET}'")
+    monkeypatch.setattr(cli_tags, "repository_of", failing(error))
     ran = run("image", "trainer", "1")
     assert ran.code == 70
     [path] = kept.iterdir()
@@ -291,7 +289,7 @@ def test_a_defect_where_nothing_can_be_kept(
 ) -> None:
     """Where no file can be made, the line says how to see the traceback."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    monkeypatch.setattr(_tags, "image", failing(KeyError("x")))
+    monkeypatch.setattr(cli_tags, "image", failing(KeyError("x")))
     ran = run("image", "trainer", "1")
     assert (ran.code, ran.err) == (
         70,
@@ -302,7 +300,7 @@ def test_a_defect_where_nothing_can_be_kept(
 
 def test_a_developer_sees_where_it_came_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `python -X dev` the error is raised as it is."""
-    monkeypatch.setattr(_tags, "image", failing(KeyError("x")))
+    monkeypatch.setattr(cli_tags, "image", failing(KeyError("x")))
     monkeypatch.setattr(sys, "flags", type("Flags", (), {"dev_mode": True}))
     with pytest.raises(KeyError):
         run("image", "trainer", "1")
@@ -315,13 +313,13 @@ def test_an_argument_of_ours_is_told_from_any_other_error(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our own class alone says that the command was called wrongly, and names its help."""
-    monkeypatch.setattr(_tags, "image", failing(InvalidArgument("tag must be shorter")))
+    monkeypatch.setattr(cli_tags, "image", failing(InvalidArgument("tag must be shorter")))
     ran = run("image", "trainer", "1")
     assert (ran.code, ran.err) == (
         2,
         "error: tag must be shorter - see abeja-registry image --help\n",
     )
-    monkeypatch.setattr(_organization, "inventory", failing(UserWarning("as an error")))
+    monkeypatch.setattr(cli_organization, "inventory", failing(UserWarning("as an error")))
     assert run("inventory").code == 1
 
 

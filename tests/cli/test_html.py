@@ -17,15 +17,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.support.internals import (
+    Entry,
+    Period,
+    Periods,
+    cli_html,
+    cli_output,
+    percent,
+    periods,
+    size,
+    write_jsonl,
+)
 
 from abeja_registry import Client
-from abeja_registry.cli._charts import percent, size
-from abeja_registry.cli._html import Report, page
-from abeja_registry.cli._output import plain
-from abeja_registry.cli._timeline import Period, Periods, periods
-from abeja_registry.inventory import Moved, summarize
-from abeja_registry.inventory._jsonl import write_jsonl
-from abeja_registry.inventory._rows import Entry, InventoryRepository, InventoryRow
+from abeja_registry.inventory import InventoryRepository, InventoryRow, Moved, summarize
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -484,8 +489,8 @@ def made_of(name: str) -> Parsed:
         row("other", name, creator_email="other"),
     ]
     moved = tuple(Moved(each._replace(digest=f"{name}:{name}"), each) for each in rows)
-    report = Report(name, name, NOW, summarize(rows, 90, NOW), pushes(rows), name, moved)
-    return Parsed(page(report))
+    report = cli_html.Report(name, name, NOW, summarize(rows, 90, NOW), pushes(rows), name, moved)
+    return Parsed(cli_html.page(report))
 
 
 PLAIN = made_of("plain")
@@ -496,7 +501,7 @@ def check(name: str) -> None:
     shown = made_of(name)
     # The order of two repositories of one size is that of their names; their rows are alike.
     assert shown.tags == PLAIN.tags
-    visible = plain(name)
+    visible = cli_output.plain(name)
     assert shown.attributes.count(("title", visible)) == PLAIN.attributes.count(("title", "plain"))
     for section in ("sizes", "moved-table", "repositories-table", "creators-table"):
         if visible.strip():
@@ -605,4 +610,4 @@ def test_only_who_asks_for_a_page_loads_it(exported: dict[str, str], tmp_path: P
     ):
         line = [sys.executable, "-c", program, *arguments]
         ran = subprocess.run(line, capture_output=True, text=True, check=True)
-        assert ("_html" in ran.stderr.splitlines()[-1]) is loaded
+        assert (cli_html.__name__ in ran.stderr.splitlines()[-1]) is loaded

@@ -19,13 +19,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from tests.support.examples import Answers
+from tests.support.internals import cli_app, cli_errors, cli_output, cli_tags, import_httpx
 from tests.support.patience import PATIENCE, until
 from tests.support.server import Request, Server, response
 
 import abeja_registry
 from abeja_registry import Client, OutcomeUnknown, Timeout, exceptions
-from abeja_registry.cli import _errors, _output, _tags, main, script
-from abeja_registry.cli._client import import_httpx
+from abeja_registry.cli import main, script
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def test_control_characters_do_not_reach_a_terminal(run: Run, sandbox: Sandbox) 
     assert ran.out.splitlines()[1].rstrip().endswith("�[2Jhidden �txt")
     dump = json.loads(run("repositories", "list", "--output", "json").out)
     assert dump[0]["description"] == "\x1b[2Jhidden\n\u202etxt"
-    assert _output.plain("a\x1b]0;b\x07\x9bc") == "a�]0;b��c"
+    assert cli_output.plain("a\x1b]0;b\x07\x9bc") == "a�]0;b��c"
 
 
 def test_json_breaks_no_line_and_no_terminal(run: Run, client: Client) -> None:
@@ -209,8 +209,8 @@ def test_json_breaks_no_line_and_no_terminal(run: Run, client: Client) -> None:
 )
 def test_errors_that_are_rare(error: Exception, code: int, text: str) -> None:
     """Each error has its code, and a line that says what to do next where that is known."""
-    assert _errors.exit_code(error) == code
-    assert _errors.described(error).startswith(text)
+    assert cli_errors.exit_code(error) == code
+    assert cli_errors.described(error).startswith(text)
 
 
 def failing(error: BaseException) -> Any:
@@ -270,11 +270,11 @@ def test_the_extra_is_missing_in_this_process(
 ) -> None:
     """The line names the distribution that is missing; a module of ours is another matter."""
     monkeypatch.setitem(sys.modules, missing, None)
-    monkeypatch.delitem(sys.modules, "abeja_registry.cli._app", raising=False)
+    monkeypatch.delitem(sys.modules, cli_app.__name__, raising=False)
     assert main(["--help"]) == 1
     assert f"({missing} is not installed)" in capsys.readouterr().err
     monkeypatch.undo()
-    monkeypatch.setitem(sys.modules, "abeja_registry.cli._app", None)
+    monkeypatch.setitem(sys.modules, cli_app.__name__, None)
     with pytest.raises(ModuleNotFoundError):
         main(["--help"])
 
@@ -284,9 +284,9 @@ def test_the_extra_is_missing_in_this_process(
 
 def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends a command with 130 and a newline, wherever it strikes."""
-    monkeypatch.setattr(_tags, "image", failing(KeyboardInterrupt()))
+    monkeypatch.setattr(cli_tags, "image", failing(KeyboardInterrupt()))
     assert run("image", "trainer", "1") == type(run("--version"))(130, "", "\n")
-    monkeypatch.setattr("abeja_registry.cli._app.run", failing(KeyboardInterrupt()))
+    monkeypatch.setattr(cli_app, "run", failing(KeyboardInterrupt()))
     assert main([]) == 130
 
 

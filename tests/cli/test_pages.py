@@ -7,20 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from abeja_registry.cli._organization import CHANGE, ROW, TOTALS
-from abeja_registry.cli._output import Kind
-from abeja_registry.cli._repositories import REPOSITORY
-from abeja_registry.cli._settings import SETTING
-from abeja_registry.cli._tags import TAG
+from tests.support.internals import (
+    cli_organization,
+    cli_output,
+    cli_repositories,
+    cli_settings,
+    cli_tags,
+)
 
 from .test_main import COMMANDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 
-@pytest.mark.parametrize("kind", [REPOSITORY, TAG, ROW, CHANGE, TOTALS, SETTING])
-def test_the_page_has_the_columns(kind: Kind[Any]) -> None:
+KINDS = [
+    cli_repositories.REPOSITORY,
+    cli_tags.TAG,
+    cli_organization.ROW,
+    cli_organization.CHANGE,
+    cli_organization.TOTALS,
+    cli_settings.SETTING,
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_has_the_columns(kind: cli_output.Kind[Any]) -> None:
     """Programs rely on the columns that the page lists, in their order."""
     assert f"| `{','.join(kind.header)}` |" in PAGE
 

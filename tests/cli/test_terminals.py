@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.support.internals import cli_app, cli_errors, take_for_closed_pipe
 from tests.support.patience import PATIENCE
 
 from abeja_registry import Client
-from abeja_registry.cli import _errors, main, script
+from abeja_registry.cli import main, script
 
 if TYPE_CHECKING:
     from .conftest import Run
@@ -332,7 +333,7 @@ def test_a_stdout_that_fails(
 ) -> None:
     """A closed pipe is a 141 without a word, as Windows says it too; any other failure is told."""
     gone = {errno.EPIPE, errno.EINVAL} if windows else {errno.EPIPE}
-    monkeypatch.setattr(_errors, "_CLOSED_PIPE", gone)
+    take_for_closed_pipe(monkeypatch, gone)
     monkeypatch.setattr(sys, "stdout", Closed(number))
     ran = run(*arguments.split())
     if number in gone:
@@ -343,9 +344,9 @@ def test_a_stdout_that_fails(
 
 def test_an_error_about_a_file_is_no_closed_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows says EINVAL of a file's name as well, which the error then has."""
-    monkeypatch.setattr(_errors, "_CLOSED_PIPE", {errno.EPIPE, errno.EINVAL})
-    assert _errors.reader_is_gone(OSError(errno.EINVAL, "Invalid argument"))
-    assert not _errors.reader_is_gone(OSError(errno.EINVAL, "Invalid argument", "a?.csv"))
+    take_for_closed_pipe(monkeypatch, {errno.EPIPE, errno.EINVAL})
+    assert cli_errors.reader_is_gone(OSError(errno.EINVAL, "Invalid argument"))
+    assert not cli_errors.reader_is_gone(OSError(errno.EINVAL, "Invalid argument", "a?.csv"))
 
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EINVAL, errno.ENOSPC])
@@ -365,7 +366,7 @@ def test_a_stderr_that_fails(
     def failing(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("abeja_registry.cli._app.run", failing)
+    monkeypatch.setattr(cli_app, "run", failing)
     if isinstance(error, KeyboardInterrupt):
         assert main([]) == 130
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.internals import store_of
 
 from abeja_registry.sandbox import Sandbox
 
@@ -95,7 +96,7 @@ def test_unknown_keys(
     assert (answer.status_code, answer.json()["error_detail"]) == (400, {"field": field})
     assert answer.json()["error_description"].startswith(f"{field}: ")
     assert list(sandbox.faults.list()) == [fault]
-    store = sandbox._state.store
+    store = store_of(sandbox)
     assert [str(row["id"]) for row in store.repositories(9, 0)[0]] == [repository_id]
     assert not store.digests(repository_id)
 

@@ -13,10 +13,11 @@ from typing import Any
 import httpx
 import pytest
 import respx
+from tests.support.internals import mirror_of, store_of
 from tests.support.patience import PATIENCE, until
 
 from abeja_registry import Client
-from abeja_registry.sandbox import Sandbox, _docker
+from abeja_registry.sandbox import Sandbox
 
 URL = "http://registry.example.com:5000"
 PATH = "1410000000000/trainer"
@@ -54,9 +55,10 @@ class Scripted:
         if self.held is not None and request.url.path.endswith(self.held):
             self.holding.set()
             await asyncio.to_thread(self.free.wait, PATIENCE)
-        return self._answer(request)
+        return self.answer(request)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request that is not held."""
         path = request.url.path
         self.asked.append((request.method, path))
         if self.wanted is not None and request.headers.get("Authorization") != self.wanted:
@@ -68,7 +70,7 @@ class Scripted:
         if self.redirect is not None:
             return httpx.Response(307, headers={"Location": self.redirect.format(path=path)})
         if path == f"/v2/{PATH}/tags/list":
-            return self._list(request.url.params.get("last", ""))
+            return self.list_tags(request.url.params.get("last", ""))
         reference = path.removeprefix(f"/v2/{PATH}/manifests/")
         digest = self.tags.get(reference, reference)
         if digest not in self.manifests:
@@ -83,7 +85,8 @@ class Scripted:
             return httpx.Response(200, content=odd, headers=headers)
         return httpx.Response(200, json=self.manifests[digest], headers=headers)
 
-    def _list(self, last: str) -> httpx.Response:
+    def list_tags(self, last: str) -> httpx.Response:
+        """Answer with a page of tags."""
         names = [name for name in sorted(self.tags) if name > last]
         page = names[: self.page]
         rest = f"<{self.next.format(page[-1])}>; rel=next" if names != page else None
@@ -295,13 +298,13 @@ def test_a_registry_that_fails(registry: Scripted, caplog: pytest.LogCaptureFixt
         assert "the Docker registry could not be read for other" in caplog.text
 
 
-def test_a_registry_that_hangs(registry: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_hangs(registry: Scripted) -> None:
     """A create waits for it no longer than a little, other repositories not at all."""
-    monkeypatch.setattr("abeja_registry.sandbox._docker.CREATE_PATIENCE", 0.1)
     registry.image("sha256:a", 1)
     registry.tags = {"a": "sha256:a"}
     registry.held = f"{PATH}/tags/list"
     with over(registry) as sandbox, ThreadPoolExecutor(2) as threads:
+        mirror_of(sandbox).create_patience = 0.1
         sandbox.seed(repositories=1, tags=0)
         assert threads.submit(shown, sandbox).result(PATIENCE / 2) == {}
         assert registry.holding.is_set()
@@ -330,10 +333,10 @@ def test_an_error_without_words(
         over(registry).start()
 
 
-def test_a_reset_while_it_looks(registry: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reset_while_it_looks(registry: Scripted) -> None:
     """What was read for a repository is not written into another that has its id now."""
-    monkeypatch.setattr(_docker, "RESET_PATIENCE", 0.1)
     with over(registry) as sandbox, ThreadPoolExecutor(1) as threads:
+        mirror_of(sandbox).reset_patience = 0.1
         assert shown(sandbox) == {}
         registry.image("sha256:a", 1)
         registry.tags = {"a": "sha256:a"}
@@ -392,17 +395,16 @@ def test_a_reset_of_images_that_may_not_be_deleted(
         sandbox.reset()
 
 
-def test_a_reset_ends_later_looks(registry: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reset_ends_later_looks(registry: Scripted) -> None:
     """A push that was told of before a reset is not looked for after it."""
-    monkeypatch.setattr(_docker, "WAITS", (3600,))
     with over(registry) as sandbox:
+        mirror = mirror_of(sandbox)
+        mirror.waits = (3600,)
         assert shown(sandbox) == {}
         assert told(sandbox, {"tag": "a", "digest": "sha256:late"}) == 200
-        mirror = sandbox._state.mirror
-        assert mirror is not None
-        assert mirror._later
+        assert mirror.later
         sandbox.reset()
-        assert not mirror._later
+        assert not mirror.later
 
 
 @pytest.mark.parametrize("removal", ["delete", "reset"])
@@ -410,9 +412,8 @@ def test_a_look_at_what_was_removed(
     registry: Scripted, removal: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read for a repository is not written into a new one of the same name."""
-    monkeypatch.setattr(_docker, "RESET_PATIENCE", 0.1)
-    monkeypatch.setattr(_docker, "CREATE_PATIENCE", 0.1)
     with over(registry) as sandbox, ThreadPoolExecutor(2) as threads:
+        mirror_of(sandbox).reset_patience = mirror_of(sandbox).create_patience = 0.1
         assert shown(sandbox) == {}
         registry.image("sha256:a", 1)
         registry.tags = {"a": "sha256:a"}
@@ -426,7 +427,7 @@ def test_a_look_at_what_was_removed(
             work = threads.submit(repository.delete if removal == "delete" else sandbox.reset)
             until(lambda: sandbox.is_empty)
             written: list[str] = []
-            store = sandbox._state.store
+            store = store_of(sandbox)
             monkeypatch.setattr(store, "write_tag", lambda _, name, *__: written.append(name))
             assert client.repositories.create("trainer").name == "trainer"
             registry.tags = {}
@@ -438,13 +439,9 @@ def test_a_look_at_what_was_removed(
 
 
 def test_a_look_that_is_refused(
-    registry: Scripted,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    registry: Scripted, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where another process does not let a later look write, the log says so."""
-    monkeypatch.setattr(_docker, "WAITS", (0.02, 0.02))
     registry.image("sha256:a", 1)
     file = tmp_path / "registry.db"
     with (
@@ -453,7 +450,8 @@ def test_a_look_that_is_refused(
         caplog.at_level(logging.WARNING),
     ):
         assert shown(sandbox) == {}
-        monkeypatch.setattr("abeja_registry.sandbox._store.PATIENCE", 0)
+        mirror_of(sandbox).waits = (0.02, 0.02)
+        store_of(sandbox).patience = 0
         other.execute("BEGIN IMMEDIATE")
         assert told(sandbox, {"tag": "a", "digest": "sha256:a"}) == 200
         registry.tags = {"a": "sha256:a"}
@@ -540,13 +538,13 @@ def test_a_registry_that_fails_while_a_tag_is_moved(
         assert shown(sandbox) == {}
         registry.image("sha256:a", 10)
         registry.tags["1.0.0"] = "sha256:a"
-        first, answer = iter([404, 500]), registry._answer
+        first, answer = iter([404, 500]), registry.answer
 
         def answered(request: httpx.Request) -> httpx.Response:
             status = next(first, None)
             return answer(request) if status is None else httpx.Response(status)
 
-        monkeypatch.setattr(registry, "_answer", answered)
+        monkeypatch.setattr(registry, "answer", answered)
         assert told(sandbox, {"tag": "1.0.0", "digest": "sha256:a"}) == 200
         until(lambda: shown(sandbox) == {"1.0.0": ("sha256:a", 11)})
 
@@ -657,7 +655,6 @@ def test_a_list_without_an_end(
     registry: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A list that always has another page, full or empty, is an error after so many."""
-    monkeypatch.setattr(_docker, "MAX_PAGES", 5)
     numbers = iter(range(1000))
 
     def endless(last: str) -> httpx.Response:
@@ -666,8 +663,9 @@ def test_a_list_without_an_end(
         tags = None if number % 2 else [f"t{number}"]
         return httpx.Response(200, json={"tags": tags}, headers={"Link": rest})
 
-    monkeypatch.setattr(registry, "_list", endless)
+    monkeypatch.setattr(registry, "list_tags", endless)
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        mirror_of(sandbox).registry.max_pages = 5
         assert shown(sandbox) == {}
         assert "more than 5 pages" in caplog.text
     assert next(numbers) == 5
@@ -677,7 +675,6 @@ def test_an_answer_without_an_end(
     registry: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An answer that is too long is read no further, and shows nothing."""
-    monkeypatch.setattr(_docker, "MAX_ANSWER_BYTES", 1000)
     read = []
 
     async def endless() -> AsyncIterator[bytes]:
@@ -685,8 +682,9 @@ def test_an_answer_without_an_end(
             read.append(number)
             yield b" " * 100
 
-    monkeypatch.setattr(registry, "_list", lambda _: httpx.Response(200, content=endless()))
+    monkeypatch.setattr(registry, "list_tags", lambda _: httpx.Response(200, content=endless()))
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        mirror_of(sandbox).registry.max_answer_bytes = 1000
         assert shown(sandbox) == {}
         assert "its answer is longer than 1000 bytes" in caplog.text
     assert len(read) < 20

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.internals import Store, reader_of, store_of
 from tests.support.patience import PATIENCE, until
 
 from abeja_registry import Client, Error, RetryPolicy, Tag
 from abeja_registry.sandbox import Sandbox
-from abeja_registry.sandbox._store import Store
 
 # Forked from a process that has the imports behind it, a sandbox starts at once.
 FORKS = multiprocessing.get_context("forkserver")
@@ -226,14 +226,14 @@ def test_a_far_page_costs_no_more_than_the_first(tmp_path: Path) -> None:
     """The database's steps for a page do not grow with its offset."""
     with Sandbox(port=None) as sandbox:
         [repository_id] = sandbox.seed(repositories=1, tags=50_000)
-        store = sandbox._state.store
+        store = store_of(sandbox)
         steps = 0
 
         def count() -> None:
             nonlocal steps
             steps += 1
 
-        store._reader.set_progress_handler(count, 100)
+        reader_of(store).set_progress_handler(count, 100)
         costs = []
         for offset in (0, 49_000):
             steps = 0

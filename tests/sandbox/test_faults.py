@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.internals import parse_fault
 from tests.support.patience import PATIENCE, until
 
 from abeja_registry import Client, HttpError, OutcomeUnknown, RetryPolicy, Timeout, TransportError
 from abeja_registry.sandbox import Sandbox
-from abeja_registry.sandbox._faults import parse_fault
 
 ONCE = RetryPolicy(max_retries=0)
 

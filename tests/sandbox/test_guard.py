@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.internals import take_nothing_for_loopback
 
 from abeja_registry import Client
 from abeja_registry.sandbox import Sandbox
@@ -414,7 +415,7 @@ def test_beyond_loopback_hosts_are_looked_at_too() -> None:
 
 def test_the_address_of_a_connection_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """On all addresses, each is a host of its own: no web page's name is an address."""
-    monkeypatch.setattr("abeja_registry.sandbox._guard.is_loopback", lambda _: False)
+    take_nothing_for_loopback(monkeypatch)
     with Sandbox(host="0.0.0.0") as sandbox:
         assert ask(sandbox, "GET", REPOSITORIES, b"", BEARER, host="127.0.0.1:1")[0] == 200
         assert ask(sandbox, "GET", REPOSITORIES, b"", BEARER, host="127.0.0.2:1")[0] == 403

@@ -8,9 +8,10 @@ from itertools import count
 
 import httpx
 import pytest
+from tests.support.internals import recorder_of
 from tests.support.patience import PATIENCE
 
-from abeja_registry.sandbox import Sandbox, _recorder
+from abeja_registry.sandbox import Sandbox
 
 REPOSITORIES = "/organizations/1410000000000/registry/repositories"
 BEARER = {"Authorization": "Bearer x", "Content-Type": "application/json"}
@@ -63,11 +64,9 @@ def test_a_body_that_is_too_long(sandbox: Sandbox, method: str, path: str, decla
     "headers", [["Content-Length: 99999999999"], ["Transfer-Encoding: chunked"]]
 )
 @pytest.mark.parametrize("path", [REPOSITORIES, "/_sandbox/seed"])
-def test_a_body_without_an_end(
-    sandbox: Sandbox, headers: list[str], path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_body_without_an_end(sandbox: Sandbox, headers: list[str], path: str) -> None:
     """It is read on for a while only, and then its connection is closed."""
-    monkeypatch.setattr(_recorder, "MAX_DISCARDED_BYTES", 4 * MEGABYTE)
+    recorder_of(sandbox).max_discarded_bytes = 4 * MEGABYTE
     url = httpx.URL(sandbox.url)
     sent = count()
     with socket.create_connection((url.host, url.port or 0), PATIENCE) as endless:
@@ -118,11 +117,9 @@ def test_the_longest_body(sandbox: Sandbox) -> None:
             assert [answer.status_code for answer in answers] == [status, status]
 
 
-def test_long_heads_are_not_kept_for_ever(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_heads_are_not_kept_for_ever(sandbox: Sandbox) -> None:
     """Of many requests with long paths or headers, the last are kept."""
-    monkeypatch.setattr(_recorder, "HEAD_BYTES_KEPT", 50_000)
+    recorder_of(sandbox).head_bytes_kept = 50_000
     with httpx.Client(base_url=sandbox.url, headers=BEARER, trust_env=False) as http:
         for number in range(20):
             http.get(REPOSITORIES, headers={"X-Long": "x" * 9_000}, params={"offset": number})

@@ -5,9 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.support.internals import sandbox_schema, store_of
 
 from abeja_registry.sandbox import Sandbox
-from abeja_registry.sandbox._schema import APPLICATION_ID, MIGRATIONS
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def file(tmp_path: Path) -> Path:
 def shown(file: Path) -> list[tuple[str, list[str]]]:
     """Repositories and their tags, read from a file by a sandbox."""
     with Sandbox(port=None, data=file) as sandbox:
-        store = sandbox._state.store
+        store = store_of(sandbox)
         rows, _ = store.repositories(1000, 0)
         return [
             (row["name"], [tag["name"] for tag in store.tags(str(row["id"]), 1000, 0)[0]])
@@ -30,9 +30,9 @@ def shown(file: Path) -> list[tuple[str, list[str]]]:
 def test_a_file_of_the_first_schema(file: Path) -> None:
     """It is brought to today's with all that it holds, and works on."""
     with closing(sqlite3.connect(file)) as old, old:
-        for statement in MIGRATIONS[0]:
+        for statement in sandbox_schema.MIGRATIONS[0]:
             old.execute(statement)
-        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute(f"PRAGMA application_id = {sandbox_schema.APPLICATION_ID}")
         old.execute("PRAGMA user_version = 1")
         for name in ("one", "two"):
             values = (name, "2020-01-01T00:00:00.000000Z", "2020-01-01T00:00:00.000000Z")
@@ -44,7 +44,7 @@ def test_a_file_of_the_first_schema(file: Path) -> None:
     tags = ["0.0.0", "0.0.1", "0.0.2"]
     assert shown(file) == [("one", tags), ("two", tags)]
     with closing(sqlite3.connect(file)) as now:
-        assert now.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert now.execute("PRAGMA user_version").fetchone() == (len(sandbox_schema.MIGRATIONS),)
         assert now.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert shown(file) == [("one", tags), ("two", tags)]
 
@@ -53,9 +53,9 @@ def test_a_migration_is_all_or_nothing(file: Path, monkeypatch: pytest.MonkeyPat
     """One that fails leaves the file as it was, and its version too."""
     with Sandbox(port=None, data=file) as sandbox:
         sandbox.seed(repositories=1, tags=1)
-    failing = (*MIGRATIONS, ("CREATE TABLE more (id INTEGER)", "not a statement"))
+    failing = (*sandbox_schema.MIGRATIONS, ("CREATE TABLE more (id INTEGER)", "not a statement"))
     with monkeypatch.context() as patch:
-        patch.setattr("abeja_registry.sandbox._schema.MIGRATIONS", failing)
+        patch.setattr(sandbox_schema, "MIGRATIONS", failing)
         with pytest.raises(ValueError, match="syntax error"):
             Sandbox(port=None, data=file).start()
     assert shown(file) == [("sample-0001", ["0.0.1"])]
@@ -69,7 +69,8 @@ def test_a_file_of_a_later_schema(file: Path) -> None:
         pass
     with closing(sqlite3.connect(file)) as later:
         later.execute("PRAGMA user_version = 99")
-    with pytest.raises(ValueError, match=rf"its schema is 99, this sandbox's is {len(MIGRATIONS)}"):
+    newest = len(sandbox_schema.MIGRATIONS)
+    with pytest.raises(ValueError, match=rf"its schema is 99, this sandbox's is {newest}"):
         Sandbox(port=None, data=file).start()
 
 

@@ -98,7 +98,7 @@ def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_token_is_made(tmp_path: Path) -> None:
     """A token that is made is its owner's alone to read, and no two are the same."""
-    from abeja_registry.sandbox._secrets import read_or_make_token
+    from tests.support.internals import read_or_make_token
 
     files = [tmp_path / name for name in "ab"]
     tokens = [read_or_make_token(file) for file in files]

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from tests.support.internals import recorder_of
 from tests.support.patience import PATIENCE, until
 
 import abeja_registry
@@ -546,15 +547,13 @@ def test_a_long_body_is_recorded_whole(sandbox: Sandbox, http: httpx.Client) -> 
     assert len(sandbox.requests[0].body) > 300_000
 
 
-def test_what_is_recorded_has_an_end(
-    sandbox: Sandbox, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_recorded_has_an_end(sandbox: Sandbox, http: httpx.Client) -> None:
     """Of many requests, or of long bodies, the last are kept; too long a body alone is not."""
-    monkeypatch.setattr("abeja_registry.sandbox._recorder.REQUESTS_KEPT", 3)
+    recorder_of(sandbox).requests_kept = 3
     for offset in range(5):
         http.get(f"/repositories?offset={offset}")
     assert [request.query for request in sandbox.requests] == ["offset=2", "offset=3", "offset=4"]
-    monkeypatch.setattr("abeja_registry.sandbox._recorder.BYTES_KEPT", 10)
+    recorder_of(sandbox).bytes_kept = 10
     for body in (b"1234", b"5678", b"90ab"):
         http.post("/repositories", content=body)
     assert [request.body for request in sandbox.requests] == [b"5678", b"90ab"]

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-
-from abeja_registry.sandbox._store import Store
+from tests.support.internals import Store, reader_of
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_pages_after_deletions(store: Store) -> None:
         store.delete_tag(repository_id, name)
     store.delete_repository(other)
     assert store.tags(repository_id, 10, 0) == ([], False)
-    assert store._reader.execute("SELECT count(*) FROM tag_blocks").fetchone()[0] == 0
+    assert reader_of(store).execute("SELECT count(*) FROM tag_blocks").fetchone()[0] == 0
 
 
 def test_several_reads_see_one_state(tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_several_reads_see_one_state(tmp_path: Path) -> None:
             if "FROM tags " in statement:
                 other.delete_tag(repository_id, "0.0.2")
 
-        store._reader.set_trace_callback(meanwhile)
+        reader_of(store).set_trace_callback(meanwhile)
         for names in (["0.0.1", "0.0.2", "0.0.3"], ["0.0.1", "0.0.3"]):
             rows, has_next = store.tags(repository_id, 2, 0)
             assert [row["name"] for row in rows] == names[:2]

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from tests.support.internals import without_budget
 
 from abeja_registry import Client, Error, NotFound, Repository, RetryPolicy
 
@@ -354,7 +355,7 @@ def test_nothing_is_lost_and_nothing_is_double(caplog: pytest.LogCaptureFixture)
             Client(ORGANIZATION_ID, {"auth_token": "t"}, **given) as lavish,
             ThreadPoolExecutor(THREADS) as pool,
         ):
-            lavish._transport._budget._tokens = lavish._transport._budget.SIZE = 10**9
+            without_budget(lavish)
             workers = [
                 Worker((client, lavish), number, began + SECONDS) for number in range(THREADS)
             ]

@@ -1,11 +1,312 @@
-"""All that tests need of the package's private names, imported here and nowhere else."""
+"""All that tests need of the package's private names, imported here and nowhere else.
+
+A test that keeps to public names survives a change inside. What cannot be tested so is reached
+through this module, which is then the one place that such a change touches.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+# -- core -----------------------------------------------------------------------------------------
+from abeja_registry._api import process
+from abeja_registry._api.operations import (
+    Operation,
+    create_repository,
+    delete_repository,
+    get_repositories,
+    get_repository,
+    get_repository_tags,
+)
+from abeja_registry._api.paging import FRUITLESS_PAGES, REMEMBERED, Cursor
+from abeja_registry._api.redaction import INSTEAD, Redactor
+from abeja_registry._api.responses import (
+    QUOTED_CHARACTERS,
+    Answer,
+    Answered,
+    Failure,
+    Outcome,
+    judge,
+    outcome_unknown,
+)
+from abeja_registry._api.retries import Attempts, RetryBudget
+from abeja_registry._http.backends import AsyncBackend, Backend
+from abeja_registry._http.certificates import create_ssl_context
+from abeja_registry._http.decoding import decode_response
+from abeja_registry._http.pool import AsyncConnectionPool, ConnectionPool
+from abeja_registry._http.sender import Request
 from abeja_registry._http.session import AsyncTransport, Transport
+from abeja_registry._http.streams import CallState
 from abeja_registry._settings.credentials import authorization
+from abeja_registry._settings.network import proxy_for
+from abeja_registry._settings.settings import Settings, raw_settings
+from abeja_registry._validation import (
+    MAX_TIMEOUT,
+    as_configuration_error,
+    check_callable,
+    check_choice,
+    check_count,
+    check_delay,
+    check_digest,
+    check_str,
+    check_time,
+    check_timeout,
+    check_type,
+    check_window,
+    quote_segment,
+)
 
-__all__ = ["ASYNC_SLEEP", "SLEEP", "AsyncTransport", "Transport", "authorization"]
+# -- command line ---------------------------------------------------------------------------------
+from abeja_registry.cli import _app as cli_app
+from abeja_registry.cli import _errors as cli_errors
+from abeja_registry.cli import _html as cli_html
+from abeja_registry.cli import _organization as cli_organization
+from abeja_registry.cli import _output as cli_output
+from abeja_registry.cli import _repositories as cli_repositories
+from abeja_registry.cli import _settings as cli_settings
+from abeja_registry.cli import _tags as cli_tags
+from abeja_registry.cli._charts import percent, size
+from abeja_registry.cli._client import import_httpx
+from abeja_registry.cli._timeline import Period, Periods, periods
 
-# The wait for a replay, as it is where no test has replaced it.
-SLEEP, ASYNC_SLEEP = Transport._sleep, AsyncTransport._sleep
+# -- inventory ------------------------------------------------------------------------------------
+from abeja_registry.inventory import _async_inventory as inventory_async
+from abeja_registry.inventory import _base as inventory_base
+from abeja_registry.inventory import _files as inventory_files
+from abeja_registry.inventory._crawler import Crawler
+from abeja_registry.inventory._csv import MAX_FIELD, csv_records, write_csv
+from abeja_registry.inventory._journal import Journal
+from abeja_registry.inventory._jsonl import write_jsonl
+from abeja_registry.inventory._parquet import write_parquet
+from abeja_registry.inventory._rows import COLUMNS, FILE_COLUMNS, Entry
+from abeja_registry.inventory._tasks import Batch, FetchedPage, FetchTask, RepositoryRef
+from abeja_registry.inventory._throttle import PATIENCE as THROTTLE_PATIENCE
+from abeja_registry.inventory._throttle import Throttle
+from abeja_registry.inventory._workers import (
+    MAX_CLIENTS,
+    PickledClient,
+    Threads,
+    WorkerClients,
+    worker_clients,
+)
+
+# -- sandbox --------------------------------------------------------------------------------------
+from abeja_registry.sandbox import Sandbox
+from abeja_registry.sandbox import _docker as sandbox_docker
+from abeja_registry.sandbox import _guard as sandbox_guard
+from abeja_registry.sandbox import _recorder as sandbox_recorder
+from abeja_registry.sandbox import _schema as sandbox_schema
+from abeja_registry.sandbox import _shapes as sandbox_shapes
+from abeja_registry.sandbox._faults import parse_fault
+from abeja_registry.sandbox._secrets import read_or_make_token
+from abeja_registry.sandbox._store import Store
+
+# -- the clock ------------------------------------------------------------------------------------
+
+
+_SLEEP, _ASYNC_SLEEP = Transport._sleep, AsyncTransport._sleep
+
+
+def replace_sleep(
+    monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], Any] = lambda _: None
+) -> None:
+    """Call this where a call would sleep, in both worlds; other tasks then have their turn."""
+
+    async def async_sleep(seconds: float) -> None:
+        result = sleep(seconds)
+        if inspect.isawaitable(result):
+            await result
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(Transport, "_sleep", staticmethod(sleep))
+    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(async_sleep))
+
+
+def restore_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let calls sleep."""
+    monkeypatch.setattr(Transport, "_sleep", _SLEEP)
+    monkeypatch.setattr(AsyncTransport, "_sleep", _ASYNC_SLEEP)
+
+
+def replace_now(monkeypatch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:
+    """Have sessions read the time from this clock."""
+    clock = SimpleNamespace(monotonic=now)
+    monkeypatch.setattr("abeja_registry._http.session.time", clock)
+
+
+def replace_inventory_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:
+    """Have inventories read the time from this clock, to slow down by."""
+    for each in (Transport, AsyncTransport):
+        monkeypatch.setattr(each, "now", lambda _: now())
+
+
+def replace_stream_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:
+    """Have the streams of connections read the time from this clock."""
+    clock = SimpleNamespace(monotonic=now)
+    monkeypatch.setattr("abeja_registry._http.streams.time", clock)
+
+
+def replace_random(monkeypatch: pytest.MonkeyPatch, random: Callable[[], float]) -> None:
+    """Have sessions draw the jitter of their waits from this."""
+    for each in (Transport, AsyncTransport):
+        monkeypatch.setattr(each, "_random", staticmethod(random))
+
+
+# -- sessions and connections ---------------------------------------------------------------------
+
+
+def session_of(client: Any) -> Any:
+    """Return what a client, raw or typed, sends with."""
+    return client._transport
+
+
+def settings_of(client: Any) -> Settings:
+    """Return what all calls of a client have in common."""
+    settings: Settings = client._transport.settings
+    return settings
+
+
+def budget_of(client: Any) -> RetryBudget:
+    """Return what a client may spend on retries."""
+    budget: RetryBudget = client._transport._budget
+    return budget
+
+
+def left_in(budget: RetryBudget) -> int:
+    """Return how much a budget holds, which is spent by that."""
+    left = 0
+    while budget.spend(1):
+        left += 1
+    return left
+
+
+def without_budget(client: Any) -> None:
+    """Let a client retry as often as its policy says."""
+    budget = budget_of(client)
+    budget._tokens = budget.SIZE = 10**9
+
+
+def lock_of(shared: RetryBudget | WorkerClients) -> threading.Lock:
+    """Return the lock of what threads share."""
+    return shared._lock
+
+
+def limit_connections(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Have each new client open no more connections at the same time."""
+    monkeypatch.setattr("abeja_registry._http.pool.MAX_CONNECTIONS", count)
+
+
+def keep_alive_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Have clients keep idle connections for so long."""
+    monkeypatch.setattr("abeja_registry._http.pool.KEEPALIVE_EXPIRY", seconds)
+
+
+def try_next_address_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Have a name's next address tried after so long."""
+    monkeypatch.setattr("abeja_registry._http.backends._ATTEMPT_DELAY", seconds)
+
+
+def as_in_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have connection pools find themselves in another process than before."""
+    child = object()
+    monkeypatch.setattr("abeja_registry._http.pool.process_token", lambda: child)
+
+
+@contextmanager
+def ancestors_dropped_twice(client: Any) -> Iterator[None]:
+    """Have another thread drop an ancestor's connections just before each thread that does."""
+
+    class Raced(dict[Any, Any]):
+        def pop(self, key: object, *default: Any) -> Any:
+            super().pop(key)
+            return super().pop(key, *default)
+
+    pool = cast(ConnectionPool, client._transport.door)
+    states = pool._states
+    pool._states = Raced(states)
+    yield
+    pool._states = states
+
+
+def keep_process_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore the process's token in the end."""
+    monkeypatch.setattr(process, "_token", process.process_token())
+
+
+# -- pages ----------------------------------------------------------------------------------------
+
+
+def all_rows(page: Any) -> list[Any]:
+    """Return the rows of a page, also those that no model could be made of."""
+    rows: list[Any] = page._all_rows()
+    return rows
+
+
+def restarted(listing: Any, start: int) -> Any:
+    """Return a listing of the same rows from an offset on."""
+    return type(listing)(listing._fetch, None, start)
+
+
+# -- the inventory and the command line -----------------------------------------------------------
+
+
+def note_pages_of_tags(
+    monkeypatch: pytest.MonkeyPatch, client: Any, note: Callable[[], object]
+) -> None:
+    """Call this before a client makes models of a page of tags."""
+    make = client.tags._page
+
+    def noted(*arguments: Any) -> Any:
+        note()
+        return make(*arguments)
+
+    monkeypatch.setattr(client.tags, "_page", noted)
+
+
+def forget_locked_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know nothing of the files that this process holds, as another process does."""
+    monkeypatch.setattr(inventory_files, "_locked_paths", set())
+
+
+def take_for_closed_pipe(monkeypatch: pytest.MonkeyPatch, codes: set[int]) -> None:
+    """Have these errors of a write say that the reader went away, as on Windows."""
+    monkeypatch.setattr(cli_errors, "_CLOSED_PIPE", codes)
+
+
+# -- the sandbox ----------------------------------------------------------------------------------
+
+
+def store_of(sandbox: Sandbox) -> Store:
+    """Return where a running sandbox keeps its repositories."""
+    return sandbox._state.store
+
+
+def mirror_of(sandbox: Sandbox) -> sandbox_docker.Mirror:
+    """Return what keeps a running sandbox's tags as its Docker registry has them."""
+    mirror = sandbox._state.mirror
+    assert mirror is not None
+    return mirror
+
+
+def recorder_of(sandbox: Sandbox) -> sandbox_recorder.Recorder:
+    """Return where a sandbox keeps the requests that it answered."""
+    return sandbox._recorder
+
+
+def reader_of(store: Store) -> sqlite3.Connection:
+    """Return the connection that a store reads from."""
+    return store._reader
+
+
+def take_nothing_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the sandbox see a public address in each address."""
+    monkeypatch.setattr(sandbox_guard, "is_loopback", lambda _: False)

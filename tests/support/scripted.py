@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -36,10 +36,12 @@ class ScriptedApi:
     Attributes:
         door: "own", "httpx" or "httpx2".
         requests: What was sent, oldest first.
+        on_request: Called with each request of the HTTP library's before it is answered.
     """
 
     door: str
     requests: list[Sent] = field(default_factory=list)
+    on_request: Callable[[Any], object] = lambda _: None
     _status: int = 200
     _content: bytes = b"{}"
     _headers: dict[str, str] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class ScriptedApi:
         self.requests.append(
             Sent(request.method, str(request.url), dict(request.headers), request.content)
         )
+        self.on_request(request)
 
     def answer_httpx(self, request: httpx.Request) -> httpx.Response:
         """Answer in the place of httpcore, as respx has it."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import sync_playwright
+from tests.support.internals import write_jsonl
 from tests.support.patience import until
 
 from abeja_registry.cli import main
-from abeja_registry.inventory._jsonl import write_jsonl
-from abeja_registry.inventory._rows import InventoryRow
+from abeja_registry.inventory import InventoryRow
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 WIDTHS = (320, 360, 768, 1440, 1600)

@@ -9,9 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-
-from abeja_registry import ConfigurationError, InvalidArgument
-from abeja_registry._validation import (
+from tests.support.internals import (
     MAX_TIMEOUT,
     as_configuration_error,
     check_callable,
@@ -24,6 +22,8 @@ from abeja_registry._validation import (
     check_timeout,
     check_type,
 )
+
+from abeja_registry import ConfigurationError, InvalidArgument
 
 SECONDS = f"must be seconds, above 0 and at most {MAX_TIMEOUT}, not"
 BAD: dict[str, tuple[Callable[..., object], Any, str]] = {

@@ -9,7 +9,7 @@ import logging
 import re
 import reprlib
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -131,6 +131,8 @@ class DockerRegistry:
     """
 
     def __init__(self, url: httpx.URL) -> None:
+        self.max_answer_bytes = MAX_ANSWER_BYTES
+        self.max_pages = MAX_PAGES
         self._origin = _origin(url)
         self._http = httpx.AsyncClient(
             # An error shows the address, and must not show the password.
@@ -159,7 +161,7 @@ class DockerRegistry:
         listed: dict[str, None] = {}
         asked: set[bytes] = set()
         url: str | httpx.URL = f"/v2/{repository}/tags/list"
-        while len(asked) < MAX_PAGES:
+        while len(asked) < self.max_pages:
             answer, content = await self._ask("GET", url)
             if answer.status_code == 404:
                 break
@@ -180,7 +182,7 @@ class DockerRegistry:
             if following is None:
                 break
         else:
-            raise httpx.DecodingError(f"its list of tags has more than {MAX_PAGES} pages")
+            raise httpx.DecodingError(f"its list of tags has more than {self.max_pages} pages")
         return list(filter(_is_tag, listed))
 
     async def digest(self, repository: str, tag: str) -> str | None:
@@ -246,8 +248,8 @@ class DockerRegistry:
                 content = bytearray()
                 async for chunk in answer.aiter_bytes():
                     content += chunk
-                    if len(content) > MAX_ANSWER_BYTES:
-                        what = f"its answer is longer than {MAX_ANSWER_BYTES} bytes"
+                    if len(content) > self.max_answer_bytes:
+                        what = f"its answer is longer than {self.max_answer_bytes} bytes"
                         raise httpx.DecodingError(what, request=answer.request)
         except UnicodeError:
             # httpx lets the codec's error out for a redirect to a host that is no valid Punycode.
@@ -273,12 +275,16 @@ class Mirror:
     """
 
     def __init__(self, store: Store, registry: DockerRegistry, organization_id: str) -> None:
+        self.registry = registry
+        self.waits: Sequence[float] = WAITS
+        self.create_patience = CREATE_PATIENCE
+        self.reset_patience = RESET_PATIENCE
+        # Looks at tags that go on after what asked for them has returned.
+        self.later: set[asyncio.Task[None]] = set()
         self._store = store
-        self._registry = registry
         self._organization_id = organization_id
         # By repository; a lock is there while somebody has it or waits for it.
         self._looking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._later: set[asyncio.Task[None]] = set()
         # How often all was reset: ids begin anew then, and don't tell repositories apart.
         self._resets = 0
         self._writing = threading.Lock()
@@ -287,13 +293,13 @@ class Mirror:
 
     async def close(self) -> None:
         """Look no more, and close the registry's connections."""
-        await _cancelled({*self._later, *self._deletions})
-        await self._registry.close()
+        await _cancelled({*self.later, *self._deletions})
+        await self.registry.close()
 
     async def forget(self) -> None:
         """Write down nothing any more of what was asked of the registry before."""
         await asyncio.to_thread(self._count_reset)
-        await _cancelled(self._later)
+        await _cancelled(self.later)
 
     def _count_reset(self) -> None:
         with self._writing:
@@ -309,11 +315,11 @@ class Mirror:
             self._go_on(self.deleted(name, images[name]), self._deletions) for name in images
         ]
         if deletions:
-            await asyncio.wait(deletions, timeout=RESET_PATIENCE)
+            await asyncio.wait(deletions, timeout=self.reset_patience)
 
     async def read_all(self) -> None:
         """Read every repository anew; raises httpx.HTTPError."""
-        await self._registry.check()
+        await self.registry.check()
         offset, has_next = 0, True
         while has_next:
             rows, has_next = self._store.repositories(100, offset)
@@ -340,7 +346,7 @@ class Mirror:
     def _go_on(
         self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]] | None = None
     ) -> asyncio.Task[None]:
-        tasks = self._later if tasks is None else tasks
+        tasks = self.later if tasks is None else tasks
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -353,7 +359,7 @@ class Mirror:
         then never comes.
         """
         problem: Exception | None = None
-        for wait in WAITS:
+        for wait in self.waits:
             await asyncio.sleep(wait)
             try:
                 if await self._look(name, target) == target.digest:
@@ -370,7 +376,7 @@ class Mirror:
 
         Where that takes long, it goes on after this returns.
         """
-        await asyncio.wait([self._go_on(self._read_created(name))], timeout=CREATE_PATIENCE)
+        await asyncio.wait([self._go_on(self._read_created(name))], timeout=self.create_patience)
 
     async def _read_created(self, name: str) -> None:
         try:
@@ -385,10 +391,10 @@ class Mirror:
             # A new repository of that name is not read before they are gone.
             async with self._lock(name), self._deleting:
                 # The registry may not have told of some yet.
-                tags = await self._registry.tags(path)
-                there = await _gathered(tags, partial(self._registry.digest, path))
+                tags = await self.registry.tags(path)
+                there = await _gathered(tags, partial(self.registry.digest, path))
                 for digest in {*digests, *filter(None, there.values())}:
-                    await self._registry.delete(path, digest)
+                    await self.registry.delete(path, digest)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = "a new repository of that name will show them"
             what = "images of %s stay in the Docker registry (%s): %s"
@@ -427,15 +433,15 @@ class Mirror:
                 resets, repository_id = self._resets, self._id(name)
                 known = self._store.digests(repository_id)
                 if target is None:
-                    names = {*await self._registry.tags(path), *known}
+                    names = {*await self.registry.tags(path), *known}
                 elif target.tag is not None:
                     names = {target.tag}
                 else:
                     # A deletion names a digest, and not whose it was.
                     names = {name for name, digest in known.items() if digest == target.digest}
-                digests = await _gathered(names, partial(self._registry.digest, path))
+                digests = await _gathered(names, partial(self.registry.digest, path))
                 new = {n: d for n, d in digests.items() if d is not None and d != known.get(n)}
-                images = await _gathered(new, lambda name: self._registry.image(path, new[name]))
+                images = await _gathered(new, lambda name: self.registry.image(path, new[name]))
                 gone = [name for name in known if name in names and digests[name] is None]
                 await asyncio.to_thread(self._write, name, images, gone, resets, repository_id)
             except RepositoryNotFound:

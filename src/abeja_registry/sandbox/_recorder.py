@@ -49,6 +49,10 @@ class Recorder:
     """Keeps what an application is asked, the last 10,000 requests for the API."""
 
     def __init__(self) -> None:
+        self.requests_kept = REQUESTS_KEPT
+        self.bytes_kept = BYTES_KEPT
+        self.head_bytes_kept = HEAD_BYTES_KEPT
+        self.max_discarded_bytes = MAX_DISCARDED_BYTES
         # Written in the server's thread and read in others.
         self._lock = threading.Lock()
         self._requests: deque[RecordedRequest] = deque()
@@ -72,9 +76,9 @@ class Recorder:
             self._bytes += len(request.body)
             self._head_bytes += request._head_bytes
             while (
-                len(self._requests) > REQUESTS_KEPT
-                or self._bytes > BYTES_KEPT
-                or self._head_bytes > HEAD_BYTES_KEPT
+                len(self._requests) > self.requests_kept
+                or self._bytes > self.bytes_kept
+                or self._head_bytes > self.head_bytes_kept
             ):
                 oldest = self._requests.popleft()
                 self._bytes -= len(oldest.body)
@@ -89,7 +93,7 @@ class Recorder:
 
         async def recording(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                body = await _read_body(scope, receive)
+                body = await _read_body(scope, receive, self.max_discarded_bytes)
             except ConnectionError:
                 return
             if not is_control(scope):
@@ -99,7 +103,7 @@ class Recorder:
                     query=scope["query_string"].decode("latin-1"),
                     headers=dict(Headers(scope=scope)),
                     # A longer one would push out all requests, its own too.
-                    body=body if body is not None and len(body) <= BYTES_KEPT else b"",
+                    body=body if body is not None and len(body) <= self.bytes_kept else b"",
                 )
                 self._keep(request)
             if body is None:
@@ -117,17 +121,17 @@ class Recorder:
         return recording
 
 
-async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
+async def _read_body(scope: Scope, receive: Receive, max_discarded_bytes: int) -> bytes | None:
     """Return a request's body, or None if it is too long; raises ConnectionError if it breaks off.
 
     No more of it is held than it may have, whether its length was declared or not.
     """
     declared = Headers(scope=scope).get("content-length", "")
     # Unread, a client that waits for 100 Continue sends nothing of it.
-    if re.fullmatch("[0-9]{1,20}", declared) and int(declared) > MAX_DISCARDED_BYTES:
+    if re.fullmatch("[0-9]{1,20}", declared) and int(declared) > max_discarded_bytes:
         return None
     body, size, more = bytearray(), 0, True
-    while more and size <= MAX_DISCARDED_BYTES:
+    while more and size <= max_discarded_bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError

@@ -99,6 +99,7 @@ class Store:
         file: Path | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
+        self.patience: float = PATIENCE
         self._now = now
         self._reads, self._writes = threading.Lock(), threading.Lock()
         self._hurry = threading.Event()
@@ -107,9 +108,9 @@ class Store:
                 directory = tempfile.TemporaryDirectory(prefix="abeja-registry-sandbox-")
                 file = Path(resources.enter_context(directory), "registry.db")
             try:
-                prepare(file, organization_id, PATIENCE)
+                prepare(file, organization_id, self.patience)
                 self._writer = resources.enter_context(closing(connect(file, TURN)))
-                self._reader = resources.enter_context(closing(connect(file, PATIENCE)))
+                self._reader = resources.enter_context(closing(connect(file, self.patience)))
             except (sqlite3.DatabaseError, UnusableData) as error:
                 raise UnusableData(f"data: {str(file)!r}: {error}") from None
             self._resources = resources.pop_all()
@@ -346,7 +347,7 @@ class Store:
             yield
 
     def _begin(self) -> None:
-        end = monotonic() + PATIENCE
+        end = monotonic() + self.patience
         while True:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")

@@ -17,6 +17,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.certificates import TLS
 from tests.support.examples import BASE_URL, ORGANIZATION_ID, REPOSITORY
+from tests.support.internals import (
+    AsyncConnectionPool,
+    ConnectionPool,
+    replace_sleep,
+    settings_of,
+)
 from tests.support.worlds import done, walked
 
 from abeja_registry import (
@@ -33,13 +39,10 @@ from abeja_registry import (
     PaginationError,
     TransportError,
 )
-from abeja_registry._http.pool import AsyncConnectionPool, ConnectionPool
-from abeja_registry._http.session import AsyncTransport, Transport
 
 if TYPE_CHECKING:
+    from tests.support.internals import Request
     from tests.support.scripted import ScriptedApi
-
-    from abeja_registry._http.sender import Request
 
 pytestmark = pytest.mark.anyio
 
@@ -120,12 +123,7 @@ class Registry:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Wait for nothing, and write down for how long."""
     waited: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
-
-    monkeypatch.setattr(Transport, "_sleep", staticmethod(waited.append))
-    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
+    replace_sleep(monkeypatch, waited.append)
     return waited
 
 
@@ -412,7 +410,7 @@ async def test_a_flow_has_one_deadline(
     found, created, looked_again = deadlines[6:]
     assert found == looked_again > deadlines[0]
     # Two thirds, so that there is time to look again.
-    assert found - created == pytest.approx(client._transport.settings.deadline / 3, abs=1)
+    assert found - created == pytest.approx(settings_of(client).deadline / 3, abs=1)
     repositories = page["registry_repositories"]
     more = {"registry_repositories": [*repositories, repositories[0] | {"id": "2"}]}
     api.answers(page | more | {"has_next": True})

@@ -12,16 +12,15 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from abeja_registry._api.operations import (
+from tests.support.internals import (
     Operation,
     create_repository,
     delete_repository,
     get_repositories,
     get_repository,
     get_repository_tags,
+    quote_segment,
 )
-from abeja_registry._validation import quote_segment
 
 LIST = "/organizations/1/registry/repositories"
 

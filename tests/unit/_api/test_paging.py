@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import examples
+from tests.support.internals import FRUITLESS_PAGES, REMEMBERED, Cursor, check_count, check_window
 
 from abeja_registry import (
     AsyncListing,
@@ -25,8 +26,6 @@ from abeja_registry import (
     PaginationError,
     Tag,
 )
-from abeja_registry._api.paging import FRUITLESS_PAGES, REMEMBERED, Cursor
-from abeja_registry._validation import check_count, check_window
 from abeja_registry.sandbox import Sandbox
 
 TAG = Tag.model_validate(examples.TAG)

@@ -8,8 +8,7 @@ import warnings
 from typing import Any
 
 import pytest
-
-from abeja_registry._api import process
+from tests.support.internals import keep_process_token, process
 
 
 def test_a_child_process_has_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +30,7 @@ def test_a_fork_renews_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     token = process.process_token()
     registered: list[Any] = []
     with monkeypatch.context() as patched:
-        patched.setattr(process, "_token", token)
+        keep_process_token(patched)
         patched.setattr(os, "register_at_fork", lambda **options: registered.append(options))
         importlib.reload(process)
         assert (before := process.process_token()) is process.process_token()

@@ -13,10 +13,10 @@ import respx
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import BASE_URL, ORGANIZATION_ID
+from tests.support.internals import INSTEAD, Redactor
 from tests.support.worlds import done, walked
 
 from abeja_registry import APIClient, AsyncClient, Client, Error, HttpError, InvalidResponse
-from abeja_registry._api.redaction import INSTEAD, Redactor
 
 pytestmark = pytest.mark.anyio
 

@@ -13,6 +13,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.internals import (
+    QUOTED_CHARACTERS,
+    Answer,
+    Failure,
+    Outcome,
+    create_repository,
+    decode_response,
+    delete_repository,
+    get_repositories,
+    get_repository,
+    judge,
+    outcome_unknown,
+)
 
 from abeja_registry import (
     Attempt,
@@ -31,21 +44,6 @@ from abeja_registry import (
     TransportError,
     Unauthorized,
 )
-from abeja_registry._api.operations import (
-    create_repository,
-    delete_repository,
-    get_repositories,
-    get_repository,
-)
-from abeja_registry._api.responses import (
-    QUOTED_CHARACTERS,
-    Answer,
-    Failure,
-    Outcome,
-    judge,
-    outcome_unknown,
-)
-from abeja_registry._http.decoding import decode_response
 
 if TYPE_CHECKING:
     from tests.support.scripted import ScriptedApi

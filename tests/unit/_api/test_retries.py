@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import os
@@ -17,6 +16,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.internals import (
+    Answer,
+    Attempts,
+    Failure,
+    Operation,
+    Outcome,
+    RetryBudget,
+    budget_of,
+    create_repository,
+    delete_repository,
+    get_repositories,
+    get_repository,
+    get_repository_tags,
+    lock_of,
+    outcome_unknown,
+    replace_random,
+    replace_sleep,
+)
 from tests.support.worlds import done
 
 from abeja_registry import (
@@ -34,17 +51,6 @@ from abeja_registry import (
     TooManyRequests,
     TransportError,
 )
-from abeja_registry._api.operations import (
-    Operation,
-    create_repository,
-    delete_repository,
-    get_repositories,
-    get_repository,
-    get_repository_tags,
-)
-from abeja_registry._api.responses import Answer, Failure, Outcome, outcome_unknown
-from abeja_registry._api.retries import Attempts, RetryBudget
-from abeja_registry._http.session import AsyncTransport, Transport
 
 if TYPE_CHECKING:
     from tests.support.scripted import ScriptedApi
@@ -484,7 +490,7 @@ def test_a_child_process_waits_for_no_lock_of_its_parent(
         spending.join(10)
         return left_in(budget) == RetryBudget.SIZE - 100 if not spending.is_alive() else False
 
-    with budget._held():
+    with lock_of(budget):
         child = fork_quietly()
         if not child:
             os._exit(0 if spend() else 1)
@@ -579,38 +585,29 @@ Script = Callable[..., None]
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Wait for nothing, and write down for how long; a random is at its highest."""
     waited: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
-        await asyncio.sleep(0)
-
-    monkeypatch.setattr(Transport, "_sleep", staticmethod(waited.append))
-    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(sleep))
-    for transport in (Transport, AsyncTransport):
-        monkeypatch.setattr(transport, "_random", staticmethod(lambda: 1.0))
+    replace_sleep(monkeypatch, waited.append)
+    replace_random(monkeypatch, lambda: 1.0)
     return waited
 
 
 @pytest.fixture
-def script(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> Script:
+def script(api: ScriptedApi) -> Script:
     """Let the scripted API answer with these outcomes in turn, the last of them for ever.
 
     Each is a status, or the name of the HTTP library's exception; keywords are the answers'.
     """
-    record = api._record
 
     def play(*outcomes: int | str, **answers: Any) -> None:
         coming = list(outcomes)
 
-        def next_one(request: Any) -> None:
-            record(request)
+        def next_one(_: Any) -> None:
             outcome = coming.pop(0) if len(coming) > 1 else coming[0]
             if isinstance(outcome, str):
                 api.fails(outcome)
             else:
                 api.answers({"id": "2"}, **{"status": outcome, **answers})
 
-        monkeypatch.setattr(api, "_record", next_one)
+        api.on_request = next_one
 
     return play
 
@@ -907,4 +904,4 @@ async def test_a_replay_that_a_hook_forbids_costs_nothing(
     for _ in range(RetryBudget.SIZE):
         with pytest.raises(LookupError):
             await done(client.get_repository("1", "2"))
-    assert client._transport._budget.spend(RetryBudget.SIZE)
+    assert budget_of(client).spend(RetryBudget.SIZE)

@@ -9,24 +9,25 @@ import ssl
 import struct
 import time
 from contextlib import suppress
-from types import SimpleNamespace
 from typing import Any
 
 import httpcore
 import pytest
 from tests.support.certificates import TLS, certified
+from tests.support.internals import (
+    AsyncBackend,
+    Backend,
+    CallState,
+    replace_stream_clock,
+    try_next_address_after,
+)
 from tests.support.server import Server
-
-from abeja_registry._http.backends import AsyncBackend, Backend
-from abeja_registry._http.streams import CallState
 
 
 def test_a_long_body_is_sent_within_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly it is taken: what is left of the deadline bounds each piece of it."""
     now = [0.0]
-    monkeypatch.setattr(
-        "abeja_registry._http.streams.time", SimpleNamespace(monotonic=lambda: now[0])
-    )
+    replace_stream_clock(monkeypatch, lambda: now[0])
     allowed: list[float | None] = []
     taken: list[bytes] = []
 
@@ -167,7 +168,7 @@ def test_an_event_loop_s_unused_connections_are_closed(monkeypatch: pytest.Monke
                 connecting.setblocking(False)
 
             monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", together)
-            monkeypatch.setattr("abeja_registry._http.backends._ATTEMPT_DELAY", 0)
+            try_next_address_after(monkeypatch, 0)
             state = CallState()
             state.start(time.monotonic() + 60)
             stream = await AsyncBackend(state, 0).connect_tcp("api.example.com", 80, 30)

@@ -20,12 +20,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.support.certificates import CA_HASH, TLS
+from tests.support.internals import create_ssl_context, proxy_for
 from tests.support.server import Request, Server, any_repository, response
 from tests.support.worlds import done
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client, Error
-from abeja_registry._http.certificates import create_ssl_context
-from abeja_registry._settings.network import proxy_for
 
 from .test_settings import SECRET, authorization, refused, sent_by
 

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
+from tests.support.internals import Settings, raw_settings, settings_of
 
 from abeja_registry import (
     APIClient,
@@ -35,7 +36,6 @@ from abeja_registry import (
     RetryPolicy,
     UserCredential,
 )
-from abeja_registry._settings.settings import Settings, raw_settings
 
 # What no error, no repr and no traceback may show.
 SECRET = "s3cr3t-0f-th3-t3st"
@@ -1165,7 +1165,7 @@ def test_each_client_takes_them_all(kind: Callable[..., Any]) -> None:
     }
     if kind in (Client, AsyncClient):
         options |= {"invalid_rows": "skip"}
-    found = anonymous(kind)(**options)._transport.settings
+    found = settings_of(anonymous(kind)(**options))
     assert {name: getattr(found, name) for name in options} == options
 
 
@@ -1173,15 +1173,15 @@ def test_each_client_takes_them_all(kind: Callable[..., Any]) -> None:
 def test_options_of_a_call(kind: Callable[..., Any]) -> None:
     """Policy, count, hook and deadline can be changed, and a bad policy is refused by name."""
     client = kind("10", {}, on_retry=print, invalid_rows="skip")
-    before = client._transport.settings
-    after = client.with_options(deadline=2, retry=POLICY)._transport.settings
+    before = settings_of(client)
+    after = settings_of(client.with_options(deadline=2, retry=POLICY))
     assert after == replace(before, deadline=2.0, retry=POLICY)
     fewer = client.with_options(max_retry_count=1, on_retry=repr)
     policy = replace(before.retry, max_retries=1)
-    assert fewer._transport.settings == replace(before, retry=policy, on_retry=repr)
+    assert settings_of(fewer) == replace(before, retry=policy, on_retry=repr)
     derived = {each.name for each in fewer.settings() if each.source == "with_options"}
     assert derived == {"max_retry_count", "on_retry"}
-    assert client._transport.settings is before
+    assert settings_of(client) is before
     assert refused(client.with_options, retry=0) == "retry must be a RetryPolicy, not 0"
 
 

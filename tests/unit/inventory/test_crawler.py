@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.internals import Batch, Crawler, FetchedPage, FetchTask, RepositoryRef
 
 from abeja_registry import Error, PaginationError
-from abeja_registry.inventory._crawler import Crawler
-from abeja_registry.inventory._rows import InventoryRepository, InventoryRow
-from abeja_registry.inventory._tasks import Batch, FetchedPage, FetchTask, RepositoryRef
+from abeja_registry.inventory import InventoryRepository, InventoryRow
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
 

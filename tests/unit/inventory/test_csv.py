@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.support.internals import MAX_FIELD, csv_records
 
 from abeja_registry.inventory import read_rows
-from abeja_registry.inventory._csv import MAX_FIELD, csv_records
 
 HEADER = (
     "repository_id,repository_name,tag,digest,size,media_type,creator_email,created_at,updated_at"

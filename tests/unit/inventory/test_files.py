@@ -13,13 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.internals import Journal, forget_locked_files, inventory_files
 from tests.support.worlds import done
 
 from abeja_registry import AsyncClient, Client, RetryPolicy
-from abeja_registry.inventory import _files as files_module
-from abeja_registry.inventory import read_rows
-from abeja_registry.inventory._journal import Journal
-from abeja_registry.inventory._rows import InventoryRepository
+from abeja_registry.inventory import InventoryRepository, read_rows
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -117,7 +115,7 @@ async def test_a_file_system_or_a_platform_without_locks(
     fcntl = None
     if code is not None:
         fcntl = SimpleNamespace(LOCK_EX=2, LOCK_NB=4, LOCK_UN=8, flock=refusing("flock", code))
-    monkeypatch.setattr(files_module, "fcntl", fcntl)
+    monkeypatch.setattr(inventory_files, "fcntl", fcntl)
     journal = Journal(target, WALKED, resume=False)
     for resume in (True, False):
         with pytest.raises(
@@ -146,9 +144,9 @@ async def test_windows_has_locks_of_its_own(
         else:
             locked[inode] = file
 
-    monkeypatch.setattr(files_module, "fcntl", None)
+    monkeypatch.setattr(inventory_files, "fcntl", None)
     msvcrt = SimpleNamespace(LK_NBLCK=2, LK_UNLCK=0, locking=locking)
-    monkeypatch.setattr(files_module, "msvcrt", msvcrt)
+    monkeypatch.setattr(inventory_files, "msvcrt", msvcrt)
     journal = Journal(target, WALKED, resume=False)
     with pytest.raises(BlockingIOError, match="another inventory is being written to this file"):
         await written(either, target, resume=True)
@@ -164,11 +162,11 @@ def test_two_inventories_without_locks_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: bool
 ) -> None:
     """On two machines, say: the one that finds rows of another writes no file."""
-    monkeypatch.setattr(files_module, "fcntl", None)
+    monkeypatch.setattr(inventory_files, "fcntl", None)
     first = Journal(tmp_path / "a.csv", WALKED, resume=False)
     first.add([], [InventoryRepository("1", "a", 0)])
     # Another process knows nothing of what this one holds.
-    monkeypatch.setattr(files_module, "_locked_paths", set())
+    forget_locked_files(monkeypatch)
     second = Journal(tmp_path / "a.csv", WALKED, resume=resume)
     second.add([], [InventoryRepository("2", "b", 0)])
     with pytest.raises(OSError, match=r"another inventory has written to a\.csv\.partial\.jsonl"):
@@ -287,12 +285,12 @@ def a_mount(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts.write_text(
         f"22 1 254:0 / / rw - ext4 /dev/a rw\n36 22 254:0 /a {place} rw - ext4 a rw\n"
     )
-    monkeypatch.setattr(files_module, "MOUNTS", mounts)
+    monkeypatch.setattr(inventory_files, "MOUNTS", mounts)
 
 
 def another_mount(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mount a file there, where no list of mounts is to be read."""
-    monkeypatch.setattr(files_module, "MOUNTS", path.parent / "none")
+    monkeypatch.setattr(inventory_files, "MOUNTS", path.parent / "none")
     monkeypatch.setattr(os.path, "ismount", lambda place: place == path)
 
 
@@ -335,7 +333,7 @@ def open_on_windows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             raise PermissionError(errno.EACCES, "Permission denied", str(place))
         return opened(place, *arguments, **options)
 
-    monkeypatch.setattr(files_module, "WINDOWS", True)
+    monkeypatch.setattr(inventory_files, "WINDOWS", True)
     monkeypatch.setattr(Path, "open", refuse)
 
 
@@ -380,7 +378,7 @@ async def test_a_file_that_nobody_has_open_on_windows(
     either: Any, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is written there as elsewhere."""
-    monkeypatch.setattr(files_module, "WINDOWS", True)
+    monkeypatch.setattr(inventory_files, "WINDOWS", True)
     assert await written(either, target) == 4
     assert whole(target)
 

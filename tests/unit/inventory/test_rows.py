@@ -18,20 +18,19 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from abeja_registry import InvalidArgument, InvalidFile
-from abeja_registry.inventory._csv import write_csv
-from abeja_registry.inventory._file_rows import read_rows
-from abeja_registry.inventory._journal import Journal
-from abeja_registry.inventory._jsonl import write_jsonl
-from abeja_registry.inventory._parquet import write_parquet
-from abeja_registry.inventory._rows import (
+from tests.support.internals import (
     COLUMNS,
     FILE_COLUMNS,
     Entry,
-    InventoryRepository,
-    InventoryRow,
+    Journal,
+    inventory_files,
+    write_csv,
+    write_jsonl,
+    write_parquet,
 )
+
+from abeja_registry import InvalidArgument, InvalidFile
+from abeja_registry.inventory import InventoryRepository, InventoryRow, read_rows
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 ROW = InventoryRow("1", "trainer", "1.0", "sha256:00", 5, "a/b", "a@example.com", TIME, TIME)
@@ -733,7 +732,7 @@ def test_a_journal_where_files_have_no_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is kept and removed there too."""
-    monkeypatch.setattr("abeja_registry.inventory._files.fcntl", None)
+    monkeypatch.setattr(inventory_files, "fcntl", None)
     journal = Journal(tmp_path / "a", WALKED, resume=False)
     journal.add(many(1), ended("0"))
     assert list(journal.entries()) == many(1)

@@ -12,12 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.internals import THROTTLE_PATIENCE, Crawler, FetchTask, Throttle
 from tests.unit.inventory.test_crawler import Registry
 
 from abeja_registry import RetryPolicy, TooManyRequests
-from abeja_registry.inventory._crawler import Crawler
-from abeja_registry.inventory._tasks import FetchTask
-from abeja_registry.inventory._throttle import PATIENCE, Throttle
 
 NO_WAITS = RetryPolicy(base=0, throttled_base=0, longest_wait=0)
 
@@ -108,9 +106,9 @@ def test_an_api_that_throttles_everything_ends_an_inventory(
         sent += 1
         waited += throttle.wait(now)
         now += throttle.wait(now)
-        assert sent <= PATIENCE
-    assert sent >= PATIENCE / 30
-    assert waited >= PATIENCE or policy is NO_WAITS
+        assert sent <= THROTTLE_PATIENCE
+    assert sent >= THROTTLE_PATIENCE / 30
+    assert waited >= THROTTLE_PATIENCE or policy is NO_WAITS
     assert not throttle.throttled("another", retry_after, now)
     throttle.succeeded("another")
     assert throttle.throttled("another", retry_after, now)

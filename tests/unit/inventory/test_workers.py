@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from abeja_registry import AsyncClient, Client, Error, Forbidden
-from abeja_registry.inventory._workers import (
+from tests.support.internals import (
     MAX_CLIENTS,
     PickledClient,
     Threads,
     WorkerClients,
+    lock_of,
+    session_of,
     worker_clients,
 )
+
+from abeja_registry import AsyncClient, Client, Error, Forbidden
 from abeja_registry.sandbox import Sandbox
 
 BASE_URL = "https://api.example.com"
@@ -106,7 +108,7 @@ def test_threads_use_clients_that_others_push_out() -> None:
         found = []
         for turn in range(20):
             with clients.lease(settings[(at + turn) % 4]) as client:
-                found.append(client._transport.door.closed)
+                found.append(session_of(client).door.closed)
         return found
 
     with ThreadPoolExecutor(4) as threads:
@@ -125,7 +127,7 @@ def test_a_child_process_waits_for_no_lock_of_its_parent(clients: WorkerClients)
     """After a fork, a lock that another thread held and tasks that run elsewhere count no more."""
     lease = clients.lease(packed("a"))
     lease.__enter__()
-    clients._lock.acquire()
+    lock_of(clients).acquire()
     clients.renew()
     for at in range(3):
         with clients.lease(packed(str(at))):
