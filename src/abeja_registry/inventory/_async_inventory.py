@@ -98,8 +98,6 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
                 batch = iteration.record(task, result)
                 requests.start()
                 yield batch
-                # Requests go out before the next response is parsed, which takes longer.
-                await asyncio.sleep(0)
             iteration.check_ended()
         finally:
             await requests.stop()

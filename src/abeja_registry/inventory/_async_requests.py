@@ -69,7 +69,10 @@ class AsyncRequests:
         if not self.in_flight:
             await self._fetcher.sleep(wait)
             return None
-        if not self._responses:
+        if self._responses:
+            # Requests go out before the next response is parsed, which takes longer.
+            await asyncio.sleep(0)
+        else:
             self._arrived.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait or None):
