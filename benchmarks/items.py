@@ -188,6 +188,7 @@ def inventory(server: Server) -> Measurement:
         for target in (
             below(ours, figures["aiohttp_by_hand"], 2.0),
             below(ours, figures["httpx_by_hand"], 0.25),
+            below(ours, figures["httpx_by_hand_default_limits"], 1.1),
             below(ours, sequential, 1 / 20),
         )
     ]
@@ -217,6 +218,22 @@ def narrow_inventory(server: Server) -> Measurement:
         [*figures.values(), *requests.values()],
         targets,
         f"Without pages that overlap there would be {least} requests.",
+    )
+
+
+def inventory_cpu(server: Server) -> Measurement:
+    """The CPU time of an inventory, by tasks and by threads, over no latency."""
+    wide = 16
+    job = _walking(wide, milliseconds=0)
+    names = ("abeja_registry_async", "abeja_registry")
+    turns = take_turns(server, {f"inventories.{name}": job for name in names}, ROUNDS_OF_CALLS)
+    figures = _figures(turns, "s", lambda turn: turn.cpu)
+    return Measurement(
+        f"CPU time of an inventory, {REPOSITORIES} repositories x {TAGS_EACH} tags,"
+        f" concurrency {wide}",
+        [*figures.values()],
+        [below(figures["abeja_registry_async"], figures["abeja_registry"], 1.1)],
+        "No latency, cold connections.",
     )
 
 

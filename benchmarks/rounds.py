@@ -29,6 +29,7 @@ class Turn:
 
     Attributes:
         seconds: How long it took.
+        cpu: The CPU time of its process, in seconds.
         items: How many items of work were done.
         peak: The most memory that its process has had, in bytes.
         requests: How many the server has seen meanwhile.
@@ -36,6 +37,7 @@ class Turn:
     """
 
     seconds: float
+    cpu: float
     items: int
     peak: int
     requests: int

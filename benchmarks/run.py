@@ -27,6 +27,7 @@ ITEMS: dict[str, Callable[[Server], Measurement]] = {
     "memory": items.memory,
     "inventory": items.inventory,
     "narrow_inventory": items.narrow_inventory,
+    "inventory_cpu": items.inventory_cpu,
     "large_repository": items.large_repository,
     "imports": lambda _: imports.imports(),
     "building": lambda _: imports.building(),

@@ -25,42 +25,56 @@ AsyncWork = Callable[[], Awaitable[int]]
 Contender = Callable[..., AbstractContextManager[Work] | AbstractAsyncContextManager[AsyncWork]]
 
 
-def turn(contender: Contender, job: dict[str, Any]) -> tuple[float, int]:
-    """Return the seconds that one turn took, and how many items of work were done."""
+class Stopwatch:
+    """Measures from its making on, after a collection of garbage."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self._cpu = time.process_time()
+        self._began = time.perf_counter()
+
+    def read(self) -> dict[str, float]:
+        """Return the seconds so far, by the clock and of CPU time."""
+        return {
+            "seconds": time.perf_counter() - self._began,
+            "cpu": time.process_time() - self._cpu,
+        }
+
+
+def turn(contender: Contender, job: dict[str, Any]) -> dict[str, float]:
+    """Return the seconds that one turn took, by the clock and of CPU time, and its items."""
     made = contender(job["url"], job["organization"], **job["options"])
     if isinstance(made, AbstractAsyncContextManager):
         return asyncio.run(_async_turn(made, job["warm_up"], job["times"]))
     with made as work:
         for _ in range(job["warm_up"]):
             work()
-        gc.collect()
-        began = time.perf_counter()
+        stopwatch = Stopwatch()
         items = sum(work() for _ in range(job["times"]))
-        return time.perf_counter() - began, items
+        return {**stopwatch.read(), "items": items}
 
 
 async def _async_turn(
     made: AbstractAsyncContextManager[AsyncWork], warm_up: int, times: int
-) -> tuple[float, int]:
+) -> dict[str, float]:
     async with made as work:
         for _ in range(warm_up):
             await work()
-        gc.collect()
         items = 0
-        began = time.perf_counter()
+        stopwatch = Stopwatch()
         for _ in range(times):
             items += await work()
-        return time.perf_counter() - began, items
+        return {**stopwatch.read(), "items": items}
 
 
 def main(module: str, name: str) -> None:
     """Answer each line of standard input by one of standard output."""
     contender = getattr(import_module(f".contenders.{module}", __package__), name)
     for line in sys.stdin:
-        seconds, items = turn(contender, json.loads(line))
+        measured = turn(contender, json.loads(line))
         # Linux says it in KiB.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"seconds": seconds, "items": items, "peak": peak}), flush=True)
+        print(json.dumps({**measured, "peak": peak}), flush=True)
 
 
 if __name__ == "__main__":
