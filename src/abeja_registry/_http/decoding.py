@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterable, Iterable, Mapping
+from contextlib import nullcontext
 from io import BytesIO
 from typing import Any, cast
 
@@ -54,19 +55,18 @@ async def aread(response: Any, request: Request, *, bounded: bool) -> Outcome:
     """
     body = BytesIO()
     cut = None
-    deadline = asyncio.timeout(request.left if bounded else None)
+    deadline = asyncio.timeout(request.left) if bounded else None
     try:
         if response.is_stream_consumed:
             return _read_before(response, request)
-        async with deadline:
+        async with deadline or nullcontext():
             async for chunk in cast(AsyncIterable[bytes], response.stream):
                 body.write(chunk)
                 if body.tell() > request.max_response_bytes:
                     break
     except Exception as error:
-        cut = (
-            LATE if isinstance(error, TimeoutError) and deadline.expired() else map_exception(error)
-        )
+        late = isinstance(error, TimeoutError) and deadline is not None and deadline.expired()
+        cut = LATE if late else map_exception(error)
     finally:
         await response.aclose()
     return _received(response, request, body.getvalue(), cut)

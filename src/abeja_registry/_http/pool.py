@@ -381,15 +381,14 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
         if not request.left:
             return Failure(DEADLINE_PASSED, sent=False, timeout=True)
         state = self._state()
-        # Skip the timer when a slot is free.
-        limit = asyncio.timeout(
-            min(request.timeout, request.left) if state.slots.locked() else None
-        )
-        try:
-            async with limit:
-                await state.slots.acquire()
-        except TimeoutError:
-            return _POOL_TIMEOUT
+        if state.slots.locked():
+            try:
+                async with asyncio.timeout(min(request.timeout, request.left)):
+                    await state.slots.acquire()
+            except TimeoutError:
+                return _POOL_TIMEOUT
+        else:
+            await state.slots.acquire()
         try:
             connection, unusable = self._checkout(state.idle, request)
             for each in unusable:
