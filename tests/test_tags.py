@@ -12,6 +12,7 @@ import httpx
 import pytest
 from tests.support.examples import BASE_URL, ORGANIZATION_ID, TAG, Answers
 from tests.support.internals import replace_now, replace_sleep
+from tests.support.registry import page_fields
 from tests.support.scripted import ScriptedApi
 from tests.support.worlds import done, walked
 
@@ -221,9 +222,8 @@ class Registry:
             self.later.pop(self.asked.count(0) - 1, lambda: None)()
         if self.status != 200:
             return httpx.Response(self.status, json={})
-        rows = [self._row(name) for name in self.names][offset : offset + 2]
-        page = {"offset": offset, "limit": 2, "has_next": offset + 2 < len(self.names)}
-        return httpx.Response(200, json={**page, "tags": rows})
+        rows = [self._row(name) for name in self.names][offset:]
+        return httpx.Response(200, json=page_fields("tags", rows, offset, 2))
 
     async def awaited(self, request: httpx.Request) -> httpx.Response:
         """As a call."""

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Literal
 
-from .server import JSON, Fault, FaultServer, Reply, Setting, Strike, Wire, head, whole
+from tests.support.registry import Reply
+from tests.support.server import response_head as head
+
+from .server import JSON, Fault, FaultServer, Setting, Strike, Wire, whole
 
 FAULTS: dict[str, Fault] = {}
 # What the table's client takes of a body.

@@ -11,52 +11,29 @@ import asyncio
 import contextlib
 import errno
 import itertools
-import json
 import re
 import socket
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
+
+from tests.support.patience import PATIENCE
+from tests.support.registry import Registry, Reply
+from tests.support.server import raw_response
 
 T = TypeVar("T")
 
-ANSWERS = Path(__file__).parent.parent / "answers"
-ORGANIZATION_ID = "1410000000000"
 ALWAYS = 1_000_000
-# Seconds that a client has to let go of a connection on which a fault struck.
-PATIENCE = 30.0
 # Seconds between two pieces of a drip, and how many of them come before it dries up.
 DROP, DROPS = 0.005, 200
-
-_ROUTE = re.compile(
-    rf"/organizations/{ORGANIZATION_ID}/registry/repositories(?:/(\w+)(/tags)?)?(?:\?(.*))?"
-)
-
-
-def example(operation: str) -> dict[str, Any]:
-    """Return the reference's example answer of an operation."""
-    body: dict[str, Any] = json.loads((ANSWERS / f"{operation}.json").read_bytes())
-    return body
-
-
-EXAMPLES = {
-    name: example(name)
-    for name in ("create_repository", "get_repositories", "get_repository", "get_repository_tags")
-}
-
-
-def head(status: int, *fields: str) -> bytes:
-    """Return the head of an answer."""
-    return "\r\n".join((f"HTTP/1.1 {status} Said", *fields, "", "")).encode("latin-1")
 
 
 def whole(status: int, body: bytes, *fields: str) -> bytes:
     """Return an answer that keeps every rule."""
     told = [] if any(each.startswith("Content-Type:") for each in fields) else [JSON]
-    return head(status, *told, f"Content-Length: {len(body)}", *fields) + body
+    return raw_response(body, status, *told, *fields)
 
 
 JSON = "Content-Type: application/json"
@@ -69,72 +46,6 @@ class Seen:
     method: str = ""
     path: str = ""
     done: bool = False
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the Registry answers to a request."""
-
-    status: int
-    body: bytes
-
-
-class Registry:
-    """The repositories of one organization. It takes a name twice: what is not known is allowed."""
-
-    def __init__(self) -> None:
-        self.repositories: dict[str, dict[str, Any]] = {}
-        self._ids = itertools.count(1_500_000_000_000)
-
-    def add(self, name: str, description: str | None = None) -> str:
-        """Create a repository and return its id."""
-        key = str(next(self._ids))
-        new = {"id": key, "name": name, "description": description}
-        self.repositories[key] = EXAMPLES["get_repository"] | new
-        return key
-
-    def named(self, name: str) -> list[str]:
-        """Return the ids of all repositories of a name."""
-        return [key for key, row in self.repositories.items() if row["name"] == name]
-
-    def answer(self, method: str, path: str, body: bytes) -> Reply:
-        """Do what a request asks."""
-        route = _ROUTE.fullmatch(path)
-        if route is None:
-            return _refusal(404, "no such path")
-        key, tags, query = route.groups()
-        if key is None and method == "POST":
-            asked = json.loads(body)
-            return _reply(self.repositories[self.add(asked["name"], asked.get("description"))])
-        if key is None:
-            return _reply(self._page(query or ""))
-        if key not in self.repositories:
-            return _refusal(404, f"no repository {key}")
-        if method == "DELETE":
-            return _reply(self.repositories.pop(key))
-        if tags:
-            return _reply(EXAMPLES["get_repository_tags"] | {"registry_repository_id": key})
-        return _reply(self.repositories[key])
-
-    def _page(self, query: str) -> dict[str, Any]:
-        asked = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", query)}
-        offset, limit = asked.get("offset", 0), asked.get("limit", 10)
-        rows = list(self.repositories.values())
-        return EXAMPLES["get_repositories"] | {
-            "offset": offset,
-            "limit": limit,
-            "has_next": offset + limit < len(rows),
-            "registry_repositories": rows[offset : offset + limit],
-        }
-
-
-def _reply(body: dict[str, Any]) -> Reply:
-    return Reply(200, json.dumps(body).encode())
-
-
-def _refusal(status: int, description: str) -> Reply:
-    said = {"error": "refused", "error_description": description, "error_detail": None}
-    return Reply(status, json.dumps(said).encode())
 
 
 class Wire:

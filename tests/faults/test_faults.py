@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.examples import ORGANIZATION_ID
 
 from abeja_registry import (
     AsyncClient,
@@ -29,7 +30,7 @@ from abeja_registry import (
 )
 
 from .faults import FAULTS, LIMIT
-from .server import ALWAYS, DROP, DROPS, ORGANIZATION_ID, Armed, Fault, FaultServer
+from .server import ALWAYS, DROP, DROPS, Armed, Fault, FaultServer
 from .table import (
     ENTRIES,
     GONE_BEFORE,

@@ -1,7 +1,7 @@
 """Twenty thousand operations from 16 threads, against a server that fails one request in five.
 
 `python -m pytest tests/soak/soak.py` runs it; a plain `pytest` does not find it. The server is a
-process of its own (`python tests/soak/soak.py SEED`): raw asyncio sockets, no HTTP library.
+process of its own (`python -m tests.soak.soak SEED`): raw asyncio sockets, no HTTP library.
 """
 
 from __future__ import annotations
@@ -26,61 +26,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from tests.support.examples import ORGANIZATION_ID
 from tests.support.internals import without_budget
+from tests.support.registry import Registry
+from tests.support.server import raw_response
 
 from abeja_registry import Client, Error, NotFound, Repository, RetryPolicy
 
 T = TypeVar("T")
 
 SEED = 20190523
-ORGANIZATION_ID = "1410000000000"
 OPERATIONS, THREADS, SECONDS = 20_000, 16, 120
 FAILING = 0.2
-ANSWERS = Path(__file__).parent.parent / "answers"
+ROOT = Path(__file__).parents[2]
 
 
 # -- the server -----------------------------------------------------------------------------------
-
-
-def answer(status: int, body: bytes) -> bytes:
-    """Return an answer that keeps the rules."""
-    return b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
-
-
-class Registry:
-    """Repositories, and a log of what was done to them. It takes a name twice."""
-
-    def __init__(self) -> None:
-        self._row = json.loads((ANSWERS / "get_repository.json").read_bytes())
-        self._page = json.loads((ANSWERS / "get_repositories.json").read_bytes())
-        self._rows: dict[str, dict[str, Any]] = {}
-        self._ids = itertools.count(1_500_000_000_000)
-        self.created: list[tuple[str, str]] = []
-        self.deleted: list[str] = []
-
-    def do(self, method: str, target: str, body: bytes) -> bytes:
-        """Do what a request asks, and return the answer."""
-        path, _, query = target.partition("?")
-        key = path.rpartition("/repositories")[2].strip("/")
-        if method == "POST":
-            key = str(next(self._ids))
-            name = json.loads(body)["name"]
-            self._rows[key] = self._row | {"id": key, "name": name}
-            self.created.append((key, name))
-        elif key and key not in self._rows:
-            return answer(404, b'{"error": "not_found", "error_description": "it is not there"}')
-        elif method == "DELETE":
-            self.deleted.append(key)
-            return answer(200, json.dumps(self._rows.pop(key)).encode())
-        elif not key:
-            return answer(200, json.dumps(self._listed(query)).encode())
-        return answer(200, json.dumps(self._rows[key]).encode())
-
-    def _listed(self, query: str) -> dict[str, Any]:
-        limit, offset = (int(number) for number in re.findall(r"\d+", query))
-        rows = list(itertools.islice(self._rows.values(), offset, offset + limit + 1))
-        window = {"offset": offset, "limit": limit, "has_next": len(rows) > limit}
-        return {**self._page, **window, "registry_repositories": rows[:limit]}
 
 
 class Server:
@@ -110,14 +71,18 @@ class Server:
         method, target, _ = head.split(" ", 2)
         return method, target, body
 
+    def _do(self, *request: Any) -> bytes:
+        reply = self.registry.answer(*request)
+        return raw_response(reply.body, reply.status)
+
     async def _strike(self, writer: asyncio.StreamWriter, *request: Any) -> bool:
         """Answer a request, or fail; return whether the connection goes on."""
         fault = self._chance.choice(FAULTS) if self._chance.random() < FAILING else None
         self.faults[fault.__name__ if fault else "none"] += 1
         if fault is not None:
-            sent = fault(writer, lambda: self.registry.do(*request), self._chance)
+            sent = fault(writer, lambda: self._do(*request), self._chance)
         else:
-            sent = self.registry.do(*request)
+            sent = self._do(*request)
         if sent is None:
             return False
         writer.write(sent)
@@ -155,13 +120,13 @@ def close_after(writer: asyncio.StreamWriter, work: Work, chance: random.Random)
 
 def error_before(writer: asyncio.StreamWriter, work: Work, chance: random.Random) -> bytes:
     """Nothing is done, and the answer says so."""
-    return answer(chance.choice((429, 500, 503)), b"<h1>not done</h1>")
+    return raw_response(b"<h1>not done</h1>", chance.choice((429, 500, 503)))
 
 
 def error_after(writer: asyncio.StreamWriter, work: Work, chance: random.Random) -> bytes:
     """The work is done, and a proxy says that it was not."""
     work()
-    return answer(chance.choice((500, 503)), b"<h1>not done?</h1>")
+    return raw_response(b"<h1>not done?</h1>", chance.choice((500, 503)))
 
 
 def cut_body(writer: asyncio.StreamWriter, work: Work, chance: random.Random) -> bytes:
@@ -215,9 +180,9 @@ class Log:
 def serving(seed: int) -> Iterator[tuple[int, Log]]:
     """Run the server in a process; its log is there when it has ended."""
     log = Log()
-    command = [sys.executable, __file__, str(seed)]
+    command = [sys.executable, "-m", "tests.soak.soak", str(seed)]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         assert process.stdout is not None
         try:

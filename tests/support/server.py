@@ -52,8 +52,12 @@ def response(body: object, status: int = 200, *headers: str) -> bytes:
 
 def raw_response(content: bytes, status: int = 200, *headers: str) -> bytes:
     """Return a response with a body of any bytes."""
-    head = (f"HTTP/1.1 {status} Reason", f"Content-Length: {len(content)}", *headers, "", "")
-    return "\r\n".join(head).encode("latin-1") + content
+    return response_head(status, f"Content-Length: {len(content)}", *headers) + content
+
+
+def response_head(status: int, *headers: str) -> bytes:
+    """Return a response up to its body."""
+    return "\r\n".join((f"HTTP/1.1 {status} Reason", *headers, "", "")).encode("latin-1")
 
 
 def empty(_: Request) -> bytes:

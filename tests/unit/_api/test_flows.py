@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import itertools
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,13 +15,14 @@ import respx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.certificates import TLS
-from tests.support.examples import BASE_URL, ORGANIZATION_ID, REPOSITORY
+from tests.support.examples import BASE_URL, ORGANIZATION_ID
 from tests.support.internals import (
     AsyncConnectionPool,
     ConnectionPool,
     replace_sleep,
     settings_of,
 )
+from tests.support.registry import Registry
 from tests.support.worlds import done, walked
 
 from abeja_registry import (
@@ -49,27 +49,27 @@ pytestmark = pytest.mark.anyio
 NAME = "sample"
 
 
-class Registry:
+class Faulty(Registry):
     """A registry in which faults strike; it takes a name twice unless told otherwise.
 
     Attributes:
-        names: The names of its repositories, by id.
         asked: The methods and queries of its requests, oldest first.
         faults: What strikes a request, by its number from 0: "refused" and "lost" before it is
             carried out, "unanswered" after; a status before, the negative status after; "{}" and
             "<html>" are a 200 with that, after.
+        later: What is done after a request was carried out, by its number.
     """
 
     def __init__(self, *names: str, unique: bool = False) -> None:
-        self._ids = itertools.count(1)
-        self.names = {next(self._ids): name for name in names}
+        super().__init__(*names, unique=unique, first_id=1)
         self.asked: list[str] = []
         self.faults: dict[int, int | str] = {}
-        self._unique = unique
+        self.later: dict[int, Callable[[], object]] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
-        fault = self.faults.get(len(self.asked))
+        number = len(self.asked)
+        fault = self.faults.get(number)
         self.asked.append(f"{request.method} {request.url.query.decode()}".strip())
         if fault == "refused":
             raise httpx.ConnectError("refused")
@@ -77,36 +77,19 @@ class Registry:
             raise httpx.ReadError("reset")
         if isinstance(fault, int) and fault > 0:
             return httpx.Response(fault, json={})
-        response = self._carried_out(request)
+        reply = self.answer(request.method, request.url.raw_path.decode(), request.content)
+        self.later.get(number, lambda: None)()
         if fault == "unanswered":
             raise httpx.ReadError("reset")
         if isinstance(fault, int):
             return httpx.Response(-fault, json={})
-        return httpx.Response(200, text=fault) if fault else response
+        if fault:
+            return httpx.Response(200, text=fault)
+        return httpx.Response(reply.status, content=reply.body)
 
     async def awaited(self, request: httpx.Request) -> httpx.Response:
         """As a call."""
         return self(request)
-
-    def _carried_out(self, request: httpx.Request) -> httpx.Response:
-        if request.method == "POST":
-            name = json.loads(request.content)["name"]
-            if self._unique and name in self.names.values():
-                return httpx.Response(409, json={"error": "conflict"})
-            number = next(self._ids)
-            self.names[number] = name
-            return httpx.Response(201, json=self._row(number))
-        if request.method == "DELETE":
-            found = self.names.pop(int(request.url.path.rpartition("/")[2]), None)
-            return httpx.Response(200 if found else 404, json={})
-        limit, offset = int(request.url.params["limit"]), int(request.url.params["offset"])
-        rows = [self._row(number) for number in self.names][offset : offset + limit]
-        has_next = offset + limit < len(self.names)
-        page = {"registry_repositories": rows, "has_next": has_next}
-        return httpx.Response(200, json={**page, "limit": limit, "offset": offset})
-
-    def _row(self, number: int) -> dict[str, Any]:
-        return REPOSITORY | {"id": str(number), "name": self.names[number]}
 
     def client(self) -> Client:
         """Return a typed client of it."""
@@ -130,20 +113,20 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture(params=["sync", "async"])
 def client_of(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Registry], Any]]:
+) -> Iterator[Callable[[Faulty], Any]]:
     """Build a typed client of a registry, of either world, over connections of our own."""
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     kind = Client if request.param == "sync" else AsyncClient
     with respx.mock(assert_all_called=False) as router:
 
-        def build(registry: Registry) -> Any:
+        def build(registry: Faulty) -> Any:
             router.route().mock(side_effect=registry)
             return kind(ORGANIZATION_ID, {}, base_url=BASE_URL)
 
         yield build
 
 
-ClientOf = Callable[[Registry], Any]
+ClientOf = Callable[[Faulty], Any]
 
 # -- find -----------------------------------------------------------------------------------------
 
@@ -151,7 +134,7 @@ ClientOf = Callable[[Registry], Any]
 @pytest.mark.parametrize("at", [0, 99, 100, 198, 199, 249])
 async def test_a_repository_is_found_by_its_name(client_of: ClientOf, at: int) -> None:
     """Page by page, and no page after the one that holds it."""
-    registry = Registry(*(f"r{number}" for number in range(250)))
+    registry = Faulty(*(f"r{number}" for number in range(250)))
     client = client_of(registry)
     repository = await done(client.repositories.find(f"r{at}"))
     assert (repository.id, repository.name) == (str(at + 1), f"r{at}")
@@ -166,26 +149,20 @@ async def test_a_repository_that_is_not_there_is_none(
     client_of: ClientOf, names: tuple[str, ...]
 ) -> None:
     """A name is found as a whole, in its case, or not at all."""
-    registry = Registry(*names)
+    registry = Faulty(*names)
     assert await done(client_of(registry).repositories.find(NAME)) is None
     assert registry.asked == ["GET limit=100&offset=0"]
 
 
-async def test_a_repository_is_found_on_pages_that_move(
-    client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_repository_is_found_on_pages_that_move(client_of: ClientOf) -> None:
     """What moves to an earlier page between two requests is not passed over."""
-    registry = Registry(*(f"r{number}" for number in range(150)))
-    carried_out = registry._carried_out
+    registry = Faulty(*(f"r{number}" for number in range(150)))
 
-    def remove_some(request: httpx.Request) -> httpx.Response:
-        response = carried_out(request)
-        if len(registry.asked) == 1:
-            for number in range(1, 61):
-                del registry.names[number]
-        return response
+    def remove_some() -> None:
+        for number in range(1, 61):
+            del registry.repositories[str(number)]
 
-    monkeypatch.setattr(registry, "_carried_out", remove_some)
+    registry.later = {0: remove_some}
     assert (await done(client_of(registry).repositories.find("r110"))).name == "r110"
 
 
@@ -196,7 +173,7 @@ async def test_what_goes_wrong_while_looking_is_raised(
     client_of: ClientOf, fault: int | str, kind: type[Error]
 ) -> None:
     """The error of the page is the error of the call, and nothing hangs on it."""
-    registry = Registry(*(f"r{number}" for number in range(150)))
+    registry = Faulty(*(f"r{number}" for number in range(150)))
     registry.faults = dict.fromkeys(range(1, 20), fault)
     with pytest.raises(kind) as caught:
         await done(client_of(registry).repositories.find(NAME))
@@ -205,7 +182,7 @@ async def test_what_goes_wrong_while_looking_is_raised(
 
 async def test_a_broken_list_ends_a_search(client_of: ClientOf) -> None:
     """Pages that contradict each other are a PaginationError here too."""
-    registry = Registry()
+    registry = Faulty()
     empty = {"registry_repositories": [], "has_next": True, "limit": 100, "offset": 0}
     registry.faults = {0: json.dumps(empty)}
     with pytest.raises(PaginationError, match="is empty and says that more follow"):
@@ -219,18 +196,18 @@ LOOK = "GET limit=100&offset=0"
 
 async def test_what_is_there_is_not_created(client_of: ClientOf) -> None:
     """One request, and the repository that it finds."""
-    registry = Registry("other", NAME)
+    registry = Faulty("other", NAME)
     repository = await done(client_of(registry).repositories.get_or_create(NAME, "d"))
     assert (repository.id, registry.asked) == ("2", [LOOK])
 
 
 async def test_what_is_not_there_is_created(client_of: ClientOf) -> None:
     """It is looked for first, then created once, and bound to its client."""
-    registry = Registry("other")
+    registry = Faulty("other")
     repository = await done(client_of(registry).repositories.get_or_create(NAME, "d"))
     assert (repository.id, registry.asked) == ("2", [LOOK, "POST"])
     await done(repository.delete())
-    assert list(registry.names.values()) == ["other"]
+    assert registry.names == ["other"]
 
 
 @pytest.mark.parametrize("arguments", [(None,), (b"n",), (NAME, 1)], ids=repr)
@@ -238,7 +215,7 @@ async def test_a_bad_argument_sends_nothing(
     client_of: ClientOf, arguments: tuple[Any, ...]
 ) -> None:
     """A name or a description that is no text is refused before the search."""
-    registry = Registry()
+    registry = Faulty()
     with pytest.raises(TypeError, match="must be a string"):
         await done(client_of(registry).repositories.get_or_create(*arguments))
     assert registry.asked == []
@@ -269,7 +246,7 @@ async def test_a_doubtful_create_is_looked_for(
     client_of: ClientOf, fault: int | str, kind: type[Error]
 ) -> None:
     """It is found where it was created all the same; else its own error is raised."""
-    registry = Registry()
+    registry = Faulty()
     registry.faults = {1: fault}
     call = client_of(registry).repositories.get_or_create
     if carried_out(fault):
@@ -279,7 +256,7 @@ async def test_a_doubtful_create_is_looked_for(
             await done(call(NAME))
         assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     assert registry.asked == [LOOK, "POST", LOOK]
-    assert list(registry.names.values()) == [NAME] * carried_out(fault)
+    assert registry.names == [NAME] * carried_out(fault)
 
 
 @pytest.mark.parametrize(("fault", "kind"), DOUBTFUL.values(), ids=DOUBTFUL)
@@ -287,7 +264,7 @@ async def test_a_search_that_fails_does_not_hide_the_doubt(
     client_of: ClientOf, fault: int | str, kind: type[Error]
 ) -> None:
     """Where looking again fails, what is raised is what became of the create."""
-    registry = Registry()
+    registry = Faulty()
     registry.faults = {1: fault} | dict.fromkeys(range(2, 20), 403)
     with pytest.raises(kind) as caught:
         await done(client_of(registry).repositories.get_or_create(NAME))
@@ -304,7 +281,7 @@ async def test_a_create_that_certainly_failed_is_not_looked_for(
     client_of: ClientOf, fault: int | str, kind: type[Error], creates: int
 ) -> None:
     """The error is raised as it came."""
-    registry = Registry()
+    registry = Faulty()
     registry.faults = dict.fromkeys(range(1, 20), fault)
     with pytest.raises(kind) as caught:
         await done(client_of(registry).repositories.get_or_create(NAME))
@@ -312,21 +289,11 @@ async def test_a_create_that_certainly_failed_is_not_looked_for(
     assert caught.value.outcome_unknown is False
 
 
-async def test_somebody_else_was_faster(
-    client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_somebody_else_was_faster(client_of: ClientOf) -> None:
     """A name that was taken between the search and the create is theirs, and is returned."""
-    registry = Registry(unique=True)
-    answer = registry._carried_out
-
-    def create_meanwhile(request: httpx.Request) -> httpx.Response:
-        response = answer(request)
-        if len(registry.asked) == 1:
-            registry.names[77] = NAME
-        return response
-
-    monkeypatch.setattr(registry, "_carried_out", create_meanwhile)
-    assert (await done(client_of(registry).repositories.get_or_create(NAME))).id == "77"
+    registry = Faulty("other", unique=True)
+    registry.later = {0: lambda: registry.add(NAME)}
+    assert (await done(client_of(registry).repositories.get_or_create(NAME))).id == "2"
     assert registry.asked == [LOOK, "POST", LOOK]
 
 
@@ -345,7 +312,7 @@ def test_whatever_strikes_at_most_one_comes_of_it(
     """No faults make two of a name, both worlds do the same, and an error tells the truth."""
     # A 429 is taken for one that was made before the work.
     faults = {at: 429 if fault == -429 else fault for at, fault in faults.items()}
-    registries = [Registry(*[NAME] * there, unique=unique) for _ in range(2)]
+    registries = [Faulty(*[NAME] * there, unique=unique) for _ in range(2)]
     ends: list[object] = []
 
     async def awaited(call: Awaitable[Any]) -> Any:
@@ -358,7 +325,7 @@ def test_whatever_strikes_at_most_one_comes_of_it(
             call = client.repositories.get_or_create(NAME)
             repository = asyncio.run(awaited(call)) if inspect.isawaitable(call) else call
             ends.append(repository.id)
-            assert list(registry.names.values()) == [NAME]
+            assert registry.names == [NAME]
         except Error as error:
             ends.append((type(error), error.outcome_unknown))
             sent = [at for at, asked in enumerate(registry.asked) if asked == "POST"]
@@ -451,7 +418,7 @@ async def test_a_delete_that_was_done_without_an_answer(
     client_of: ClientOf, fault: int | str
 ) -> None:
     """The typed one counts it as done; the raw one says that it may have been its own doing."""
-    registry = Registry("a", "b")
+    registry = Faulty("a", "b")
     registry.faults = {0: fault, 2: fault}
     client = client_of(registry)
     assert await done(client.repositories.delete("1")) is None
@@ -459,7 +426,7 @@ async def test_a_delete_that_was_done_without_an_answer(
         await done(client.raw.delete_repository(ORGANIZATION_ID, "2"))
     assert (caught.value.after_unknown_outcome, caught.value.outcome_unknown) == (True, False)
     assert len(caught.value.history) == 2
-    assert (registry.names, registry.asked) == ({}, ["DELETE"] * 4)
+    assert (registry.names, registry.asked) == ([], ["DELETE"] * 4)
 
 
 @pytest.mark.parametrize("faults", [{}, {0: "refused"}, {0: 429}], ids=["", "refused", "429"])
@@ -468,7 +435,7 @@ async def test_a_delete_of_what_was_not_there(
 ) -> None:
     """After no attempt, or one that certainly did nothing, a 404 is not the call's own doing."""
     for missing_ok in (True, False):
-        registry = Registry("a")
+        registry = Faulty("a")
         registry.faults = dict(faults)
         delete = client_of(registry).repositories.delete
         if missing_ok:
@@ -482,13 +449,13 @@ async def test_a_delete_of_what_was_not_there(
 
 async def test_a_delete_that_stays_in_doubt(client_of: ClientOf) -> None:
     """Where no attempt is answered, the error says that it may have happened."""
-    registry = Registry("a")
+    registry = Faulty("a")
     registry.faults = {0: "unanswered", **dict.fromkeys(range(1, 9), "refused")}
     with pytest.raises(TransportError) as caught:
         await done(client_of(registry).repositories.delete("1"))
     assert type(caught.value) is TransportError
     assert caught.value.outcome_unknown is True
-    assert registry.names == {}
+    assert registry.names == []
 
 
 # -- a create that nobody can read ----------------------------------------------------------------
@@ -497,9 +464,9 @@ async def test_a_delete_that_stays_in_doubt(client_of: ClientOf) -> None:
 @pytest.mark.parametrize("body", ["{}", "<html>", "[1]"])
 async def test_a_create_answered_with_no_repository(client_of: ClientOf, body: str) -> None:
     """Whatever a success holds that is no repository, one may exist now, and the error says so."""
-    registry = Registry()
+    registry = Faulty()
     registry.faults = {0: body}
     with pytest.raises(InvalidResponse) as caught:
         await done(client_of(registry).repositories.create(NAME))
     assert caught.value.outcome_unknown is True
-    assert list(registry.names.values()) == [NAME]
+    assert registry.names == [NAME]
