@@ -210,6 +210,42 @@ async def test_the_next_request_goes_out_before_the_next_answer_is_read(
         assert until_read.count("asked") >= 4 + answers
 
 
+async def test_a_response_that_comes_while_others_wait_is_followed_by_a_request(
+    answer: Callable[[str], dict[str, Any]],
+) -> None:
+    """The request goes out before the next of the waiting responses is parsed."""
+    listed, tags = answer("get_repositories"), answer("get_repository_tags")
+    [row] = listed["registry_repositories"]
+    listed["registry_repositories"] = [row | {"id": str(at), "name": f"r{at}"} for at in range(12)]
+    four_at_once, one_is_parsed = asyncio.Barrier(4), asyncio.Event()
+    sent = 0
+    sent_when_parsed: list[int] = []
+
+    async def answered(request: httpx.Request) -> httpx.Response:
+        nonlocal sent
+        if not request.url.path.endswith("/tags"):
+            return httpx.Response(200, json=listed)
+        sent += 1
+        if sent <= 4:
+            await four_at_once.wait()
+        elif sent == 5:
+            await one_is_parsed.wait()
+        return httpx.Response(200, json=tags)
+
+    def parsed(_: Progress) -> None:
+        sent_when_parsed.append(sent)
+        if sent:
+            one_is_parsed.set()
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(answered)) as http_client,
+        AsyncClient(ORGANIZATION_ID, {}, http_client=http_client) as client,
+    ):
+        assert len(await walked(client.inventory(concurrency=4, on_progress=parsed))) == 12
+    assert sent_when_parsed[:2] == [0, 8]
+    assert sent_when_parsed[2] > 8
+
+
 async def test_only_what_is_included(sandbox: Sandbox, either: Any, client: Client) -> None:
     """Of repositories whose names don't fit nothing is asked."""
     for name in ("train-a", "train-b", "serve"):
@@ -311,6 +347,20 @@ async def test_a_client_that_is_closed_meanwhile(sandbox: Sandbox, either: Any) 
     with pytest.raises(Error, match="the client was closed"):
         await walked_and_closed()
     assert not inventory.failures
+
+
+async def test_a_request_that_is_cancelled_below_the_client_ends_an_async_inventory() -> None:
+    """Its CancelledError is raised, whoever has cancelled it, and nothing waits for a response."""
+
+    async def cancelled(_: httpx.Request) -> httpx.Response:
+        raise asyncio.CancelledError
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(cancelled)) as http_client,
+        AsyncClient(ORGANIZATION_ID, {}, http_client=http_client) as client,
+    ):
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(walked(client.inventory()), PATIENCE)
 
 
 async def test_without_the_repositories_there_is_no_inventory(
