@@ -6,13 +6,12 @@ says how long to wait before the next, or that there is none.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .._validation import safe_repr
-from ..exceptions import Attempt, ConfigurationError
+from .._validation import as_configuration_error, check_count, check_delay
+from ..exceptions import Attempt
 from .operations import Operation
 from .process import process_token
 from .responses import Answer, Failure, Outcome, outcome_unknown
@@ -64,18 +63,10 @@ longest_retry_after=60.0)
     longest_retry_after: float = 60.0
 
     def __post_init__(self) -> None:
-        if type(self.max_retries) is not int or self.max_retries < 0:
-            raise ConfigurationError(
-                f"max_retries must be a whole number from 0, not {safe_repr(self.max_retries)}"
-            )
-        for name in ("base", "throttled_base", "longest_wait", "longest_retry_after"):
-            value = getattr(self, name)
-            try:
-                usable = type(value) in (int, float) and 0 <= float(value) < math.inf
-            except OverflowError:
-                usable = False
-            if not usable:
-                raise ConfigurationError(f"{name} must be seconds from 0, not {safe_repr(value)}")
+        with as_configuration_error():
+            check_count("max_retries", self.max_retries, least=0)
+            for name in ("base", "throttled_base", "longest_wait", "longest_retry_after"):
+                check_delay(name, getattr(self, name))
 
     def _allows(self, operation: Operation, outcome: Outcome, replays: int) -> bool:
         if replays >= self.max_retries:
