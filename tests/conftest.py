@@ -58,9 +58,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test waits between two attempts of a call."""
+    """No time passes between two attempts of a call."""
     replace_sleep(monkeypatch)
 
 

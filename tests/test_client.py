@@ -186,6 +186,7 @@ async def test_with_options_changes_the_timeout(kind: Any) -> None:
     ]
 
 
+@pytest.mark.usefixtures("no_waiting")
 async def test_with_options_changes_the_policy_and_the_deadline(
     api: ScriptedApi, typed: Any
 ) -> None:
@@ -204,6 +205,7 @@ async def test_with_options_changes_the_policy_and_the_deadline(
     assert attempts == [6, 3, 1, 3, 3]
 
 
+@pytest.mark.usefixtures("no_waiting")
 async def test_with_options_changes_the_replays(api: ScriptedApi, typed: Any) -> None:
     """A count goes before the policy's, whose waits stay, and a function is told in their place."""
     api.answers({}, status=500)

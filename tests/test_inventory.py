@@ -1493,6 +1493,7 @@ async def test_a_client_that_is_closed_while_its_inventory_waits(
         await walked(client.inventory())
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_processes_slow_down_together(
     sandbox: Sandbox, client: Client, processes: Executor
 ) -> None:
@@ -1506,6 +1507,7 @@ def test_processes_slow_down_together(
     assert min(each.concurrency for each in told) < 16
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_a_worker_s_task_that_is_throttled_on_its_way_keeps_its_pages(
     sandbox: Sandbox, client: Client
 ) -> None:

@@ -151,6 +151,7 @@ async def test_a_delete_answered_with_nothing_is_an_empty_dict(api: ScriptedApi,
     assert await done(raw.delete_repository(ORGANIZATION_ID, "1")) == {}
 
 
+@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient], ids=["sync", "async"])
 async def test_the_first_three_arguments_go_by_position(
     kind: Any, monkeypatch: pytest.MonkeyPatch

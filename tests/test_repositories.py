@@ -35,7 +35,7 @@ from abeja_registry import (
 )
 from abeja_registry.sandbox import Sandbox
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_waiting")]
 
 Answers = Callable[[str], dict[str, Any]]
 

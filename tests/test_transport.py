@@ -15,7 +15,6 @@ import pytest
 from tests.support.internals import (
     QUOTED_CHARACTERS,
     get_repository,
-    restore_sleep,
     session_of,
 )
 from tests.support.patience import PATIENCE
@@ -214,19 +213,12 @@ async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: 
 
 
 @pytest.fixture
-def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls do wait before they are made again."""
-    restore_sleep(monkeypatch)
-
-
-@pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
     """Threads to make calls in."""
     with ThreadPoolExecutor() as threads:
         yield threads
 
 
-@pytest.mark.usefixtures("waiting")
 async def test_a_wait_ends_by_itself(api: ScriptedApi, world: str) -> None:
     """A replay is made when its time has come."""
 
@@ -240,7 +232,6 @@ async def test_a_wait_ends_by_itself(api: ScriptedApi, world: str) -> None:
     await close(caller)
 
 
-@pytest.mark.usefixtures("waiting")
 @pytest.mark.parametrize("derived", [False, True], ids=["owner", "derived"])
 def test_closing_wakes_who_waits(
     api: ScriptedApi, threads: ThreadPoolExecutor, derived: bool
@@ -258,7 +249,6 @@ def test_closing_wakes_who_waits(
     assert error.history == (Attempt("503", None, CALLED_OFF),)
 
 
-@pytest.mark.usefixtures("waiting")
 @pytest.mark.parametrize("derived", [False, True], ids=["owner", "derived"])
 async def test_closing_wakes_the_tasks_that_wait(api: ScriptedApi, derived: bool) -> None:
     """The same is true of the async clients."""
@@ -274,7 +264,6 @@ async def test_closing_wakes_the_tasks_that_wait(api: ScriptedApi, derived: bool
     assert caught.value.history == (Attempt("503", None, CALLED_OFF),)
 
 
-@pytest.mark.usefixtures("waiting")
 def test_a_transport_that_is_stopped_leaves_the_door_to_others(
     api: ScriptedApi, threads: ThreadPoolExecutor
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_credential_that_is_not_taken(run: Run, sandbox: Sandbox) -> None:
     assert ran.err.endswith(" - check the credential: abeja-registry whoami\n")
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_no_connection(run: Run) -> None:
     """No connection is a 1, after warnings of its replays."""
     ran = run("--base-url", "http://127.0.0.1:9", "repositories", "list")
@@ -447,6 +448,7 @@ def test_colours_obey(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", run("repositories", "list").out)
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_progress_at_a_terminal(
     run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,9 @@ from .table import (
     page,
 )
 
+# Some answers ask for a second before the next attempt.
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
 NAME = "trainer"
 KINDS = ("sync", "async")
 # How long the client waits, for each read and altogether, by what it has to wait for.

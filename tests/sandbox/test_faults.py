@@ -44,6 +44,7 @@ def test_an_error_strikes_as_often_as_it_was_told_to(sandbox: Sandbox, client: C
     assert client.repositories.create("trainer").name == "trainer"
 
 
+@pytest.mark.usefixtures("no_waiting")
 def test_the_sdk_rides_out_what_may_be_repeated(sandbox: Sandbox) -> None:
     """With its usual policy, a client that is throttled and then dropped gets its answer."""
     [repository_id] = sandbox.seed(repositories=1, tags=0)

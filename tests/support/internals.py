@@ -113,9 +113,6 @@ from abeja_registry.sandbox._store import Store
 # -- the clock ------------------------------------------------------------------------------------
 
 
-_SLEEP, _ASYNC_SLEEP = Transport._sleep, AsyncTransport._sleep
-
-
 def replace_sleep(
     monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], Any] = lambda _: None
 ) -> None:
@@ -129,12 +126,6 @@ def replace_sleep(
 
     monkeypatch.setattr(Transport, "_sleep", staticmethod(sleep))
     monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(async_sleep))
-
-
-def restore_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let calls sleep."""
-    monkeypatch.setattr(Transport, "_sleep", _SLEEP)
-    monkeypatch.setattr(AsyncTransport, "_sleep", _ASYNC_SLEEP)
 
 
 def replace_now(monkeypatch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:

@@ -32,7 +32,7 @@ BASE_URL = "https://api.example.com"
 
 def packed(token: str) -> PickledClient:
     """Return a client with this token, pickled."""
-    with Client("1", {"auth_token": token}, base_url=BASE_URL) as client:
+    with Client("1", {"auth_token": token}, base_url=BASE_URL, max_retry_count=0) as client:
         return PickledClient(pickle.dumps(client))
 
 
