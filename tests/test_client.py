@@ -57,7 +57,7 @@ def test_its_collections_are_found_by_name(kind: Any) -> None:
     """A shell completes them before their first use, and one misspelt can be suggested."""
     client = kind("1", {}, base_url=BASE_URL)
     assert {"raw", "repositories", "tags", "with_options"} <= set(dir(client))
-    with pytest.raises(AttributeError, match="has no 'repositorys'") as caught:
+    with pytest.raises(AttributeError, match="no attribute 'repositorys'") as caught:
         _ = client.repositorys
     # What the interpreter suggests a name from.
     assert (caught.value.name, caught.value.obj) == ("repositorys", client)

@@ -1082,7 +1082,7 @@ def test_what_was_idle_for_long_is_closed(
         held(name).set()
     for call in burst:
         call.result(PATIENCE)
-    keep_alive_for(monkeypatch, -1)
+    keep_alive_for(client, -1)
     world.get(client).result(PATIENCE)
     gone = {server.gone.get(timeout=PATIENCE) for _ in burst}
     assert gone == set(server.connections[:2])
@@ -1131,7 +1131,7 @@ def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -
     operation = create_repository("1", "sample")
 
     def late() -> Any:
-        return session_of(client).fetch(operation, time.monotonic() - 1)
+        return session_of(client).request(operation, time.monotonic() - 1)
 
     with pytest.raises(Timeout) as caught:
         world.start(late).result(PATIENCE)

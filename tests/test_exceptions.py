@@ -213,7 +213,7 @@ def test_an_exception_survives(kind: type[Error], copied: Callable[[Any], Any]) 
     """A copy or a pickle has the class, the text and every attribute, changed ones included."""
     error = example(kind)
     error.added = "later"  # type: ignore[attr-defined]
-    error.history = (Attempt("ReadError: reset", 0.25), Attempt("503"))
+    error.history = (Attempt(error="ReadError", message="reset", wait=0.25), Attempt(503))
     error.resume_offset = 200
     again = copied(error)
     assert type(again) is kind
@@ -241,8 +241,8 @@ def test_a_warning_of_ours_is_no_error_of_ours() -> None:
 
 def test_an_attempt_is_a_frozen_value() -> None:
     """What is in a history compares by value and cannot be changed."""
-    attempt = Attempt("503", 0.5)
-    assert attempt == Attempt("503", wait=0.5) != Attempt("503")
+    attempt = Attempt(503, wait=0.5)
+    assert attempt == Attempt(503, None, "", None, 0.5) != Attempt(503)
     with pytest.raises(FrozenInstanceError):
         attempt.wait = None  # type: ignore[misc]
 

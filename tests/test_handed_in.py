@@ -134,7 +134,7 @@ async def test_one_that_its_owner_closed_is_said_to_be(owner: Owner) -> None:
     theirs = owner.scripted()
     ours = owner.raw(theirs)
     await close(theirs)
-    with pytest.raises(Error, match=r"get_repository cannot be called: the client was closed"):
+    with pytest.raises(Error, match=r"get_repository was not sent: the client was closed"):
         await done(ours.get_repository("1", "2"))
 
 
@@ -207,7 +207,7 @@ async def test_its_calls_are_made_again_as_others_are(owner: Owner) -> None:
     ours = owner.raw(owner.scripted(), max_retry_count=2, retry=RetryPolicy(base=0))
     with pytest.raises(HttpError) as caught:
         await done(ours.get_repository("1", "2"))
-    assert [attempt.cause for attempt in caught.value.history] == ["503"] * 3
+    assert [attempt.status for attempt in caught.value.history] == [503] * 3
     assert len(owner.requests) == 3
 
 

@@ -21,12 +21,12 @@ import pytest
 from distributed import LocalCluster
 from tests.support.examples import ORGANIZATION_ID
 from tests.support.internals import (
-    AsyncTransport,
+    AsyncSession,
     Operation,
     inventory_async,
     inventory_base,
     note_pages_of_tags,
-    replace_inventory_clock,
+    replace_now,
     replace_sleep,
     session_of,
     worker_clients,
@@ -153,7 +153,7 @@ async def test_no_more_requests_at_a_time_than_told(
     under_way, most = 0, 0
     lock = threading.Lock()
     transport = type(session_of(either))
-    call = transport.fetch
+    call = transport.request
 
     def count(change: int) -> None:
         nonlocal under_way, most
@@ -176,7 +176,7 @@ async def test_no_more_requests_at_a_time_than_told(
             count(-1)
 
     sync = isinstance(either, Client)
-    monkeypatch.setattr(transport, "fetch", counted if sync else async_counted)
+    monkeypatch.setattr(transport, "request", counted if sync else async_counted)
     sandbox.faults.add(operation="get_repository_tags", latency=0.05)
     assert len(await walked(either.inventory(concurrency=4))) == 12
     assert most == 4
@@ -190,19 +190,19 @@ async def test_the_next_request_goes_out_before_the_next_answer_is_read(
     events: list[str] = []
     at_once = asyncio.Barrier(4)
     async with AsyncClient(**sandbox.connection) as client:
-        call = AsyncTransport.fetch
+        call = AsyncSession.request
 
-        async def asked(transport: AsyncTransport, operation: Operation) -> Any:
+        async def asked(session: AsyncSession, operation: Operation, deadline: float) -> Any:
             if operation.name == "get_repositories":
-                return await call(transport, operation)
+                return await call(session, operation, deadline)
             events.append("asked")
             among_the_first = len(events) <= 4
-            body = await call(transport, operation)
+            body = await call(session, operation, deadline)
             if among_the_first:
                 await at_once.wait()
             return body
 
-        monkeypatch.setattr(AsyncTransport, "fetch", asked)
+        monkeypatch.setattr(AsyncSession, "request", asked)
         note_pages_of_tags(monkeypatch, client, lambda: events.append("read"))
         assert len(await walked(client.inventory(concurrency=4))) == 12
     for answers in range(1, 5):
@@ -470,9 +470,6 @@ BAD_ROWS: dict[str, tuple[Any, str, str]] = {
     "no creation time": ({"created_at": "yesterday"}, "2", "second"),
     "no name": ({"name": None}, "2", NAMELESS),
     "a number for a name": ({"name": 7}, "2", NAMELESS),
-    "no id": ({"id": None, "creator": None}, "", "second"),
-    "no object": ("nonsense", "", NAMELESS),
-    "null": (None, "", NAMELESS),
 }
 
 
@@ -526,6 +523,18 @@ async def test_a_repository_whose_row_cannot_be_read_is_a_failure(
 
 
 @pytest.mark.parametrize(
+    "bad", [{"id": None}, "nonsense", None], ids=["no id", "no object", "null"]
+)
+async def test_a_row_of_the_list_without_an_id_ends_an_inventory(
+    broken: Callable[[Any], Any], bad: Any
+) -> None:
+    """What follows such a row could not be told from what was read before it."""
+    with pytest.raises(InvalidResponse) as caught:
+        await walked(broken(bad).inventory())
+    assert caught.value.place == 1
+
+
+@pytest.mark.parametrize(
     ("bad", "failed"),
     [(PERSON, 0), ({"name": "train-2", "creator": None}, 1), ({"name": None}, 1)],
     ids=["another name", "a matching name", "no name"],
@@ -548,7 +557,7 @@ async def test_a_bad_row_of_a_repository_that_an_earlier_run_has_read(
     inventory = either.inventory()
     with pytest.raises(IncompleteInventory):
         await done(inventory.write_csv(tmp_path / "a.csv"))
-    fetch = type(session_of(either)).fetch
+    fetch = type(session_of(either)).request
 
     def without_creator(answered: Any) -> Any:
         for row in answered.body.get("registry_repositories", ()):
@@ -563,7 +572,7 @@ async def test_a_bad_row_of_a_repository_that_an_earlier_run_has_read(
         answered = fetch(*arguments)
         return later(answered) if inspect.isawaitable(answered) else without_creator(answered)
 
-    monkeypatch.setattr(type(session_of(either)), "fetch", fetched)
+    monkeypatch.setattr(type(session_of(either)), "request", fetched)
     assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True)) == 2
 
 
@@ -1377,7 +1386,7 @@ def limited(
     def make(*arguments: Any) -> Limited:
         api = Limited(answer, *arguments)
         replace_sleep(monkeypatch, api.sleep)
-        replace_inventory_clock(monkeypatch, lambda: api.now)
+        replace_now(monkeypatch, lambda: api.now)
         return api
 
     return make

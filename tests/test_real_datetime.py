@@ -15,9 +15,9 @@ import time_machine
 from freezegun import freeze_time
 from freezegun.api import FakeDate, FakeDatetime
 from tests.support.examples import ANSWERS
+from tests.support.internals import real_datetime
 
 from abeja_registry import Tag
-from abeja_registry.models import real_datetime
 
 THEN = "2024-01-01T00:00:00+00:00"
 # What a program does with the package, in both worlds and without a network.

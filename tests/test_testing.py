@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.internals import replace_sleep
+from tests.support.internals import replace_clock_sleep
 
 from abeja_registry import AsyncClient, Client, Error, RetryPolicy
 from abeja_registry.sandbox import Sandbox
@@ -355,7 +355,7 @@ TROUBLES: list[dict[str, Any]] = [
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of each sleep before a retry."""
     seconds: list[float] = []
-    replace_sleep(monkeypatch, seconds.append)
+    replace_clock_sleep(monkeypatch, seconds.append)
     return seconds
 
 
@@ -376,7 +376,7 @@ def test_retries_without_the_waits(
     with pytest.raises(Error) as raised:
         WAYS[way](registry_client)
     assert len(registry_sandbox.requests) == len(raised.value.history) == 6
-    assert slept == [0.0] * 5
+    assert slept == []
     waits = [attempt.wait or 0.0 for attempt in raised.value.history]
     assert sum(waits) > 0
     assert all(wait >= trouble.get("retry_after", 0) for wait in waits[:-1])
@@ -397,7 +397,7 @@ async def test_async_retries_without_the_waits(
     with pytest.raises(Error) as raised:
         await WAYS[way](async_registry_client)  # type: ignore[arg-type]
     assert len(registry_sandbox.requests) == len(raised.value.history) == 6
-    assert slept == [0.0] * 5
+    assert not any(slept)
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_an_inventory_does_not_wait(
             )
             assert len(list(client.inventory())) == 6
             registry_sandbox.faults.remove(number)
-    assert not sum(slept)
+    assert slept == []
 
 
 @pytest.mark.anyio
@@ -431,12 +431,16 @@ async def test_an_async_inventory_does_not_wait(
         operation="get_repository_tags", status=429, retry_after=30, times=3
     )
     assert len([row async for row in async_registry_client.inventory()]) == 6
-    assert not sum(slept)
+    assert not any(slept)
 
 
 @pytest.mark.parametrize(("deadline", "requests"), [(5, 3), (3.5, 2), (2, 1), (60, 6)])
 def test_waits_count_against_the_deadline(
-    registry_sandbox: Sandbox, registry_client: Client, deadline: float, requests: int
+    registry_sandbox: Sandbox,
+    registry_client: Client,
+    slept: list[float],
+    deadline: float,
+    requests: int,
 ) -> None:
     """A wait that is not slept takes from the call's deadline, so retries are as many as else."""
     registry_sandbox.faults.add(status=503, retry_after=2)
@@ -444,6 +448,7 @@ def test_waits_count_against_the_deadline(
     with pytest.raises(Error):
         hurried.repositories.list()
     assert len(registry_sandbox.requests) == requests
+    assert slept == []
 
 
 def test_a_client_of_a_user_s_own_waits(registry_sandbox: Sandbox, slept: list[float]) -> None:
@@ -451,7 +456,7 @@ def test_a_client_of_a_user_s_own_waits(registry_sandbox: Sandbox, slept: list[f
     registry_sandbox.faults.add(status=503, retry_after=2, times=1)
     with Client(**registry_sandbox.connection) as client:
         client.repositories.list()
-    assert slept == [pytest.approx(2, abs=0.5)]
+    assert sum(slept) == pytest.approx(2, abs=0.5)
 
 
 OWN_CLIENTS = """

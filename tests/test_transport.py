@@ -170,7 +170,7 @@ async def test_a_replay_logs_a_warning_and_is_told(
     assert told == [(Retry("get_repository", n, cause, 0.0), n) for n in (1, 2)]
     lines = [(each.levelname, each.getMessage()) for each in caplog.records]
     assert lines[:2] == [
-        ("WARNING", f"get_repository: attempt {n} came to {cause}; the next in 0.00 s")
+        ("WARNING", f"get_repository: attempt {n} failed: {cause}; the next in 0.00 s")
         for n in (1, 2)
     ]
     [(level, line)] = lines[2:]
@@ -185,7 +185,7 @@ async def test_a_closed_client_says_so(api: ScriptedApi, raw: Any) -> None:
     """A call after closing is an Error that names the call; closing twice does nothing more."""
     await close(raw)
     await close(raw)
-    with pytest.raises(Error, match="get_repository cannot be called: the client was closed"):
+    with pytest.raises(Error, match="get_repository was not sent: the client was closed"):
         await done(raw.get_repository("1", "2"))
     assert not api.requests
 
@@ -209,7 +209,7 @@ async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: 
     assert len(api.requests) == 1
     assert (caught.value.status_code, caught.value.outcome_unknown) == (503, True)
     assert not caught.value.after_unknown_outcome
-    assert caught.value.history == (Attempt("503", None, CALLED_OFF),)
+    assert caught.value.history == (Attempt(503, stop_reason=CALLED_OFF),)
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def test_closing_wakes_who_waits(
     client.close()
     error = call.exception(PATIENCE)
     assert isinstance(error, HttpError)
-    assert error.history == (Attempt("503", None, CALLED_OFF),)
+    assert error.history == (Attempt(503, stop_reason=CALLED_OFF),)
 
 
 @pytest.mark.parametrize("derived", [False, True], ids=["owner", "derived"])
@@ -261,7 +261,7 @@ async def test_closing_wakes_the_tasks_that_wait(api: ScriptedApi, derived: bool
     await client.aclose()
     with pytest.raises(HttpError) as caught:
         await asyncio.wait_for(call, PATIENCE)
-    assert caught.value.history == (Attempt("503", None, CALLED_OFF),)
+    assert caught.value.history == (Attempt(503, stop_reason=CALLED_OFF),)
 
 
 def test_a_transport_that_is_stopped_leaves_the_door_to_others(
@@ -270,19 +270,19 @@ def test_a_transport_that_is_stopped_leaves_the_door_to_others(
     """Its call ends with what it has met and it makes no other; who shares the door waits on."""
     both_wait = threading.Barrier(3)
     client = api.client(on_retry=lambda _: both_wait.wait(PATIENCE))
-    stopped = session_of(client).sharing(session_of(client).settings)
+    stopped = session_of(client).with_settings(session_of(client).settings)
     api.answers(status=503, headers={"Retry-After": "50"})
     ended, other = (
-        threads.submit(transport.call, get_repository("1", "2"))
-        for transport in (stopped, session_of(client))
+        threads.submit(session.request_json, get_repository("1", "2"))
+        for session in (stopped, session_of(client))
     )
     both_wait.wait(PATIENCE)
-    stopped.stop()
+    stopped.cancel()
     error = ended.exception(PATIENCE)
     assert isinstance(error, HttpError)
-    assert error.history == (Attempt("503", None, CALLED_OFF),)
-    with pytest.raises(Error, match="get_repository cannot be called: what it was to be a part of"):
-        stopped.call(get_repository("1", "2"))
+    assert error.history == (Attempt(503, stop_reason=CALLED_OFF),)
+    with pytest.raises(Error, match="get_repository was not sent: its inventory was stopped"):
+        stopped.request_json(get_repository("1", "2"))
     client.close()
     assert isinstance(other.exception(PATIENCE), HttpError)
     assert len(api.requests) == 2
@@ -293,7 +293,7 @@ async def test_what_is_said_of_an_attempt_is_bounded(api: ScriptedApi, raw: Any)
     api.fails("RemoteProtocolError", "j" * 60_000)
     with pytest.raises(TransportError) as caught:
         await done(raw.get_repository("1", "2"))
-    assert len(caught.value.history[0].cause) == QUOTED_CHARACTERS
+    assert len(caught.value.history[0].message) == QUOTED_CHARACTERS
 
 
 async def test_what_shares_connections_does_not_close_them(api: ScriptedApi, typed: Any) -> None:
@@ -351,5 +351,5 @@ async def test_what_is_no_model_tells_its_attempts_too(world: str) -> None:
     )
     with pytest.raises(InvalidResponse) as caught:
         await done(client.repositories.get("2"))
-    assert [attempt.cause for attempt in caught.value.history] == ["503", "200"]
+    assert [attempt.status for attempt in caught.value.history] == [503, 200]
     await close(http_client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ each_method = pytest.mark.parametrize(("method", "twin"), pairs_of_members())
 
 def in_sync(annotation: str) -> str:
     """Return an annotation of the async world as the sync world writes it."""
-    awaited = re.sub(r"Awaitable\[(\w+\[\w+\])\]", r"\1", annotation)
+    awaited = re.sub(r"Awaitable\[(\w+\[\w+\](?: \| None)?)\]", r"\1", annotation)
     return awaited.replace("Async", "")
 
 
@@ -102,6 +103,11 @@ def test_twins_have_the_same_public_names(pair: tuple[type[Any], type[Any]]) -> 
     """The names are equal but for closing, entering and iterating, which say that they await."""
     cls, twin = pair
     assert [RENAMED.get(name, name) for name in members(cls)] == list(members(twin))
+    collections = [
+        [name for name, value in vars(kind).items() if isinstance(value, cached_property)]
+        for kind in pair
+    ]
+    assert collections[0] == collections[1]
     attributes = {name: in_sync(kind) for name, kind in inspect.get_annotations(twin).items()}
     assert attributes == inspect.get_annotations(cls)
 

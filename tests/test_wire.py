@@ -102,8 +102,8 @@ async def test_an_exception_of_the_library_becomes_the_documented_one(
         assert type(error) is kind
         assert isinstance(error, TransportError)
         # The text of the one that refuses a header may hold the header.
-        text = "" if name == "LocalProtocolError" else ": scripted"
-        assert error.history == (Attempt(f"{name}{text}"),)
+        text = "" if name == "LocalProtocolError" else "scripted"
+        assert error.history == (Attempt(error=name, message=text),)
         assert error.outcome_unknown is unknown
         assert (error.method, error.url) == (api.requests[-1].method, api.requests[-1].url)
         assert name in str(error)
@@ -400,7 +400,7 @@ def test_what_an_exception_says_is_bounded() -> None:
         pytest.raises(TransportError) as caught,
     ):
         client.get_repository("1", "2")
-    assert len(caught.value.history[0].cause) == 1_000
+    assert len(caught.value.history[0].message) == 1_000
     assert 1_000 < len(str(caught.value)) < 1_200
 
 

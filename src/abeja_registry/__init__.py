@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .pages import AsyncListing, AsyncPage, Listing, Page
     from .raw import APIClient, AsyncAPIClient
     from .repositories import AsyncRepositories, AsyncRepository, Repositories, Repository
-    from .tags import AsyncTags, Tags
+    from .tags import AsyncTags, TagOrder, Tags
 
 __all__ = [
     "APIClient",
@@ -93,6 +93,7 @@ __all__ = [
     "RetryPolicy",
     "Setting",
     "Tag",
+    "TagOrder",
     "Tags",
     "Timeout",
     "TooManyRequests",
@@ -127,7 +128,7 @@ if not TYPE_CHECKING:  # pragma: no branch
         "pages": ("AsyncListing", "AsyncPage", "Listing", "Page"),
         "raw": ("APIClient", "AsyncAPIClient"),
         "repositories": ("AsyncRepositories", "AsyncRepository", "Repositories", "Repository"),
-        "tags": ("AsyncTags", "Tags"),
+        "tags": ("AsyncTags", "TagOrder", "Tags"),
     }
     _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
     _PUBLIC_MODULES = [module for module in _NAMES if not module.startswith("_")]

@@ -3,139 +3,36 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Self, TypeVar
 
 # By its name: annotations find in it, once somebody evaluates them, what is loaded when it is used.
 import abeja_registry
 
 from ._api.retries import RetryPolicy
 from ._http.adapter import AsyncHttpClient, HttpClient
-from ._http.session import AsyncTransport, Transport
+from ._http.owner import SessionOwner, client_over
+from ._http.session import AsyncSession, Session
 from ._settings.credentials import Credential
-from ._settings.settings import OnRetry, Setting, Settings, resolve
+from ._settings.settings import OnRetry, Setting, resolve
 from ._validation import InvalidRows
-from .raw import APIClient, AsyncAPIClient, attributes, set_attributes
+from .raw import APIClient, AsyncAPIClient
 
 if TYPE_CHECKING:
     import abeja_registry.contract
     import abeja_registry.inventory
 
 
-_COLLECTIONS = ("repositories", "tags")
+S = TypeVar("S", Session, AsyncSession)
 
 
-class _Lazy:
-    """A client whose collections are made once asked for: most of all loading is their models."""
-
-    # Not for checkers: they would take any name for an attribute.
-    if not TYPE_CHECKING:  # pragma: no branch
-
-        def __getattr__(self, name: str) -> object:
-            if name not in _COLLECTIONS:
-                problem = f"a {type(self).__name__} has no {name!r}"
-                raise AttributeError(problem, name=name, obj=self)
-            self._make_collections()
-            return vars(self)[name]
-
-    def __dir__(self) -> set[str]:
-        return {*super().__dir__(), *_COLLECTIONS}
-
-
-class Client(_Lazy):
-    """The registry of one organization, as typed values.
-
-    Threads may share one. Settings that are not given are looked for in the environment and in
-    the file of the platform's command line. Pickled, it carries its settings, the credential among
-    them, and opens connections of its own where it is unpickled. The logger `abeja_registry` gets
-    a warning of each replay and of each row that is skipped, and shows them once logging is set up.
-
-    Args:
-        organization_id: The organization's id; `ABEJA_ORGANIZATION_ID` if not given.
-        credential: One of the credential kinds, or a dict of theirs; an empty dict sends none.
-        base_url: Where the API is; `ABEJA_API_URL` or https://api.abeja.io if not given.
-        timeout: Seconds for each connect, read and write, above 0; 30 if not given.
-        max_retry_count: Replays of a call at the most, from 0; the count of `retry` if not given.
-        http_client: An `httpx.Client` or `httpx2.Client` to send through, which stays open.
-        deadline: Seconds for each call, its waits and replays included, above 0; 120 if not given.
-        retry: Whether and when a call is made again.
-        on_retry: A function that is told of each replay, before its wait.
-        max_response_bytes: Bytes that an answer's body may have; 64 MiB if not given.
-        invalid_rows: What becomes of a row that no model can be made from: "raise" ends the page
-            with an `InvalidResponse`, "skip" leaves it out, with a line in the log.
-        profile: The name of a configuration in the file of the platform's command line; it goes
-            before the environment.
-
-    Attributes:
-        repositories: The organization's repositories.
-        tags: The tags of any of them, by the repository's id.
-        raw: The same API in plain dicts, over the same connections.
-
-    Raises:
-        ConfigurationError: There is no organization or no credential, or a bad value.
-
-    Example:
-        >>> with Client(organization_id, {"auth_token": "sandbox"}, base_url=sandbox.url) as client:
-        ...     client.repositories.get(repository.id).name == repository.name
-        True
-    """
-
-    repositories: abeja_registry.Repositories
-    tags: abeja_registry.Tags
-    raw: APIClient
-
-    def __init__(
-        self,
-        organization_id: str | None = None,
-        credential: Credential | None = None,
-        *,
-        base_url: str | None = None,
-        timeout: float | None = None,
-        max_retry_count: int | None = None,
-        http_client: HttpClient | None = None,
-        profile: str | None = None,
-        deadline: float | None = None,
-        retry: RetryPolicy | None = None,
-        on_retry: OnRetry | None = None,
-        max_response_bytes: int | None = None,
-        invalid_rows: InvalidRows | None = None,
-    ) -> None:
-        settings = resolve(
-            organization_id=organization_id,
-            credential=credential,
-            base_url=base_url,
-            timeout=timeout,
-            max_retry_count=max_retry_count,
-            deadline=deadline,
-            retry=retry,
-            on_retry=on_retry,
-            max_response_bytes=max_response_bytes,
-            invalid_rows=invalid_rows,
-            profile=profile,
-        ).settings()
-        self._set_up(Transport.open(settings, http_client))
-
-    def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
-        return self._transport.own_settings(), attributes(self)
-
-    def __setstate__(self, state: tuple[Settings, dict[str, Any]]) -> None:
-        set_attributes(self, state[1])
-        self._set_up(Transport.open(state[0], None))
-
-    def _set_up(self, transport: Transport) -> None:
-        self._transport = transport
-        self.raw = APIClient._over(transport.sharing(transport.settings))
-
-    def _make_collections(self) -> None:
-        from .repositories import Repositories
-        from .tags import Tags
-
-        self.tags = Tags(self._transport, self.organization_id)
-        self.repositories = Repositories(self._transport, self.organization_id, self.tags)
+class _BaseClient(SessionOwner[S]):
+    """What both typed clients share."""
 
     @property
     def organization_id(self) -> str:
         """The id of the organization whose registry this is."""
-        return self._transport.settings.organization_id
+        return self._session.settings.organization_id
 
     def with_options(
         self,
@@ -170,7 +67,7 @@ class Client(_Lazy):
             >>> client.with_options(timeout=5).repositories.get(repository.id).id == repository.id
             True
         """
-        settings = self._transport.settings.with_changes(
+        settings = self._session.settings.with_changes(
             organization_id=organization_id,
             timeout=timeout,
             max_retry_count=max_retry_count,
@@ -178,10 +75,110 @@ class Client(_Lazy):
             retry=retry,
             on_retry=on_retry,
         )
-        client = type(self).__new__(type(self))
-        set_attributes(client, attributes(self))
-        client._set_up(self._transport.sharing(settings))
-        return client
+        return self._copy(self._session.with_settings(settings))
+
+    def settings(self) -> tuple[Setting, ...]:
+        """Return each setting of this client, and where it was found; secrets are masked.
+
+        Example:
+            >>> for setting in client.settings()[:2]:
+            ...     print(setting.name, "-", setting.value, "-", setting.source)
+            organization_id - 1410000000000 - argument organization_id
+            credential - Bearer *** - argument credential
+        """
+        return self._session.settings.resolution.shown
+
+    def __repr__(self) -> str:
+        settings = self._session.settings
+        return f"<{type(self).__name__} of {settings.organization_id!r} at {settings.base_url}>"
+
+
+class Client(_BaseClient[Session]):
+    """The registry of one organization, as typed values.
+
+    Threads may share one. Settings that are not given are looked for in the environment and in
+    the file of the platform's command line. Pickled, it carries its settings, the credential among
+    them, and opens connections of its own where it is unpickled. The logger `abeja_registry` gets
+    a warning of each replay and of each row that is skipped, and shows them once logging is set up.
+
+    Args:
+        organization_id: The organization's id; `ABEJA_ORGANIZATION_ID` if not given.
+        credential: One of the credential kinds, or a dict of theirs; an empty dict sends none.
+        base_url: Where the API is; `ABEJA_API_URL` or https://api.abeja.io if not given.
+        timeout: Seconds for each connect, read and write, above 0; 30 if not given.
+        max_retry_count: Replays of a call at the most, from 0; the count of `retry` if not given.
+        http_client: An `httpx.Client` or `httpx2.Client` to send through, which stays open.
+        deadline: Seconds for each call, its waits and replays included, above 0; 120 if not given.
+        retry: Whether and when a call is made again.
+        on_retry: A function that is told of each replay, before its wait.
+        max_response_bytes: Bytes that an answer's body may have; 64 MiB if not given.
+        invalid_rows: What becomes of a row that no model can be made from: "raise" ends the page
+            with an `InvalidResponse`, "skip" leaves it out, with a line in the log.
+        profile: The name of a configuration in the file of the platform's command line; it goes
+            before the environment.
+
+    Raises:
+        ConfigurationError: There is no organization or no credential, or a bad value.
+
+    Example:
+        >>> with Client(organization_id, {"auth_token": "sandbox"}, base_url=sandbox.url) as client:
+        ...     client.repositories.get(repository.id).name == repository.name
+        True
+    """
+
+    def __init__(
+        self,
+        organization_id: str | None = None,
+        credential: Credential | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        max_retry_count: int | None = None,
+        http_client: HttpClient | None = None,
+        profile: str | None = None,
+        deadline: float | None = None,
+        retry: RetryPolicy | None = None,
+        on_retry: OnRetry | None = None,
+        max_response_bytes: int | None = None,
+        invalid_rows: InvalidRows | None = None,
+    ) -> None:
+        settings = resolve(
+            organization_id=organization_id,
+            credential=credential,
+            base_url=base_url,
+            timeout=timeout,
+            max_retry_count=max_retry_count,
+            deadline=deadline,
+            retry=retry,
+            on_retry=on_retry,
+            max_response_bytes=max_response_bytes,
+            invalid_rows=invalid_rows,
+            profile=profile,
+        ).settings()
+        self._session = Session.open(settings, http_client)
+
+    _session_class = Session
+
+    # Imported when they are used: most of the time that loading takes is the models'.
+
+    @cached_property
+    def tags(self) -> abeja_registry.Tags:
+        """The tags of any repository, by the repository's id."""
+        from .tags import Tags
+
+        return Tags(self._session, self.organization_id)
+
+    @cached_property
+    def repositories(self) -> abeja_registry.Repositories:
+        """The organization's repositories."""
+        from .repositories import Repositories
+
+        return Repositories(self._session, self.organization_id, self.tags)
+
+    @cached_property
+    def raw(self) -> APIClient:
+        """The same API in plain dicts, over the same connections."""
+        return client_over(APIClient, self._session.with_settings(self._session.settings))
 
     def inventory(
         self,
@@ -269,25 +266,14 @@ class Client(_Lazy):
         """
         from .contract import check
 
-        return check(self._transport)
-
-    def settings(self) -> tuple[Setting, ...]:
-        """Return each setting of this client, and where it was found; secrets are masked.
-
-        Example:
-            >>> for setting in client.settings()[:2]:
-            ...     print(setting.name, "-", setting.value, "-", setting.source)
-            organization_id - 1410000000000 - argument organization_id
-            credential - Bearer *** - argument credential
-        """
-        return self._transport.settings.resolution.shown
+        return check(self._session)
 
     def close(self) -> None:
         """Close the connections; a client handed in, or shared with another, stays open.
 
         A call that waits for its replay ends with what it has met.
         """
-        self._transport.close()
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -295,17 +281,9 @@ class Client(_Lazy):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        settings = self._transport.settings
-        return f"<{type(self).__name__} of {settings.organization_id!r} at {settings.base_url}>"
 
-
-class AsyncClient(_Lazy):
+class AsyncClient(_BaseClient[AsyncSession]):
     """`Client`, awaited; it takes an `AsyncClient` as `http_client` and closes with `aclose`."""
-
-    repositories: abeja_registry.AsyncRepositories
-    tags: abeja_registry.AsyncTags
-    raw: AsyncAPIClient
 
     def __init__(
         self,
@@ -336,54 +314,30 @@ class AsyncClient(_Lazy):
             invalid_rows=invalid_rows,
             profile=profile,
         ).settings()
-        self._set_up(AsyncTransport.open(settings, http_client))
+        self._session = AsyncSession.open(settings, http_client)
 
-    def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
-        return self._transport.own_settings(), attributes(self)
+    _session_class = AsyncSession
 
-    def __setstate__(self, state: tuple[Settings, dict[str, Any]]) -> None:
-        set_attributes(self, state[1])
-        self._set_up(AsyncTransport.open(state[0], None))
+    # Imported when they are used: most of the time that loading takes is the models'.
 
-    def _set_up(self, transport: AsyncTransport) -> None:
-        self._transport = transport
-        self.raw = AsyncAPIClient._over(transport.sharing(transport.settings))
-
-    def _make_collections(self) -> None:
-        from .repositories import AsyncRepositories
+    @cached_property
+    def tags(self) -> abeja_registry.AsyncTags:
+        """The tags of any repository, by the repository's id."""
         from .tags import AsyncTags
 
-        self.tags = AsyncTags(self._transport, self.organization_id)
-        self.repositories = AsyncRepositories(self._transport, self.organization_id, self.tags)
+        return AsyncTags(self._session, self.organization_id)
 
-    @property
-    def organization_id(self) -> str:
-        """As `Client.organization_id`."""
-        return self._transport.settings.organization_id
+    @cached_property
+    def repositories(self) -> abeja_registry.AsyncRepositories:
+        """The organization's repositories."""
+        from .repositories import AsyncRepositories
 
-    def with_options(
-        self,
-        *,
-        organization_id: str | None = None,
-        timeout: float | None = None,
-        max_retry_count: int | None = None,
-        deadline: float | None = None,
-        retry: RetryPolicy | None = None,
-        on_retry: OnRetry | None = None,
-    ) -> Self:
-        """As `Client.with_options`."""
-        settings = self._transport.settings.with_changes(
-            organization_id=organization_id,
-            timeout=timeout,
-            max_retry_count=max_retry_count,
-            deadline=deadline,
-            retry=retry,
-            on_retry=on_retry,
-        )
-        client = type(self).__new__(type(self))
-        set_attributes(client, attributes(self))
-        client._set_up(self._transport.sharing(settings))
-        return client
+        return AsyncRepositories(self._session, self.organization_id, self.tags)
+
+    @cached_property
+    def raw(self) -> AsyncAPIClient:
+        """The same API in plain dicts, over the same connections."""
+        return client_over(AsyncAPIClient, self._session.with_settings(self._session.settings))
 
     def inventory(
         self,
@@ -408,22 +362,14 @@ class AsyncClient(_Lazy):
         """As `Client.check_contract`, awaited."""
         from .contract import acheck
 
-        return await acheck(self._transport)
-
-    def settings(self) -> tuple[Setting, ...]:
-        """As `Client.settings`."""
-        return self._transport.settings.resolution.shown
+        return await acheck(self._session)
 
     async def aclose(self) -> None:
         """As `Client.close`, awaited."""
-        await self._transport.aclose()
+        await self._session.aclose()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    def __repr__(self) -> str:
-        settings = self._transport.settings
-        return f"<{type(self).__name__} of {settings.organization_id!r} at {settings.base_url}>"

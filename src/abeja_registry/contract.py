@@ -6,28 +6,31 @@ no secret, no e-mail address, no id and no name of what the registry holds is in
 
 from __future__ import annotations
 
+import math
 import platform
 import re
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http.client import responses
 from textwrap import wrap
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from abeja_registry import __version__
 
 from ._api import reference
-from ._api.flows import adrive, drive
+from ._api.flows import Flow
 from ._api.operations import Operation, get_repositories, get_repository, get_repository_tags
 from ._api.reference import DEFAULT_LIMIT, Shape, differences, rows, strings
-from ._http.probes import Reached, areach, reach
-from ._http.session import AsyncTransport, Transport
-from ._settings.settings import DEFAULT_BASE_URL, Setting, Settings
+from ._http.adapter import AsyncHttpClientAdapter, HttpClientAdapter
+from ._http.session import AsyncSession, Session
+from ._settings.settings import DEFAULT_BASE_URL, Setting
 from ._settings.sources import CLI_FILE, DEFAULT
 from ._validation import quote_segment
 from .exceptions import (
+    Attempt,
     Error,
     Forbidden,
     HttpError,
@@ -61,6 +64,8 @@ _MISSING = "a missing repository"
 _FAILED = (HttpError, InvalidResponse, TransportError)
 # How OpenSSL calls what failed.
 _TLS_REASON = re.compile(r"\[SSL: ([A-Z0-9_]{1,60})\]")
+# Characters of an exception's text that are shown.
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,40 +123,17 @@ class ContractReport:
         return "\n".join([*(line.rstrip() for line in lines), ", ".join(counts)])
 
 
-def check(transport: Transport) -> ContractReport:
-    """Compare the API behind a transport with its reference."""
-
-    def carry_out(asked: _Step) -> object:
-        if isinstance(asked, Operation):
-            return transport.call(asked)
-        return reach(transport.door, transport.settings)
-
-    return drive(_Check(transport.settings).flow(), carry_out)
+def check(session: Session) -> ContractReport:
+    """Compare the API behind a session with its reference."""
+    return session.run(_Check(session).flow(), math.inf)
 
 
-async def acheck(transport: AsyncTransport) -> ContractReport:
+async def acheck(session: AsyncSession) -> ContractReport:
     """As `check`, awaited."""
-
-    def carry_out(asked: _Step) -> Awaitable[object]:
-        if isinstance(asked, Operation):
-            return transport.call(asked)
-        return areach(transport.door, transport.settings)
-
-    return await adrive(_Check(transport.settings).flow(), carry_out)
+    return await session.run(_Check(session).flow(), math.inf)
 
 
 # -- the work, written once -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Reach:
-    """What is yielded to have a connection made, and TLS spoken, with nothing sent."""
-
-
-T = TypeVar("T")
-_Step = Operation | _Reach
-# It is sent what a step brought, and has its error thrown in.
-_Flow = Generator[_Step, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +198,15 @@ _SUBJECTS = (
 
 
 class _Check:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, session: Session | AsyncSession) -> None:
+        settings = session.settings
+        # What is between us and the API's socket, so that the response alone tells about it.
+        self._through = ""
+        if isinstance(session.sender, HttpClientAdapter | AsyncHttpClientAdapter):
+            self._through = ", as a call through a user-supplied client shows"
+        elif session.sender.proxy is not None:
+            self._through = ", as a call through the proxy that the environment names shows"
+        self._host = urlsplit(settings.base_url).hostname or ""
         self._organization_id = settings.organization_id
         self._anonymous = settings.authorization is None
         self._https = settings.base_url.startswith("https:")
@@ -234,8 +224,8 @@ class _Check:
         for subject in _SUBJECTS:
             self._note(subject, "unknown", _NOT_REACHED)
 
-    def flow(self) -> _Flow[ContractReport]:
-        if (yield from self._let_in()):
+    def flow(self) -> Flow[ContractReport]:
+        if (yield from self._check_access()):
             ask = partial(get_repositories, self._organization_id)
             _, listed = yield from self._list(_REPOSITORIES, {"": ask})
             ids = self._ids(listed)
@@ -250,40 +240,49 @@ class _Check:
 
     # -- the way to the API, and in --
 
-    def _let_in(self) -> _Flow[bool]:
+    def _check_access(self) -> Flow[bool]:
         """Whether the API answers."""
-        reached: Reached = yield _Reach()
-        if reached.through is None and not self._reached(reached):
-            return False
         error: Error | None = None
         try:
             yield get_repositories(self._organization_id, limit=1)
         except _FAILED as caught:
             error = caught
-        if reached.through is not None:
-            self._reached(_by_call(error), f", as a call through {reached.through} shows")
         if isinstance(error, TransportError):
-            if reached.through is None:
-                self._note(_AUTHENTICATION, "differs", f"no answer: {_told(error)}")
+            self._no_response(error)
             return False
+        self._connected()
         return self._authenticated(error)
 
-    def _reached(self, reached: Reached, how: str = "") -> bool:
-        """Note how far one came, and return whether it was all the way."""
-        if reached.no_connection is not None:
-            self._note(_CONNECTION, "differs", reached.no_connection + how)
-            return False
-        self._note(_CONNECTION, "ok", "there is one" + how)
-        if reached.no_tls is not None:
-            self._note(_TLS, "differs", reached.no_tls + how)
-            return False
-        if self._https:
-            # Whether a client handed in looks at certificates is its owner's affair.
-            trusted = f"{reached.tls}, with a certificate that is trusted"
-            self._note(_TLS, "ok", "spoken" + how if how else trusted)
-        else:
+    def _connected(self) -> None:
+        self._note(_CONNECTION, "ok", "there is one" + self._through)
+        if not self._https:
             self._note(_TLS, "unknown", "not spoken: the base URL is an http one")
-        return True
+        elif self._through:
+            # Whether another client checks certificates is its owner's affair.
+            self._note(_TLS, "ok", "spoken" + self._through)
+        else:
+            self._note(_TLS, "ok", "spoken, with a certificate that is trusted")
+
+    def _no_response(self, error: TransportError) -> None:
+        """Note how far a call without a response came."""
+        last = error.history[-1]
+        problem = self._without_host(last)
+        if self._through:
+            # The text may name others; of OpenSSL's words the code names nobody.
+            reason = _TLS_REASON.match(last.message)
+            problem = _told(error) + (f": {reason[1]}" if reason else "") + self._through
+        if last.stage == "request":
+            self._connected()
+            self._note(_AUTHENTICATION, "differs", f"no answer: {_told(error)}")
+        elif last.stage == "tls":
+            self._note(_CONNECTION, "ok", "there is one" + self._through)
+            self._note(_TLS, "differs", problem)
+        else:
+            self._note(_CONNECTION, "differs", problem)
+
+    def _without_host(self, attempt: Attempt) -> str:
+        text = str(attempt).replace(self._host, "[the host]")
+        return "".join(each for each in text if each.isprintable())[:_SHOWN]
 
     def _authenticated(self, error: Error | None) -> bool:
         """Note what an answer says of the credential, and return whether to go on."""
@@ -305,18 +304,18 @@ class _Check:
 
     # -- the operations --
 
-    def _asked(self, subject: str, operation: Operation) -> _Flow[dict[str, Any] | None]:
+    def _asked(self, subject: str, operation: Operation) -> Flow[dict[str, Any] | None]:
         """Return what an operation brought; where it fails, that is what is noted."""
         try:
-            body: dict[str, Any] = yield operation
+            result = yield operation
         except _FAILED as error:
             self._note(subject, "differs", _told(error))
             return None
-        return body
+        return result.body
 
     def _list(
         self, of: _List, asks: Mapping[str, Callable[..., Operation]]
-    ) -> _Flow[tuple[str, list[Any]]]:
+    ) -> Flow[tuple[str, list[Any]]]:
         """Look at the first of some lists that has rows; return which it is, and its rows."""
         name, first = "", None
         for name in asks:
@@ -341,7 +340,7 @@ class _Check:
         self._large_limit(of, large)
         return name, rows(first, of.key)
 
-    def _repository(self, repository_id: str) -> _Flow[None]:
+    def _repository(self, repository_id: str) -> Flow[None]:
         if not repository_id:
             self._note(_REPOSITORY_FIELDS, "unknown", _NO_REPOSITORY)
             self._note(_EMBEDDED_FIELDS, "unknown", _NO_REPOSITORY)
@@ -349,7 +348,7 @@ class _Check:
         operation = get_repository(self._organization_id, repository_id)
         self._single_repository((yield from self._asked(_REPOSITORY_FIELDS, operation)))
 
-    def _missing(self) -> _Flow[None]:
+    def _missing(self) -> Flow[None]:
         try:
             yield get_repository(self._organization_id, MISSING_ID)
         except NotFound as error:
@@ -446,7 +445,7 @@ def _told(error: Error) -> str:
     elif isinstance(error, InvalidResponse):
         told = f"{kind}: the body is no JSON object, or too large"
     else:
-        told = f"{kind} ({error.history[-1].cause.partition(':')[0]})"
+        told = f"{kind} ({error.history[-1].error})"
     attempts = len(error.history)
     return told if attempts < 2 else f"{told}, after {attempts} attempts"
 
@@ -459,16 +458,6 @@ def _told_body(error: HttpError) -> str:
         f"{'JSON' if json else 'no JSON'}, {'with' if code else 'without'} a code in `error`,"
         f" {'with' if detail else 'without'} `error_detail`"
     )
-
-
-def _by_call(error: Error | None) -> Reached:
-    """Return how far a call came."""
-    if not isinstance(error, TransportError):
-        return Reached()
-    reason = _TLS_REASON.search(error.history[-1].cause)
-    if reason is not None:
-        return Reached(no_tls=f"{_told(error)}: {reason[1]}")
-    return Reached(no_connection=_told(error))
 
 
 def _limit(of: _List, page: dict[str, Any]) -> tuple[int, str]:

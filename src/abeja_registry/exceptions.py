@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 # Characters of each thing the API says that an error's text shows; its attributes have all of it.
 _SHOWN = 1000
@@ -43,18 +43,30 @@ def _line(said: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of a call, and what became of it.
+    """One attempt of a call; as a string, its result: `503`, or `ReadTimeout: timed out`.
 
     Attributes:
-        cause: The answer's status, or the class and the text of what the HTTP library met.
+        status: The response's HTTP status; None where there was no usable response.
+        error: Why there was none: the class of the HTTP library's exception, or a short phrase.
+        message: The exception's text.
+        stage: How far an attempt without a response came: "connect", "tls" or "request"; None
+            where only the HTTP library knows.
         wait: Seconds waited before the next attempt; None for the last.
-        no_replay: Why the last was the last, where another might have fared better and was
-            allowed by the policy's `max_retries`.
+        stop_reason: Why the last attempt was not retried, where the policy's `max_retries` allowed
+            another one.
     """
 
-    cause: str
+    status: int | None = None
+    error: str | None = None
+    message: str = ""
+    stage: Literal["connect", "tls", "request"] | None = None
     wait: float | None = None
-    no_replay: str | None = None
+    stop_reason: str | None = None
+
+    def __str__(self) -> str:
+        if self.status is not None:
+            return str(self.status)
+        return ": ".join(filter(None, (self.error, self.message)))
 
 
 class Error(Exception):

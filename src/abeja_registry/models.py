@@ -6,71 +6,15 @@ takes ids as strings though the API sends some of them as numbers.
 
 from __future__ import annotations
 
-import datetime as datetime_module
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import reduce
-from operator import getitem
-from typing import Annotated, Any, Self, TypeVar, cast, overload
+from typing import Annotated, overload
 
-from ._api.responses import Answered
+from ._parsing import Bound, Id, Model, Time, dedupe_creator, real_datetime
 from ._validation import MAX_INT64, safe_repr
-from .exceptions import Error, InvalidArgument, InvalidResponse
+from .exceptions import InvalidArgument
 from .images import ImageName
 
-
-@contextmanager
-def real_datetime() -> Iterator[None]:
-    """Import something with the real classes in the module datetime.
-
-    pydantic keeps a table of types, made from the classes that it finds when it is imported. One
-    that is imported while the clock is frozen refuses `datetime` in every model built later.
-    """
-    found = datetime_module.datetime, datetime_module.date
-    datetime_module.datetime, datetime_module.date = map(_real, found)  # type: ignore[misc, assignment]
-    try:
-        yield
-    finally:
-        datetime_module.datetime, datetime_module.date = found  # type: ignore[misc]
-
-
-def _real(found: type) -> type:
-    """Return the standard library's class that a stand-in is made from, or what was found."""
-    bases = getattr(found, "__mro__", ())
-    return next((base for base in bases if base.__module__ == "datetime"), found)
-
-
 with real_datetime():
-    from pydantic import BaseModel, Field, ValidationError, ValidationInfo, WrapValidator
-    from pydantic_core import CoreSchema, core_schema
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def _assume_utc(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-class _TimeSchema:
-    """Gives pydantic a time's schema, whatever class `datetime` is when a model is built.
-
-    pydantic finds a schema by the class, and freezegun's class is none that it knows.
-    """
-
-    def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(
-            _assume_utc, core_schema.datetime_schema()
-        )
-
-
-Id = Annotated[str, Field(coerce_numbers_to_str=True)]
-Time = Annotated[datetime, _TimeSchema()]
-
-
-class Model(BaseModel, frozen=True, extra="allow"):
-    """A frozen value that keeps what it does not know."""
+    from pydantic import Field, WrapValidator
 
 
 class Creator(Model, frozen=True):
@@ -95,36 +39,7 @@ class Creator(Model, frozen=True):
     updated_at: Time
 
 
-class _Reading:
-    """What comes along while models are made from one answer, as pydantic's context.
-
-    Args:
-        origin: What the models are bound to.
-    """
-
-    def __init__(self, origin: object) -> None:
-        self.origin = origin
-        # By id: few people push most tags, and a creator costs half of what a tag does.
-        self._creators: dict[object, tuple[dict[str, Any], Creator]] = {}
-
-    def creator(self, row: Any, read: Callable[[Any], Creator]) -> Creator:
-        """Return the creator that a row says: the one of before, where it says the same."""
-        if not isinstance(row, dict) or not isinstance(key := row.get("id"), str):
-            return read(row)
-        before = self._creators.get(key)
-        if before is not None and before[0] == row:
-            return before[1]
-        creator = read(row)
-        self._creators[key] = row, creator
-        return creator
-
-
-def _shared(row: Any, read: Callable[[Any], Creator], info: ValidationInfo) -> Creator:
-    context = info.context
-    return context.creator(row, read) if isinstance(context, _Reading) else read(row)
-
-
-_SharedCreator = Annotated[Creator, WrapValidator(_shared)]
+_SharedCreator = Annotated[Creator, WrapValidator(dedupe_creator)]
 
 
 class Tag(Model, frozen=True):
@@ -149,43 +64,6 @@ class Tag(Model, frozen=True):
     creator: _SharedCreator
     created_at: Time
     updated_at: Time
-
-
-class Bound(Model, frozen=True):
-    """A model that remembers what it was read through.
-
-    The bond stands in a slot, and so outside equality, hash, repr, dumps and pickles.
-    """
-
-    __slots__ = ("_origin",)
-
-    def _bind(self, origin: object) -> None:
-        object.__setattr__(self, "_origin", origin)
-
-    def model_post_init(self, context: object, /) -> None:
-        """Take the bond from the validation context, where it is ours."""
-        self._bind(context.origin if isinstance(context, _Reading) else None)
-
-    def _source(self) -> Any:
-        # Not getattr(): where the slot is empty, that finds an unknown field of the same name.
-        try:
-            return object.__getattribute__(self, "_origin")
-        except AttributeError:
-            return None
-
-    def _bound(self, instead: str) -> Any:
-        origin = self._source()
-        if origin is None:
-            raise Error(
-                f"this {type(self).__name__} is not bound to a client,"
-                f" as one that was unpickled or built by hand: {instead}"
-            )
-        return origin
-
-    def __copy__(self) -> Self:
-        copied = super().__copy__()
-        copied._bind(self._source())
-        return copied
 
 
 class RepositoryFields(Bound, frozen=True):
@@ -256,70 +134,3 @@ class PageFields(Bound, frozen=True):
     registry_repository_id: Id | None = None
     created_at: Time | None = None
     updated_at: Time | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Problem:
-    """Why no model can be made from a value.
-
-    Attributes:
-        path: The path of the first field at fault.
-        text: What is wrong with it.
-    """
-
-    path: tuple[int | str, ...]
-    text: str
-
-
-def read(model: type[M], body: object, reading: _Reading) -> M | _Problem:
-    """Return a model made from a value of the API, or why it cannot be made."""
-    try:
-        return model.model_validate(body, context=reading)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return _Problem(first["loc"], f"{first['msg']} ({error.error_count()} in all)")
-    except ValueError as error:  # pydantic lets a number of over 4,300 digits out as this
-        return _Problem((), str(error))
-
-
-def invalid(
-    model: type[BaseModel], answered: Answered, problem: _Problem, *, created: bool = False
-) -> InvalidResponse:
-    """Return the error of an answer that no model can be made from; it carries the body."""
-    body, path = answered.redact(answered.body), problem.path
-    field = ".".join(map(str, path))
-    # The first number in a path is a row's place.
-    depth = next((depth for depth, part in enumerate(path) if isinstance(part, int)), None)
-    error = InvalidResponse(
-        f"no {model.__name__} can be made from the answer: field {field!r}: {problem.text}",
-        body=body,
-        field=field,
-        place=None if depth is None else int(path[depth]),
-        outcome_unknown=created,
-        # Of the body as it came: redacting may change a key of the path.
-        row=None if depth is None else _row_at(answered, path[: depth + 1]),
-    )
-    error.history = answered.history
-    return error
-
-
-def _row_at(answered: Answered, path: tuple[int | str, ...]) -> object:
-    return answered.redact(reduce(getitem, path, cast(Any, answered.body)))
-
-
-def parse(model: type[M], answered: Answered, origin: object = None, *, created: bool = False) -> M:
-    """Return a model made from an answer's body.
-
-    Args:
-        model: The model's class.
-        answered: What a call brought.
-        origin: What the model is bound to.
-        created: Whether the answer is a create's: what it is no proof of may have happened.
-
-    Raises:
-        InvalidResponse: It cannot be made; names the first field at fault, carries the body.
-    """
-    found = read(model, answered.body, _Reading(origin))
-    if isinstance(found, _Problem):
-        raise invalid(model, answered, found, created=created)
-    return found

@@ -10,17 +10,14 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
-    Mapping,
     Sequence,
 )
-from dataclasses import replace
 from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar, get_args, overload
 
-from ._api.paging import PAGE_SIZE, Cursor
-from ._api.responses import Answered
-from ._validation import InvalidRows, check_count, safe_repr
-from .exceptions import Error, InvalidResponse, PaginationError
-from .models import PageFields, Tag, _Problem, _Reading, invalid, read, real_datetime
+from ._api.paging import PAGE_SIZE, PageWalk
+from ._parsing import ROWS_KEYS, PageSource, real_datetime, rows_key
+from ._validation import check_count
+from .models import PageFields, Tag
 
 with real_datetime():
     from pydantic import (
@@ -41,24 +38,9 @@ P = TypeVar("P", bound="PageOf[Any]")
 
 _logger = logging.getLogger("abeja_registry")
 
-# Assumption: a page's rows stand under one of these; the reference shows `registry_repositories`
-# for repositories and `tags` for tags.
-_ROWS = ("items", "registry_repositories", "tags", "entries")
-
-# A row's name in, whether it is the row that a look-up wants.
-Wanted = Callable[[str], bool]
-
 
 def _own_key(of: object) -> str:
     return "tags" if of is Tag else "registry_repositories"
-
-
-def _rows_key(of: object, body: Mapping[Any, Any]) -> str | None:
-    """Return the key of a page's rows: other fields may be called so, too."""
-    keys = [key for key in (_own_key(of), *_ROWS) if key in body]
-    lists = (key for key in keys if isinstance(body[key], list | tuple))
-    nulls = (key for key in keys if body[key] is None)
-    return next(lists, None) or next(nulls, None) or next(iter(keys), None)
 
 
 def _null_is_empty(rows: Any) -> Any:
@@ -70,15 +52,10 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
     """The items of one page, as a sequence."""
 
     items: Annotated[tuple[T_co, ...], BeforeValidator(_null_is_empty)] = Field(
-        validation_alias=AliasChoices(*_ROWS)
+        validation_alias=AliasChoices(*ROWS_KEYS)
     )
-    # The items with None for each row that was left out, where there may be any.
-    _rows: tuple[T_co | None, ...] | None = PrivateAttr(default=None)
-    _row_ids: tuple[str | None, ...] | None = PrivateAttr(default=None)
-    # Why a row was left out, by its index, with the row itself as `body`.
-    _row_errors: Mapping[int, InvalidResponse] = PrivateAttr(default_factory=dict)
-    # Where the page that was fetched ended, if this is what a walk has left of it.
-    _end: int | None = PrivateAttr(default=None)
+    # How many rows were left out, as no model can be made from them.
+    _skipped: int = PrivateAttr(default=0)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -86,8 +63,8 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
         """Keep fields that are called as the rows of another list are, as unknown ones."""
         if not isinstance(body, dict):
             return read(body)
-        rows = _rows_key(cls._row_model(), body)
-        others = {key: body[key] for key in _ROWS if key in body and key != rows}
+        rows = rows_key(_own_key(cls._row_model()), body)
+        others = {key: body[key] for key in ROWS_KEYS if key in body and key != rows}
         if not others:
             return read(body)
         page = read({key: value for key, value in body.items() if key not in others})
@@ -116,44 +93,7 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
     @property
     def skipped(self) -> int:
         """How many rows of the page were left out, as no model can be made from them."""
-        return self._all_rows().count(None)
-
-    def _log_skipped(self, indexes: Iterable[int] | None = None) -> None:
-        """Log the rows that were left out: all of the page's, or those of some indexes."""
-        for index in self._row_errors if indexes is None else indexes:
-            if (error := self._row_errors.get(index)) is not None:
-                named = safe_repr(_id_of(error.body))
-                _logger.warning("row %d of a page, id %s, is skipped: %s", index, named, error)
-
-    def _note(self, **private: object) -> None:
-        # Not assigned: checkers take private attributes for fields, and those are frozen.
-        for name, value in private.items():
-            setattr(self, name, value)
-
-    def _all_rows(self) -> tuple[T_co | None, ...]:
-        return self.items if self._rows is None else self._rows
-
-    def _ids(self) -> Sequence[str | None]:
-        return self._row_ids or [getattr(item, "id", None) for item in self.items]
-
-    def _only(self, indexes: Sequence[int]) -> Self:
-        """Return this page with some of its rows alone, in order."""
-        rows = self._all_rows()
-        if len(indexes) == len(rows):
-            return self
-        kept = tuple(rows[index] for index in indexes)
-        items = tuple(row for row in kept if row is not None)
-        passed = indexes[0] if indexes else len(rows)
-        page = self.model_copy(update={"items": items, "offset": self.offset + passed})
-        page._note(_rows=kept, _end=self.offset + len(rows))
-        return page
-
-    def _kept(self, indexes: list[int], keep: Callable[[Any], bool] | None) -> list[int]:
-        """Return of some rows those to keep; one that was left out is not to be judged."""
-        if keep is None:
-            return indexes
-        rows = self._all_rows()
-        return [index for index in indexes if rows[index] is None or keep(rows[index])]
+        return self._skipped
 
     def __len__(self) -> int:
         return len(self.items)
@@ -178,18 +118,8 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
     def __getitem__(self, index: int | slice) -> T_co | tuple[T_co, ...]:
         return self.items[index]
 
-    def _next_window(self) -> tuple[int, int] | None:
-        """Return the limit and the offset of the page after this one, or None after the last."""
-        if not self.has_next:
-            return None
-        rows = self._all_rows()
-        if self._end is not None:
-            return self.limit, self._end
-        if not rows:
-            raise PaginationError(
-                f"the page at offset {self.offset} is empty and says that more follow"
-            )
-        return self.limit, self.offset + len(rows)
+
+_UNBOUND_HINT = "ask for the page again"
 
 
 class Page(PageOf[T_co], Generic[T_co], frozen=True):
@@ -206,9 +136,12 @@ class Page(PageOf[T_co], Generic[T_co], frozen=True):
             Error: This page was unpickled or built by hand, and knows no client.
             PaginationError: This page is empty and says that more follow.
         """
-        fetch: Callable[[int, int], Page[T_co]] = self._bound("ask for the page again")
-        window = self._next_window()
-        return None if window is None else fetch(*window)
+        source: PageSource = self._bound(_UNBOUND_HINT)
+        window = source.next_window(self)
+        if window is None:
+            return None
+        page: Page[T_co] = source.fetch(*window)
+        return page
 
 
 class AsyncPage(PageOf[T_co], Generic[T_co], frozen=True):
@@ -216,88 +149,18 @@ class AsyncPage(PageOf[T_co], Generic[T_co], frozen=True):
 
     async def next_page(self) -> AsyncPage[T_co] | None:
         """As `Page.next_page`, awaited."""
-        fetch: Callable[[int, int], Awaitable[AsyncPage[T_co]]] = self._bound(
-            "ask for the page again"
-        )
-        window = self._next_window()
-        return None if window is None else await fetch(*window)
+        source: PageSource = self._bound(_UNBOUND_HINT)
+        window = source.next_window(self)
+        if window is None:
+            return None
+        page: AsyncPage[T_co] = await source.fetch(*window)
+        return page
 
 
 # Here, before anybody else can name them: pydantic's parametrized classes pickle only if the first
 # to name them is a module.
 TagPage = Page[Tag]
 AsyncTagPage = AsyncPage[Tag]
-
-
-def read_page(
-    model: type[P],
-    answered: Answered,
-    fetch: object,
-    *,
-    origin: object = None,
-    invalid_rows: InvalidRows | Wanted,
-) -> P:
-    """Return a page made from an answer's body, bound to what fetches its neighbours.
-
-    Args:
-        model: The page's class.
-        answered: What a call brought.
-        fetch: What fetches another page of the same list.
-        origin: What the page's items are bound to.
-        invalid_rows: What becomes of rows that no model can be made from. In a look-up by name
-            they are skipped, but for those that may be the row that it wants.
-
-    Raises:
-        InvalidResponse: The page cannot be made, or one of its rows where that raises.
-    """
-    reading = _Reading(origin)
-    page = read(model, answered.body, reading)
-    if isinstance(page, _Problem) and invalid_rows != "raise":
-        key = _rows_key(model._row_model(), answered.body) or ""
-        if isinstance(sent := answered.body.get(key), list):
-            rows, errors = _valid_rows(model, answered, key, reading, invalid_rows)
-            body = dict(answered.body)
-            body[key] = [row for row in rows if row is not None]
-            page = read(model, body, reading)
-            if not isinstance(page, _Problem):
-                # What was left out keeps its place: it is a part of the list.
-                items = iter(page.items)
-                all_rows = tuple(None if row is None else next(items) for row in rows)
-                page._note(_rows=all_rows, _row_ids=tuple(map(_id_of, sent)), _row_errors=errors)
-    if isinstance(page, _Problem):
-        raise invalid(model, answered, page)
-    page._bind(fetch)
-    return page
-
-
-def _id_of(row: Any) -> str | None:
-    found = row.get("id") if isinstance(row, dict) else None
-    return str(found) if type(found) in (int, str) else None
-
-
-def _valid_rows(
-    model: type[PageOf[Any]],
-    answered: Answered,
-    key: str,
-    reading: _Reading,
-    invalid_rows: InvalidRows | Wanted,
-) -> tuple[list[Any], dict[int, InvalidResponse]]:
-    """Return the rows of a page, with None for each that is left out, and why, by its index."""
-    row_model = model._row_model()
-    rows: list[Any] = []
-    errors: dict[int, InvalidResponse] = {}
-    for index, row in enumerate(answered.body[key]):
-        found = read(row_model, row, reading)
-        if isinstance(found, _Problem):
-            if callable(invalid_rows):
-                name = row.get("name") if isinstance(row, dict) else None
-                if not isinstance(name, str) or invalid_rows(name):
-                    found = replace(found, path=(key, index, *found.path))
-                    raise invalid(model, answered, found)
-            errors[index] = invalid(row_model, answered._replace(body=row), found)
-            row = None
-        rows.append(row)
-    return rows, errors
 
 
 class Unread:
@@ -345,7 +208,7 @@ class Listing(Unread, Iterable[T_co], Generic[T_co]):
 
     def __init__(
         self,
-        fetch: Callable[[int, int], Page[T_co]],
+        fetch: Callable[[PageWalk[Any]], Page[T_co] | None],
         page_size: int | None = None,
         start: int = 0,
         keep: Callable[[Any], bool] | None = None,
@@ -360,7 +223,7 @@ class Listing(Unread, Iterable[T_co], Generic[T_co]):
 
     def pages(self) -> Iterator[Page[T_co]]:
         """Return a walk through the same list, a page at a time; each holds new items alone."""
-        return _Pages(self._fetch, Cursor(self._page_size, self._start), self._keep)
+        return _Pages(self._fetch, PageWalk(self._page_size, self._start, self._keep))
 
 
 class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
@@ -370,7 +233,7 @@ class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
 
     def __init__(
         self,
-        fetch: Callable[[int, int], Awaitable[AsyncPage[T_co]]],
+        fetch: Callable[[PageWalk[Any]], Awaitable[AsyncPage[T_co] | None]],
         page_size: int | None = None,
         start: int = 0,
         keep: Callable[[Any], bool] | None = None,
@@ -385,75 +248,45 @@ class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
 
     def pages(self) -> AsyncIterator[AsyncPage[T_co]]:
         """As `Listing.pages`, for `async for`."""
-        return _AsyncPages(self._fetch, Cursor(self._page_size, self._start), self._keep)
+        return _AsyncPages(self._fetch, PageWalk(self._page_size, self._start, self._keep))
 
 
 def _page_size(given: int | None) -> int:
     return PAGE_SIZE if given is None else check_count("page_size", given, least=1)
 
 
-# Objects and not generators: a generator that raised is finished, and a walk that met an error
-# would look like one that came to the end.
+# Objects and not generators: a generator that raised is finished, and an iteration that met an
+# error would look like one that came to the end.
 
 
 class _Pages(Iterator[Page[T_co]]):
     def __init__(
-        self,
-        fetch: Callable[[int, int], Page[T_co]],
-        cursor: Cursor,
-        keep: Callable[[Any], bool] | None,
+        self, fetch: Callable[[PageWalk[Any]], Page[T_co] | None], walk: PageWalk[Any]
     ) -> None:
         self._fetch = fetch
-        self._keep = keep
-        self._cursor = cursor
-        self._begun = False
+        self._walk = walk
 
     def __next__(self) -> Page[T_co]:
-        cursor = self._cursor
-        try:
-            while not cursor.done:
-                page = self._fetch(cursor.limit, cursor.offset)
-                new = cursor.record(page._ids(), page.has_next, page.offset)
-                # Not by the request: a row at a page's end comes again with the next page.
-                page._log_skipped(new)
-                fresh = page._kept(new, self._keep)
-                first, self._begun = not self._begun, True
-                if fresh or first:
-                    return page._only(fresh)
-        except Error as error:
-            error.resume_offset = cursor.resume_offset
-            raise
-        raise StopIteration
+        page = self._fetch(self._walk)
+        if page is None:
+            raise StopIteration
+        return page
 
 
 class _AsyncPages(AsyncIterator[AsyncPage[T_co]]):
     def __init__(
         self,
-        fetch: Callable[[int, int], Awaitable[AsyncPage[T_co]]],
-        cursor: Cursor,
-        keep: Callable[[Any], bool] | None,
+        fetch: Callable[[PageWalk[Any]], Awaitable[AsyncPage[T_co] | None]],
+        walk: PageWalk[Any],
     ) -> None:
         self._fetch = fetch
-        self._keep = keep
-        self._cursor = cursor
-        self._begun = False
+        self._walk = walk
 
     async def __anext__(self) -> AsyncPage[T_co]:
-        cursor = self._cursor
-        try:
-            while not cursor.done:
-                page = await self._fetch(cursor.limit, cursor.offset)
-                new = cursor.record(page._ids(), page.has_next, page.offset)
-                # Not by the request: a row at a page's end comes again with the next page.
-                page._log_skipped(new)
-                fresh = page._kept(new, self._keep)
-                first, self._begun = not self._begun, True
-                if fresh or first:
-                    return page._only(fresh)
-        except Error as error:
-            error.resume_offset = cursor.resume_offset
-            raise
-        raise StopAsyncIteration
+        page = await self._fetch(self._walk)
+        if page is None:
+            raise StopAsyncIteration
+        return page
 
 
 class _Items(Iterator[T_co]):

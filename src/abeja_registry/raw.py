@@ -6,41 +6,18 @@ answer's JSON object as it came: nothing renamed, converted or dropped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
-from types import MemberDescriptorType
 from typing import Any, Self
 
 from ._api import operations
 from ._api.retries import RetryPolicy
 from ._http.adapter import AsyncHttpClient, HttpClient
-from ._http.session import AsyncTransport, Transport
+from ._http.owner import SessionOwner
+from ._http.session import AsyncSession, Session
 from ._settings.credentials import Credential
-from ._settings.settings import OnRetry, Settings, raw_settings
-
-# What a client makes of its transport; all else is a subclass's.
-_OWN = {"_transport", "raw", "repositories", "tags"}
+from ._settings.settings import OnRetry, raw_settings
 
 
-def attributes(client: object) -> dict[str, Any]:
-    """Return what a subclass has set on a client, in its dict and in its slots."""
-    held = dict(vars(client))
-    for kind in type(client).__mro__:
-        for slot in vars(kind).values():
-            if isinstance(slot, MemberDescriptorType):
-                with suppress(AttributeError):  # never set
-                    held[slot.__name__] = slot.__get__(client)
-    return {name: value for name, value in held.items() if name not in _OWN}
-
-
-def set_attributes(client: object, held: Mapping[str, Any]) -> None:
-    """Set on a client what `attributes` has returned of another."""
-    for name, value in held.items():
-        # Past a __setattr__ of the subclass's, which may rely on what is not there yet.
-        object.__setattr__(client, name, value)
-
-
-class APIClient:
+class APIClient(SessionOwner[Session]):
     """The five operations of the Registry API, in and out of plain values.
 
     Args:
@@ -63,6 +40,8 @@ class APIClient:
         ...     api_client.get_repository(organization_id, repository.id)["creator"]["role"]
         'admin'
     """
+
+    _session_class = Session
 
     def __init__(
         self,
@@ -87,20 +66,7 @@ class APIClient:
             max_response_bytes=max_response_bytes,
             base_url=base_url,
         )
-        self._transport = Transport.open(settings, http_client)
-
-    def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
-        return self._transport.own_settings(), attributes(self)
-
-    def __setstate__(self, state: tuple[Settings, dict[str, Any]]) -> None:
-        set_attributes(self, state[1])
-        self._transport = Transport.open(state[0], None)
-
-    @classmethod
-    def _over(cls, transport: Transport) -> Self:
-        client = cls.__new__(cls)
-        client._transport = transport
-        return client
+        self._session = Session.open(settings, http_client)
 
     def create_repository(
         self, organization_id: str | int, name: str, description: str | None = None
@@ -121,7 +87,7 @@ class APIClient:
             BadRequest: The API refused the name or the description.
             OutcomeUnknown: The request was sent and no answer came: the repository may exist.
         """
-        return self._transport.call(
+        return self._session.request_json(
             operations.create_repository(organization_id, name, description)
         )
 
@@ -142,7 +108,9 @@ class APIClient:
         Raises:
             NotFound: There is no such repository.
         """
-        return self._transport.call(operations.delete_repository(organization_id, repository_id))
+        return self._session.request_json(
+            operations.delete_repository(organization_id, repository_id)
+        )
 
     def get_repositories(
         self, organization_id: str | int, limit: int | None = None, offset: int | None = None
@@ -159,7 +127,9 @@ class APIClient:
         Returns:
             The page, its items under `registry_repositories`.
         """
-        return self._transport.call(operations.get_repositories(organization_id, limit, offset))
+        return self._session.request_json(
+            operations.get_repositories(organization_id, limit, offset)
+        )
 
     def get_repository(
         self, organization_id: str | int, repository_id: str | int
@@ -178,7 +148,7 @@ class APIClient:
         Raises:
             NotFound: There is no such repository.
         """
-        return self._transport.call(operations.get_repository(organization_id, repository_id))
+        return self._session.request_json(operations.get_repository(organization_id, repository_id))
 
     def get_repository_tags(
         self,
@@ -203,13 +173,13 @@ class APIClient:
         Raises:
             NotFound: There is no such repository.
         """
-        return self._transport.call(
+        return self._session.request_json(
             operations.get_repository_tags(organization_id, repository_id, limit, offset)
         )
 
     def close(self) -> None:
         """Close the connections; a client handed in, or shared with another, stays open."""
-        self._transport.close()
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -218,11 +188,13 @@ class APIClient:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._transport.settings.base_url}>"
+        return f"<{type(self).__name__} of {self._session.settings.base_url}>"
 
 
-class AsyncAPIClient:
+class AsyncAPIClient(SessionOwner[AsyncSession]):
     """`APIClient`, awaited; it takes an `AsyncClient` as `http_client` and closes with `aclose`."""
+
+    _session_class = AsyncSession
 
     def __init__(
         self,
@@ -247,26 +219,13 @@ class AsyncAPIClient:
             max_response_bytes=max_response_bytes,
             base_url=base_url,
         )
-        self._transport = AsyncTransport.open(settings, http_client)
-
-    def __getstate__(self) -> tuple[Settings, dict[str, Any]]:
-        return self._transport.own_settings(), attributes(self)
-
-    def __setstate__(self, state: tuple[Settings, dict[str, Any]]) -> None:
-        set_attributes(self, state[1])
-        self._transport = AsyncTransport.open(state[0], None)
-
-    @classmethod
-    def _over(cls, transport: AsyncTransport) -> Self:
-        client = cls.__new__(cls)
-        client._transport = transport
-        return client
+        self._session = AsyncSession.open(settings, http_client)
 
     async def create_repository(
         self, organization_id: str | int, name: str, description: str | None = None
     ) -> dict[str, Any]:
         """As `APIClient.create_repository`, awaited."""
-        return await self._transport.call(
+        return await self._session.request_json(
             operations.create_repository(organization_id, name, description)
         )
 
@@ -274,7 +233,7 @@ class AsyncAPIClient:
         self, organization_id: str | int, repository_id: str | int
     ) -> dict[str, Any]:
         """As `APIClient.delete_repository`, awaited."""
-        return await self._transport.call(
+        return await self._session.request_json(
             operations.delete_repository(organization_id, repository_id)
         )
 
@@ -282,7 +241,7 @@ class AsyncAPIClient:
         self, organization_id: str | int, limit: int | None = None, offset: int | None = None
     ) -> dict[str, Any]:
         """As `APIClient.get_repositories`, awaited."""
-        return await self._transport.call(
+        return await self._session.request_json(
             operations.get_repositories(organization_id, limit, offset)
         )
 
@@ -290,7 +249,9 @@ class AsyncAPIClient:
         self, organization_id: str | int, repository_id: str | int
     ) -> dict[str, Any]:
         """As `APIClient.get_repository`, awaited."""
-        return await self._transport.call(operations.get_repository(organization_id, repository_id))
+        return await self._session.request_json(
+            operations.get_repository(organization_id, repository_id)
+        )
 
     async def get_repository_tags(
         self,
@@ -300,13 +261,13 @@ class AsyncAPIClient:
         offset: int | None = None,
     ) -> dict[str, Any]:
         """As `APIClient.get_repository_tags`, awaited."""
-        return await self._transport.call(
+        return await self._session.request_json(
             operations.get_repository_tags(organization_id, repository_id, limit, offset)
         )
 
     async def aclose(self) -> None:
         """As `APIClient.close`, awaited."""
-        await self._transport.aclose()
+        await self._session.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -315,4 +276,4 @@ class AsyncAPIClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._transport.settings.base_url}>"
+        return f"<{type(self).__name__} of {self._session.settings.base_url}>"

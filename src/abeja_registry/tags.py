@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from ._api import flows, operations
 from ._api.flows import Flow
 from ._api.operations import Operation
-from ._api.responses import Answered
-from ._http.session import AsyncTransport, Transport
+from ._api.paging import PageWalk
+from ._api.responses import ApiResult
+from ._http.session import AsyncSession, Session
+from ._parsing import PageKind, PageRows, Wanted, read_page
 from ._validation import (
     InvalidRows,
     check_choice,
@@ -27,22 +30,97 @@ from ._validation import (
 )
 from .exceptions import InvalidArgument, NotFound
 from .models import Tag
-from .pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage, Wanted, read_page
+from .pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage
 
+S = TypeVar("S", Session, AsyncSession)
+P = TypeVar("P", Page[Tag], AsyncPage[Tag])
 T = TypeVar("T")
 
-By = Literal["created", "updated", "version"]
+TAG_PAGES = PageKind(TagPage, Tag, "tags")
+ASYNC_TAG_PAGES = PageKind(AsyncTagPage, Tag, "tags")
+
+TagOrder = Literal["created", "updated", "version"]
 
 
-class Tags:
-    """`client.tags`: the tags of any repository of the client's organization."""
+class _BaseTags(ABC, Generic[S, P]):
+    """What both kinds share: the flow of each method."""
 
-    def __init__(self, transport: Transport, organization_id: str) -> None:
-        self._transport = transport
+    _kind: PageKind[P]
+
+    def __init__(self, session: S, organization_id: str) -> None:
+        self._session: S = session
         self._organization_id = organization_id
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._organization_id!r}>"
+
+    @abstractmethod
+    def list(
+        self, repository_id: str, limit: int | None = None, offset: int | None = None
+    ) -> object:
+        """Fetch a page."""
+
+    def _list_operation(
+        self, repository_id: str, limit: int | None, offset: int | None
+    ) -> Operation:
+        return operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
+
+    def _read_page(
+        self,
+        repository_id: str,
+        result: ApiResult,
+        invalid_rows: InvalidRows | Wanted | None = None,
+    ) -> PageRows[P]:
+        """Return the page of a result; a look-up says which names it wants."""
+        invalid_rows = invalid_rows or self._session.settings.invalid_rows
+        fetch = partial(self.list, repository_id)
+        return read_page(self._kind, result, fetch, invalid_rows=invalid_rows)
+
+    def _list(self, repository_id: str, limit: int | None, offset: int | None) -> Flow[P]:
+        check_window(limit, offset)
+        operation = self._list_operation(repository_id, limit, offset)
+        try:
+            page = self._read_page(repository_id, (yield operation))
+        except NotFound as error:
+            hint_if_name_was_given(error, repository_id)
+            raise
+        page.log_skipped()
+        return page.page
+
+    def _next_page(self, repository_id: str, walk: PageWalk[Any]) -> Flow[P | None]:
+        return self._look_up(repository_id, partial(flows.next_page, walk))
+
+    def _get(self, repository_id: str, name: str) -> Flow[Tag]:
+        return self._look_up(repository_id, partial(flows.get_by_name, name, noun="tag"))
+
+    def _latest(
+        self, repository_id: str, by: TagOrder, matching: str | None, prereleases: bool
+    ) -> Flow[Tag]:
+        flow = partial(_latest, repository_id, by, matching, prereleases)
+        return self._look_up(repository_id, flow)
+
+    def _wait_for(
+        self, repository_id: str, name: str, timeout: float, problem: Callable[[Tag], str | None]
+    ) -> Flow[Tag]:
+        flow = partial(
+            flows.wait_for, name, problem=problem, timeout=timeout, now=self._session.clock.now
+        )
+        return self._look_up(repository_id, flow)
+
+    def _look_up(self, repository_id: str, flow: Callable[..., Flow[T]]) -> Flow[T]:
+        """Run a flow over the pages of a repository's tags."""
+        list_page = partial(self._list_operation, repository_id)
+        try:
+            return (yield from flow(list_page, partial(self._read_page, repository_id)))
+        except NotFound as error:
+            hint_if_name_was_given(error, repository_id)
+            raise
+
+
+class Tags(_BaseTags[Session, Page[Tag]]):
+    """`client.tags`: the tags of any repository of the client's organization."""
+
+    _kind = TAG_PAGES
 
     def list(
         self, repository_id: str, limit: int | None = None, offset: int | None = None
@@ -67,31 +145,7 @@ class Tags:
             >>> [tag.name for tag in client.tags.list(repository.id, limit=2)]
             ['0.0.1', '0.0.2']
         """
-        page = self._fetch_page(repository_id, limit, offset)
-        page._log_skipped()
-        return page
-
-    def _fetch_page(self, repository_id: str, limit: int | None, offset: int | None) -> Page[Tag]:
-        check_window(limit, offset)
-        with ids_alone(repository_id):
-            answered = self._transport.fetch(self._ask(repository_id, limit, offset))
-        return self._page(repository_id, answered)
-
-    def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
-        return operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
-
-    def _page(
-        self,
-        repository_id: str,
-        answered: Answered,
-        invalid_rows: InvalidRows | Wanted | None = None,
-    ) -> Page[Tag]:
-        rows = invalid_rows or self._transport.settings.invalid_rows
-        return read_page(TagPage, answered, partial(self.list, repository_id), invalid_rows=rows)
-
-    def _look(self, repository_id: str) -> tuple[flows.Ask, flows.Read[Tag]]:
-        """Return how to ask for a page of tags, and how to read it."""
-        return partial(self._ask, repository_id), partial(self._page, repository_id)
+        return self._session.run(self._list(repository_id, limit, offset))
 
     def iter(
         self,
@@ -132,7 +186,10 @@ class Tags:
         """
         quote_segment("repository_id", repository_id)
         keep = _filter(matching, since, until)
-        return Listing(partial(self._fetch_page, repository_id), page_size, start, keep)
+        return Listing(partial(self._fetch_next, repository_id), page_size, start, keep)
+
+    def _fetch_next(self, repository_id: str, walk: PageWalk[Any]) -> Page[Tag] | None:
+        return self._session.run(self._next_page(repository_id, walk), math.inf)
 
     def get(self, repository_id: str, name: str) -> Tag:
         """Return the tag of a name.
@@ -156,14 +213,13 @@ class Tags:
             >>> client.tags.get(repository.id, "0.0.2").name
             '0.0.2'
         """
-        ask, read = self._look(repository_id)
-        return self._run(repository_id, flows.get_by_name(name, ask, read, "tag"))
+        return self._session.run(self._get(repository_id, name))
 
     def latest(
         self,
         repository_id: str,
         *,
-        by: By = "created",
+        by: TagOrder = "created",
         matching: str | None = None,
         prereleases: bool = False,
     ) -> Tag:
@@ -194,8 +250,7 @@ class Tags:
             >>> client.tags.latest(repository.id, by="version").name
             '0.0.3'
         """
-        flow = _latest(repository_id, by, matching, prereleases, *self._look(repository_id))
-        return self._run(repository_id, flow)
+        return self._session.run(self._latest(repository_id, by, matching, prereleases))
 
     def wait_for(
         self,
@@ -236,59 +291,20 @@ class Tags:
             False
         """
         problem = _problem(timeout, digest, changed_from)
-        now = self._transport.now
-        ask, read = self._look(repository_id)
-        flow = flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
-        return self._run(repository_id, flow, now() + timeout)
-
-    def _run(self, repository_id: str, flow: Flow[T], ends: float | None = None) -> T:
-        with ids_alone(repository_id):
-            return flows.run(flow, self._transport, ends)
+        flow = self._wait_for(repository_id, name, timeout, problem)
+        return self._session.run(flow, self._session.clock.now() + timeout)
 
 
-class AsyncTags:
+class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
     """`Tags`, awaited."""
 
-    def __init__(self, transport: AsyncTransport, organization_id: str) -> None:
-        self._transport = transport
-        self._organization_id = organization_id
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._organization_id!r}>"
+    _kind = ASYNC_TAG_PAGES
 
     async def list(
         self, repository_id: str, limit: int | None = None, offset: int | None = None
     ) -> AsyncPage[Tag]:
         """As `Tags.list`, awaited."""
-        page = await self._fetch_page(repository_id, limit, offset)
-        page._log_skipped()
-        return page
-
-    async def _fetch_page(
-        self, repository_id: str, limit: int | None, offset: int | None
-    ) -> AsyncPage[Tag]:
-        check_window(limit, offset)
-        with ids_alone(repository_id):
-            answered = await self._transport.fetch(self._ask(repository_id, limit, offset))
-        return self._page(repository_id, answered)
-
-    def _ask(self, repository_id: str, limit: int | None, offset: int | None) -> Operation:
-        return operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
-
-    def _page(
-        self,
-        repository_id: str,
-        answered: Answered,
-        invalid_rows: InvalidRows | Wanted | None = None,
-    ) -> AsyncPage[Tag]:
-        rows = invalid_rows or self._transport.settings.invalid_rows
-        return read_page(
-            AsyncTagPage, answered, partial(self.list, repository_id), invalid_rows=rows
-        )
-
-    def _look(self, repository_id: str) -> tuple[flows.Ask, flows.Read[Tag]]:
-        """Return how to ask for a page of tags, and how to read it."""
-        return partial(self._ask, repository_id), partial(self._page, repository_id)
+        return await self._session.run(self._list(repository_id, limit, offset))
 
     def iter(
         self,
@@ -303,24 +319,25 @@ class AsyncTags:
         """As `Tags.iter`, to walk through with `async for`."""
         quote_segment("repository_id", repository_id)
         keep = _filter(matching, since, until)
-        return AsyncListing(partial(self._fetch_page, repository_id), page_size, start, keep)
+        return AsyncListing(partial(self._fetch_next, repository_id), page_size, start, keep)
+
+    async def _fetch_next(self, repository_id: str, walk: PageWalk[Any]) -> AsyncPage[Tag] | None:
+        return await self._session.run(self._next_page(repository_id, walk), math.inf)
 
     async def get(self, repository_id: str, name: str) -> Tag:
         """As `Tags.get`, awaited."""
-        ask, read = self._look(repository_id)
-        return await self._run(repository_id, flows.get_by_name(name, ask, read, "tag"))
+        return await self._session.run(self._get(repository_id, name))
 
     async def latest(
         self,
         repository_id: str,
         *,
-        by: By = "created",
+        by: TagOrder = "created",
         matching: str | None = None,
         prereleases: bool = False,
     ) -> Tag:
         """As `Tags.latest`, awaited."""
-        flow = _latest(repository_id, by, matching, prereleases, *self._look(repository_id))
-        return await self._run(repository_id, flow)
+        return await self._session.run(self._latest(repository_id, by, matching, prereleases))
 
     async def wait_for(
         self,
@@ -333,27 +350,16 @@ class AsyncTags:
     ) -> Tag:
         """As `Tags.wait_for`, awaited."""
         problem = _problem(timeout, digest, changed_from)
-        now = self._transport.now
-        ask, read = self._look(repository_id)
-        flow = flows.wait_for(name, ask, read, problem, timeout=timeout, now=now)
-        return await self._run(repository_id, flow, now() + timeout)
-
-    async def _run(self, repository_id: str, flow: Flow[T], ends: float | None = None) -> T:
-        with ids_alone(repository_id):
-            return await flows.arun(flow, self._transport, ends)
+        flow = self._wait_for(repository_id, name, timeout, problem)
+        return await self._session.run(flow, self._session.clock.now() + timeout)
 
 
-@contextmanager
-def ids_alone(repository_id: str) -> Iterator[None]:
-    """Note on the API's NotFound what to do with a name, where that was given for an id."""
-    try:
-        yield
-    except NotFound as error:
-        # Assumption: an id is all digits, as in the reference.
-        # One without a URL is a look-up's own, in a repository that exists.
-        if error.url is not None and not str(repository_id).isdecimal():
-            error.add_note("ids alone are taken: client.repositories.get_by_name(name) has the id")
-        raise
+def hint_if_name_was_given(error: NotFound, repository_id: str) -> None:
+    """Add a note to the API's NotFound, where a name was given in place of an id."""
+    # Assumption: an id is all digits, as in the reference.
+    # One without a URL is a look-up's own, in a repository that exists.
+    if error.url is not None and not str(repository_id).isdecimal():
+        error.add_note("ids alone are taken: client.repositories.get_by_name(name) has the id")
 
 
 def _filter(
@@ -374,13 +380,13 @@ def _filter(
 
 def _latest(
     repository_id: str,
-    by: By,
+    by: TagOrder,
     matching: str | None,
     prereleases: bool,
-    ask: flows.Ask,
-    read: flows.Read[Tag],
+    list_page: flows.ListOperation,
+    read_page: flows.ReadPage[Tag],
 ) -> Flow[Tag]:
-    check_choice("by", by, get_args(By))
+    check_choice("by", by, get_args(TagOrder))
     if prereleases and by != "version":
         raise InvalidArgument("prereleases can be told from others by='version' alone")
     version = _version(prereleases) if by == "version" else None
@@ -401,7 +407,7 @@ def _latest(
             return None
         return pushed(tag) if version is None else (version(tag.name), pushed(tag))
 
-    found = yield from flows.best(ask, read, rank, counts)
+    found = yield from flows.best(list_page, read_page, rank, counts)
     if found is None:
         problem = f"no tag to choose from in the repository {safe_repr(repository_id)}"
         if passed_over:

@@ -18,16 +18,18 @@ import site
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import httpx
 
+from ._http.clock import Clock
 from .client import AsyncClient, Client
 
 try:
     import pytest
 
     from .sandbox import Sandbox
-    from .sandbox._sandbox import IN_PROCESS
+    from .sandbox._sandbox import IN_PROCESS, Connection
     from .sandbox._thread import sockets_are_guarded
 except ImportError as _missing:
     raise ImportError(
@@ -42,6 +44,30 @@ __all__ = [
     "registry_environment",
     "registry_sandbox",
 ]
+
+
+# Seconds that the calls of this thread, or of this task, would have slept.
+_skipped = ContextVar("skipped", default=0.0)
+
+
+class _NoWaiting(Clock):
+    """A clock on which sleeping takes no time, and counts as if it had."""
+
+    sleeps = False
+
+    @staticmethod
+    def now() -> float:
+        """As `Clock.now`, later by what was slept."""
+        return Clock.now() + _skipped.get()
+
+    def sleep(self, seconds: float) -> None:
+        """Return at once."""
+        _skipped.set(_skipped.get() + seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Let other tasks run, and return."""
+        _skipped.set(_skipped.get() + seconds)
+        await super().asleep(0)
 
 
 class _Sandbox(Sandbox):
@@ -63,6 +89,10 @@ class _Sandbox(Sandbox):
         with self._listening:
             if self._port is None:
                 self._listen()
+
+    def in_process(self) -> Connection:
+        """Return what points a client at it that needs no address."""
+        return self._connection(IN_PROCESS)
 
     def begin(self) -> None:
         """Run, and hold nothing."""
@@ -101,13 +131,15 @@ def registry_client(_registry_server: Sandbox) -> Iterator[Client]:
     """
     with _no_settings():
         client = Client(**_registry_server.connection)
-    client._set_up(client._transport.without_sleeping())
+    client._session = client._session.with_clock(_NoWaiting())
     with client:
         yield client
 
 
 @pytest.fixture
-def async_registry_client(registry_sandbox: Sandbox) -> AsyncClient:
+def async_registry_client(
+    registry_sandbox: Sandbox, _registry_sandbox_of_session: _Sandbox
+) -> AsyncClient:
     """An async client of the test's sandbox, in process; there is nothing to close.
 
     It needs no plugin for async tests, and works with each of them: it belongs to no event loop.
@@ -115,8 +147,8 @@ def async_registry_client(registry_sandbox: Sandbox) -> AsyncClient:
     """
     http = httpx.AsyncClient(transport=registry_sandbox.transport(), trust_env=False)
     with _no_settings():
-        client = AsyncClient(**registry_sandbox._connection(IN_PROCESS), http_client=http)
-    client._set_up(client._transport.without_sleeping())
+        client = AsyncClient(**_registry_sandbox_of_session.in_process(), http_client=http)
+    client._session = client._session.with_clock(_NoWaiting())
     return client
 
 

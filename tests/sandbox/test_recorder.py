@@ -64,9 +64,11 @@ def test_a_body_that_is_too_long(sandbox: Sandbox, method: str, path: str, decla
     "headers", [["Content-Length: 99999999999"], ["Transfer-Encoding: chunked"]]
 )
 @pytest.mark.parametrize("path", [REPOSITORIES, "/_sandbox/seed"])
-def test_a_body_without_an_end(sandbox: Sandbox, headers: list[str], path: str) -> None:
+def test_a_body_without_an_end(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, headers: list[str], path: str
+) -> None:
     """It is read on for a while only, and then its connection is closed."""
-    recorder_of(sandbox).max_discarded_bytes = 4 * MEGABYTE
+    monkeypatch.setattr(recorder_of(sandbox), "max_discarded_bytes", 4 * MEGABYTE)
     url = httpx.URL(sandbox.url)
     sent = count()
     with socket.create_connection((url.host, url.port or 0), PATIENCE) as endless:
@@ -117,9 +119,11 @@ def test_the_longest_body(sandbox: Sandbox) -> None:
             assert [answer.status_code for answer in answers] == [status, status]
 
 
-def test_long_heads_are_not_kept_for_ever(sandbox: Sandbox) -> None:
+def test_long_heads_are_not_kept_for_ever(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of many requests with long paths or headers, the last are kept."""
-    recorder_of(sandbox).head_bytes_kept = 50_000
+    monkeypatch.setattr(recorder_of(sandbox), "head_bytes_kept", 50_000)
     with httpx.Client(base_url=sandbox.url, headers=BEARER, trust_env=False) as http:
         for number in range(20):
             http.get(REPOSITORIES, headers={"X-Long": "x" * 9_000}, params={"offset": number})

@@ -547,13 +547,15 @@ def test_a_long_body_is_recorded_whole(sandbox: Sandbox, http: httpx.Client) -> 
     assert len(sandbox.requests[0].body) > 300_000
 
 
-def test_what_is_recorded_has_an_end(sandbox: Sandbox, http: httpx.Client) -> None:
+def test_what_is_recorded_has_an_end(
+    sandbox: Sandbox, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of many requests, or of long bodies, the last are kept; too long a body alone is not."""
-    recorder_of(sandbox).requests_kept = 3
+    monkeypatch.setattr(recorder_of(sandbox), "requests_kept", 3)
     for offset in range(5):
         http.get(f"/repositories?offset={offset}")
     assert [request.query for request in sandbox.requests] == ["offset=2", "offset=3", "offset=4"]
-    recorder_of(sandbox).bytes_kept = 10
+    monkeypatch.setattr(recorder_of(sandbox), "bytes_kept", 10)
     for body in (b"1234", b"5678", b"90ab"):
         http.post("/repositories", content=body)
     assert [request.body for request in sandbox.requests] == [b"5678", b"90ab"]

@@ -10,15 +10,18 @@ import asyncio
 import inspect
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from abeja_registry import Tag
+
 # -- core -----------------------------------------------------------------------------------------
 from abeja_registry._api import process
+from abeja_registry._api.flows import next_page
 from abeja_registry._api.operations import (
     Operation,
     create_repository,
@@ -27,25 +30,27 @@ from abeja_registry._api.operations import (
     get_repository,
     get_repository_tags,
 )
-from abeja_registry._api.paging import FRUITLESS_PAGES, REMEMBERED, Cursor
+from abeja_registry._api.paging import FRUITLESS_PAGES, REMEMBERED, Cursor, PageWalk
 from abeja_registry._api.redaction import INSTEAD, Redactor
 from abeja_registry._api.responses import (
     QUOTED_CHARACTERS,
-    Answer,
-    Answered,
-    Failure,
-    Outcome,
-    judge,
+    ApiResult,
+    AttemptResult,
+    NoResponse,
+    Response,
     outcome_unknown,
+    parse_response,
 )
 from abeja_registry._api.retries import Attempts, RetryBudget
 from abeja_registry._http.backends import AsyncBackend, Backend
 from abeja_registry._http.certificates import create_ssl_context
-from abeja_registry._http.decoding import decode_response
+from abeja_registry._http.clock import Clock
+from abeja_registry._http.decoding import decode_response, parse_json
 from abeja_registry._http.pool import AsyncConnectionPool, ConnectionPool
 from abeja_registry._http.sender import Request
-from abeja_registry._http.session import AsyncTransport, Transport
+from abeja_registry._http.session import AsyncSession, Session
 from abeja_registry._http.streams import CallState
+from abeja_registry._parsing import PageRows, parse, read_page, real_datetime
 from abeja_registry._settings.credentials import authorization
 from abeja_registry._settings.network import proxy_for
 from abeja_registry._settings.settings import Settings, raw_settings
@@ -81,6 +86,7 @@ from abeja_registry.cli._timeline import Period, Periods, periods
 # -- inventory ------------------------------------------------------------------------------------
 from abeja_registry.inventory import _async_inventory as inventory_async
 from abeja_registry.inventory import _base as inventory_base
+from abeja_registry.inventory import _fetching as inventory_fetching
 from abeja_registry.inventory import _files as inventory_files
 from abeja_registry.inventory._crawler import Crawler
 from abeja_registry.inventory._csv import MAX_FIELD, csv_records, write_csv
@@ -98,6 +104,7 @@ from abeja_registry.inventory._workers import (
     WorkerClients,
     worker_clients,
 )
+from abeja_registry.repositories._collection import RepositoryPage
 
 # -- sandbox --------------------------------------------------------------------------------------
 from abeja_registry.sandbox import Sandbox
@@ -124,20 +131,23 @@ def replace_sleep(
             await result
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(Transport, "_sleep", staticmethod(sleep))
-    monkeypatch.setattr(AsyncTransport, "_sleep", staticmethod(async_sleep))
+    monkeypatch.setattr(Session, "sleep", staticmethod(sleep))
+    monkeypatch.setattr(AsyncSession, "sleep", staticmethod(async_sleep))
+
+
+def replace_clock_sleep(monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], Any]) -> None:
+    """Call this where the system's clock would sleep, a fraction of a second at a time."""
+
+    async def async_sleep(_: Clock, seconds: float) -> None:
+        sleep(seconds)
+
+    monkeypatch.setattr(Clock, "sleep", lambda _, seconds: sleep(seconds))
+    monkeypatch.setattr(Clock, "asleep", async_sleep)
 
 
 def replace_now(monkeypatch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:
     """Have sessions read the time from this clock."""
-    clock = SimpleNamespace(monotonic=now)
-    monkeypatch.setattr("abeja_registry._http.session.time", clock)
-
-
-def replace_inventory_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:
-    """Have inventories read the time from this clock, to slow down by."""
-    for each in (Transport, AsyncTransport):
-        monkeypatch.setattr(each, "now", lambda _: now())
+    monkeypatch.setattr(Clock, "now", staticmethod(now))
 
 
 def replace_stream_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:
@@ -148,8 +158,7 @@ def replace_stream_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], floa
 
 def replace_random(monkeypatch: pytest.MonkeyPatch, random: Callable[[], float]) -> None:
     """Have sessions draw the jitter of their waits from this."""
-    for each in (Transport, AsyncTransport):
-        monkeypatch.setattr(each, "_random", staticmethod(random))
+    monkeypatch.setattr(Clock, "random", staticmethod(random))
 
 
 # -- sessions and connections ---------------------------------------------------------------------
@@ -157,18 +166,18 @@ def replace_random(monkeypatch: pytest.MonkeyPatch, random: Callable[[], float])
 
 def session_of(client: Any) -> Any:
     """Return what a client, raw or typed, sends with."""
-    return client._transport
+    return client._session
 
 
 def settings_of(client: Any) -> Settings:
     """Return what all calls of a client have in common."""
-    settings: Settings = client._transport.settings
+    settings: Settings = client._session.settings
     return settings
 
 
 def budget_of(client: Any) -> RetryBudget:
     """Return what a client may spend on retries."""
-    budget: RetryBudget = client._transport._budget
+    budget: RetryBudget = client._session._budget
     return budget
 
 
@@ -178,6 +187,19 @@ def left_in(budget: RetryBudget) -> int:
     while budget.spend(1):
         left += 1
     return left
+
+
+def response(status: int, headers: Mapping[str, str], content: bytes) -> Response:
+    """Return a response whose body came whole."""
+    return Response(status, headers, content, parse_json(content))
+
+
+def no_response(
+    cause: str, sent: bool, timeout: bool = False, transient: bool = True
+) -> NoResponse:
+    """Return a failed attempt, by an exception's class and text."""
+    error, _, message = cause.partition(": ")
+    return NoResponse(error, message, sent, timeout, transient)
 
 
 def without_budget(client: Any) -> None:
@@ -193,12 +215,13 @@ def lock_of(shared: RetryBudget | WorkerClients) -> threading.Lock:
 
 def limit_connections(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Have each new client open no more connections at the same time."""
-    monkeypatch.setattr("abeja_registry._http.pool.MAX_CONNECTIONS", count)
+    defaults = (ConnectionPool.__init__.__kwdefaults__ or {}) | {"max_connections": count}
+    monkeypatch.setattr(ConnectionPool.__init__, "__kwdefaults__", defaults)
 
 
-def keep_alive_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Have clients keep idle connections for so long."""
-    monkeypatch.setattr("abeja_registry._http.pool.KEEPALIVE_EXPIRY", seconds)
+def keep_alive_for(client: Any, seconds: float) -> None:
+    """Have a client keep idle connections for so long."""
+    session_of(client).sender._keepalive_expiry = seconds
 
 
 def try_next_address_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -208,8 +231,7 @@ def try_next_address_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> N
 
 def as_in_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have connection pools find themselves in another process than before."""
-    child = object()
-    monkeypatch.setattr("abeja_registry._http.pool.process_token", lambda: child)
+    monkeypatch.setattr(process, "token", object())
 
 
 @contextmanager
@@ -221,7 +243,7 @@ def ancestors_dropped_twice(client: Any) -> Iterator[None]:
             super().pop(key)
             return super().pop(key, *default)
 
-    pool = cast(ConnectionPool, client._transport.door)
+    pool = cast(ConnectionPool, client._session.sender)
     states = pool._states
     pool._states = Raced(states)
     yield
@@ -230,16 +252,10 @@ def ancestors_dropped_twice(client: Any) -> Iterator[None]:
 
 def keep_process_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restore the process's token in the end."""
-    monkeypatch.setattr(process, "_token", process.process_token())
+    monkeypatch.setattr(process, "token", process.token)
 
 
 # -- pages ----------------------------------------------------------------------------------------
-
-
-def all_rows(page: Any) -> list[Any]:
-    """Return the rows of a page, also those that no model could be made of."""
-    rows: list[Any] = page._all_rows()
-    return rows
 
 
 def restarted(listing: Any, start: int) -> Any:
@@ -254,13 +270,14 @@ def note_pages_of_tags(
     monkeypatch: pytest.MonkeyPatch, client: Any, note: Callable[[], object]
 ) -> None:
     """Call this before a client makes models of a page of tags."""
-    make = client.tags._page
+    make = read_page
 
-    def noted(*arguments: Any) -> Any:
-        note()
-        return make(*arguments)
+    def noted(kind: Any, *arguments: Any, **options: Any) -> Any:
+        if kind.row is Tag:
+            note()
+        return make(kind, *arguments, **options)
 
-    monkeypatch.setattr(client.tags, "_page", noted)
+    monkeypatch.setattr(inventory_fetching, "read_page", noted)
 
 
 def forget_locked_files(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,7 +342,7 @@ def errors(client: Client) -> str | None:
         assert_type(error._asdict(), dict[str, Any])
     except OutcomeUnknown as error:
         assert_type(error.history, tuple[Attempt, ...])
-        return error.history[0].cause
+        return error.history[0].error
     except (Timeout, TransportError) as error:
         assert_type(error.url, str | None)
     except InvalidResponse as error:

@@ -19,7 +19,7 @@ class Operation:
         target: The path below the base URL, with the query where there is one.
         subject: The name or the id of what is asked for, used in messages.
         body: The JSON body, or None.
-        replayable: Whether sending it twice does no more than sending it once.
+        idempotent: Whether sending it twice does no more than sending it once.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Operation:
     target: str
     subject: str
     body: bytes | None = None
-    replayable: bool = True
+    idempotent: bool = True
 
     @property
     def changes(self) -> bool:
@@ -48,7 +48,7 @@ def create_repository(
         _repositories(organization_id),
         subject=body["name"],
         body=json.dumps(body, separators=(",", ":")).encode(),
-        replayable=False,
+        idempotent=False,
     )
 
 
@@ -81,13 +81,18 @@ def get_repository_tags(
 
 
 def _repositories(organization_id: object) -> str:
-    return (
-        f"/organizations/{quote_segment('organization_id', organization_id)}/registry/repositories"
-    )
+    return f"/organizations/{_segment('organization_id', organization_id)}/registry/repositories"
 
 
 def _repository(organization_id: object, repository_id: object) -> str:
-    return f"{_repositories(organization_id)}/{quote_segment('repository_id', repository_id)}"
+    return f"{_repositories(organization_id)}/{_segment('repository_id', repository_id)}"
+
+
+def _segment(name: str, value: object) -> str:
+    # Most ids are letters and digits, and need no quoting.
+    if type(value) is str and value.isascii() and value.isalnum():
+        return value
+    return quote_segment(name, value)
 
 
 def _window(limit: object, offset: object) -> str:

@@ -14,10 +14,13 @@ there comes again if more items than are remembered looked removed after it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Generic, TypeVar
 
 from ..exceptions import PaginationError
+
+R = TypeVar("R")
 
 # Items a page of a walk asks for: few requests, and answers of some 50 kB.
 PAGE_SIZE = 100
@@ -55,68 +58,55 @@ class Cursor:
         self._gone: dict[str, None] = {}
         # How many items that were seen, or stand before the start, are not remembered.
         self._forgotten = start
-        # Whether the next page is asked for an item early, and whether that one has an id.
+        # Whether the next page begins with the last item of the page before.
         self._overlaps = False
-        self._overlaps_by_id = True
         self._step = 1
         self._fruitless = 0
 
-    def record(
-        self, ids: Sequence[str | None], has_next: bool, said: int | None = None
-    ) -> list[int]:
-        """Take note of the page that came for the window last asked for.
+    def record(self, ids: Sequence[str], has_next: bool) -> list[int]:
+        """Record the page at the current offset.
 
         Args:
-            ids: The ids of its items; None for one without, which counts by its position.
+            ids: The ids of its items.
             has_next: Whether it says that more follow.
-            said: The offset that it says it has.
 
         Returns:
             The indexes of its items to yield, in order.
 
         Raises:
-            PaginationError: The list contradicts itself, or more was removed from it than the
-                walk remembers. The walk stays where it was.
+            PaginationError: The list contradicts itself, or more was removed from it than is
+                remembered. The cursor stays where it was.
         """
         if has_next and not ids:
             raise PaginationError(
                 f"the page at offset {self.offset} is empty and says that more follow"
             )
-        keys = [key or f"\0{self.offset + at}" for at, key in enumerate(ids)]
-        with_id = [at for at, key in enumerate(ids) if key]
-        # A position shifts: it tells where the walk is only if the page before ended without ids.
-        telling = with_id if self._overlaps_by_id else range(len(keys))
-        known = [at for at in telling if keys[at] in self._seen or keys[at] in self._gone]
+        known = [at for at, key in enumerate(ids) if key in self._seen or key in self._gone]
         if self._overlaps and not known:
             if self.offset:
                 self._step_back()
                 return []
-            if self._forgotten and keys:
+            if self._forgotten and ids:
                 raise PaginationError(
                     f"so much was removed from the list that none of the last {self._remembered}"
                     " items seen is there: older ones could not be told from new ones"
                 )
-        fresh = self._fresh(keys, known)
-        # A row without an id is always new, however often a broken server repeats it: of a page of
-        # such rows only its own word for its place tells that it is another.
-        fruitful = fresh and (said == self.offset or any(ids[at] for at in fresh))
-        self._fruitless = 0 if fruitful else self._fruitless + 1
+        fresh = self._fresh(ids, known)
+        self._fruitless = 0 if fresh else self._fruitless + 1
         if has_next and self._fruitless > FRUITLESS_PAGES:
             raise PaginationError(
                 f"{self._fruitless} pages in a row, the last at offset {self.offset}, hold nothing"
-                " new with a usable id and say that more follow"
+                " new and say that more follow"
             )
-        self._move_on(len(keys), with_id[-1] if with_id else 0, has_next)
+        self._move_on(len(ids), has_next)
         return fresh
 
     def _fresh(self, keys: Sequence[str], known: Sequence[int]) -> list[int]:
         """Return the indexes of the new items of a page, and remember them."""
-        # What stands unknown before an item that was seen has been added meanwhile.
+        # An unknown item before one that was seen has been added meanwhile.
         new: dict[str, int] = {}
         for at in range(known[-1] + 1 if known else 0, len(keys)):
-            # Of those with an id none was seen; one without may stand where it has stood before.
-            if keys[at] not in self._seen:
-                new.setdefault(keys[at], at)
+            new.setdefault(keys[at], at)
         if new:
             self._set_aside_after([keys[at] for at in known])
             for key in (*(keys[at] for at in known), *new):
@@ -125,7 +115,7 @@ class Cursor:
                     self._seen[key] = None
             self._forgotten += _shorten(self._seen, max(self._remembered, len(keys)))
         if known:
-            # What is remembered no more stands before all that is.
+            # Evicted ids precede all remembered ones.
             self._forgotten = min(self._forgotten, self.offset + known[0])
         return list(new.values())
 
@@ -145,13 +135,12 @@ class Cursor:
             self._gone[key] = None
         _shorten(self._gone, self._remembered)
 
-    def _move_on(self, count: int, last_with_id: int, has_next: bool) -> None:
+    def _move_on(self, count: int, has_next: bool) -> None:
         self.resume_offset = self.offset + count
         self.done = not has_next
         self._overlaps = count > 1
-        self._overlaps_by_id = last_with_id > 0
-        # From the last item that will be known again; but on, whatever there is.
-        self.offset += last_with_id or max(1, count - 1)
+        # Restart at the last item, but always advance.
+        self.offset += max(1, count - 1)
         # The first step back is a quarter of a page: one of a whole page would gain a single item
         # in two requests from somebody who always removes the last item shown.
         self._step = max(1, count // 4)
@@ -160,6 +149,47 @@ class Cursor:
         self.offset = max(0, self.offset - self._step)
         self.resume_offset = min(self.resume_offset, self.offset)
         self._step *= 4
+
+
+class PageWalk(Generic[R]):
+    """One iteration over the pages of a list: what to fetch next, and which rows to yield.
+
+    Args:
+        limit: Items that each page asks for.
+        offset: The offset to begin at.
+        keep: Which rows to yield; all if None.
+    """
+
+    def __init__(self, limit: int, offset: int, keep: Callable[[R], bool] | None = None) -> None:
+        self._cursor = Cursor(limit, offset)
+        self._keep = keep
+        self._first = True
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """The limit and the offset of the page to fetch next; None at the end of the list."""
+        return None if self._cursor.done else (self._cursor.limit, self._cursor.offset)
+
+    @property
+    def resume_offset(self) -> int:
+        """Where another iteration can continue."""
+        return self._cursor.resume_offset
+
+    def record(self, ids: Sequence[str], has_next: bool) -> list[int]:
+        """Record a fetched page, and return the indexes of its new rows."""
+        return self._cursor.record(ids, has_next)
+
+    def select(self, new: Sequence[int], rows: Sequence[R | None]) -> list[int] | None:
+        """Return which of a page's new rows to yield; None where the page is passed over.
+
+        Args:
+            new: The indexes of the new rows.
+            rows: The page's rows; None for one that was skipped, which no filter can judge.
+        """
+        keep = self._keep
+        kept = [at for at in new if keep is None or (row := rows[at]) is None or keep(row)]
+        first, self._first = self._first, False
+        return kept if kept or first else None
 
 
 def _shorten(ordered: dict[str, None], length: int) -> int:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 
-_token = object()
+# Stands for this process: after a fork, the child has another.
+token = object()
 
 
 def _renew() -> None:
-    global _token
-    _token = object()
+    global token
+    token = object()
 
 
 # Absent on Windows, where no process forks.
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_renew)
-
-
-def process_token() -> object:
-    """Return an object that stands for this process: after a fork, the child has another."""
-    return _token

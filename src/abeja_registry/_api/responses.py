@@ -1,4 +1,4 @@
-"""What came back from the wire, and the judge who makes a dict or an exception of it."""
+"""A response, or why there is none, and the dict or the exception that it means."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from .._validation import safe_repr
 from ..exceptions import (
@@ -39,7 +39,7 @@ QUOTED_CHARACTERS = 1000
 # Characters, or bytes, of which these are taken: of a credential that is cut through, the rest
 # would not be known for one.
 QUOTABLE = 16 * 1024
-# The redactor of who has no credential.
+# For a client without a credential.
 _NO_SECRETS = Redactor()
 
 _BY_STATUS: Mapping[int, type[HttpError]] = {
@@ -53,26 +53,27 @@ _BY_STATUS: Mapping[int, type[HttpError]] = {
     500: InternalServerError,
 }
 
+# The body of a response that is no JSON.
+NOT_JSON = object()
+
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer: its status, its headers by lower-case name, its body unpacked.
+class Response:
+    """A response of the API, decoded.
 
     Attributes:
         status: The HTTP status.
         headers: The headers, with lower-case names.
-        content: The body; of one that is too large, and of a broken one of an error, a part.
-        too_large: Whether the body is larger than what the client takes.
+        content: The body, decompressed; only its start where the whole is too large, or broken.
+        body: The JSON value of the body; `NOT_JSON` where it is none.
+        too_large: Whether the body is larger than the client accepts.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    body: Any = field(repr=False)
     too_large: bool = False
-
-    @property
-    def success(self) -> bool:
-        return 200 <= self.status < 300
 
     @property
     def request_id(self) -> str | None:
@@ -81,24 +82,56 @@ class Answer:
     @property
     def retry_after(self) -> float | None:
         """Seconds that the API asks to wait before the next request."""
-        said = self.headers.get("retry-after", "").strip()
-        if not said:  # as for nearly every response: no date to parse
+        value = self.headers.get("retry-after", "").strip()
+        if not value:
             return None
-        if said.isascii() and said.isdigit():
-            return float(said)
-        until = _time(said)
+        if value.isascii() and value.isdigit():
+            return float(value)
+        until = _parse_time(value)
         if until is None:
             return None
-        # By the API's own clock, where it tells the time: ours may be wrong.
-        now = _time(self.headers.get("date", "")) or datetime.now(UTC)
+        # By the API's own clock, where it sends its time: ours may be wrong.
+        now = _parse_time(self.headers.get("date", "")) or datetime.now(UTC)
         return max(0.0, (until - now).total_seconds())
 
     def __str__(self) -> str:
         return str(self.status)
 
 
-class Answered(NamedTuple):
-    """The JSON object of a success, with what an error over it has to know of the call.
+Stage = Literal["connect", "tls", "request"]
+
+
+@dataclass(frozen=True, slots=True)
+class NoResponse:
+    """An attempt without a usable response.
+
+    Attributes:
+        error: The class of the HTTP library's exception, or another short name of the cause.
+        message: The exception's text.
+        sent: Whether the API may have received any of the request.
+        timeout: Whether time ran out.
+        transient: Whether another attempt may succeed.
+        stage: How far the attempt came; None where only the HTTP library knows.
+    """
+
+    error: str
+    message: str
+    sent: bool
+    timeout: bool = False
+    transient: bool = True
+    stage: Stage | None = None
+    # Below every status of HTTP.
+    status: ClassVar[int] = 0
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.error, self.message)))
+
+
+AttemptResult = Response | NoResponse
+
+
+class ApiResult(NamedTuple):
+    """The JSON object of a success, with what an error about it needs to know of the call.
 
     Attributes:
         body: The object.
@@ -111,82 +144,60 @@ class Answered(NamedTuple):
     redact: Redactor = _NO_SECRETS
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """No answer.
-
-    Attributes:
-        cause: Why, as a class and a text.
-        sent: Whether the API may have seen any of the request.
-        timeout: Whether time ran out.
-        passing: Whether another attempt may fare better.
-    """
-
-    cause: str
-    sent: bool
-    timeout: bool = False
-    passing: bool = True
-
-    def __str__(self) -> str:
-        return self.cause
-
-
-Outcome = Answer | Failure
-
-
-def judge(
+def parse_response(
     operation: Operation,
-    url: str,
-    outcome: Outcome,
+    base_url: str,
+    result: AttemptResult,
     *,
     history: tuple[Attempt, ...] = (),
     after_unknown_outcome: bool = False,
     redact: Redactor = _NO_SECRETS,
 ) -> dict[str, Any]:
-    """Return the JSON object that an operation brought, or raise what it came to instead.
+    """Return the response's JSON object, or raise the matching exception.
 
     Args:
-        operation: What was called.
-        url: Where.
-        outcome: What came of the last attempt.
+        operation: The operation that was called.
+        base_url: Where the API is.
+        result: The last attempt's result.
         history: All attempts, oldest first.
         after_unknown_outcome: Whether an earlier attempt may have been carried out.
-        redact: Takes the credential out of what is raised: a success is left as it came.
+        redact: Takes the credential out of what is raised; a success is returned unchanged.
 
     Raises:
         HttpError: The status is not a success.
-        InvalidResponse: The body of a success is no JSON object, or too large.
-        TransportError: No answer came.
+        InvalidResponse: The body of a success is not a JSON object, or too large.
+        TransportError: There was no response.
     """
-    if isinstance(outcome, Answer) and outcome.success:
-        # Assumption: a DELETE may be answered with nothing (204) by a server that keeps to the
+    success = 200 <= result.status < 300
+    if isinstance(result, Response) and success:
+        if type(result.body) is dict:
+            return result.body
+        # Assumption: a DELETE may be answered with nothing (204) by a server that follows the
         # field's habits, though the reference shows a body.
-        if not outcome.content and operation.method == "DELETE":
+        if not result.content and not result.too_large and operation.method == "DELETE":
             return {}
-        body = None if outcome.too_large else parse_json(outcome.content)
-        if isinstance(body, dict):
-            return body
-        body = redact(body)
-        error: Error = _invalid(operation, url, outcome, body, redact)
-    elif isinstance(outcome, Answer):
-        error = _http_error(operation, url, outcome, after_unknown_outcome, redact)
+    url = base_url + operation.target
+    if isinstance(result, NoResponse):
+        error: Error = _transport_error(operation, url, result, after_unknown_outcome)
+    elif success:
+        error = _invalid_response(operation, url, result, redact)
     else:
-        error = _no_answer(operation, url, outcome, after_unknown_outcome)
+        error = _http_error(operation, url, result, after_unknown_outcome, redact)
     error.history = history
     raise error
 
 
-def outcome_unknown(operation: Operation, outcome: Outcome) -> bool:
-    """Whether an attempt that ended so may have changed what the registry holds."""
+def outcome_unknown(operation: Operation, result: AttemptResult) -> bool:
+    """Whether an attempt with this result may have changed what the registry holds."""
     if not operation.changes:
         return False
-    if isinstance(outcome, Failure):
-        return outcome.sent
-    # A proxy may make such an answer after the server behind it did the work.
-    return outcome.status == 408 or outcome.status >= 500
+    if isinstance(result, NoResponse):
+        return result.sent
+    # A proxy may send such a response after the server behind it did the work.
+    return result.status == 408 or result.status >= 500
 
 
-def _time(text: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     try:
         time = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -194,89 +205,80 @@ def _time(text: str) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-NOT_JSON = object()
-
-
-def parse_json(content: bytes) -> Any:
-    # Not above: a client that is built and not used yet need not wait for pydantic.
-    from pydantic_core import from_json
-
-    try:
-        # To look for values that come twice takes longer than to make them anew.
-        return from_json(content, cache_strings="keys")
-    except ValueError:
-        return NOT_JSON
-
-
 def _text(content: bytes, redact: Redactor) -> str:
     text: str = redact(content[:QUOTABLE].decode(errors="replace"))
     return text[:QUOTED_CHARACTERS]
 
 
-def _invalid(
-    operation: Operation, url: str, answer: Answer, body: Any, redact: Redactor
+def _invalid_response(
+    operation: Operation, url: str, response: Response, redact: Redactor
 ) -> InvalidResponse:
-    if answer.too_large:
+    body = redact(response.body)
+    if response.too_large:
         what = "a body larger than max_response_bytes"
     elif body is NOT_JSON:
-        what = f"a body of {len(answer.content)} bytes that is no JSON"
+        what = f"a body of {len(response.content)} bytes that is no JSON"
     else:
         what = f"a JSON body that is no object but a {type(body).__name__}"
-    kind = safe_repr(redact(answer.headers.get("content-type")))
+    kind = safe_repr(redact(response.headers.get("content-type")))
     return InvalidResponse(
-        f"{operation.name} was answered with {answer.status} from {url}"
+        f"{operation.name} was answered with {response.status} from {url}"
         f" and {what} (content type {kind})",
-        body=_text(answer.content, redact) if answer.too_large or body is NOT_JSON else body,
+        body=_text(response.content, redact) if response.too_large or body is NOT_JSON else body,
         # A proxy's page can say 200 too.
         outcome_unknown=operation.changes,
     )
 
 
 def _http_error(
-    operation: Operation, url: str, answer: Answer, after_unknown_outcome: bool, redact: Redactor
+    operation: Operation,
+    url: str,
+    response: Response,
+    after_unknown_outcome: bool,
+    redact: Redactor,
 ) -> HttpError:
-    # First of all: what is cut after that is cut through no credential.
-    headers, said = redact(answer.headers), redact(parse_json(answer.content))
-    said = said if isinstance(said, dict) else {}
-    error, description = said.get("error"), said.get("error_description")
+    # Redact before truncating: half a credential would not be recognized.
+    headers, body = redact(response.headers), redact(response.body)
+    fields = body if isinstance(body, dict) else {}
+    error, description = fields.get("error"), fields.get("error_description")
     if isinstance(description, str):
         description = description[:QUOTED_CHARACTERS]
-    elif 300 <= answer.status < 400 and "location" in headers:
+    elif 300 <= response.status < 400 and "location" in headers:
         target = headers["location"][:QUOTED_CHARACTERS]
         description = f"redirects are not followed; this one points to {target!r}"
     else:
-        description = _text(answer.content, redact)
+        description = _text(response.content, redact)
     if not isinstance(error, str):
-        error = http.client.responses.get(answer.status, "unknown")
-    return _BY_STATUS.get(answer.status, HttpError)(
+        error = http.client.responses.get(response.status, "unknown")
+    return _BY_STATUS.get(response.status, HttpError)(
         error[:QUOTED_CHARACTERS],
         description,
-        said.get("error_detail"),
-        answer.status,
+        fields.get("error_detail"),
+        response.status,
         url,
         method=operation.method,
         headers=headers,
         request_id=headers.get(REQUEST_ID_HEADER),
-        retry_after=answer.retry_after,
-        # What is not found is known to be gone, whoever did it.
-        outcome_unknown=outcome_unknown(operation, answer)
-        or (after_unknown_outcome and answer.status != 404),
+        retry_after=response.retry_after,
+        # A 404 settles it: the repository no longer exists.
+        outcome_unknown=outcome_unknown(operation, response)
+        or (after_unknown_outcome and response.status != 404),
         after_unknown_outcome=after_unknown_outcome,
     )
 
 
-def _no_answer(
-    operation: Operation, url: str, failure: Failure, after_unknown_outcome: bool
+def _transport_error(
+    operation: Operation, url: str, failure: NoResponse, after_unknown_outcome: bool
 ) -> TransportError:
     unknown = after_unknown_outcome or outcome_unknown(operation, failure)
-    if unknown and not operation.replayable:
+    if unknown and not operation.idempotent:
         kind: type[TransportError] = OutcomeUnknown
         message = (
             f"{operation.name} of {operation.subject!r} was sent and no answer came"
-            f" ({failure.cause}): it may or may not have happened."
+            f" ({failure}): it may or may not have happened."
             f" Look for {operation.subject!r} among the repositories before creating it again"
         )
     else:
         kind = Timeout if failure.timeout else TransportError
-        message = f"{operation.name}: {failure.cause} ({operation.method} {url})"
+        message = f"{operation.name}: {failure} ({operation.method} {url})"
     return kind(message, method=operation.method, url=url, outcome_unknown=unknown)

@@ -1,23 +1,23 @@
 """Whether a call is made again, and when: a policy, a budget, one call's attempts.
 
-Nothing here sends, sleeps or asks for the time. `Attempts` is told what became of an attempt, and
-says how long to wait before the next, or that there is none.
+Nothing here sends, sleeps or reads a clock. `Attempts` records each attempt's result, and returns
+how long to wait before the next, or that there is none.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._validation import as_configuration_error, check_count, check_delay
 from ..exceptions import Attempt
+from . import process
 from .operations import Operation
-from .process import process_token
-from .responses import Answer, Failure, Outcome, outcome_unknown
+from .responses import AttemptResult, NoResponse, Response, outcome_unknown
 
 # Statuses that another attempt may not get.
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 # Assumption: what the API refuses with this, it has not carried out.
 _THROTTLED = 429
 _UNAVAILABLE = 503
@@ -27,7 +27,7 @@ _ASKED_FOR_LONG = "Retry-After asks for more than longest_retry_after"
 _NO_TIME = "the deadline comes before the wait is over"
 _BUDGET_SPENT = "the client's retry budget is spent"
 _PACED = "the inventory sends the request again, when the API allows it"
-_CALLED_OFF = "the client was closed, or what the call was made for has ended"
+_CANCELLED = "the client was closed, or what the call was made for has ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,6 @@ longest_retry_after=60.0)
             for name in ("base", "throttled_base", "longest_wait", "longest_retry_after"):
                 check_delay(name, getattr(self, name))
 
-    def _allows(self, operation: Operation, outcome: Outcome, replays: int) -> bool:
-        if replays >= self.max_retries:
-            return False
-        if isinstance(outcome, Failure):
-            return outcome.passing and (operation.replayable or not outcome.sent)
-        return outcome.status in (_PASSING if operation.replayable else (_THROTTLED,))
-
-    def _wait(self, outcome: Outcome, replays: int, random: Callable[[], float]) -> float:
-        base = self.throttled_base if _throttled(outcome) else self.base
-        # The exponent is bounded, so that no number of replays overflows.
-        return random() * min(self.longest_wait, base * 2.0 ** min(replays, 64))
-
 
 @dataclass(frozen=True, slots=True)
 class Retry:
@@ -99,11 +87,15 @@ class Retry:
 
 
 class RetryBudget:
-    """What a client may spend on replays, shared by its threads and tasks.
+    """What a client may spend on retries, shared by its threads and tasks.
 
     So that an outage does not make a fleet send several times its load: when the budget is empty,
-    calls end with what they met. A retry that waits as long as the API asks is free: the API
+    calls fail with what they met. A retry that waits as long as the API asks is free: the API
     itself spreads the load then.
+
+    Attributes:
+        successes: Calls since the latest retry that succeeded at once; each is worth a token.
+            Counted without a lock: threads that count at the same moment may lose one.
     """
 
     SIZE = 500
@@ -111,125 +103,136 @@ class RetryBudget:
     COST_THROTTLED = 5
 
     def __init__(self) -> None:
+        self.successes = 0
         self._tokens = self.SIZE
-        self._renew()
-
-    def _renew(self) -> None:
         self._lock = threading.Lock()
-        self._process = process_token()
+        self._process = process.token
 
-    def _held(self) -> threading.Lock:
-        # In a child process nobody lets go of what another thread of the parent's held.
-        if self._process is not process_token():
-            self._renew()
+    def _locked(self) -> threading.Lock:
+        # After fork() a lock that another thread of the parent held stays locked in the child.
+        if self._process is not process.token:
+            self._lock = threading.Lock()
+            self._process = process.token
         return self._lock
 
     def spend(self, cost: int) -> bool:
-        """Take what a replay costs, if it is there."""
-        with self._held():
+        """Take the cost of a retry; False if the budget does not have it."""
+        with self._locked():
+            self._tokens = min(self.SIZE, self._tokens + self.successes)
+            self.successes = 0
             if self._tokens < cost:
                 return False
             self._tokens -= cost
             return True
 
-    def earn(self, tokens: int = 1) -> None:
-        """Give back what a success at the first attempt is worth, or a replay that was not sent."""
-        with self._held():
-            self._tokens = min(self.SIZE, self._tokens + tokens)
+    def give_back(self, cost: int) -> None:
+        """Return the cost of a retry that was not sent."""
+        with self._locked():
+            self._tokens = min(self.SIZE, self._tokens + cost)
 
 
+@dataclass(slots=True)
 class Attempts:
-    """The attempts of one call.
-
-    Args:
-        operation: What is called.
-        policy: Whether it is called again, and when.
-        budget: What its client may spend on that.
-        deadline: When it has to be over, by the clock of `record`.
-        random: Gives a number from 0 to 1.
-        paced: Whether its caller slows down and sends it again where the API throttles, so that
-            the call itself does not.
+    """The failed attempts of one call.
 
     Attributes:
-        deadline: When the call has to be over.
-        history: What became of its attempts, oldest first.
+        operation: The operation that is called.
+        policy: Whether it is retried, and when.
+        budget: What its client may spend on that.
+        deadline: When it has to be over, by the clock of `record`.
+        random: Returns a number from 0 to 1.
+        paced: Whether the caller slows down and sends the request again where the API throttles,
+            so that the call itself does not.
+        history: The attempts, oldest first.
         outcome_unknown: Whether one before the last may have been carried out.
     """
 
-    def __init__(
-        self,
-        operation: Operation,
-        policy: RetryPolicy,
-        budget: RetryBudget,
-        *,
-        deadline: float,
-        random: Callable[[], float],
-        paced: bool = False,
-    ) -> None:
-        self.deadline = deadline
-        self.history: tuple[Attempt, ...] = ()
-        self.outcome_unknown = False
-        self._operation = operation
-        self._policy = policy
-        self._budget = budget
-        self._random = random
-        self._paced = paced
-        self._spent = 0
-        self._last_unknown = False
+    operation: Operation
+    policy: RetryPolicy
+    budget: RetryBudget
+    deadline: float
+    random: Callable[[], float]
+    paced: bool = False
+    history: tuple[Attempt, ...] = ()
+    outcome_unknown: bool = False
+    _spent: int = 0
+    _last_unknown: bool = False
 
     def give_up(self) -> None:
-        """Take note that the next attempt is not made, and give back what it costs."""
-        self._budget.earn(self._spent)
+        """Record that the next attempt is not made, and return its cost."""
+        self.budget.give_back(self._spent)
         *before, last = self.history
-        self.history = (*before, Attempt(last.cause, no_replay=_CALLED_OFF))
+        self.history = (*before, replace(last, wait=None, stop_reason=_CANCELLED))
 
-    def record(self, outcome: Outcome, now: float) -> Retry | None:
-        """Take note of what became of an attempt.
+    def record(self, result: AttemptResult, now: float) -> Retry | None:
+        """Record a failed attempt.
 
         Args:
-            outcome: What it brought.
+            result: Its result.
             now: The time by the clock.
 
         Returns:
             The next attempt, with the seconds to wait before it; None where this was the last.
         """
-        if isinstance(outcome, Answer) and outcome.success and not self.history:
-            self._budget.earn()
         self.outcome_unknown |= self._last_unknown
-        self._last_unknown = outcome_unknown(self._operation, outcome)
-        wait, no_replay = self._next_wait(outcome, now)
-        self.history += (Attempt(str(outcome), wait, no_replay),)
+        self._last_unknown = outcome_unknown(self.operation, result)
+        wait, stop_reason = self._next_wait(result, now)
+        self.history += (attempt_of(result, wait, stop_reason),)
         if wait is None:
             return None
-        return Retry(self._operation.name, len(self.history), str(outcome), wait)
+        return Retry(self.operation.name, len(self.history), str(result), wait)
 
-    def _next_wait(self, outcome: Outcome, now: float) -> tuple[float | None, str | None]:
+    def _next_wait(self, result: AttemptResult, now: float) -> tuple[float | None, str | None]:
         """Return the wait before the next attempt, or None and why there is none."""
-        replays = len(self.history)
-        asked = outcome.retry_after if isinstance(outcome, Answer) else None
-        if self._paced and isinstance(outcome, Answer) and throttles(outcome.status, asked):
+        retries = len(self.history)
+        asked = result.retry_after if isinstance(result, Response) else None
+        if self.paced and isinstance(result, Response) and throttles(result.status, asked):
             return None, _PACED
-        if not self._policy._allows(self._operation, outcome, replays):
+        policy = self.policy
+        if retries >= policy.max_retries or not _is_retryable(self.operation, result):
             return None, None
-        wait = self._policy._wait(outcome, replays, self._random)
+        base = policy.throttled_base if _is_throttled(result) else policy.base
+        # The exponent is bounded, so that no number of retries overflows.
+        wait = self.random() * min(policy.longest_wait, base * 2.0 ** min(retries, 64))
         if asked is not None:
-            if asked > self._policy.longest_retry_after:
+            if asked > policy.longest_retry_after:
                 return None, _ASKED_FOR_LONG
             wait = max(wait, asked)
         if now + wait >= self.deadline:
             return None, _NO_TIME
-        cost = RetryBudget.COST_THROTTLED if _throttled(outcome) else RetryBudget.COST
+        cost = RetryBudget.COST_THROTTLED if _is_throttled(result) else RetryBudget.COST
         if asked:
             # Not at 0 seconds: that asks for nothing.
             cost = 0
-        if not self._budget.spend(cost):
+        if not self.budget.spend(cost):
             return None, _BUDGET_SPENT
         self._spent = cost
         return wait, None
 
 
-def _throttled(outcome: Outcome) -> bool:
-    return isinstance(outcome, Answer) and outcome.status == _THROTTLED
+def _is_retryable(operation: Operation, result: AttemptResult) -> bool:
+    if isinstance(result, NoResponse):
+        return result.transient and (operation.idempotent or not result.sent)
+    return result.status in (_TRANSIENT if operation.idempotent else (_THROTTLED,))
+
+
+def attempt_of(
+    result: AttemptResult, wait: float | None = None, stop_reason: str | None = None
+) -> Attempt:
+    """Return the record of an attempt with this result."""
+    if isinstance(result, Response):
+        return Attempt(status=result.status, wait=wait, stop_reason=stop_reason)
+    return Attempt(
+        error=result.error,
+        message=result.message,
+        stage=result.stage,
+        wait=wait,
+        stop_reason=stop_reason,
+    )
+
+
+def _is_throttled(result: AttemptResult) -> bool:
+    return isinstance(result, Response) and result.status == _THROTTLED
 
 
 def throttles(status: int | None, retry_after: float | None) -> bool:

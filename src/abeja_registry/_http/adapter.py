@@ -1,22 +1,23 @@
-"""A client handed in: the other door to the network. Its pool, proxies, TLS are its owner's."""
+"""A user-supplied client as a sender. Its pool, proxies, TLS and hooks are its owner's."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from .._api.responses import Answer, Outcome
+from .._api.responses import AttemptResult, Response
 from ..exceptions import ConfigurationError
-from .decoding import aread, headers, read
+from .decoding import aread_response, decode_headers, parse_json, read_response
 from .errors import LATE, http_libraries, map_exception
 from .sender import Request
 from .signals import CORES, packages
 
-# What its owner set up for other calls (auth, following redirects) is not for ours.
+# The owner's auth and redirects are meant for other calls.
 _SEND: Mapping[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
-# Whose frames are between us and httpcore, where no transport but the library's own is.
+# Packages whose frames are between us and httpcore, where the transport is the library's own.
 _LIBRARY = frozenset({"abeja_registry", "contextlib", "httpx", "httpx2"})
 
 
@@ -29,23 +30,24 @@ def _from_core(error: BaseException) -> bool:
     return core in CORES and _LIBRARY.issuperset(packages(error.__traceback__))
 
 
-def _raised(error: Any, request: object) -> Outcome:
-    """Return what a client's exception says; what a hook of its owner's raised is raised again.
+def _result_of(error: Any, built: object, request: Request) -> AttemptResult:
+    """Return what a client's exception says; an exception of its owner's hook is raised again.
 
-    A hook may well call `raise_for_status()`: of the answer to our request that is its status.
+    A hook may call `raise_for_status()`: about the response to our request, that is its status.
     """
-    for family in http_libraries():
-        if isinstance(error, family.HTTPStatusError) and error.request is request:
+    for library in http_libraries():
+        if isinstance(error, library.HTTPStatusError) and error.request is built:
             response = error.response
             try:
-                body = response.content
-            except family.StreamError:  # it was closed unread
-                body = b""
-            return Answer(response.status_code, headers(response), body)
-    outcome = map_exception(error)
-    if request is None:  # it could not even be built
-        return outcome
-    return outcome if _from_core(error) else replace(outcome, sent=True)
+                content = response.content
+            except library.StreamError:  # it was closed unread
+                content = b""
+            headers = decode_headers(response)
+            return Response(response.status_code, headers, content, parse_json(content))
+    result = map_exception(error, request.redact)
+    if built is None:  # it could not even be built
+        return result
+    return result if _from_core(error) else replace(result, sent=True)
 
 
 class HttpClient(Protocol):
@@ -66,77 +68,76 @@ class AsyncHttpClient(Protocol):
     async def aclose(self) -> None: ...
 
 
-class _HandedIn:
-    """What both kinds share: whose client it is, and whether it can still be used."""
+class _BaseAdapter:
+    """Checks a user-supplied client, and builds its requests."""
 
-    _kind: str
-    # Its owner's: what it is set to, nobody can read.
-    proxy = None
+    _class: str
+    # The owner's proxy, if any, cannot be read.
+    proxy: str | None = None
 
     def __init__(self, client: object) -> None:
-        if not isinstance(
-            client, tuple(getattr(family, self._kind) for family in http_libraries())
-        ):
+        classes = tuple(getattr(library, self._class) for library in http_libraries())
+        if not isinstance(client, classes):
             raise ConfigurationError(
-                f"http_client must be an httpx.{self._kind} or an httpx2.{self._kind},"
+                f"http_client must be an httpx.{self._class} or an httpx2.{self._class},"
                 f" not a {type(client).__module__}.{type(client).__qualname__}"
             )
-        # Any: httpx2 may not be installed, so no checker can be told of it.
+        # Any: httpx2 may not be installed, so no checker can know it.
         self._client: Any = client
-        self._given_up = False
+        self._closed = False
 
     @property
     def closed(self) -> bool:
-        return self._given_up or bool(self._client.is_closed)
+        return self._closed or bool(self._client.is_closed)
 
-    def _built(self, request: Request) -> Any:
+    def _build_request(self, request: Request, remaining: float) -> Any:
         return self._client.build_request(
             request.method,
-            request.url,
+            request.base_url + request.target,
             headers=request.headers,
             content=request.body,
-            timeout=min(request.timeout, request.left),
+            timeout=min(request.timeout, max(0.0, remaining)),
         )
 
 
-class HandedInClient(_HandedIn):
-    """A client handed in, for threads."""
+class HttpClientAdapter(_BaseAdapter):
+    """A user-supplied client as a sender for threads."""
 
-    _kind = "Client"
+    _class = "Client"
 
-    def send(self, request: Request) -> Outcome:
-        """Send a request through the client, and return what came."""
+    def send(self, request: Request, remaining: float) -> AttemptResult:
+        deadline = time.monotonic() + remaining
         built = None
         try:
-            built = self._built(request)
-            return read(self._client.send(built, **_SEND), request)
+            built = self._build_request(request, remaining)
+            return read_response(self._client.send(built, **_SEND), request, deadline)
         except Exception as error:
-            return _raised(error, built)
+            return _result_of(error, built, request)
 
     def close(self) -> None:
-        """Use the client no more; closing it is its owner's."""
-        self._given_up = True
+        """Send nothing more; the client stays open for its owner."""
+        self._closed = True
 
 
-class HandedInAsyncClient(_HandedIn):
-    """A client handed in, for the tasks of an event loop."""
+class AsyncHttpClientAdapter(_BaseAdapter):
+    """A user-supplied client as a sender for tasks."""
 
-    _kind = "AsyncClient"
+    _class = "AsyncClient"
 
-    async def send(self, request: Request) -> Outcome:
-        """As `HandedInClient.send`, awaited."""
+    async def send(self, request: Request, remaining: float) -> AttemptResult:
+        deadline = time.monotonic() + remaining
         built = None
-        deadline = asyncio.timeout(request.left)
+        limit = asyncio.timeout(remaining)
         try:
-            built = self._built(request)
-            async with deadline:
+            built = self._build_request(request, remaining)
+            async with limit:
                 response = await self._client.send(built, **_SEND)
-            return await aread(response, request, bounded=True)
+            return await aread_response(response, request, max(0.0, deadline - time.monotonic()))
         except Exception as error:
-            if isinstance(error, TimeoutError) and deadline.expired():
+            if isinstance(error, TimeoutError) and limit.expired():
                 return LATE
-            return _raised(error, built)
+            return _result_of(error, built, request)
 
     async def aclose(self) -> None:
-        """As `HandedInClient.close`."""
-        self._given_up = True
+        """As `HttpClientAdapter.close`."""
+        self._closed = True

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import httpcore
 
-from .._api.process import process_token
+from .._api import process
 from .streams import CHUNK_SIZE, CallState, is_readable
 from .tls import Tls
 
@@ -111,17 +110,12 @@ class Protocol(asyncio.Protocol):
             await self._wait(until, httpcore.WriteTimeout)
 
 
-class _BaseAsyncStream(httpcore.AsyncNetworkStream, ABC):
+class _BaseAsyncStream(httpcore.AsyncNetworkStream):
     """As `_BaseStream`, for tasks."""
 
     def __init__(self, state: CallState, tls_layers: int) -> None:
         self._state = state
         self._tls_layers = tls_layers
-        state.has_unread_data = self.has_unread_data
-
-    @abstractmethod
-    def has_unread_data(self) -> bool:
-        """As `_BaseStream.has_unread_data`."""
 
     async def start_tls(
         self,
@@ -134,6 +128,7 @@ class _BaseAsyncStream(httpcore.AsyncNetworkStream, ABC):
                 self, Tls(ssl_context, server_hostname), self._state, self._tls_layers - 1
             )
             await stream.handshake(timeout)
+            self._state.tls_missing = self._tls_layers - 1
         except BaseException:
             await self.aclose()
             raise
@@ -145,9 +140,10 @@ class AsyncStream(_BaseAsyncStream):
 
     def __init__(self, protocol: Protocol, state: CallState, tls_layers: int) -> None:
         super().__init__(state, tls_layers)
+        state.tls_missing = tls_layers
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
-        self._process = process_token()
+        self._process = process.token
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         allowed = self._state.clamp_timeout(timeout, httpcore.ReadTimeout)
@@ -156,8 +152,7 @@ class AsyncStream(_BaseAsyncStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return
-        allowed = self._state.clamp_timeout(timeout, httpcore.WriteTimeout)
-        self._state.mark_written(self._tls_layers)
+        allowed = self._state.begin_write(timeout, self._tls_layers)
         await self._protocol.write(buffer, allowed)
 
     async def aclose(self) -> None:
@@ -168,12 +163,9 @@ class AsyncStream(_BaseAsyncStream):
 
     def __del__(self) -> None:
         # The event loop keeps an open transport alive; one that a fork copied is its parent's.
-        if not self._protocol.transport.is_closing() and self._process is process_token():
+        if not self._protocol.transport.is_closing() and self._process is process.token:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._protocol.transport.abort)
-
-    def has_unread_data(self) -> bool:
-        return bool(self._protocol.received)
 
     def get_extra_info(self, info: str) -> Any:
         transport = self._protocol.transport
@@ -233,8 +225,7 @@ class _AsyncTlsStream(_BaseAsyncStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return
-        self._state.clamp_timeout(timeout, httpcore.WriteTimeout)
-        self._state.mark_written(self._tls_layers)
+        self._state.begin_write(timeout, self._tls_layers)
         try:
             await self._drive(self._tls.run(lambda: self._tls.object.write(buffer)), timeout)
         except ssl.SSLError as error:
@@ -243,8 +234,9 @@ class _AsyncTlsStream(_BaseAsyncStream):
     async def aclose(self) -> None:
         await self._below.aclose()
 
-    def has_unread_data(self) -> bool:
-        return self._tls.has_unread_data() or self._below.has_unread_data()
-
     def get_extra_info(self, info: str) -> Any:
-        return self._tls.object if info == "ssl_object" else self._below.get_extra_info(info)
+        if info == "ssl_object":
+            return self._tls.object
+        if info == "is_readable" and self._tls.has_unread_data():
+            return True
+        return self._below.get_extra_info(info)

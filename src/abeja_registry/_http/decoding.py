@@ -1,149 +1,155 @@
-"""What goes on the wire, and what an HTTP library's responses and exceptions come to.
-
-httpx and httpx2 are one interface and two families of classes; what is common to both doors to
-the network stands here.
-"""
+"""Decoding a response: its headers, and its body within bounds, decompressed, as JSON."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import nullcontext
 from io import BytesIO
 from typing import Any, cast
 
-from .._api.responses import NOT_JSON, QUOTABLE, Answer, Failure, Outcome, parse_json
+from .._api.responses import NOT_JSON, QUOTABLE, AttemptResult, NoResponse, Response
 from .errors import LATE, map_exception
 from .sender import Request
 
-# Of gzip: zlib's name for it, bytes unpacked in one go, and members that a body may have.
+# Of gzip: zlib's name for it, bytes decompressed in one go, and members that a body may have.
 _GZIP = zlib.MAX_WBITS | 16
 _PIECE = 1024
 _MEMBERS = 1000
 
 
-def read(response: Any, request: Request) -> Outcome:
-    """Return the whole of a streamed response, and close it."""
+def read_response(response: Any, request: Request, deadline: float) -> AttemptResult:
+    """Read a streamed response of httpx or httpx2 to its end, close it and decode it.
+
+    Args:
+        response: The response.
+        request: The request that it answers.
+        deadline: When reading has to be over, by the monotonic clock.
+    """
     body = BytesIO()
-    cut = None
+    read_error = None
     try:
         if response.is_stream_consumed:
-            return _read_before(response, request)
+            return _decode_read(response, request)
         # Not iter_raw(): a mock's response refuses that.
         for chunk in cast(Iterable[bytes], response.stream):
             body.write(chunk)
             if body.tell() > request.max_response_bytes:
                 break
-            if not request.left:
-                cut = LATE
+            if time.monotonic() >= deadline:
+                read_error = LATE
                 break
     except Exception as error:
-        cut = map_exception(error)
+        read_error = map_exception(error, request.redact)
     finally:
         response.close()
-    return _received(response, request, body.getvalue(), cut)
+    return decode_response(
+        response.status_code, decode_headers(response), body.getvalue(), request, read_error
+    )
 
 
-async def aread(response: Any, request: Request, *, bounded: bool) -> Outcome:
-    """As `read`, of an async response.
+async def aread_response(response: Any, request: Request, remaining: float | None) -> AttemptResult:
+    """As `read_response`, of an async response.
 
     Args:
         response: The response.
-        request: What was sent.
-        bounded: Whether the deadline has to be watched here; our own streams do so themselves.
+        request: The request that it answers.
+        remaining: Seconds that reading may take; None where the streams see to that.
     """
     body = BytesIO()
-    cut = None
-    deadline = asyncio.timeout(request.left) if bounded else None
+    read_error = None
+    limit = None if remaining is None else asyncio.timeout(remaining)
     try:
         if response.is_stream_consumed:
-            return _read_before(response, request)
-        async with deadline or nullcontext():
+            return _decode_read(response, request)
+        async with limit or nullcontext():
             async for chunk in cast(AsyncIterable[bytes], response.stream):
                 body.write(chunk)
                 if body.tell() > request.max_response_bytes:
                     break
     except Exception as error:
-        late = isinstance(error, TimeoutError) and deadline is not None and deadline.expired()
-        cut = LATE if late else map_exception(error)
+        late = isinstance(error, TimeoutError) and limit is not None and limit.expired()
+        read_error = LATE if late else map_exception(error, request.redact)
     finally:
         await response.aclose()
-    return _received(response, request, body.getvalue(), cut)
-
-
-def _received(response: Any, request: Request, body: bytes, cut: Failure | None) -> Outcome:
     return decode_response(
-        response.status_code,
-        headers(response),
-        body,
-        limit=request.max_response_bytes,
-        cut=cut,
-        may_be_empty=request.method == "DELETE",
+        response.status_code, decode_headers(response), body.getvalue(), request, read_error
     )
 
 
-def _read_before(response: Any, request: Request) -> Answer:
-    """Return a response that its owner's hook has read, or that a mock has made: unpacked."""
-    body = response.content
-    too_large = len(body) > request.max_response_bytes
-    return Answer(response.status_code, headers(response), body, too_large)
+def _decode_read(response: Any, request: Request) -> Response:
+    """Decode a response that a hook has read, or that a mock has made: it is decompressed."""
+    content = response.content
+    too_large = len(content) > request.max_response_bytes
+    body = NOT_JSON if too_large else parse_json(content)
+    return Response(response.status_code, decode_headers(response), content, body, too_large)
 
 
-def headers(response: Any) -> dict[str, str]:
-    """Return a response's headers by their lower-case names; those of one name are joined."""
-    found: dict[str, str] = {}
+def decode_headers(response: Any) -> dict[str, str]:
+    """Return a response's headers by their lower-case names; those with one name are joined."""
+    headers: dict[str, str] = {}
     for name, value in response.headers.raw:
-        key, text = _text(name).lower(), _text(value)
-        found[key] = f"{found[key]}, {text}" if key in found else text
-    return found
-
-
-def _text(header: bytes) -> str:
-    try:
-        return header.decode()
-    except UnicodeDecodeError:
-        return header.decode("latin-1")
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            text = value.decode("latin-1")
+        key = name.decode("latin-1").lower()
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
 
 
 def decode_response(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
-    *,
-    limit: int,
-    cut: Failure | None = None,
-    may_be_empty: bool = False,
-) -> Outcome:
-    """Return what a status, its headers and the bytes of its body come to.
+    request: Request,
+    read_error: NoResponse | None = None,
+) -> AttemptResult:
+    """Decode a raw HTTP response.
 
     Args:
         status: The HTTP status.
         headers: The headers, with lower-case names.
-        body: What was read of the body, packed as the headers say.
-        limit: Bytes that a body may have, packed and unpacked.
-        cut: What ended the reading of the body, where it did not end by itself.
-        may_be_empty: Whether no body at all is an answer, too.
+        body: The bytes that were read of the body, compressed as the headers say.
+        request: The request: the bounds of the body, and whether it may be empty.
+        read_error: What ended the reading of the body early.
     """
-    packed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip")
-    # Where the status says that there is no body, there is none to unpack.
-    if packed and status != 204 and len(body) <= limit:
+    limit = request.max_response_bytes
+    compressed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip")
+    # Where the status says that there is no body, there is none to decompress.
+    if compressed and status != 204 and len(body) <= limit:
         body, whole = _gunzip(body, limit)
-        if not whole and cut is None:
-            cut = Failure("the gzip body is broken or was cut short", sent=True)
+        if not whole and read_error is None:
+            read_error = NoResponse("the gzip body is broken or was cut short", "", sent=True)
     if len(body) > limit:
-        return Answer(status, headers, body[:QUOTABLE], too_large=True)
-    answer = Answer(status, headers, body)
-    unmeasured = not packed and not {"content-length", "transfer-encoding"} & headers.keys()
-    # Where nothing says how long a body is, a connection that is lost looks like its end.
-    absent = not body and (may_be_empty or status == 204)
-    looks_cut = not absent and body.lstrip()[:1] in (b"", b"{")
-    if cut is None and unmeasured and looks_cut and parse_json(body) is NOT_JSON:
-        cut = Failure(
-            "the body is no whole JSON object, and nothing said how long it is", sent=True
-        )
-    # A broken body must not hide an error's status; a success without its body is none.
-    return cut if cut is not None and answer.success else answer
+        return Response(status, headers, body[:QUOTABLE], NOT_JSON, too_large=True)
+    parsed = parse_json(body)
+    if read_error is None and parsed is NOT_JSON and not compressed:
+        no_framing = not {"content-length", "transfer-encoding"} & headers.keys()
+        body_optional = not body and (request.method == "DELETE" or status == 204)
+        # Without framing, a lost connection looks like the body's end.
+        if no_framing and not body_optional and body.lstrip()[:1] in (b"", b"{"):
+            read_error = NoResponse(
+                "the body is no whole JSON object, and nothing said how long it is", "", sent=True
+            )
+    if read_error is not None and 200 <= status < 300:
+        return read_error
+    # A broken body must not hide an error's status.
+    return Response(status, headers, body, parsed)
+
+
+def parse_json(content: bytes) -> Any:
+    """Return the JSON value of a body, or `NOT_JSON`."""
+    # Imported here, so that a client which sends nothing yet does not wait for pydantic.
+    from pydantic_core import from_json
+
+    try:
+        # Cache keys only; caching string values costs more than it saves.
+        return from_json(content, cache_strings="keys")
+    except ValueError:
+        return NOT_JSON
 
 
 def _gunzip(packed: bytes, limit: int) -> tuple[bytes, bool]:

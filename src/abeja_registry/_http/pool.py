@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
@@ -20,14 +20,14 @@ from typing import Any, Generic, TypeVar
 import httpcore
 import httpx
 
-from .._api.process import process_token
-from .._api.responses import DEADLINE_PASSED, Answer, Failure, Outcome
+from .._api import process
+from .._api.responses import DEADLINE_PASSED, AttemptResult, NoResponse, Response
 from .._settings.network import proxy_for
 from .._settings.settings import Settings
 from ..exceptions import Error
 from .backends import AsyncBackend, Backend
 from .certificates import create_ssl_context, names_tls_files
-from .decoding import aread, read
+from .decoding import aread_response, read_response
 from .errors import map_exception
 from .sender import Request
 from .streams import CallState
@@ -36,10 +36,6 @@ from .streams import CallState
 MAX_CONNECTIONS = 100
 # Seconds that an idle connection is kept. Assumption: the API keeps it longer.
 KEEPALIVE_EXPIRY = 15.0
-
-_POOL_TIMEOUT = Failure(
-    f"none of {MAX_CONNECTIONS} connections came free in time", sent=False, timeout=True
-)
 
 _UNCLOSED = "a client was not closed: use it in a `with` block, or call its close() or aclose()"
 
@@ -57,30 +53,19 @@ class _Url(httpx.URL):
     Parsing costs more than all the rest of a request, and sending needs these parts alone.
     """
 
+    # In place of the properties.
+    __slots__ = ("port", "raw_host", "raw_path", "raw_scheme")
+
     def __init__(self, base: httpx.URL, target: str) -> None:
         self._base = base
-        self._raw_path = base.raw_path.rstrip(b"/") + target.encode("ascii")
-
-    @property
-    def raw_scheme(self) -> bytes:
-        return self._base.raw_scheme
-
-    @property
-    def raw_host(self) -> bytes:
-        return self._base.raw_host
-
-    @property
-    def port(self) -> int | None:
-        return self._base.port
-
-    @property
-    def raw_path(self) -> bytes:
-        return self._raw_path
+        path = base.raw_path.rstrip(b"/") + target.encode("ascii")
+        self.raw_scheme, self.raw_host = base.raw_scheme, base.raw_host  # type: ignore[misc]
+        self.port, self.raw_path = base.port, path  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         # What httpx keeps in a URL that it parsed; copy and pickle look for dunders first.
         if not name.startswith("__"):
-            vars(self).update(vars(self._base.copy_with(raw_path=self._raw_path)))
+            vars(self).update(vars(self._base.copy_with(raw_path=self.raw_path)))
         try:
             return vars(self)[name]
         except KeyError:
@@ -91,11 +76,16 @@ class _Request(httpx.Request):
     """An `httpx.Request` of parts that need no checking."""
 
     def __init__(
-        self, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes, timeout: float
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        timeout: float,
     ) -> None:
         self.method = method
         self.url = url
-        self.headers = headers
+        self.headers = httpx.Headers(headers)
         self.stream = httpx.ByteStream(body)
         self.extensions = {"timeout": dict.fromkeys(_TIMEOUTS, timeout)}
 
@@ -129,7 +119,7 @@ def _install(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport, connecti
             f"httpx {httpx.__version__} is not supported: nothing was sent."
             " Install an earlier version, or pass http_client="
         )
-    transport._pool = connection  # type: ignore[assignment]
+    transport._pool = connection  # type: ignore[assignment]  # noqa: SLF001
     return connection
 
 
@@ -155,7 +145,17 @@ class _BasePool(ABC, Generic[C, S]):
     _backend: Callable[[CallState, int], Any]
     closed = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        keepalive_expiry: float = KEEPALIVE_EXPIRY,
+    ) -> None:
+        self._max_connections = max_connections
+        self._keepalive_expiry = keepalive_expiry
+        # By the process; where calls are tasks, by the event loop too.
+        self._states: dict[Any, _PoolState[C, S]] = {}
         self.proxy = proxy_for(settings.base_url)
         self._base = httpx.URL(settings.base_url)
         https = self._base.scheme == "https"
@@ -183,6 +183,10 @@ class _BasePool(ABC, Generic[C, S]):
                 # It takes tens of milliseconds: once, and with the first connection.
                 self._ssl_context = create_ssl_context(trust_env=False)
             return self._ssl_context
+
+    def _pool_timeout(self) -> NoResponse:
+        error = f"none of {self._max_connections} connections became free in time"
+        return NoResponse(error, "", sent=False, timeout=True)
 
     def _open(self) -> C:
         context = self.ssl_context
@@ -215,13 +219,8 @@ class _BasePool(ABC, Generic[C, S]):
         headers = [(b"Host", self._base.netloc), *request.headers]
         if request.body is not None:
             headers.append((b"Content-Length", b"%d" % len(request.body)))
-        return _Request(
-            request.method,
-            _Url(self._base, request.target),
-            httpx.Headers(headers),
-            request.body or b"",
-            request.timeout,
-        )
+        url = _Url(self._base, request.target)
+        return _Request(request.method, url, headers, request.body or b"", request.timeout)
 
     def _checkout(self, idle: list[C], request: Request) -> tuple[C | None, list[C]]:
         """Return an idle connection for a request, if one can serve, and those to be closed.
@@ -229,12 +228,12 @@ class _BasePool(ABC, Generic[C, S]):
         A create gets none: the server may have just closed it, or a late response may still be
         on its way over it, and either would leave open what the create did.
         """
-        oldest = time.monotonic() - KEEPALIVE_EXPIRY
+        oldest = time.monotonic() - self._keepalive_expiry
         unusable = []
         with suppress(IndexError):  # several threads may be at it
             while idle[0].used_at < oldest:
                 unusable.append(idle.pop(0))
-            while request.replayable:
+            while request.idempotent:
                 connection = idle.pop()
                 if not connection.connection.has_expired():
                     return connection, unusable
@@ -248,24 +247,22 @@ def _core_url(url: httpx.URL) -> httpcore.URL:
     )
 
 
-def _refine(connection: _Connection | _AsyncConnection, outcome: Outcome) -> Outcome:
-    """Return an outcome with what the streams know better than an exception's class."""
+def _refine(connection: _Connection | _AsyncConnection, result: NoResponse) -> NoResponse:
+    """Add to a failed attempt what the streams know better than an exception's class."""
     state = connection.state
-    if not isinstance(outcome, Failure):
-        return outcome
-    if outcome.timeout and time.monotonic() >= state.deadline:
-        # The timeout of the last read or write was the rest of the deadline.
-        outcome = replace(outcome, cause=DEADLINE_PASSED)
+    if result.timeout and time.monotonic() >= state.deadline:
+        # The timeout of the last read or write was what remained of the deadline.
+        result = replace(result, error=DEADLINE_PASSED, message="")
     if state.request_written is None:
-        return outcome
-    return replace(outcome, sent=outcome.sent and state.request_written)
+        return result
+    return replace(result, sent=result.sent and state.request_written, stage=state.stage)
 
 
 def _is_reusable(
-    connection: _Connection | _AsyncConnection, request: Request, outcome: Outcome
+    connection: _Connection | _AsyncConnection, request: Request, result: AttemptResult
 ) -> bool:
     """Whether a connection can serve another call: the response ended, and nothing followed it."""
-    if not (isinstance(outcome, Answer) and request.replayable):
+    if not (isinstance(result, Response) and request.idempotent):
         return False
     # h11 may hold bytes that it received beyond the response, and would take them for the next
     # one. Its state is behind private names of httpcore: without one of them, nobody can tell.
@@ -277,8 +274,17 @@ def _is_reusable(
         getattr(h11_state, "trailing_data", None) == (b"", False)
         and getattr(connection.connection, "is_idle", bool)()
         and hasattr(connection.connection, "has_expired")
-        and not connection.state.has_unread_data()
     )
+
+
+async def _acquire(slots: asyncio.Semaphore, seconds: float) -> bool:
+    if not slots.locked():  # acquire() returns at once
+        return await slots.acquire()
+    try:
+        async with asyncio.timeout(seconds):
+            return await slots.acquire()
+    except TimeoutError:
+        return False
 
 
 class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
@@ -288,27 +294,24 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
     _core = httpcore.ConnectionPool
     _backend = Backend
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._states: dict[object, _PoolState[_Connection, threading.Semaphore]] = {}
-
     def _state(self) -> _PoolState[_Connection, threading.Semaphore]:
-        process = process_token()
-        if state := self._states.get(process):
-            return state
+        current = process.token
         # After fork() the sockets are the parent's too. To close this process's copies sends
         # nothing: TLS ends without a word, and TCP when its last copy is closed.
-        for ancestor in set(self._states) - {process}:
+        for ancestor in set(self._states) - {current}:
             old = self._states.pop(ancestor, None)  # several threads may be at it
             for connection in old.idle if old else ():
                 connection.close()
-        return self._states.setdefault(process, _PoolState(threading.Semaphore(MAX_CONNECTIONS)))
+        new: _PoolState[_Connection, threading.Semaphore]
+        new = _PoolState(threading.Semaphore(self._max_connections))
+        return self._states.setdefault(current, new)
 
-    def send(self, request: Request) -> Outcome:
+    def send(self, request: Request, remaining: float) -> AttemptResult:
         """Send a request over a connection that serves no other call, and return the result."""
-        state = self._state()
-        if not state.slots.acquire(timeout=min(request.timeout, request.left)):
-            return _POOL_TIMEOUT
+        deadline = time.monotonic() + remaining
+        state = self._states.get(process.token) or self._state()
+        if not state.slots.acquire(timeout=max(0.0, min(request.timeout, remaining))):
+            return self._pool_timeout()
         try:
             connection, unusable = self._checkout(state.idle, request)
             for each in unusable:
@@ -316,9 +319,9 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
             connection = connection or self._open()
             reusable = False
             try:
-                outcome = self._exchange(connection, request)
-                reusable = _is_reusable(connection, request, outcome)
-                return outcome
+                result = self._exchange(connection, request, deadline)
+                reusable = _is_reusable(connection, request, result)
+                return result
             finally:
                 if reusable:
                     connection.used_at = time.monotonic()
@@ -330,13 +333,17 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
             if self.closed:
                 self.close()
 
-    def _exchange(self, connection: _Connection, request: Request) -> Outcome:
-        connection.state.start(request.deadline)
+    def _exchange(
+        self, connection: _Connection, request: Request, deadline: float
+    ) -> AttemptResult:
+        connection.state.deadline = deadline
+        connection.state.request_written = None
         try:
-            outcome = read(connection.handle_request(self._build_request(request)), request)
+            response = connection.handle_request(self._build_request(request))
+            result = read_response(response, request, deadline)
         except Exception as error:
-            outcome = map_exception(error)
-        return _refine(connection, outcome)
+            result = map_exception(error, request.redact)
+        return _refine(connection, result) if isinstance(result, NoResponse) else result
 
     def close(self) -> None:
         """Close idle connections now, and those in use as soon as their calls end."""
@@ -359,36 +366,25 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
     _core = httpcore.AsyncConnectionPool
     _backend = AsyncBackend
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._states: dict[
-            tuple[object, asyncio.AbstractEventLoop],
-            _PoolState[_AsyncConnection, asyncio.Semaphore],
-        ] = {}
-
     def _state(self) -> _PoolState[_AsyncConnection, asyncio.Semaphore]:
-        key = process_token(), asyncio.get_running_loop()
-        if key not in self._states:
-            # Nothing can be closed through a loop that has ended, or through a parent's.
-            for process, loop in list(self._states):
-                if loop.is_closed() or process is not key[0]:
-                    self._states.pop((process, loop), None)
-            self._states[key] = _PoolState(asyncio.Semaphore(MAX_CONNECTIONS))
+        key = process.token, asyncio.get_running_loop()
+        if state := self._states.get(key):
+            return state
+        # Nothing can be closed through a loop that has ended, or through a parent's.
+        for token, loop in list(self._states):
+            if loop.is_closed() or token is not key[0]:
+                self._states.pop((token, loop), None)
+        self._states[key] = _PoolState(asyncio.Semaphore(self._max_connections))
         return self._states[key]
 
-    async def send(self, request: Request) -> Outcome:
+    async def send(self, request: Request, remaining: float) -> AttemptResult:
         """As `ConnectionPool.send`, awaited."""
-        if not request.left:
-            return Failure(DEADLINE_PASSED, sent=False, timeout=True)
+        deadline = time.monotonic() + remaining
+        if remaining <= 0:
+            return NoResponse(DEADLINE_PASSED, "", sent=False, timeout=True)
         state = self._state()
-        if state.slots.locked():
-            try:
-                async with asyncio.timeout(min(request.timeout, request.left)):
-                    await state.slots.acquire()
-            except TimeoutError:
-                return _POOL_TIMEOUT
-        else:
-            await state.slots.acquire()
+        if not await _acquire(state.slots, min(request.timeout, remaining)):
+            return self._pool_timeout()
         try:
             connection, unusable = self._checkout(state.idle, request)
             for each in unusable:
@@ -396,9 +392,9 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
             connection = connection or self._open()
             reusable = False
             try:
-                outcome = await self._exchange(connection, request)
-                reusable = _is_reusable(connection, request, outcome)
-                return outcome
+                result = await self._exchange(connection, request, deadline)
+                reusable = _is_reusable(connection, request, result)
+                return result
             finally:
                 if reusable:
                     connection.used_at = time.monotonic()
@@ -410,14 +406,17 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
             if self.closed:
                 await self.aclose()
 
-    async def _exchange(self, connection: _AsyncConnection, request: Request) -> Outcome:
-        connection.state.start(request.deadline)
+    async def _exchange(
+        self, connection: _AsyncConnection, request: Request, deadline: float
+    ) -> AttemptResult:
+        connection.state.deadline = deadline
+        connection.state.request_written = None
         try:
             response = await connection.handle_async_request(self._build_request(request))
-            outcome = await aread(response, request, bounded=False)
+            result = await aread_response(response, request, None)
         except Exception as error:
-            outcome = map_exception(error)
-        return _refine(connection, outcome)
+            result = map_exception(error, request.redact)
+        return _refine(connection, result) if isinstance(result, NoResponse) else result
 
     async def aclose(self) -> None:
         """As `ConnectionPool.close`, for this event loop; those of another stay open meanwhile."""
@@ -429,6 +428,6 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
     def __del__(self) -> None:
         # Those of a parent process are its own to close.
         if not self.closed and any(
-            state.idle for (process, _), state in self._states.items() if process is process_token()
+            state.idle for (token, _), state in self._states.items() if token is process.token
         ):
             warnings.warn(_UNCLOSED, ResourceWarning, stacklevel=2, source=self)

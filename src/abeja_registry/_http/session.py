@@ -1,61 +1,70 @@
-"""One call through to its dict: an operation in, a door to the network, the judge's word out."""
+"""The retry loop, for threads and for tasks: send, record, sleep; and what carries out a flow."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import random
-import time
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from abeja_registry import __version__
 
+from .._api.flows import Flow, Step, Wait, Within
 from .._api.operations import Operation
 from .._api.redaction import Redactor
-from .._api.responses import QUOTED_CHARACTERS, Answer, Answered, Failure, Outcome, judge
+from .._api.responses import ApiResult, AttemptResult, Response, parse_response
 from .._api.retries import Attempts, Retry, RetryBudget
 from .._settings.network import proxy_secrets
 from .._settings.settings import Settings
-from ..exceptions import Error
-from .adapter import AsyncHttpClient, HandedInAsyncClient, HandedInClient, HttpClient
-from .sender import Request
+from ..exceptions import Attempt, Error
+from .adapter import AsyncHttpClient, AsyncHttpClientAdapter, HttpClient, HttpClientAdapter
+from .clock import Clock
+from .sender import AsyncSender, Request, Sender
 
 if TYPE_CHECKING:
-    from .pool import AsyncConnectionPool, ConnectionPool
+    pass
 
 _logger = logging.getLogger("abeja_registry")
-# A program that set up no logging is told nothing: logging would write warnings to its stderr.
+# In a program that set up no logging, logging would write warnings to its stderr.
 _logger.addHandler(logging.NullHandler())
 
-# Seconds after which who waits looks whether the client was closed.
-_TURN = 0.1
+# How often a sleeping retry checks whether the client was closed, in seconds.
+POLL_INTERVAL = 0.1
 
-Door = TypeVar(
-    "Door", "ConnectionPool | HandedInClient", "AsyncConnectionPool | HandedInAsyncClient"
-)
+T = TypeVar("T")
+S = TypeVar("S", Sender, AsyncSender)
 
 
-class _Calls(Generic[Door]):
-    """What both kinds do before and after the wire.
+class _BaseSession(Generic[S]):
+    """What both sessions do before and after sending.
 
     Args:
         settings: What every call has in common.
-        door: The door to the network.
-        budget: What may be spent on replays through this door.
-        owner: Whether closing this closes the door.
+        sender: What requests are sent through.
+        budget: What may be spent on retries through this sender.
+        clock: The time, sleeping and chance.
+        owner: Whether closing this closes the sender.
+        paced: Whether the caller itself slows down where the API throttles.
     """
 
-    _random = staticmethod(random.random)
-
-    def __init__(self, settings: Settings, door: Door, budget: RetryBudget, *, owner: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sender: S,
+        budget: RetryBudget,
+        clock: Clock,
+        *,
+        owner: bool,
+        paced: bool = False,
+    ) -> None:
         self.settings = settings
-        self.door: Door = door
+        self.sender: S = sender
+        self.clock = clock
         self._budget = budget
         self._owner = owner
-        self._stopped = False
-        self._paced = False
-        secrets = (*settings.secrets(), *proxy_secrets(door.proxy))
+        self._paced = paced
+        self._cancelled = False
+        secrets = (*settings.secrets(), *proxy_secrets(sender.proxy))
         self._redact = Redactor(settings.authorization, secrets)
         self._headers = [
             (b"Accept", b"application/json"),
@@ -64,93 +73,45 @@ class _Calls(Generic[Door]):
         ]
         if settings.authorization is not None:
             self._headers.append((b"Authorization", settings.authorization.encode()))
-        self._headers_of_a_body = [*self._headers, (b"Content-Type", b"application/json")]
+        self._json_headers = [*self._headers, (b"Content-Type", b"application/json")]
 
-    def sharing(self, settings: Settings) -> Self:
-        """Return one of other settings over the same door, which it never closes."""
-        return type(self)(settings, self.door, self._budget, owner=False)
+    def with_settings(self, settings: Settings) -> Self:
+        """Return a session with other settings over the same sender, which it never closes."""
+        return type(self)(settings, self.sender, self._budget, self.clock, owner=False)
+
+    def with_clock(self, clock: Clock) -> Self:
+        """Return a session in the place of this one, with another clock."""
+        return type(self)(self.settings, self.sender, self._budget, clock, owner=self._owner)
 
     def paced(self) -> Self:
-        """Return one over the same door whose caller itself slows down where the API throttles."""
-        paced = self.sharing(self.settings)
-        paced._paced = True
-        return paced
+        """Return a session over the same sender whose caller slows down where the API throttles."""
+        return type(self)(
+            self.settings, self.sender, self._budget, self.clock, owner=False, paced=True
+        )
 
-    def without_sleeping(self) -> Self:
-        """Return one in the place of this whose retries, and its clients' copies', do not sleep."""
-        settings = replace(self.settings, sleeps=False)
-        return type(self)(settings, self.door, self._budget, owner=self._owner)
-
-    def own_settings(self) -> Settings:
-        """Return the settings from which another process can open a transport like this.
+    def picklable_settings(self) -> Settings:
+        """Return the settings from which another process can open a session like this.
 
         Raises:
-            TypeError: It sends through a client that was handed in, which cannot go along.
+            TypeError: It sends through a user-supplied client, which cannot go along.
         """
-        if isinstance(self.door, HandedInClient | HandedInAsyncClient):
+        if isinstance(self.sender, HttpClientAdapter | AsyncHttpClientAdapter):
             raise TypeError("a client with an http_client of its own cannot be pickled")
         return self.settings
 
-    def now(self) -> float:
-        """Return the time by the monotonic clock."""
-        return time.monotonic()
-
-    def deadline(self) -> float:
-        """Return when a call that begins now has to be over, by the monotonic clock."""
-        return time.monotonic() + self.settings.deadline
-
-    def share(self, operation: Operation, deadline: float) -> float:
-        """Return when an operation has to be over that is a part of something that has to be.
-
-        A create gets two thirds of the time: the rest is to look what came of it.
-        """
-        if operation.replayable:
-            return deadline
-        now = time.monotonic()
-        return now + (deadline - now) * 2 / 3
-
-    def _attempts(self, operation: Operation, deadline: float | None) -> Attempts:
-        return Attempts(
-            operation,
-            self.settings.retry,
-            self._budget,
-            deadline=self.deadline() if deadline is None else deadline,
-            random=self._random,
-            paced=self._paced,
-        )
-
     @property
-    def _over(self) -> bool:
+    def closed(self) -> bool:
         """Whether nothing is sent any more."""
-        return self._stopped or self.door.closed
+        return self._cancelled or self.sender.closed
 
-    def _check_open(self, operation: Operation) -> None:
-        if self._stopped:
-            raise Error(f"{operation.name} cannot be called: what it was to be a part of has ended")
-        if self.door.closed:
-            raise Error(
-                f"{operation.name} cannot be called: the client was closed,"
-                " or the one that it shares its connections with"
-            )
+    def cancel(self) -> None:
+        """Send nothing more from this session; its sender stays open for others."""
+        self._cancelled = True
 
-    def _request(self, operation: Operation, attempts: Attempts) -> Request:
-        self._check_open(operation)
-        return Request(
-            operation.method,
-            self.settings.base_url,
-            operation.target,
-            self._headers if operation.body is None else self._headers_of_a_body,
-            operation.body,
-            operation.replayable,
-            self.settings.timeout,
-            attempts.deadline,
-            self.settings.max_response_bytes,
-        )
-
-    def tell(self, retry: Retry) -> None:
+    def notify(self, retry: Retry) -> None:
         """Log a retry, and call the hook with it."""
         _logger.warning(
-            "%s: attempt %d came to %s; the next in %.2f s",
+            "%s: attempt %d failed: %s; the next in %.2f s",
             retry.operation,
             retry.attempt,
             retry.cause,
@@ -159,155 +120,227 @@ class _Calls(Generic[Door]):
         if self.settings.on_retry is not None:
             self.settings.on_retry(retry)
 
-    def _pause(self, retry: Retry, attempts: Attempts) -> float:
-        """Return how long to sleep before a retry."""
-        if self.settings.sleeps:
-            return retry.wait
-        # As many retries as with the wait: it takes from the call's deadline.
-        attempts.deadline -= retry.wait
-        return 0.0
+    def _prepare(self, operation: Operation, deadline: float) -> tuple[Request, Attempts]:
+        if self._cancelled:
+            raise Error(f"{operation.name} was not sent: its inventory was stopped")
+        if self.sender.closed:
+            raise Error(
+                f"{operation.name} was not sent: the client was closed,"
+                " or the one that it shares its connections with"
+            )
+        settings = self.settings
+        request = Request(
+            operation.method,
+            settings.base_url,
+            operation.target,
+            self._headers if operation.body is None else self._json_headers,
+            operation.body,
+            operation.idempotent,
+            settings.timeout,
+            settings.max_response_bytes,
+            self._redact,
+        )
+        attempts = Attempts(
+            operation, settings.retry, self._budget, deadline, self.clock.random, self._paced
+        )
+        return request, attempts
 
-    def _heard(self, outcome: Outcome) -> Outcome:
-        """Return an outcome whose cause, which may quote what is no HTTP, shows no credential."""
-        if not isinstance(outcome, Failure):
-            return outcome
-        return replace(outcome, cause=self._redact(outcome.cause)[:QUOTED_CHARACTERS])
-
-    def _result(
-        self,
-        operation: Operation,
-        request: Request,
-        outcome: Outcome,
-        attempts: Attempts,
-        started: float,
-    ) -> Answered:
+    def _finish(self, attempts: Attempts, result: AttemptResult, started: float) -> ApiResult:
+        """Return what the last attempt brought, or raise the matching exception."""
+        operation = attempts.operation
+        history: tuple[Attempt, ...] = attempts.history
         if _logger.isEnabledFor(logging.DEBUG):
             _logger.debug(
                 "%s: %s in %.1f ms, request id %s",
                 operation.name,
-                outcome,
-                (time.monotonic() - started) * 1000,
-                self._redact(outcome.request_id) if isinstance(outcome, Answer) else None,
+                result,
+                (self.clock.now() - started) * 1000,
+                self._redact(result.request_id) if isinstance(result, Response) else None,
             )
-        body = judge(
+        if 200 <= result.status < 300:
+            if not history:
+                self._budget.successes += 1
+            history = (*history, Attempt(result.status))
+        body = parse_response(
             operation,
-            request.url,
-            outcome,
-            history=attempts.history,
+            self.settings.base_url,
+            result,
+            history=history,
             after_unknown_outcome=attempts.outcome_unknown,
             redact=self._redact,
         )
-        return Answered(body, attempts.history, self._redact)
+        return ApiResult(body, history, self._redact)
+
+    def _limit(self, step: Operation | Within, deadline: float | None) -> tuple[Operation, float]:
+        """Return the operation of a flow's step, and when it has to be over.
+
+        No operation has more time than a call.
+        """
+        now = self.clock.now()
+        limit = now + self.settings.deadline
+        if deadline is not None:
+            limit = min(limit, deadline)
+        if isinstance(step, Within):
+            return step.operation, now + (limit - now) * step.share
+        return step, limit
 
 
-class Transport(_Calls["ConnectionPool | HandedInClient"]):
-    """The way through, for threads."""
+class Session(_BaseSession[Sender]):
+    """Sends for threads."""
 
     @classmethod
-    def open(cls, settings: Settings, http_client: HttpClient | None) -> Self:
-        """Return a transport over a client handed in, or over connections of its own."""
+    def open(
+        cls, settings: Settings, http_client: HttpClient | None, clock: Clock | None = None
+    ) -> Self:
+        """Return a session over a user-supplied client, or over connections of its own."""
+        sender: Sender
         if http_client is not None:
-            return cls(settings, HandedInClient(http_client), RetryBudget(), owner=True)
-        # Here: with what it needs of httpcore it is half of what a client's import would cost.
-        from .pool import ConnectionPool
+            sender = HttpClientAdapter(http_client)
+        else:
+            # Imported here: with httpcore it is half of the time that importing a client takes.
+            from .pool import ConnectionPool
 
-        return cls(settings, ConnectionPool(settings), RetryBudget(), owner=True)
+            sender = ConnectionPool(settings)
+        return cls(settings, sender, RetryBudget(), clock or Clock(), owner=True)
 
-    def call(self, operation: Operation) -> dict[str, Any]:
-        """Carry out an operation and return the JSON object that it brought."""
-        return self.fetch(operation).body
+    def request_json(self, operation: Operation) -> dict[str, Any]:
+        """Carry out an operation and return the JSON object of its response."""
+        return self.request(operation, self.clock.now() + self.settings.deadline).body
 
-    def fetch(self, operation: Operation, deadline: float | None = None) -> Answered:
-        """Carry out an operation and return what it brought, for models to be made of it.
+    def request(self, operation: Operation, deadline: float) -> ApiResult:
+        """Carry out an operation, with retries, and return its result.
 
         Args:
-            operation: What to do.
-            deadline: When it has to be over, where it is a part of something that has to be.
+            operation: The operation.
+            deadline: When it has to be over, by the session's clock.
         """
-        started = time.monotonic()
-        attempts = self._attempts(operation, deadline)
-        request = self._request(operation, attempts)
-        outcome = self._heard(self.door.send(request))
-        while (retry := attempts.record(outcome, time.monotonic())) is not None:
+        started = self.clock.now()
+        request, attempts = self._prepare(operation, deadline)
+        result = self.sender.send(request, deadline - started)
+        while not 200 <= result.status < 300 and (
+            retry := attempts.record(result, self.clock.now())
+        ):
             try:
-                self.tell(retry)
-                self.sleep(self._pause(retry, attempts))
+                self.notify(retry)
+                self.sleep(retry.wait)
             except BaseException:
                 attempts.give_up()
                 raise
-            if self._over:
+            if self.closed:
                 attempts.give_up()
                 break
-            outcome = self._heard(self.door.send(request))
-        return self._result(operation, request, outcome, attempts, started)
+            result = self.sender.send(request, deadline - self.clock.now())
+        return self._finish(attempts, result, started)
+
+    def run(self, flow: Flow[T], deadline: float | None = None) -> T:
+        """Carry out a flow to its end, and return what it returns.
+
+        Args:
+            flow: The work.
+            deadline: When all of it has to be over, by the session's clock. Defaults to a call's
+                deadline from now.
+        """
+        if deadline is None:
+            deadline = self.clock.now() + self.settings.deadline
+        advance: Callable[[], Step] = partial(next, flow)
+        while True:
+            try:
+                step = advance()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            try:
+                if isinstance(step, Wait):
+                    self.sleep(step.seconds)
+                    advance = partial(next, flow)
+                else:
+                    advance = partial(flow.send, self.request(*self._limit(step, deadline)))
+            except Error as error:
+                advance = partial(flow.throw, error)
 
     def sleep(self, seconds: float) -> None:
-        """Wait, as long as something can still be sent after that."""
-        self._sleep(seconds)
-
-    def _sleep(self, seconds: float) -> None:
-        # Not an event: in a child process, nobody lets go of a lock that was held at the fork.
+        """Sleep, as long as something can still be sent after that."""
+        # Polling instead of threading.Event: a lock held at fork() stays locked in the child.
         # Counted by what was slept: a test may have frozen the clock.
-        while not self._over and seconds > 0:
-            time.sleep(min(seconds, _TURN))
-            seconds -= _TURN
-
-    def stop(self) -> None:
-        """Send nothing more, from here alone: the door stays open for others."""
-        self._stopped = True
+        while not self.closed and seconds > 0:
+            self.clock.sleep(min(seconds, POLL_INTERVAL))
+            seconds -= POLL_INTERVAL
 
     def close(self) -> None:
-        """Close the connections, unless they are shared and somebody else's."""
+        """Close the sender, unless another session owns it."""
         if self._owner:
-            self.door.close()
+            self.sender.close()
 
 
-class AsyncTransport(_Calls["AsyncConnectionPool | HandedInAsyncClient"]):
-    """The way through, for the tasks of an event loop."""
+class AsyncSession(_BaseSession[AsyncSender]):
+    """Sends for the tasks of an event loop."""
 
     @classmethod
-    def open(cls, settings: Settings, http_client: AsyncHttpClient | None) -> Self:
-        """As `Transport.open`."""
+    def open(
+        cls, settings: Settings, http_client: AsyncHttpClient | None, clock: Clock | None = None
+    ) -> Self:
+        """As `Session.open`."""
+        sender: AsyncSender
         if http_client is not None:
-            return cls(settings, HandedInAsyncClient(http_client), RetryBudget(), owner=True)
-        from .pool import AsyncConnectionPool
+            sender = AsyncHttpClientAdapter(http_client)
+        else:
+            from .pool import AsyncConnectionPool
 
-        return cls(settings, AsyncConnectionPool(settings), RetryBudget(), owner=True)
+            sender = AsyncConnectionPool(settings)
+        return cls(settings, sender, RetryBudget(), clock or Clock(), owner=True)
 
-    async def call(self, operation: Operation) -> dict[str, Any]:
-        """As `Transport.call`, awaited."""
-        return (await self.fetch(operation)).body
+    async def request_json(self, operation: Operation) -> dict[str, Any]:
+        """As `Session.request_json`, awaited."""
+        return (await self.request(operation, self.clock.now() + self.settings.deadline)).body
 
-    async def fetch(self, operation: Operation, deadline: float | None = None) -> Answered:
-        """As `Transport.fetch`, awaited."""
-        started = time.monotonic()
-        attempts = self._attempts(operation, deadline)
-        request = self._request(operation, attempts)
-        outcome = self._heard(await self.door.send(request))
-        while (retry := attempts.record(outcome, time.monotonic())) is not None:
+    async def request(self, operation: Operation, deadline: float) -> ApiResult:
+        """As `Session.request`, awaited."""
+        started = self.clock.now()
+        request, attempts = self._prepare(operation, deadline)
+        result = await self.sender.send(request, deadline - started)
+        while not 200 <= result.status < 300 and (
+            retry := attempts.record(result, self.clock.now())
+        ):
             try:
-                self.tell(retry)
-                await self.sleep(self._pause(retry, attempts))
+                self.notify(retry)
+                await self.sleep(retry.wait)
             except BaseException:
                 attempts.give_up()
                 raise
-            if self._over:
+            if self.closed:
                 attempts.give_up()
                 break
-            outcome = self._heard(await self.door.send(request))
-        return self._result(operation, request, outcome, attempts, started)
+            result = await self.sender.send(request, deadline - self.clock.now())
+        return self._finish(attempts, result, started)
+
+    async def run(self, flow: Flow[T], deadline: float | None = None) -> T:
+        """As `Session.run`, awaited."""
+        if deadline is None:
+            deadline = self.clock.now() + self.settings.deadline
+        advance: Callable[[], Step] = partial(next, flow)
+        while True:
+            try:
+                step = advance()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            try:
+                if isinstance(step, Wait):
+                    await self.sleep(step.seconds)
+                    advance = partial(next, flow)
+                else:
+                    advance = partial(flow.send, await self.request(*self._limit(step, deadline)))
+            except Error as error:
+                advance = partial(flow.throw, error)
 
     async def sleep(self, seconds: float) -> None:
-        """As `Transport.sleep`, awaited."""
-        await self._sleep(seconds)
-
-    async def _sleep(self, seconds: float) -> None:
-        # Not an event: it would be of one loop, and who closes the client may be of another.
-        while not self._over and seconds > 0:
-            await asyncio.sleep(min(seconds, _TURN))
-            seconds -= _TURN
+        """As `Session.sleep`, awaited."""
+        # Polling: an asyncio.Event belongs to one loop; close() may run on another.
+        while not self.closed and seconds > 0:
+            await self.clock.asleep(min(seconds, POLL_INTERVAL))
+            seconds -= POLL_INTERVAL
 
     async def aclose(self) -> None:
-        """As `Transport.close`, awaited."""
+        """As `Session.close`, awaited."""
         if self._owner:
-            await self.door.aclose()
+            await self.sender.aclose()

@@ -11,13 +11,12 @@ import select
 import socket
 import ssl
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any, TypeVar
 
 import httpcore
 
-from .._api.responses import DEADLINE_PASSED
+from .._api.responses import DEADLINE_PASSED, Stage
 from .signals import from_signal_handler
 from .tls import Tls
 
@@ -33,30 +32,41 @@ class CallState:
         deadline: When the call has to be over, by the monotonic clock.
         request_written: Whether any byte of the request was written; None while the socket is
             untouched, as it stays where a test's mock replaces it.
-        has_unread_data: Whether a stream holds bytes that were received and not read.
+        tls_missing: Layers of TLS that the connection still lacks; None without a connection.
     """
 
     def __init__(self) -> None:
         self.deadline = 0.0
         self.request_written: bool | None = None
-        self.has_unread_data: Callable[[], bool] = lambda: True
+        self.tls_missing: int | None = None
 
-    def start(self, deadline: float) -> None:
-        """Begin a call."""
-        self.deadline = deadline
-        self.request_written = None
-
-    def mark_written(self, tls_layers: int) -> None:
-        """Record a write. While TLS layers are missing, it is CONNECT traffic, not the request."""
-        self.request_written = bool(self.request_written) or tls_layers <= 0
+    @property
+    def stage(self) -> Stage | None:
+        """How far the call came; None where the socket was not touched."""
+        if self.request_written is None:
+            return None
+        if self.tls_missing is None:
+            return "connect"
+        return "tls" if self.tls_missing > 0 else "request"
 
     def clamp_timeout(self, timeout: float | None, late: type[Exception]) -> float:
-        """Return how long the socket may take, in seconds: the timeout, or what is left."""
-        self.request_written = bool(self.request_written)
+        """Return how long the socket may take, in seconds: the timeout, or what remains."""
+        if self.request_written is None:
+            self.request_written = False
         remaining = self.deadline - time.monotonic()
         if remaining <= 0:
             raise late(DEADLINE_PASSED)
         return remaining if timeout is None else min(timeout, remaining)
+
+    def begin_write(self, timeout: float | None, tls_layers: int) -> float:
+        """Record a write; return as `clamp_timeout`.
+
+        While TLS layers are missing, writes are CONNECT traffic, not the request.
+        """
+        allowed = self.clamp_timeout(timeout, httpcore.WriteTimeout)
+        if tls_layers <= 0:
+            self.request_written = True
+        return allowed
 
 
 def translate(
@@ -83,7 +93,7 @@ def is_readable(fileno: int) -> bool:
     return bool(select.select([fileno], [], [], 0)[0])
 
 
-class _BaseStream(httpcore.NetworkStream, ABC):
+class _BaseStream(httpcore.NetworkStream):
     """Both kinds of sync stream.
 
     Args:
@@ -94,11 +104,6 @@ class _BaseStream(httpcore.NetworkStream, ABC):
     def __init__(self, state: CallState, tls_layers: int) -> None:
         self._state = state
         self._tls_layers = tls_layers
-        state.has_unread_data = self.has_unread_data
-
-    @abstractmethod
-    def has_unread_data(self) -> bool:
-        """Whether the stream holds bytes that were received and not read."""
 
     def start_tls(
         self,
@@ -111,6 +116,7 @@ class _BaseStream(httpcore.NetworkStream, ABC):
                 self, Tls(ssl_context, server_hostname), self._state, self._tls_layers - 1
             )
             stream.handshake(timeout)
+            self._state.tls_missing = self._tls_layers - 1
         except BaseException:
             # httpcore forgets a stream whose handshake fails.
             self.close()
@@ -123,6 +129,7 @@ class Stream(_BaseStream):
 
     def __init__(self, connected: socket.socket, state: CallState, tls_layers: int) -> None:
         super().__init__(state, tls_layers)
+        state.tls_missing = tls_layers
         self._socket = connected
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -137,9 +144,8 @@ class Stream(_BaseStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         rest = memoryview(buffer)
         while rest:
-            allowed = self._state.clamp_timeout(timeout, httpcore.WriteTimeout)
+            allowed = self._state.begin_write(timeout, self._tls_layers)
             until = time.monotonic() + allowed
-            self._state.mark_written(self._tls_layers)
             try:
                 self._socket.settimeout(allowed)
                 rest = rest[self._socket.send(rest[:CHUNK_SIZE]) :]
@@ -148,9 +154,6 @@ class Stream(_BaseStream):
 
     def close(self) -> None:
         self._socket.close()
-
-    def has_unread_data(self) -> bool:
-        return False
 
     def get_extra_info(self, info: str) -> Any:
         match info:
@@ -210,8 +213,7 @@ class _TlsStream(_BaseStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return
-        self._state.clamp_timeout(timeout, httpcore.WriteTimeout)
-        self._state.mark_written(self._tls_layers)
+        self._state.begin_write(timeout, self._tls_layers)
         try:
             self._drive(self._tls.run(lambda: self._tls.object.write(buffer)), timeout)
         except ssl.SSLError as error:
@@ -220,8 +222,9 @@ class _TlsStream(_BaseStream):
     def close(self) -> None:
         self._below.close()
 
-    def has_unread_data(self) -> bool:
-        return self._tls.has_unread_data() or self._below.has_unread_data()
-
     def get_extra_info(self, info: str) -> Any:
-        return self._tls.object if info == "ssl_object" else self._below.get_extra_info(info)
+        if info == "ssl_object":
+            return self._tls.object
+        if info == "is_readable" and self._tls.has_unread_data():
+            return True
+        return self._below.get_extra_info(info)

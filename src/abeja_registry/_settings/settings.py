@@ -89,7 +89,6 @@ class Settings:
         invalid_rows: What becomes of a row that no model can be made from, in a typed client.
         organization_id: The organization of a typed client; empty for a raw one.
         resolution: Where the settings are from.
-        sleeps: Whether a retry sleeps for its wait; a test's client only counts it.
     """
 
     credential: Authorization
@@ -102,7 +101,6 @@ class Settings:
     invalid_rows: InvalidRows
     resolution: Resolution = field(compare=False, repr=False)
     organization_id: str = ""
-    sleeps: bool = field(default=True, repr=False)
 
     @property
     def authorization(self) -> str | None:
@@ -117,7 +115,7 @@ class Settings:
         """Return settings that differ in those of the changes that are not None."""
         changed = sources.from_arguments(changes, "with_options")
         resolution = _resolve(changed, self.resolution.found)
-        return replace(resolution.checked(), sleeps=self.sleeps)
+        return resolution.checked()
 
 
 @dataclass(frozen=True, slots=True)

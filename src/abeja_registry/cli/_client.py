@@ -38,7 +38,7 @@ class Access:
             timeout=self.timeout,
             deadline=self.deadline,
         )
-        settings = client._transport.settings
+        settings = client._session.settings
         _errors.redact = Redactor(settings.authorization, settings.secrets())
         return client
 

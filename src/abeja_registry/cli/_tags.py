@@ -102,7 +102,7 @@ def wait(
     ends = monotonic() + timeout
     with access.client() as client, waiting(f"waiting for {repository}:{name}"):
         # One time for both: the look-up by name, and the wait with what that leaves.
-        allowed = min(client._transport.settings.deadline, timeout)
+        allowed = min(client._session.settings.deadline, timeout)
         repository_id = id_of(client.with_options(deadline=allowed), repository, by_id)
         tag = client.tags.wait_for(
             repository_id,

@@ -30,6 +30,7 @@ from ._base import (
     BaseInventory,
     Finished,
     WriteFile,
+    check_complete,
     checked_repositories,
     hint_at_resume,
     rows_of,
@@ -129,7 +130,7 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
                 async for batch in batches:
                     journal.add(batch.rows, batch.finished)
             if not partial:
-                self._check_complete(NOT_WRITTEN)
+                check_complete(self.failures, NOT_WRITTEN)
             self._repositories = list(journal.finished.values())
             count = await _write_in_thread(write, Path(path), journal.entries())
             journal.remove()
@@ -147,7 +148,7 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
         async for row in self:
             builder.add(row)
         if not partial:
-            self._check_complete(NOT_ADDED_UP)
+            check_complete(self.failures, NOT_ADDED_UP)
         builder.add_repositories(known_repositories(self))
         return builder.summary()
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 
-from .._api.responses import Answered
+from .._api.responses import ApiResult
 from ..exceptions import Error
 from ._fetching import AsyncFetcher
 from ._iteration import Iteration
@@ -30,7 +30,7 @@ class AsyncRequests:
         self._concurrency = concurrency
         self._workers: set[asyncio.Task[None]] = set()
         self._working = 0
-        self._responses: deque[tuple[FetchTask, Answered | BaseException]] = deque()
+        self._responses: deque[tuple[FetchTask, ApiResult | BaseException]] = deque()
         self._arrived = asyncio.Event()
 
     def start(self) -> float:
@@ -60,11 +60,11 @@ class AsyncRequests:
         finally:
             self._working -= 1
 
-    def _keep(self, task: FetchTask, answered: Answered | BaseException) -> None:
+    def _keep(self, task: FetchTask, answered: ApiResult | BaseException) -> None:
         self._responses.append((task, answered))
         self._arrived.set()
 
-    async def take(self, wait: float) -> tuple[FetchTask, Answered | Error] | None:
+    async def take(self, wait: float) -> tuple[FetchTask, ApiResult | Error] | None:
         """Return the next response, or None when the wait is over."""
         if not self.in_flight:
             await self._fetcher.sleep(wait)

@@ -115,11 +115,16 @@ class BaseInventory(Unread, Generic[C]):
             Path(path), {**source(self._client), "include": self._include}, resume=resume
         )
 
-    def _check_complete(self, consequence: str) -> None:
-        # A deleted repository is not missing.
-        missing = tuple(failure for failure in self._failures if not failure.deleted)
-        if missing:
-            raise IncompleteInventory(missing, consequence)
+
+def check_complete(failures: Iterable[InventoryFailure], consequence: str) -> None:
+    """Raise if repositories are missing; a deleted one is not.
+
+    Raises:
+        IncompleteInventory: Some are.
+    """
+    missing = tuple(failure for failure in failures if not failure.deleted)
+    if missing:
+        raise IncompleteInventory(missing, consequence)
 
 
 @contextmanager
@@ -150,5 +155,5 @@ def checked_repositories(rows: AnyRows) -> Iterable[InventoryRepository] | None:
         IncompleteInventory: The rows are an inventory's, and some of its repositories failed.
     """
     if isinstance(rows, BaseInventory):
-        rows._check_complete(NOT_COMPARED)
+        check_complete(rows.failures, NOT_COMPARED)
     return known_repositories(rows)

@@ -147,13 +147,13 @@ class Crawler:
 
     def _record_invalid(self, row: InvalidRepository) -> None:
         """Record a repository as failed, unless its tags are finished already."""
-        if (finished := self._finished.get(row.id or "")) is not None:
+        if (finished := self._finished.get(row.id)) is not None:
             self._found += 1
             self._finish(finished)
         elif row.name is None or self._included(row.name):
             name = f"(row {row.position} of the list)" if row.name is None else row.name
             self._found += 1
-            self.failures.append(InventoryFailure(row.id or "", name, row.error))
+            self.failures.append(InventoryFailure(row.id, name, row.error))
 
     def fail(self, task: FetchTask, error: Error) -> None:
         """Record that a task failed.

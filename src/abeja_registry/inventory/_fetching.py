@@ -7,27 +7,28 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import abeja_registry
 
-from .._api.operations import Operation
-from .._api.responses import Answered
+from .._api.operations import Operation, get_repositories, get_repository_tags
+from .._api.responses import ApiResult
 from .._api.retries import Retry, RetryPolicy
+from .._parsing import PageRows, read_page
 from .._settings.settings import Settings
 from ..exceptions import Error, InvalidResponse
 from ..models import Tag
-from ..pages import PageOf
+from ..repositories._collection import REPOSITORY_PAGES
+from ..tags import TAG_PAGES
 from ._rows import InventoryRow
 from ._tasks import FetchedPage, FetchResult, FetchTask, InvalidRepository, Item, RepositoryRef
 
 if TYPE_CHECKING:
-    from .._http.session import AsyncTransport, Transport
+    from .._http.session import AsyncSession, Session
 
-C = TypeVar("C", "abeja_registry.Client", "abeja_registry.AsyncClient")
-S = TypeVar("S", "Transport", "AsyncTransport")
+S = TypeVar("S", "Session", "AsyncSession")
 
 
 def source(client: abeja_registry.Client | abeja_registry.AsyncClient) -> dict[str, str]:
     """Return the API and the organization that a client reads."""
     return {
-        "base_url": client._transport.settings.base_url,
+        "base_url": client._session.settings.base_url,
         "organization_id": client.organization_id,
     }
 
@@ -38,17 +39,17 @@ def picklable_settings(client: abeja_registry.Client) -> Settings:
     Raises:
         TypeError: The client sends through a user-supplied client, which cannot be pickled.
     """
-    return client._transport.own_settings()
+    return client._session.picklable_settings()
 
 
-class _BaseFetcher(Generic[C, S]):
+class _BaseFetcher(Generic[S]):
     """What both kinds of fetcher share.
 
     Its session leaves throttling to the inventory, and can be stopped without closing the client.
     """
 
-    def __init__(self, client: C, session: S) -> None:
-        self._client: C = client
+    def __init__(self, organization_id: str, session: S) -> None:
+        self._organization_id = organization_id
         self._session: S = session
 
     @property
@@ -59,66 +60,71 @@ class _BaseFetcher(Generic[C, S]):
     @property
     def random(self) -> Callable[[], float]:
         """The source of random numbers for waits."""
-        return self._session._random
+        return self._session.clock.random
 
     @property
     def sleeps(self) -> bool:
         """Whether waits take time, as they do outside of tests."""
-        return self._session.settings.sleeps
+        return self._session.clock.sleeps
 
     @property
     def closed(self) -> bool:
         """Whether the client was closed."""
-        return self._session.door.closed
+        return self._session.sender.closed
 
     def now(self) -> float:
         """Return the time by the monotonic clock."""
-        return self._session.now()
+        return self._session.clock.now()
+
+    def _deadline(self) -> float:
+        return self._session.clock.now() + self._session.settings.deadline
 
     def notify(self, task: FetchTask, error: Error, wait: float) -> None:
         """Log that a throttled request is sent again, and call the client's hook."""
         operation = "get_repositories" if task.repository is None else "get_repository_tags"
         cause = str(getattr(error, "status_code", None))
-        self._session.tell(Retry(operation, len(error.history), cause, wait))
+        self._session.notify(Retry(operation, len(error.history), cause, wait))
 
     def _operation(self, task: FetchTask, offset: int) -> Operation:
         if task.repository is None:
-            return self._client.repositories._ask(task.limit, offset)
+            return get_repositories(self._organization_id, task.limit, offset)
         try:
-            return self._client.tags._ask(task.repository.id, task.limit, offset)
+            return get_repository_tags(
+                self._organization_id, task.repository.id, task.limit, offset
+            )
         except ValueError as error:
             # The API listed this id: only its repository fails.
             raise InvalidResponse(
                 f"a repository of the list cannot be asked for: {error}"
             ) from None
 
-    def _parse(self, task: FetchTask, offset: int, answered: Answered) -> FetchedPage:
-        page: PageOf[Any]
+    def _parse(self, task: FetchTask, offset: int, result: ApiResult) -> FetchedPage:
+        page: PageRows[Any]
         if task.repository is None:
             # A row that is invalid is the failure of one repository, not of all.
-            page = self._client.repositories._page(answered, "skip")
+            page = read_page(REPOSITORY_PAGES, result, invalid_rows="skip")
             rows: list[Item] = [
                 _invalid_repository(page, offset, index)
                 if each is None
                 else RepositoryRef(each.id, each.name)
-                for index, each in enumerate(page._all_rows())
+                for index, each in enumerate(page.rows)
             ]
         else:
-            page = self._client.tags._page(task.repository.id, answered)
-            repository = task.repository
-            rows = [None if tag is None else _row(repository, tag) for tag in page._all_rows()]
-        if page._row_errors:
+            repository, invalid_rows = task.repository, self._session.settings.invalid_rows
+            page = read_page(TAG_PAGES, result, invalid_rows=invalid_rows)
+            rows = [None if tag is None else _row(repository, tag) for tag in page.rows]
+        if page.errors:
             # The first row is the last of the page before, unless a page holds only one.
             first = 1 if offset and task.limit > 1 else 0
-            page._log_skipped(range(first, len(rows)))
-        return FetchedPage(offset, page._ids(), page.has_next, rows)
+            page.log_skipped(range(first, len(rows)))
+        return FetchedPage(offset, page.ids, page.has_next, rows)
 
 
-def _invalid_repository(page: PageOf[Any], offset: int, index: int) -> InvalidRepository:
-    error = page._row_errors[index]
+def _invalid_repository(page: PageRows[Any], offset: int, index: int) -> InvalidRepository:
+    error = page.errors[index]
     name = error.body.get("name") if isinstance(error.body, dict) else None
     return InvalidRepository(
-        page._ids()[index], name if isinstance(name, str) else None, offset + index, error
+        page.ids[index], name if isinstance(name, str) else None, offset + index, error
     )
 
 
@@ -136,11 +142,11 @@ def _row(repository: RepositoryRef, tag: Tag) -> InventoryRow:
     )
 
 
-class Fetcher(_BaseFetcher["abeja_registry.Client", "Transport"]):
+class Fetcher(_BaseFetcher["Session"]):
     """Fetches pages for one iteration; threads may share it."""
 
     def __init__(self, client: abeja_registry.Client) -> None:
-        super().__init__(client, client._transport.paced())
+        super().__init__(client.organization_id, client._session.paced())
 
     def fetch(self, task: FetchTask) -> FetchResult:
         """Fetch a task's pages until one fails; the pages before it are kept."""
@@ -148,8 +154,8 @@ class Fetcher(_BaseFetcher["abeja_registry.Client", "Transport"]):
         offset: int | None = task.offset
         while offset is not None:
             try:
-                answered = self._session.fetch(self._operation(task, offset))
-                pages.append(self._parse(task, offset, answered))
+                result = self._session.request(self._operation(task, offset), self._deadline())
+                pages.append(self._parse(task, offset, result))
             except Error as error:
                 return FetchResult(pages, error)
             offset = _next_offset(task, pages)
@@ -161,7 +167,7 @@ class Fetcher(_BaseFetcher["abeja_registry.Client", "Transport"]):
 
     def stop(self) -> None:
         """Send nothing more: calls in flight are not retried."""
-        self._session.stop()
+        self._session.cancel()
 
 
 def _next_offset(task: FetchTask, pages: Sequence[FetchedPage]) -> int | None:
@@ -172,24 +178,24 @@ def _next_offset(task: FetchTask, pages: Sequence[FetchedPage]) -> int | None:
     return last.offset + len(last.ids) - 1
 
 
-class AsyncFetcher(_BaseFetcher["abeja_registry.AsyncClient", "AsyncTransport"]):
+class AsyncFetcher(_BaseFetcher["AsyncSession"]):
     """Fetches pages for one iteration; sending and parsing are two steps, so that they overlap."""
 
     def __init__(self, client: abeja_registry.AsyncClient) -> None:
-        super().__init__(client, client._transport.paced())
+        super().__init__(client.organization_id, client._session.paced())
 
-    async def send(self, task: FetchTask) -> Answered:
+    async def send(self, task: FetchTask) -> ApiResult:
         """Send the request for a task's one page.
 
         Raises:
             Error: It failed.
         """
-        return await self._session.fetch(self._operation(task, task.offset))
+        return await self._session.request(self._operation(task, task.offset), self._deadline())
 
-    def parse(self, task: FetchTask, answered: Answered) -> FetchResult:
+    def parse(self, task: FetchTask, result: ApiResult) -> FetchResult:
         """Return the page of a response."""
         try:
-            return FetchResult([self._parse(task, task.offset, answered)])
+            return FetchResult([self._parse(task, task.offset, result)])
         except Error as error:
             return FetchResult([], error)
 

@@ -22,6 +22,7 @@ from ._base import (
     Finished,
     Rows,
     WriteFile,
+    check_complete,
     checked_repositories,
     hint_at_resume,
     rows_of,
@@ -202,7 +203,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
                 for batch in batches:
                     journal.add(batch.rows, batch.finished)
             if not partial:
-                self._check_complete(NOT_WRITTEN)
+                check_complete(self.failures, NOT_WRITTEN)
             self._repositories = list(journal.finished.values())
             count = write(Path(path), journal.entries())
             journal.remove()
@@ -232,7 +233,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
         """
         summary = summarize(self, stale_after_days, now)
         if not partial:
-            self._check_complete(NOT_ADDED_UP)
+            check_complete(self.failures, NOT_ADDED_UP)
         return summary
 
     @staticmethod

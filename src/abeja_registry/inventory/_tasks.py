@@ -20,7 +20,7 @@ class RepositoryRef(NamedTuple):
 class InvalidRepository(NamedTuple):
     """A repository of the list whose row is invalid."""
 
-    id: str | None
+    id: str
     name: str | None
     position: int
     error: Error
@@ -54,13 +54,13 @@ class FetchedPage:
 
     Attributes:
         offset: Where it starts.
-        ids: The ids of its items; None for one without.
+        ids: The ids of its items.
         has_next: Whether more pages follow.
         rows: The items.
     """
 
     offset: int
-    ids: Sequence[str | None]
+    ids: Sequence[str]
     has_next: bool
     rows: Sequence[Item]
 

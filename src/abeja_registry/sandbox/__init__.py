@@ -12,7 +12,7 @@ file that goes when it closes. `python -m abeja_registry.sandbox --seed` runs it
 what to export.
 """
 
-from ..models import real_datetime
+from .._parsing import real_datetime
 
 try:
     # FastAPI imports pydantic.

@@ -39,10 +39,10 @@ class RecordedRequest:
     headers: dict[str, str]
     body: bytes
 
-    @property
-    def _head_bytes(self) -> int:
-        texts = (self.method, self.path, self.query, *self.headers, *self.headers.values())
-        return sum(map(len, texts))
+
+def _head_bytes(request: RecordedRequest) -> int:
+    texts = (request.method, request.path, request.query)
+    return sum(map(len, (*texts, *request.headers, *request.headers.values())))
 
 
 class Recorder:
@@ -74,7 +74,7 @@ class Recorder:
         with self._lock:
             self._requests.append(request)
             self._bytes += len(request.body)
-            self._head_bytes += request._head_bytes
+            self._head_bytes += _head_bytes(request)
             while (
                 len(self._requests) > self.requests_kept
                 or self._bytes > self.bytes_kept
@@ -82,7 +82,7 @@ class Recorder:
             ):
                 oldest = self._requests.popleft()
                 self._bytes -= len(oldest.body)
-                self._head_bytes -= oldest._head_bytes
+                self._head_bytes -= _head_bytes(oldest)
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Make an application that keeps the requests and passes them on to `app`.

@@ -107,7 +107,7 @@ def test_an_operation_knows_its_name_and_its_subject(operation: Operation, subje
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "replayable"),
+    ("name", "changes", "idempotent"),
     [
         ("create_repository", True, False),
         ("delete_repository", True, True),
@@ -116,11 +116,11 @@ def test_an_operation_knows_its_name_and_its_subject(operation: Operation, subje
         ("get_repository_tags", False, True),
     ],
 )
-def test_what_an_operation_does(name: str, changes: bool, replayable: bool) -> None:
+def test_what_an_operation_does(name: str, changes: bool, idempotent: bool) -> None:
     """Only a create and a delete change anything, and only a create must not be sent twice."""
     operation = OPERATIONS[name]("1", "2")
     assert operation.name == name
-    assert (operation.changes, operation.replayable) == (changes, replayable)
+    assert (operation.changes, operation.idempotent) == (changes, idempotent)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)

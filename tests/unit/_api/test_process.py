@@ -14,28 +14,28 @@ from tests.support.internals import keep_process_token, process
 def test_a_child_process_has_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it has its parent's pid; the parent's token stays."""
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    before = process.process_token()
+    before = process.token
     with warnings.catch_warnings():
         # Python warns of threads beside a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
-        os._exit(process.process_token() is before)
+        os._exit(process.token is before)
     assert os.waitpid(child, 0)[1] == 0
-    assert process.process_token() is before
+    assert process.token is before
 
 
 def test_a_fork_renews_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is registered with the system makes another one, also where there is no fork."""
-    token = process.process_token()
+    token = process.token
     registered: list[Any] = []
     with monkeypatch.context() as patched:
         keep_process_token(patched)
         patched.setattr(os, "register_at_fork", lambda **options: registered.append(options))
         importlib.reload(process)
-        assert (before := process.process_token()) is process.process_token()
+        assert (before := process.token) is process.token
         registered[0]["after_in_child"]()
-        assert process.process_token() is not before
+        assert process.token is not before
         patched.delattr(os, "register_at_fork")
         importlib.reload(process)
-    assert process.process_token() is token
+    assert process.token is token

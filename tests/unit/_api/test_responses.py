@@ -1,4 +1,4 @@
-"""The judge: status, headers and bytes in, a dict or the right exception out."""
+"""The parse_response: status, headers and bytes in, a dict or the right exception out."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.examples import BASE_URL
 from tests.support.internals import (
     QUOTED_CHARACTERS,
-    Answer,
-    Failure,
-    Outcome,
+    AttemptResult,
+    NoResponse,
+    Operation,
+    Redactor,
+    Request,
+    Response,
     create_repository,
     decode_response,
     delete_repository,
     get_repositories,
     get_repository,
-    judge,
+    no_response,
     outcome_unknown,
+    parse_response,
+    response,
 )
 
 from abeja_registry import (
@@ -47,8 +53,6 @@ from abeja_registry import (
 
 if TYPE_CHECKING:
     from tests.support.scripted import ScriptedApi
-
-URL = "https://api.example.com/organizations/1/registry/repositories?limit=1"
 
 GET = get_repository("1", "2")
 CREATE = create_repository("1", "sample")
@@ -73,7 +77,7 @@ STATUSES: dict[int, type[HttpError]] = {
     999: HttpError,
 }
 GZIP = {"content-encoding": "gzip"}
-HISTORY = (Attempt("ReadError: reset", 0.1), Attempt("503"))
+HISTORY = (Attempt(error="ReadError", message="reset", wait=0.1), Attempt(503))
 # More than any body here has, where the limit does not matter.
 LIMIT = 2**20
 
@@ -82,19 +86,29 @@ def received(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
-    cut: Failure | None = None,
+    cut: NoResponse | None = None,
     *,
     limit: int = LIMIT,
-) -> Outcome:
+    method: str = "GET",
+) -> AttemptResult:
     """Return what a status, its headers and the bytes of its body come to."""
-    return decode_response(status, headers, body, limit=limit, cut=cut)
+    request = Request(method, "", "", [], None, True, 1, limit, Redactor())
+    return decode_response(status, headers, body, request, cut)
+
+
+def parsed(operation: Operation, result: AttemptResult, **options: Any) -> dict[str, Any]:
+    """Return or raise what a result comes to."""
+    return parse_response(operation, BASE_URL, result, **options)
 
 
 def judged(
-    operation: Any, status: int, content: bytes = b"", headers: Mapping[str, str] | None = None
+    operation: Operation,
+    status: int,
+    content: bytes = b"",
+    headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return or raise what a whole answer comes to."""
-    return judge(operation, URL, Answer(status, headers or {}, content))
+    """Return or raise what a whole response comes to."""
+    return parsed(operation, response(status, headers or {}, content))
 
 
 def http_error(
@@ -124,7 +138,7 @@ def test_a_status_has_its_class(api: ScriptedApi, status: int, kind: type[HttpEr
     assert type(error) is kind
     assert (error.error, error.error_description) == ("e", "d")
     assert error.error_detail == [{"name": "n"}]
-    assert error.history == (Attempt(str(status)),)
+    assert error.history == (Attempt(status),)
     assert (error.status_code, error.url, error.method) == (status, url, "GET")
     assert (error.request_id, error.headers["x-other"]) == ("r-1", "Other")
     assert not {name for name in error.headers if name != name.lower()}
@@ -183,7 +197,10 @@ def test_an_error_body_of_any_kind(
 def test_an_error_without_a_body_has_the_reason(status: int, reason: str) -> None:
     """The reason phrase is the error, and where the status has none, that it is unknown."""
     error = http_error(status)
-    assert str(error) == f'<{type(error).__name__} "{reason}":  ({status} from {URL})>'
+    assert (
+        str(error)
+        == f'<{type(error).__name__} "{reason}":  ({status} from {BASE_URL + GET.target})>'
+    )
 
 
 @pytest.mark.parametrize("content", [b"<p>" * 100_000, b"[" * 100_000, b'"' + b"x" * 100_000])
@@ -198,10 +215,10 @@ def test_any_error_body_is_an_http_error(
 ) -> None:
     """Whatever the bytes, packed or not, the exception is the status's class and has its text."""
     with pytest.raises(HttpError) as caught:
-        judge(GET, URL, received(status, headers, content))
+        parsed(GET, received(status, headers, content))
     assert type(caught.value) is STATUSES.get(status, HttpError)
     assert caught.value.status_code == status
-    assert f"({status} from {URL})" in str(caught.value)
+    assert f"({status} from {BASE_URL}{GET.target})" in str(caught.value)
 
 
 @given(
@@ -230,39 +247,41 @@ def test_an_error_says_whether_it_may_have_happened(operation: Any, status: int)
     assert http_error(status, of=operation).outcome_unknown is unknown
 
 
-OUTCOMES: dict[str, tuple[Outcome, bool]] = {
-    **{str(status): (Answer(status, {}, b""), False) for status in (200, 302, 404, 429, 499)},
-    **{str(status): (Answer(status, {}, b""), True) for status in (408, 500, 503, 599, 999)},
-    "not sent": (Failure("ConnectError: refused", sent=False), False),
-    "sent": (Failure("ReadError: reset", sent=True), True),
-    "sent, and out of time": (Failure("ReadTimeout: ", sent=True, timeout=True), True),
+OUTCOMES: dict[str, tuple[AttemptResult, bool]] = {
+    **{str(status): (response(status, {}, b""), False) for status in (200, 302, 404, 429, 499)},
+    **{str(status): (response(status, {}, b""), True) for status in (408, 500, 503, 599, 999)},
+    "not sent": (no_response("ConnectError: refused", sent=False), False),
+    "sent": (no_response("ReadError: reset", sent=True), True),
+    "sent, and out of time": (no_response("ReadTimeout: ", sent=True, timeout=True), True),
 }
 
 
 @pytest.mark.parametrize(("outcome", "doubtful"), OUTCOMES.values(), ids=OUTCOMES)
 @pytest.mark.parametrize("operation", [GET, CREATE, DELETE], ids=lambda value: value.name)
 def test_which_attempt_may_have_changed_something(
-    operation: Any, outcome: Outcome, doubtful: bool
+    operation: Any, outcome: AttemptResult, doubtful: bool
 ) -> None:
     """What was sent, or answered by what a proxy may have made, is in doubt; a GET never is."""
     assert outcome_unknown(operation, outcome) is (doubtful and operation is not GET)
 
 
-AFTER: dict[str, tuple[Outcome, bool]] = {
-    "404": (Answer(404, {}, b""), False),
-    "403": (Answer(403, {}, b""), True),
-    "503": (Answer(503, {}, b""), True),
-    "no JSON": (Answer(200, {}, b"<html>"), True),
-    "not sent": (Failure("ConnectError: refused", sent=False), True),
-    "sent": (Failure("ReadError: reset", sent=True), True),
+AFTER: dict[str, tuple[AttemptResult, bool]] = {
+    "404": (response(404, {}, b""), False),
+    "403": (response(403, {}, b""), True),
+    "503": (response(503, {}, b""), True),
+    "no JSON": (response(200, {}, b"<html>"), True),
+    "not sent": (no_response("ConnectError: refused", sent=False), True),
+    "sent": (no_response("ReadError: reset", sent=True), True),
 }
 
 
 @pytest.mark.parametrize(("outcome", "unknown"), AFTER.values(), ids=AFTER)
-def test_a_delete_after_an_attempt_of_unknown_outcome(outcome: Outcome, unknown: bool) -> None:
+def test_a_delete_after_an_attempt_of_unknown_outcome(
+    outcome: AttemptResult, unknown: bool
+) -> None:
     """The doubt about an earlier attempt stays, unless the repository is known to be gone."""
     with pytest.raises(Error) as caught:
-        judge(DELETE, URL, outcome, history=HISTORY, after_unknown_outcome=True)
+        parsed(DELETE, outcome, history=HISTORY, after_unknown_outcome=True)
     assert caught.value.outcome_unknown is unknown
     assert caught.value.history == HISTORY
     if isinstance(caught.value, HttpError):
@@ -342,14 +361,14 @@ RETRY_AFTER: dict[str, tuple[dict[str, str], float | None]] = {
 @pytest.mark.parametrize(("headers", "seconds"), RETRY_AFTER.values(), ids=RETRY_AFTER)
 def test_how_long_an_answer_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     """Seconds are themselves, a date is seconds by the API's clock, nonsense is nothing."""
-    assert Answer(503, headers, b"").retry_after == seconds
+    assert response(503, headers, b"").retry_after == seconds
     assert http_error(503, headers=headers).retry_after == seconds
 
 
 def test_a_date_is_by_our_clock_where_the_api_does_not_tell_the_time() -> None:
     """A date a minute ahead asks for that minute."""
     ahead = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    assert 55 < (Answer(429, {"retry-after": ahead}, b"").retry_after or 0) <= 60
+    assert 55 < (response(429, {"retry-after": ahead}, b"").retry_after or 0) <= 60
 
 
 @given(
@@ -363,7 +382,7 @@ def test_a_date_is_by_our_clock_where_the_api_does_not_tell_the_time() -> None:
 )
 def test_whatever_an_answer_asks_for_is_seconds_or_nothing(asked: str, date: str) -> None:
     """No header makes the reading of it fail."""
-    seconds = Answer(503, {"retry-after": asked, "date": date}, b"").retry_after
+    seconds = response(503, {"retry-after": asked, "date": date}, b"").retry_after
     assert seconds is None or seconds >= 0
 
 
@@ -439,7 +458,7 @@ def test_a_success_that_is_no_object(
     with pytest.raises(InvalidResponse) as caught:
         judged(operation, status, content, {"content-type": "text/html"})
     assert str(caught.value) == (
-        f"{operation.name} was answered with {status} from {URL} and {kind}"
+        f"{operation.name} was answered with {status} from {BASE_URL + operation.target} and {kind}"
         " (content type 'text/html')"
     )
     assert caught.value.body == body
@@ -478,7 +497,7 @@ def test_any_success_is_a_dict_or_an_invalid_response(content: bytes) -> None:
 def test_no_answer(operation: Any, sent: bool, timeout: bool) -> None:
     """A create that was sent is OutcomeUnknown; else it is a Timeout or a TransportError."""
     with pytest.raises(TransportError) as caught:
-        judge(operation, URL, Failure("ReadError: reset", sent, timeout), history=HISTORY)
+        parsed(operation, no_response("ReadError: reset", sent, timeout), history=HISTORY)
     error = caught.value
     in_doubt = sent and operation.changes
     if in_doubt and operation is CREATE:
@@ -487,18 +506,22 @@ def test_no_answer(operation: Any, sent: bool, timeout: bool) -> None:
         assert "(ReadError: reset)" in str(error)
     else:
         assert type(error) is (Timeout if timeout else TransportError)
-        assert str(error) == f"{operation.name}: ReadError: reset ({operation.method} {URL})"
-    assert (error.method, error.url) == (operation.method, URL)
+        where = f"({operation.method} {BASE_URL}{operation.target})"
+        assert str(error) == f"{operation.name}: ReadError: reset {where}"
+    assert (error.method, error.url) == (operation.method, BASE_URL + operation.target)
     assert error.history == HISTORY
     assert error.outcome_unknown is in_doubt
 
 
 @pytest.mark.parametrize(
     ("outcome", "text"),
-    [(Answer(503, {}, b""), "503"), (Failure("ReadError: reset", sent=True), "ReadError: reset")],
+    [
+        (response(503, {}, b""), "503"),
+        (no_response("ReadError: reset", sent=True), "ReadError: reset"),
+    ],
     ids=["answer", "failure"],
 )
-def test_an_outcome_has_a_word_for_the_log(outcome: Outcome, text: str) -> None:
+def test_an_outcome_has_a_word_for_the_log(outcome: AttemptResult, text: str) -> None:
     """An answer is its status, a failure its cause."""
     assert str(outcome) == text
 
@@ -513,7 +536,7 @@ def test_gzip_is_unpacked(encoding: str, payloads: list[bytes]) -> None:
     outcome = received(
         200, {"content-encoding": encoding}, b"".join(gzip.compress(part) for part in payloads)
     )
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, Response)
     assert outcome.content == b"".join(payloads)
 
 
@@ -526,7 +549,7 @@ def test_gzip_cut_short_is_no_answer(first: bytes, last: bytes, data: st.DataObj
         with pytest.raises(
             TransportError, match="get_repository: the gzip body is broken"
         ) as caught:
-            judge(GET, URL, received(200, GZIP, body))
+            parsed(GET, received(200, GZIP, body))
         assert type(caught.value) is TransportError
 
 
@@ -543,7 +566,7 @@ def test_gzip_cut_short_is_no_answer(first: bytes, last: bytes, data: st.DataObj
 def test_broken_gzip_of_a_success(operation: Any, kind: type[Error], body: bytes) -> None:
     """A create may have happened all the same, and so may a delete."""
     with pytest.raises(TransportError) as caught:
-        judge(operation, URL, received(200, GZIP, body))
+        parsed(operation, received(200, GZIP, body))
     assert type(caught.value) is kind
     assert caught.value.outcome_unknown is operation.changes
     assert "the gzip body is broken or was cut short" in str(caught.value)
@@ -565,16 +588,16 @@ def test_a_body_of_no_known_length_is_whole_if_its_json_is(
 ) -> None:
     """Where the connection's end is the body's, half an object is a lost connection."""
     outcome = received(200, headers, body)
-    assert isinstance(outcome, Failure) is cut
-    if isinstance(outcome, Failure):
+    assert isinstance(outcome, NoResponse) is cut
+    if isinstance(outcome, NoResponse):
         assert outcome.sent
-        assert outcome.passing
-    assert isinstance(received(500, headers, body), Answer)
+        assert outcome.transient
+    assert isinstance(received(500, headers, body), Response)
 
 
 def test_a_status_that_has_no_body_needs_none() -> None:
     """A delete that is answered with 204 is done, whatever the headers say of packing."""
-    assert judge(DELETE, URL, received(204, GZIP, b"")) == {}
+    assert parsed(DELETE, received(204, GZIP, b"")) == {}
 
 
 @pytest.mark.parametrize(
@@ -582,7 +605,7 @@ def test_a_status_that_has_no_body_needs_none() -> None:
 )
 def test_what_ended_a_body_is_what_failed(body: bytes) -> None:
     """Where the connection was lost within a body, that is the cause, whatever is packed in it."""
-    cut = Failure("ReadTimeout: ", sent=True, timeout=True)
+    cut = no_response("ReadTimeout: ", sent=True, timeout=True)
     assert received(200, GZIP, body, cut) is cut
     assert received(200, {}, body, cut) is cut
 
@@ -592,16 +615,16 @@ def test_a_broken_body_does_not_hide_an_error(headers: dict[str, str]) -> None:
     """An error whose body was cut short is the status's class, with what came of the body."""
     text = b"<p>a page of which the end is missing"
     body = gzip.compress(text)[:-1] if headers else text
-    outcome = received(404, headers, body, Failure("ReadError: reset", sent=True))
+    outcome = received(404, headers, body, no_response("ReadError: reset", sent=True))
     with pytest.raises(NotFound) as caught:
-        judge(GET, URL, outcome)
+        parsed(GET, outcome)
     assert caught.value.error_description == text.decode()
 
 
 def test_other_codings_are_left_alone() -> None:
     """What was not asked for is not unpacked, and so is no JSON."""
     with pytest.raises(InvalidResponse):
-        judge(GET, URL, received(200, {"content-encoding": "br"}, gzip.compress(b"{}")))
+        parsed(GET, received(200, {"content-encoding": "br"}, gzip.compress(b"{}")))
 
 
 def test_gzip_through_every_door(api: ScriptedApi, answer: Callable[[str], dict[str, Any]]) -> None:
@@ -635,14 +658,14 @@ def test_the_beginning_of_an_object_is_one_that_was_cut(
 ) -> None:
     """Where only the connection's end ends a body, less than an object is no answer."""
     outcome = received(200, measured, body)
-    assert isinstance(outcome, Failure) is (cut and not measured)
+    assert isinstance(outcome, NoResponse) is (cut and not measured)
 
 
 @pytest.mark.parametrize(("status", "may_be_empty"), [(204, False), (200, True), (500, False)])
 def test_no_body_at_all_may_be_an_answer(status: int, may_be_empty: bool) -> None:
     """A 204 has none, a DELETE may do without, and an error is told by its status."""
-    outcome = decode_response(status, {}, b"", limit=LIMIT, may_be_empty=may_be_empty)
-    assert outcome == Answer(status, {}, b"")
+    outcome = received(status, {}, b"", method="DELETE" if may_be_empty else "GET")
+    assert outcome == response(status, {}, b"")
 
 
 # -- bodies that are too large --------------------------------------------------------------------
@@ -655,7 +678,7 @@ def test_a_body_within_the_limit(size: int, headers: dict[str, str]) -> None:
     body = b"x" * size
     sent = gzip.compress(body) if headers == GZIP else body
     outcome = received(200, headers, sent, limit=100)
-    assert outcome == Answer(200, headers, body)
+    assert outcome == response(200, headers, body)
 
 
 LARGE: dict[str, tuple[dict[str, str], bytes]] = {
@@ -675,12 +698,12 @@ LARGE: dict[str, tuple[dict[str, str], bytes]] = {
 def test_a_success_that_is_too_large(operation: Any, headers: dict[str, str], body: bytes) -> None:
     """It is an InvalidResponse that says so, names the setting and quotes the beginning."""
     outcome = received(201, headers, body, limit=1500)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, Response)
     assert outcome.too_large
     with pytest.raises(InvalidResponse) as caught:
-        judge(operation, URL, outcome, history=HISTORY)
+        parsed(operation, outcome, history=HISTORY)
     assert str(caught.value) == (
-        f"{operation.name} was answered with 201 from {URL}"
+        f"{operation.name} was answered with 201 from {BASE_URL + operation.target}"
         " and a body larger than max_response_bytes (content type None)"
     )
     assert caught.value.body == outcome.content.decode(errors="replace")[:QUOTED_CHARACTERS]
@@ -688,12 +711,12 @@ def test_a_success_that_is_too_large(operation: Any, headers: dict[str, str], bo
     assert caught.value.history == HISTORY
 
 
-@pytest.mark.parametrize("cut", [None, Failure("ReadError: reset", sent=True)])
-def test_an_error_that_is_too_large(cut: Failure | None) -> None:
+@pytest.mark.parametrize("cut", [None, no_response("ReadError: reset", sent=True)])
+def test_an_error_that_is_too_large(cut: NoResponse | None) -> None:
     """A large page does not hide the status, and only its beginning is kept."""
     outcome = received(403, GZIP, gzip.compress(b"<p>" * 10_000), cut, limit=1500)
     with pytest.raises(Forbidden) as caught:
-        judge(GET, URL, outcome)
+        parsed(GET, outcome)
     assert caught.value.error_description == ("<p>" * 1000)[:QUOTED_CHARACTERS]
 
 
@@ -701,7 +724,7 @@ def test_a_body_beyond_the_limit_is_not_unpacked() -> None:
     """A gigabyte in a megabyte of gzip costs what the limit allows, and the time of that."""
     packed = gzip.compress(bytes(2**20)) * 1000
     outcome = received(200, GZIP, packed, limit=2**20)
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, Response)
     assert outcome.too_large
 
 
@@ -710,8 +733,8 @@ def test_a_body_of_many_members_is_broken(empty: int, whole: bool) -> None:
     """A million empty members, which would hold a call for seconds, are not looked through."""
     packed = gzip.compress(b"") * empty + gzip.compress(b"{}")
     outcome = received(200, GZIP, packed, limit=2**25)
-    broken = Failure("the gzip body is broken or was cut short", sent=True)
-    assert outcome == (Answer(200, GZIP, b"{}") if whole else broken)
+    broken = no_response("the gzip body is broken or was cut short", sent=True)
+    assert outcome == (response(200, GZIP, b"{}") if whole else broken)
 
 
 def test_the_limit_holds_through_every_door(api: ScriptedApi) -> None:
@@ -729,5 +752,5 @@ def test_what_an_error_quotes_is_bounded() -> None:
     """Neither a word nor a description of the API's makes an exception endless."""
     body = {"error": "e" * 5_000, "error_description": "d" * 5_000}
     with pytest.raises(HttpError) as caught:
-        judge(GET, URL, received(500, {}, json.dumps(body).encode()))
+        parsed(GET, received(500, {}, json.dumps(body).encode()))
     assert (caught.value.error, caught.value.error_description) == ("e" * 1000, "d" * 1000)

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.internals import (
-    Answer,
+    AttemptResult,
     Attempts,
-    Failure,
+    NoResponse,
     Operation,
-    Outcome,
+    Response,
     RetryBudget,
     budget_of,
     create_repository,
@@ -30,9 +31,11 @@ from tests.support.internals import (
     get_repository,
     get_repository_tags,
     lock_of,
+    no_response,
     outcome_unknown,
     replace_random,
     replace_sleep,
+    response,
 )
 from tests.support.worlds import done
 
@@ -64,13 +67,13 @@ operations = pytest.mark.parametrize(
 )
 
 PASSING = {408, 429, 500, 502, 503, 504}
-LOST = Failure("ReadError: reset", sent=True)
-REFUSED = Failure("ConnectError: refused", sent=False)
+LOST = no_response("ReadError: reset", sent=True)
+REFUSED = no_response("ConnectError: refused", sent=False)
 
 
-def answered(status: int, retry_after: object = None) -> Answer:
+def answered(status: int, retry_after: object = None) -> Response:
     """Return an answer of a status, and of a number of seconds to wait where there is one."""
-    return Answer(status, {} if retry_after is None else {"retry-after": str(retry_after)}, b"{}")
+    return response(status, {} if retry_after is None else {"retry-after": str(retry_after)}, b"{}")
 
 
 def attempts_of(
@@ -91,7 +94,7 @@ def attempts_of(
     )
 
 
-def waits_of(attempts: Attempts, outcomes: Sequence[Outcome]) -> list[float | None]:
+def waits_of(attempts: Attempts, outcomes: Sequence[AttemptResult]) -> list[float | None]:
     """Return the wait after each of these outcomes, all at time 0."""
     retries = [attempts.record(outcome, 0.0) for outcome in outcomes]
     return [None if retry is None else retry.wait for retry in retries]
@@ -166,7 +169,7 @@ def test_which_statuses_are_replayed(operation: Operation, headers: dict[str, st
     replayed = {
         status
         for status in range(100, 1000)
-        if attempts_of(operation).record(Answer(status, headers, b""), 0.0) is not None
+        if attempts_of(operation).record(response(status, headers, b""), 0.0) is not None
     }
     assert replayed == ({429} if operation is CREATE else PASSING)
 
@@ -179,7 +182,7 @@ def test_which_failures_are_replayed(
     operation: Operation, sent: bool, passing: bool, timeout: bool
 ) -> None:
     """What may pass, unless it is a create of which a byte was sent."""
-    retry = attempts_of(operation).record(Failure("cause", sent, timeout, passing), 0.0)
+    retry = attempts_of(operation).record(no_response("cause", sent, timeout, passing), 0.0)
     assert (retry is not None) == (passing and not (sent and operation is CREATE))
 
 
@@ -202,9 +205,9 @@ def test_what_is_said_of_a_replay() -> None:
     assert attempts.record(LOST, 0.0) == Retry("get_repository", 2, "ReadError: reset", 0.5)
     assert attempts.record(answered(200), 0.0) is None
     assert attempts.history == (
-        Attempt("503", 0.25),
-        Attempt("ReadError: reset", 0.5),
-        Attempt("200"),
+        Attempt(503, wait=0.25),
+        Attempt(error="ReadError", message="reset", wait=0.5),
+        Attempt(200),
     )
 
 
@@ -222,7 +225,7 @@ def test_what_is_said_of_a_replay() -> None:
     ],
 )
 def test_a_doubt_about_what_came_before(
-    operation: Operation, outcomes: list[Outcome], doubtful: bool
+    operation: Operation, outcomes: list[AttemptResult], doubtful: bool
 ) -> None:
     """Once an attempt that another followed may have been carried out, that is not forgotten."""
     attempts = attempts_of(operation)
@@ -252,7 +255,7 @@ def test_the_last_attempt_is_no_doubt_about_an_earlier_one() -> None:
 )
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
 def test_a_wait_is_drawn_from_what_doubles(
-    outcome: Outcome, highest: list[float], fraction: float
+    outcome: AttemptResult, highest: list[float], fraction: float
 ) -> None:
     """Between nothing and the base doubled at each replay, which ends at 20 seconds."""
     attempts = attempts_of(policy=RetryPolicy(max_retries=9), random=lambda: fraction)
@@ -319,7 +322,9 @@ def test_the_longest_wait_that_is_waited_for_is_the_policy_s() -> None:
         (answered(503, 9), 1.0, None),
     ],
 )
-def test_a_wait_ends_before_the_deadline(outcome: Outcome, now: float, wait: float | None) -> None:
+def test_a_wait_ends_before_the_deadline(
+    outcome: AttemptResult, now: float, wait: float | None
+) -> None:
     """What could begin only at the deadline or after it does not begin, and costs nothing."""
     budget = RetryBudget()
     retry = attempts_of(budget=budget, deadline=10.0).record(outcome, now)
@@ -341,7 +346,7 @@ def test_a_wait_ends_before_the_deadline(outcome: Outcome, now: float, wait: flo
     ids=["Retry-After", "deadline", "budget", "max_retries", "no passing error", "success"],
 )
 def test_the_last_attempt_says_why_no_other_followed(
-    outcome: Outcome, policy: RetryPolicy, deadline: float, tokens: int, why: str | None
+    outcome: AttemptResult, policy: RetryPolicy, deadline: float, tokens: int, why: str | None
 ) -> None:
     """What would have been made again but for the time, the budget or Retry-After names it."""
     budget = RetryBudget()
@@ -349,8 +354,8 @@ def test_the_last_attempt_says_why_no_other_followed(
     attempts = attempts_of(GET, policy, budget, deadline=deadline)
     assert attempts.record(outcome, 0.0) is None
     [attempt] = attempts.history
-    assert (attempt.no_replay or "").startswith(why or "")
-    assert (attempt.no_replay is None) is (why is None)
+    assert (attempt.stop_reason or "").startswith(why or "")
+    assert (attempt.stop_reason is None) is (why is None)
 
 
 # -- the budget -----------------------------------------------------------------------------------
@@ -374,7 +379,7 @@ def test_the_last_attempt_says_why_no_other_followed(
         ([answered(429, "soon"), answered(503, -1)], 500 - 5 - 14),
     ],
 )
-def test_what_a_replay_costs(outcomes: list[Outcome], left: int) -> None:
+def test_what_a_replay_costs(outcomes: list[AttemptResult], left: int) -> None:
     """A retry costs 14, after 429 it costs 5; one that waits as `Retry-After` asks is free."""
     budget = RetryBudget()
     waits_of(attempts_of(budget=budget), outcomes)
@@ -422,25 +427,24 @@ def test_a_paced_call_leaves_throttling_to_its_caller(
         assert paced.record(outcome, 0.0) == plain.record(outcome, 0.0)
         return
     assert paced.record(outcome, 0.0) is None
-    assert (paced.history[0].no_replay or "").startswith("the inventory sends the request again")
+    assert (paced.history[0].stop_reason or "").startswith("the inventory sends the request again")
     assert left_in(budget) == RetryBudget.SIZE
 
 
-def test_what_gives_back() -> None:
-    """A success at the first attempt gives back 1; none after a replay does, and no error."""
+def test_a_success_gives_back() -> None:
+    """Each success at the first attempt is worth a token, once."""
     budget = RetryBudget()
-    waits_of(attempts_of(budget=budget), [LOST, answered(200)])
-    waits_of(attempts_of(budget=budget), [answered(404)])
-    waits_of(attempts_of(CREATE, budget=budget), [LOST])
-    waits_of(attempts_of(CREATE, budget=budget), [answered(201)])
-    assert left_in(budget) == 500 - 14 + 1
+    assert budget.spend(100)
+    budget.successes += 3
+    assert budget.spend(0)
+    assert budget.successes == 0
+    assert left_in(budget) == 400 + 3
 
 
 def test_a_budget_holds_no_more_than_its_size() -> None:
     """Successes do not save up for an outage."""
     budget = RetryBudget()
-    for _ in range(1000):
-        waits_of(attempts_of(budget=budget), [answered(200)])
+    budget.successes = 1000
     assert left_in(budget) == 500
 
 
@@ -453,7 +457,7 @@ def test_an_empty_budget_replays_nothing() -> None:
 
 
 @pytest.mark.parametrize(("outcome", "replays"), [(answered(503), 35), (answered(429), 100)])
-def test_an_outage_does_not_multiply_the_load(outcome: Outcome, replays: int) -> None:
+def test_an_outage_does_not_multiply_the_load(outcome: AttemptResult, replays: int) -> None:
     """A thousand calls to a server that is down send at most a tenth more, and not five times."""
     budget = RetryBudget()
     sent = 0
@@ -471,7 +475,7 @@ def test_threads_share_a_budget() -> None:
     with ThreadPoolExecutor(16) as pool:
         spent = sum(pool.map(budget.spend, [1] * 2000))
         assert spent == 500
-        list(pool.map(lambda _: budget.earn(), range(300)))
+        list(pool.map(lambda _: budget.give_back(1), range(300)))
     assert left_in(budget) == 300
 
 
@@ -512,7 +516,9 @@ OUTCOMES = st.builds(
     answered,
     st.sampled_from([200, 201, 302, 400, 404, 409, 599]) | st.sampled_from(sorted(PASSING)),
     st.none() | st.integers(0, 70),
-) | st.builds(Failure, st.just("cause"), st.booleans(), st.booleans(), st.booleans())
+) | st.builds(
+    NoResponse, st.just("cause"), st.just(""), st.booleans(), st.booleans(), st.booleans()
+)
 
 
 @given(
@@ -548,8 +554,8 @@ def test_whatever_happens(
         retry = attempts.record(outcome, now)
         if retry is None:
             break
-        throttled = isinstance(outcome, Answer) and outcome.status == 429
-        asked = outcome.retry_after if isinstance(outcome, Answer) else None
+        throttled = isinstance(outcome, Response) and outcome.status == 429
+        asked = outcome.retry_after if isinstance(outcome, Response) else None
         if not asked:
             cost += 5 if throttled else 14
         waited += retry.wait
@@ -561,7 +567,7 @@ def test_whatever_happens(
         assert (asked or 0) <= policy.longest_retry_after
         assert now < deadline
         if operation is CREATE:
-            assert throttled if isinstance(outcome, Answer) else not outcome.sent
+            assert throttled if isinstance(outcome, Response) else not outcome.sent
             assert not in_doubt
     assert len(attempts.history) <= policy.max_retries + 1
     assert sum(each.wait or 0 for each in attempts.history) == pytest.approx(waited)
@@ -571,8 +577,7 @@ def test_whatever_happens(
     ]
     assert attempts.outcome_unknown is in_doubt
     assert cost <= 500 - spent
-    earned = len(attempts.history) == 1 and isinstance(outcome, Answer) and outcome.success
-    assert left_in(budget) == min(500, 500 - spent - cost + earned)
+    assert left_in(budget) == 500 - spent - cost
 
 
 # -- through the clients --------------------------------------------------------------------------
@@ -759,7 +764,7 @@ async def test_an_error_tells_its_history(
     with pytest.raises(kind) as caught:
         await done(getattr(raw(), name)(*CALLS[name]))
     error = caught.value
-    assert [each.cause for each in error.history] == causes
+    assert [str(each) for each in error.history] == causes
     assert [each.wait is None for each in error.history] == [*[False] * (len(causes) - 1), True]
     assert pickle.loads(pickle.dumps(error)).history == error.history
     assert (error.__cause__, error.__context__) == (None, None)
@@ -773,7 +778,7 @@ async def test_a_success_that_is_none_tells_its_history(
     script(503, 200, content=b"<html>")
     with pytest.raises(InvalidResponse) as caught:
         await done(raw().get_repository("1", "2"))
-    assert caught.value.history == (Attempt("503", 0.25), Attempt("200"))
+    assert caught.value.history == (Attempt(503, wait=0.25), Attempt(200))
 
 
 @pytest.mark.usefixtures("waits")
@@ -796,7 +801,7 @@ async def test_an_answer_that_no_model_can_be_made_from_tells_its_history(
     script(429, 200, content=b'{"registry_repositories": [], "tags": []}')
     with pytest.raises(InvalidResponse, match="can be made") as caught:
         await done(call(typed(invalid_rows=rows)))
-    assert caught.value.history == (Attempt("429", 1.0), Attempt("200"))
+    assert caught.value.history == (Attempt(429, wait=1.0), Attempt(200))
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -890,6 +895,25 @@ async def test_what_works_again_is_replayed_again(
             await done(client.get_repository("1", "2"))
     # 500 is 35 times 14 and 10, and 14 came to it.
     assert waits == [0.25]
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize(
+    ("outcomes", "tokens"),
+    [((200,), 500 - 14 + 1), ((503, 200), 500 - 14 - 14), ((404,), 500 - 14)],
+    ids=["a success", "a success after a retry", "an error"],
+)
+async def test_what_gives_back(
+    script: Script, raw: Callable[..., Any], outcomes: tuple[int, ...], tokens: int
+) -> None:
+    """A success at the first attempt gives back 1; none after a retry does, and no error."""
+    client = raw()
+    script(503, 200)
+    await done(client.get_repository("1", "2"))
+    script(*outcomes)
+    with suppress(NotFound):
+        await done(client.get_repository("1", "2"))
+    assert left_in(budget_of(client)) == tokens
 
 
 async def test_a_replay_that_a_hook_forbids_costs_nothing(

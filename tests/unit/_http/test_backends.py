@@ -45,7 +45,7 @@ def test_a_long_body_is_sent_within_the_deadline(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(socket, "socket", Slow)
     state = CallState()
-    state.start(3.5)
+    state.deadline = 3.5
     stream = Backend(state, 0).connect_tcp("127.0.0.1", 80)
     del allowed[:]
     body = bytes(range(256)) * 1024
@@ -54,7 +54,7 @@ def test_a_long_body_is_sent_within_the_deadline(monkeypatch: pytest.MonkeyPatch
     assert allowed == [2, 2, 1.5, 0.5]
     assert body.startswith(b"".join(taken))
     now[0] = 0
-    state.start(100)
+    state.deadline = 100
     del taken[:]
     stream.write(body)
     assert b"".join(taken) == body
@@ -65,18 +65,18 @@ def test_a_long_body_is_sent_within_the_deadline(monkeypatch: pytest.MonkeyPatch
 def test_a_deadline_that_passes_before_tls_leaves_no_socket_open(is_async: bool) -> None:
     """The peer sees the connection end."""
     state = CallState()
-    state.start(time.monotonic() + 30)
+    state.deadline = time.monotonic() + 30
     context = ssl.create_default_context()
 
     def connect(address: tuple[str, int]) -> None:
         stream = Backend(state, 1).connect_tcp(*address)
-        state.start(0)
+        state.deadline = 0
         with pytest.raises(httpcore.ConnectTimeout):
             stream.start_tls(context, "localhost")
 
     async def aconnect(address: tuple[str, int]) -> None:
         stream = await AsyncBackend(state, 1).connect_tcp(*address)
-        state.start(0)
+        state.deadline = 0
         with pytest.raises(httpcore.ConnectTimeout):
             await stream.start_tls(context, "localhost")
 
@@ -101,7 +101,7 @@ NOBODY = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))
 def connect(is_async: bool, timeout: float | None = 30) -> Any:
     """Return the stream of a new connection."""
     state = CallState()
-    state.start(time.monotonic() + 60)
+    state.deadline = time.monotonic() + 60
     if is_async:
         return asyncio.run(AsyncBackend(state, 0).connect_tcp("api.example.com", 80, timeout))
     return Backend(state, 0).connect_tcp("api.example.com", 80, timeout)
@@ -170,7 +170,7 @@ def test_an_event_loop_s_unused_connections_are_closed(monkeypatch: pytest.Monke
             monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", together)
             try_next_address_after(monkeypatch, 0)
             state = CallState()
-            state.start(time.monotonic() + 60)
+            state.deadline = time.monotonic() + 60
             stream = await AsyncBackend(state, 0).connect_tcp("api.example.com", 80, 30)
             assert sorted(each.fileno() == -1 for each in opened) == [False, True]
             await stream.aclose()
@@ -197,7 +197,7 @@ def test_a_stream_says_what_tools_ask_for(monkeypatch: pytest.MonkeyPatch, is_as
 
         async def main() -> dict[str, Any]:
             state = CallState()
-            state.start(time.monotonic() + 60)
+            state.deadline = time.monotonic() + 60
             stream = await AsyncBackend(state, 0).connect_tcp("api.example.com", 80)
             await stream.write(b"")
             seen = look(stream)
@@ -255,7 +255,7 @@ def test_an_async_stream_reads_no_further_ahead_than_it_has_to() -> None:
 
         async with await asyncio.start_server(send, "127.0.0.1", 0) as server:
             state = CallState()
-            state.start(time.monotonic() + 60)
+            state.deadline = time.monotonic() + 60
             stream = await AsyncBackend(state, 0).connect_tcp(*server.sockets[0].getsockname())
             await asyncio.sleep(0.1)
             received = b""
@@ -283,7 +283,7 @@ def test_an_async_stream_waits_for_a_peer_that_takes_nothing() -> None:
 
         async with await asyncio.start_server(slow, "127.0.0.1", 0) as server:
             state = CallState()
-            state.start(time.monotonic() + 60)
+            state.deadline = time.monotonic() + 60
             stream = await AsyncBackend(state, 0).connect_tcp(*server.sockets[0].getsockname())
             with pytest.raises(httpcore.WriteTimeout):
                 await stream.write(body, 0.05)
@@ -302,7 +302,7 @@ def test_an_async_stream_whose_peer_resets_it() -> None:
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             state = CallState()
-            state.start(time.monotonic() + 60)
+            state.deadline = time.monotonic() + 60
             stream = await AsyncBackend(state, 0).connect_tcp(*server.getsockname())
             accepted, _ = server.accept()
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -334,7 +334,7 @@ def test_a_tls_session_that_has_ended_takes_nothing(is_async: bool) -> None:
 
     with Server(tls=certified()) as server:
         host, port = "127.0.0.1", int(server.server_address[1])
-        state.start(time.monotonic() + 60)
+        state.deadline = time.monotonic() + 60
         if is_async:
             asyncio.run(write_async((host, port)))
             return
@@ -358,7 +358,7 @@ def test_a_socket_that_takes_no_option_is_closed(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(socket, "socket", Refusing)
     state = CallState()
-    state.start(time.monotonic() + 30)
+    state.deadline = time.monotonic() + 30
     with pytest.raises(httpcore.ConnectError, match="Protocol not available"):
         Backend(state, 0).connect_tcp("127.0.0.1", 80)
     assert [each.fileno() for each in opened] == [-1]

@@ -108,7 +108,7 @@ def test_threads_use_clients_that_others_push_out() -> None:
         found = []
         for turn in range(20):
             with clients.lease(settings[(at + turn) % 4]) as client:
-                found.append(session_of(client).door.closed)
+                found.append(session_of(client).sender.closed)
         return found
 
     with ThreadPoolExecutor(4) as threads:
