@@ -149,25 +149,6 @@ def client(world: World, server: Server) -> Iterator[Any]:
     world.close(client)
 
 
-@pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The transports, each of one connection, that were closed by now."""
-    closed: list[object] = []
-    close, aclose = httpx.HTTPTransport.close, httpx.AsyncHTTPTransport.aclose
-
-    def noted(transport: httpx.HTTPTransport) -> None:
-        closed.append(transport)
-        close(transport)
-
-    async def anoted(transport: httpx.AsyncHTTPTransport) -> None:
-        closed.append(transport)
-        await aclose(transport)
-
-    monkeypatch.setattr(httpx.HTTPTransport, "close", noted)
-    monkeypatch.setattr(httpx.AsyncHTTPTransport, "aclose", anoted)
-    return closed
-
-
 # -- how many, and which --------------------------------------------------------------------------
 
 
@@ -611,13 +592,20 @@ def test_whatever_goes_wrong_in_a_look_up_is_an_error_at_once(
     "part", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"], ids=["no answer", "a part"]
 )
 def test_a_call_that_fails_leaves_no_connection(
-    world: World, server: Server, client: Any, part: bytes, closed: list[object]
+    world: World, server: Server, client: Any, part: bytes
 ) -> None:
     """After an answer that was lost, the next call works, over a new connection."""
-    server.answer = closing(part)
+    closed: SimpleQueue[bool] = SimpleQueue()
+
+    def answer_in_part(request: Request) -> None:
+        request.send(part)
+        request.socket.shutdown(socket.SHUT_WR)
+        closed.put(request.client_has_closed())
+
+    server.answer = answer_in_part
     with pytest.raises(TransportError):
         world.get(client).result(PATIENCE)
-    assert len(closed) == 1
+    assert closed.get()
     server.answer = empty
     assert world.get(client).result(PATIENCE) == {}
     assert len(set(server.connections)) == 2
@@ -627,14 +615,13 @@ def test_a_call_that_took_too_long_closes_its_connection(
     world: World,
     server: Server,
     held: Callable[[str], threading.Event],
-    closed: list[object],
 ) -> None:
     """An answer that comes late goes nowhere: the next call has a connection of its own."""
     typed = world.typed(server.url, timeout=PATIENCE)
     held("late")
     with pytest.raises(Timeout, match="ReadTimeout"):
         world.get(typed.with_options(timeout=0.5).raw, "late").result(PATIENCE)
-    assert len(closed) == 1
+    assert server.requests[0].client_has_closed()
     held("late").set()
     assert server.gone.get(timeout=PATIENCE) == server.connections[0]
     assert world.get(typed.raw).result(PATIENCE) == {}
@@ -655,30 +642,28 @@ DRIPS = {
 
 @pytest.mark.parametrize(("start", "drop"), DRIPS.values(), ids=DRIPS)
 def test_the_deadline_bounds_an_answer_that_drips(
-    world: World, server: Server, closed: list[object], start: bytes, drop: bytes
+    world: World, server: Server, start: bytes, drop: bytes
 ) -> None:
     """However long each byte is waited for, the call ends and its connection closes."""
     late = "deadline has passed"
     server.answer = server.dripping(start, drop)
     typed = world.typed(server.url, timeout=PATIENCE)
     hurried = typed.with_options(deadline=1).raw
-    for number, (call, kind) in enumerate(
-        [(world.get, Timeout), (world.create, OutcomeUnknown)], start=1
-    ):
+    for number, (call, kind) in enumerate([(world.get, Timeout), (world.create, OutcomeUnknown)]):
         started = time.monotonic()
         with pytest.raises(kind, match=late) as caught:
             call(hurried).result(PATIENCE)
         assert time.monotonic() - started < PATIENCE / 2
         assert type(caught.value) is kind
         assert [attempt.wait for attempt in caught.value.history] == [None]
-        assert len(closed) == number
+        assert server.requests[number].client_has_closed()
     server.answer = empty
     assert world.get(typed.raw).result(PATIENCE) == {}
     world.close(typed)
 
 
 def test_a_cancelled_call_closes_its_connection(
-    server: Server, held: Callable[[str], threading.Event], closed: list[object]
+    server: Server, held: Callable[[str], threading.Event]
 ) -> None:
     """A task that is cancelled gives back its place, and its connection is closed."""
     with ThreadPoolExecutor() as threads, start_blocking_portal() as portal:
@@ -694,9 +679,9 @@ def test_a_cancelled_call_closes_its_connection(
         assert server.gone.get(timeout=PATIENCE) == server.connections[0]
         assert world.get(client).result(PATIENCE) == {}
         assert len(server.connections) == 2
+        assert server.gone.empty()
         world.close(client)
-        # The cancelled call's, and only then the one that the client closed.
-        assert len(closed) == 2
+        assert server.gone.get(timeout=PATIENCE) == server.connections[1]
 
 
 @pytest.mark.parametrize("option", ["timeout", "deadline"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import socketserver
 import ssl
@@ -39,6 +40,14 @@ class Request:
     def send(self, part: bytes) -> None:
         """Send a part of the answer."""
         self.socket.sendall(part)
+
+    def client_has_closed(self) -> bool:
+        """Wait for the client to close the connection, and return whether it did."""
+        try:
+            ready, _, _ = select.select([self.socket], [], [], PATIENCE)
+            return bool(ready) and not self.socket.recv(1, socket.MSG_PEEK)
+        except (ConnectionError, ValueError):  # reset, or closed here as well since then
+            return True
 
 
 # Returns the rest of the answer, or None to close the connection.
