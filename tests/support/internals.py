@@ -224,11 +224,6 @@ def keep_alive_for(client: Any, seconds: float) -> None:
     session_of(client).sender._keepalive_expiry = seconds
 
 
-def try_next_address_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Have a name's next address tried after so long."""
-    monkeypatch.setattr("abeja_registry._http.backends._ATTEMPT_DELAY", seconds)
-
-
 def as_in_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have connection pools find themselves in another process than before."""
     monkeypatch.setattr(process, "token", object())

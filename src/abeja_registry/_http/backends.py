@@ -24,7 +24,7 @@ from .async_streams import AsyncStream, Protocol
 from .streams import CallState, Stream, translate
 
 # Seconds before the next address of a name is tried beside those that have not answered (RFC 8305).
-_ATTEMPT_DELAY = 0.25
+ATTEMPT_DELAY = 0.25
 
 # family, type, protocol, canonical name, address: an entry of getaddrinfo's list
 _AddressInfo = tuple[int, int, int, str, Any]
@@ -36,11 +36,15 @@ class Backend(httpcore.NetworkBackend):
     Args:
         state: Of the calls that use the connection.
         tls_layers: Layers of TLS to come before the request itself can be written.
+        attempt_delay: Seconds before a name's next address is tried too.
     """
 
-    def __init__(self, state: CallState, tls_layers: int) -> None:
+    def __init__(
+        self, state: CallState, tls_layers: int, attempt_delay: float = ATTEMPT_DELAY
+    ) -> None:
         self._state = state
         self._tls_layers = tls_layers
+        self._attempt_delay = attempt_delay
 
     def connect_tcp(
         self,
@@ -52,7 +56,8 @@ class Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         addresses = self._look_up(host, port, timeout)
         allowed = self._state.clamp_timeout(timeout, httpcore.ConnectTimeout)
-        return Stream(_connect(addresses, allowed), self._state, self._tls_layers)
+        connected = _connect(addresses, allowed, self._attempt_delay)
+        return Stream(connected, self._state, self._tls_layers)
 
     def _look_up(self, host: str, port: int, timeout: float | None) -> list[_AddressInfo]:
         allowed = self._state.clamp_timeout(timeout, httpcore.ConnectTimeout)
@@ -62,7 +67,7 @@ class Backend(httpcore.NetworkBackend):
         return look_up.addresses()
 
 
-def _connect(addresses: list[_AddressInfo], allowed: float) -> socket.socket:
+def _connect(addresses: list[_AddressInfo], allowed: float, delay: float) -> socket.socket:
     """Return a socket that is connected to the first address that accepts (RFC 8305)."""
     if len(addresses) == 1:
         # Blocking: a SOCKS library's socket in place of Python's cannot connect otherwise.
@@ -79,7 +84,7 @@ def _connect(addresses: list[_AddressInfo], allowed: float) -> socket.socket:
                     except httpcore.ConnectError as error:
                         failure = error
                         continue
-                pause = min(allowed, _ATTEMPT_DELAY) if waiting else allowed
+                pause = min(allowed, delay) if waiting else allowed
                 started = time.monotonic()
                 ready = selector.select(pause)
                 allowed -= time.monotonic() - started if ready else pause
@@ -210,9 +215,12 @@ class _LookUp:
 class AsyncBackend(httpcore.AsyncNetworkBackend):
     """As `Backend`, for tasks of an event loop of asyncio."""
 
-    def __init__(self, state: CallState, tls_layers: int) -> None:
+    def __init__(
+        self, state: CallState, tls_layers: int, attempt_delay: float = ATTEMPT_DELAY
+    ) -> None:
         self._state = state
         self._tls_layers = tls_layers
+        self._attempt_delay = attempt_delay
 
     async def connect_tcp(
         self,
@@ -226,7 +234,7 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         limit = asyncio.timeout(allowed)
         try:
             async with limit:
-                protocol = await _open(await _look_up(host, port))
+                protocol = await _open(await _look_up(host, port), self._attempt_delay)
         except OSError as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 raise httpcore.ConnectTimeout("timed out") from None
@@ -250,8 +258,8 @@ async def _look_up(host: str, port: int) -> list[_AddressInfo]:
     return look_up.addresses()
 
 
-async def _open(addresses: list[_AddressInfo]) -> Protocol:
-    connected = await _aconnect(addresses)
+async def _open(addresses: list[_AddressInfo], delay: float) -> Protocol:
+    connected = await _aconnect(addresses, delay)
     try:
         _, protocol = await asyncio.get_running_loop().create_connection(Protocol, sock=connected)
     except BaseException:
@@ -260,7 +268,7 @@ async def _open(addresses: list[_AddressInfo]) -> Protocol:
     return protocol
 
 
-async def _aconnect(addresses: list[_AddressInfo]) -> socket.socket:
+async def _aconnect(addresses: list[_AddressInfo], delay: float) -> socket.socket:
     """As `_connect`."""
     if len(addresses) == 1:
         return await _aconnect_one(addresses[0])
@@ -273,7 +281,7 @@ async def _aconnect(addresses: list[_AddressInfo]) -> socket.socket:
                 attempts.add(asyncio.create_task(_aconnect_one(waiting.popleft())))
             ended, attempts = await asyncio.wait(
                 attempts,
-                timeout=_ATTEMPT_DELAY if waiting else None,
+                timeout=delay if waiting else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             for attempt in ended:

@@ -19,7 +19,6 @@ from tests.support.internals import (
     Backend,
     CallState,
     replace_stream_clock,
-    try_next_address_after,
 )
 from tests.support.server import Server
 
@@ -168,10 +167,10 @@ def test_an_event_loop_s_unused_connections_are_closed(monkeypatch: pytest.Monke
                 connecting.setblocking(False)
 
             monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", together)
-            try_next_address_after(monkeypatch, 0)
             state = CallState()
             state.deadline = time.monotonic() + 60
-            stream = await AsyncBackend(state, 0).connect_tcp("api.example.com", 80, 30)
+            backend = AsyncBackend(state, 0, attempt_delay=0)
+            stream = await backend.connect_tcp("api.example.com", 80, 30)
             assert sorted(each.fileno() == -1 for each in opened) == [False, True]
             await stream.aclose()
 

@@ -5,64 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.internals import Batch, Crawler, FetchedPage, FetchTask, RepositoryRef
+from tests.support.internals import Batch, Crawler, FetchedPage, FetchTask
+from tests.support.lists import Lists
 
 from abeja_registry import Error, PaginationError
 from abeja_registry.inventory import InventoryRepository, InventoryRow
-
-TIME = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def row(repository: RepositoryRef, tag: str) -> InventoryRow:
-    """Make a row."""
-    return InventoryRow(*repository, tag, "sha256:00", 1, "a/b", "a@b", TIME, TIME)
-
-
-class Registry:
-    """A registry in memory, of lists that move, with answers that come in any order.
-
-    Attributes:
-        tags: The names of each repository's tags, in order, by the repository's id.
-        clamp: Items that a page holds at the most.
-        asked: The tasks that were carried out, oldest first.
-        failing: How often the tasks of a repository, by its id, are still going to fail.
-    """
-
-    def __init__(self, *counts: int, clamp: int = 1000) -> None:
-        self.tags = {f"r{at}": [f"t{n}" for n in range(count)] for at, count in enumerate(counts)}
-        self.clamp = clamp
-        self.asked: list[FetchTask] = []
-        self.failing: dict[str | None, int] = {}
-
-    def fetch(self, task: FetchTask) -> list[FetchedPage]:
-        """Carry a task out."""
-        self.asked.append(task)
-        key = None if task.repository is None else task.repository.id
-        if self.failing.get(key, 0) > 0:
-            self.failing[key] -= 1
-            raise Error(f"{key} failed")
-        items = list(self.tags) if key is None else self.tags[key]
-        pages: list[FetchedPage] = []
-        offset = task.offset
-        while len(pages) < task.pages:
-            found = items[offset : offset + min(task.limit, self.clamp)]
-            has_next = offset + len(found) < len(items)
-            rows = [
-                RepositoryRef(each, each.upper())
-                if task.repository is None
-                else row(task.repository, each)
-                for each in found
-            ]
-            pages.append(FetchedPage(offset, found, has_next, rows))
-            if not has_next or len(found) < 2:
-                break
-            offset += len(found) - 1
-        return pages
 
 
 def walk_of(
@@ -86,7 +37,7 @@ def walk_of(
 
 
 def walked(
-    walk: Crawler, registry: Registry, concurrency: int = 4, chance: random.Random | None = None
+    walk: Crawler, registry: Lists, concurrency: int = 4, chance: random.Random | None = None
 ) -> tuple[list[InventoryRow], list[str]]:
     """Crawler to the end, carrying tasks out and giving answers in a random order."""
     chance = chance or random.Random(0)
@@ -116,7 +67,7 @@ def walked(
             finished += (each.id for each in batch.finished)
 
 
-def under_way(walk: Crawler, registry: Registry, number: int) -> list[FetchTask]:
+def under_way(walk: Crawler, registry: Lists, number: int) -> list[FetchTask]:
     """Crawler, a task at a time, until so many can be given out at once; return these."""
     waiting: list[FetchTask] = []
     while True:
@@ -133,7 +84,7 @@ def names(rows: list[InventoryRow], key: str) -> list[str]:
     return [each.tag for each in rows if each.repository_id == key]
 
 
-class Moving(Registry):
+class Moving(Lists):
     """A registry whose lists others push to and delete from, before each answer."""
 
     def __init__(self, *counts: int, clamp: int, chance: random.Random, moves: float) -> None:
@@ -193,7 +144,7 @@ def test_each_item_comes_exactly_once(
 
 def test_what_failed_is_asked_for_again_in_the_end() -> None:
     """Not before all repositories are known, so that what is wrong has time to pass."""
-    registry = Registry(*[1] * 15)
+    registry = Lists(*[1] * 15)
     registry.failing["r0"] = 1
     walk = walk_of(concurrency=2)
     held: list[FetchTask] = []
@@ -269,7 +220,7 @@ def test_a_walk_that_stops_with_lists_left_says_so() -> None:
 
 def test_what_comes_late_of_a_task_that_was_given_up_counts_for_nothing() -> None:
     """The page that was asked for anew in its place decides."""
-    registry = Registry(300)
+    registry = Lists(300)
     walk = walk_of(concurrency=4)
     first, *late = under_way(walk, registry, 4)
     walk.fail(first, Error("first"))
@@ -289,7 +240,7 @@ def test_what_comes_late_of_a_task_that_was_given_up_counts_for_nothing() -> Non
 
 def test_a_list_that_was_given_up_waits_for_nothing_of_before() -> None:
     """What was under way for the place where it failed came while nobody listened."""
-    registry = Registry(200, clamp=4)
+    registry = Lists(200, clamp=4)
     walk = walk_of(concurrency=2, pages=3)
     first, second = under_way(walk, registry, 2)
     assert second.offset == first.offset + 9
@@ -307,7 +258,7 @@ def test_a_list_that_was_given_up_waits_for_nothing_of_before() -> None:
 
 def test_a_large_list_is_walked_through_in_several_places_at_once() -> None:
     """Once a list has shown how it pages, tasks for what follows are given out ahead."""
-    registry = Registry(1000)
+    registry = Lists(1000)
     walk = walk_of(concurrency=8)
     widest = 0
     waiting: list[FetchTask] = []
@@ -327,19 +278,19 @@ def test_a_large_list_is_walked_through_in_several_places_at_once() -> None:
 
 def test_small_lists_cost_a_request_each() -> None:
     """Nothing is fetched ahead of a list that has ended with its first page."""
-    registry = Registry(*[5] * 20)
+    registry = Lists(*[5] * 20)
     rows, finished = walked(walk_of(page_size=100), registry)
     assert (len(rows), len(finished), len(registry.asked)) == (100, 20, 21)
 
 
-def asked(registry: Registry) -> list[str | None]:
+def asked(registry: Lists) -> list[str | None]:
     """Return whose pages were asked for, in order; None for the list of repositories."""
     return [task.repository and task.repository.id for task in registry.asked]
 
 
 def test_of_short_lists_no_page_too_many_is_asked() -> None:
     """Lists of three pages are not fetched ahead, not even where tasks are left without work."""
-    registry = Registry(*[25] * 20)
+    registry = Lists(*[25] * 20)
     walked(walk_of(concurrency=16), registry, concurrency=16)
     pages_of_the_list = 3
     assert len(registry.asked) == pages_of_the_list + 20 * 3
@@ -347,7 +298,7 @@ def test_of_short_lists_no_page_too_many_is_asked() -> None:
 
 def test_many_short_lists_are_begun_before_one_is_walked_on() -> None:
     """So they end together: no task is left without work while another goes page by page."""
-    registry = Registry(*[25] * 30)
+    registry = Lists(*[25] * 30)
     walk = walk_of(page_size=10, concurrency=4, breadth=13)
     while (task := walk.next_task()) is not None and len(registry.asked) < 25:
         walk.record(task, registry.fetch(task))
@@ -359,7 +310,7 @@ def test_many_short_lists_are_begun_before_one_is_walked_on() -> None:
 
 def test_a_list_that_has_proved_long_is_walked_through_before_others() -> None:
     """Whoever is interrupted has whole repositories, and not a part of each."""
-    registry = Registry(*[200] * 6)
+    registry = Lists(*[200] * 6)
     _, finished = walked(walk_of(concurrency=2, breadth=5), registry, concurrency=2)
     tags = [key for key in asked(registry) if key is not None]
     # Two at a time: when they have ended, the others have had their first pages alone.
@@ -370,7 +321,7 @@ def test_a_list_that_has_proved_long_is_walked_through_before_others() -> None:
 
 def test_one_task_at_a_time_walks_from_repository_to_repository() -> None:
     """The next one is begun when the one before has ended."""
-    registry = Registry(*[30] * 5)
+    registry = Lists(*[30] * 5)
     _, finished = walked(walk_of(concurrency=1), registry, concurrency=1)
     tags = [key for key in asked(registry) if key is not None]
     assert finished == list(registry.tags)
@@ -379,7 +330,7 @@ def test_one_task_at_a_time_walks_from_repository_to_repository() -> None:
 
 def test_repositories_are_looked_up_as_they_are_needed() -> None:
     """The list of repositories is not read on while enough of them wait."""
-    registry = Registry(*[1] * 200)
+    registry = Lists(*[1] * 200)
     walk = walk_of(page_size=10, concurrency=2)
     task = walk.next_task()
     while task is not None and task.repository is None:
@@ -391,7 +342,7 @@ def test_repositories_are_looked_up_as_they_are_needed() -> None:
 
 def test_what_is_not_included_is_not_asked_for() -> None:
     """A repository whose name does not fit, or that is finished, costs nothing."""
-    registry = Registry(*[3] * 12)
+    registry = Lists(*[3] * 12)
     walk = walk_of(page_size=100, without="R9", finished={"r1": InventoryRepository("r1", "R1", 3)})
     rows, finished = walked(walk, registry)
     assert {"r9", "r1"} == set(registry.tags) - set(finished)
@@ -402,7 +353,7 @@ def test_what_is_not_included_is_not_asked_for() -> None:
 @pytest.mark.parametrize("pages", [1, 3])
 def test_a_repository_that_fails_once_is_walked_through_in_the_end(pages: int) -> None:
     """It is tried again after all others, from where it was."""
-    registry = Registry(50, 50, 50)
+    registry = Lists(50, 50, 50)
     registry.failing = {"r1": 1}
     walk = walk_of(pages=pages)
     rows, finished = walked(walk, registry)
@@ -413,7 +364,7 @@ def test_a_repository_that_fails_once_is_walked_through_in_the_end(pages: int) -
 
 def test_a_repository_that_fails_twice_is_reported() -> None:
     """The others are walked through; it stands among the failures, with its second error."""
-    registry = Registry(5, 5, 5)
+    registry = Lists(5, 5, 5)
     registry.failing = {"r1": 2}
     walk = walk_of()
     rows, finished = walked(walk, registry)
@@ -426,7 +377,7 @@ def test_a_repository_that_fails_twice_is_reported() -> None:
 
 def test_a_page_ahead_that_fails_does_not_count_against_its_list() -> None:
     """It is fetched again when it is needed: only then its failing matters."""
-    registry = Registry(300)
+    registry = Lists(300)
     walk = walk_of(concurrency=4)
     waiting: list[FetchTask] = []
     rows: list[InventoryRow] = []
@@ -450,7 +401,7 @@ def test_a_page_ahead_that_fails_does_not_count_against_its_list() -> None:
 
 def test_without_the_list_of_repositories_there_is_no_going_on() -> None:
     """Its error is raised."""
-    registry = Registry(1)
+    registry = Lists(1)
     registry.failing = {None: 1}
     with pytest.raises(Error, match="None failed"):
         walked(walk_of(), registry)
@@ -458,7 +409,7 @@ def test_without_the_list_of_repositories_there_is_no_going_on() -> None:
 
 def test_a_list_that_contradicts_itself_is_a_failure() -> None:
     """What came before is kept, and the others are walked through."""
-    registry = Registry(5, 5)
+    registry = Lists(5, 5)
     walk = walk_of()
     rows: list[InventoryRow] = []
     while (task := walk.next_task()) is not None:
@@ -473,7 +424,7 @@ def test_a_list_that_contradicts_itself_is_a_failure() -> None:
 
 def test_what_nobody_waits_for_any_more_changes_nothing() -> None:
     """An answer, or an error, to a task of a list that was given up or has ended, is passed by."""
-    registry = Registry(5)
+    registry = Lists(5)
     walk = walk_of()
     root = walk.next_task()
     assert root is not None
@@ -491,7 +442,7 @@ def test_what_nobody_waits_for_any_more_changes_nothing() -> None:
 
 def test_a_task_that_was_not_carried_out_is_given_out_again() -> None:
     """After others, and only while its list still needs it."""
-    registry = Registry(300, 5)
+    registry = Lists(300, 5)
     walk = walk_of(concurrency=4)
     first, *late = under_way(walk, registry, 4)
     # The list is fetched again from here on, so the tasks after it are not needed any more.

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.internals import THROTTLE_PATIENCE, Crawler, FetchTask, Throttle
-from tests.unit.inventory.test_crawler import Registry
+from tests.support.lists import Lists
 
 from abeja_registry import RetryPolicy, TooManyRequests
 
@@ -207,7 +207,7 @@ class Simulation:
         sent: Requests that were sent.
     """
 
-    registry: Registry
+    registry: Lists
     allow: Limiter
     concurrency: int = 16
     latency: float = 0.002
@@ -273,7 +273,7 @@ def test_a_rate_limited_api_slows_an_inventory_down_and_does_not_end_it(
 ) -> None:
     """Every row comes, in at most 1.5 times what the rate allows, and few requests are in vain."""
     simulation = Simulation(
-        Registry(*[1] * repositories), limiter(rate), concurrency=concurrency, latency=latency
+        Lists(*[1] * repositories), limiter(rate), concurrency=concurrency, latency=latency
     )
     walk = simulation.run()
     assert not walk.failures
@@ -288,7 +288,7 @@ def test_an_api_that_does_not_say_how_long_to_wait(
     limiter: Callable[[int], Limiter], seed: int
 ) -> None:
     """Every row comes here too, by waits that are drawn."""
-    simulation = Simulation(Registry(*[1] * 400), limiter(20), retry_after=None, seed=seed)
+    simulation = Simulation(Lists(*[1] * 400), limiter(20), retry_after=None, seed=seed)
     assert not simulation.run().failures
     assert len(simulation.rows) == 400
     assert simulation.now <= 3 * 19
@@ -297,7 +297,7 @@ def test_an_api_that_does_not_say_how_long_to_wait(
 @pytest.mark.parametrize("limiter", LIMITERS)
 def test_a_large_repository_of_a_rate_limited_api(limiter: Callable[[int], Limiter]) -> None:
     """Pages that are fetched ahead slow down too, and its rows keep their order."""
-    simulation = Simulation(Registry(20_000, 1, 1), limiter(20))
+    simulation = Simulation(Lists(20_000, 1, 1), limiter(20))
     assert not simulation.run().failures
     assert [row.tag for row in simulation.rows if row.repository_id == "r0"] == [
         f"t{at}" for at in range(20_000)
@@ -309,7 +309,7 @@ def test_a_large_repository_of_a_rate_limited_api(limiter: Callable[[int], Limit
 def test_a_repository_that_is_always_throttled_is_a_failure_of_its_own(concurrency: int) -> None:
     """The others are unaffected, and the inventory ends."""
     simulation = Simulation(
-        Registry(*[1] * 100), lambda _: True, concurrency=concurrency, refused=frozenset({"r7"})
+        Lists(*[1] * 100), lambda _: True, concurrency=concurrency, refused=frozenset({"r7"})
     )
     walk = simulation.run()
     assert [failure.repository_id for failure in walk.failures] == ["r7"]
@@ -319,7 +319,7 @@ def test_a_repository_that_is_always_throttled_is_a_failure_of_its_own(concurren
 
 def test_an_api_that_throttles_all_from_some_time_on() -> None:
     """What was there comes; the list of repositories is not read to its end, which is an error."""
-    simulation = Simulation(Registry(*[1] * 4000), lambda now: now < 0.05)
+    simulation = Simulation(Lists(*[1] * 4000), lambda now: now < 0.05)
     with pytest.raises(TooManyRequests):
         simulation.run()
     assert 0 < len(simulation.rows) < 1000
