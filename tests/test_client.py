@@ -210,7 +210,7 @@ async def test_with_options_changes_the_replays(api: ScriptedApi, typed: Any) ->
     """A count goes before the policy's, whose waits stay, and a function is told in their place."""
     api.answers({}, status=500)
     told: list[Retry] = []
-    hasty = RetryPolicy(max_retries=4, base=0)
+    hasty = RetryPolicy(max_retries=4, base_delay=0)
     derived = typed.with_options(max_retry_count=2, retry=hasty, on_retry=told.append)
     for client, attempts in (
         (derived, 3),
@@ -274,7 +274,7 @@ def test_its_repr_shows_what_it_is_of_and_no_secret(kind: Any) -> None:
 async def test_each_replay_is_told(api: ScriptedApi) -> None:
     """`on_retry` is called before each wait, and `max_retry_count` goes before the policy's."""
     api.answers({}, status=500)
-    policy = RetryPolicy(max_retries=5, base=0)
+    policy = RetryPolicy(max_retries=5, base_delay=0)
     for make in (api.client, api.async_client):
         told: list[Retry] = []
         client: Any = make(retry=policy, max_retry_count=2, on_retry=told.append)
@@ -287,7 +287,7 @@ def test_nothing_is_written_where_no_logging_is_set_up() -> None:
     """A replay is a warning of the package's logger, and not a line on the program's stderr."""
     script = """
 from abeja_registry import Client, RetryPolicy, TransportError
-retry = RetryPolicy(max_retries=1, base=0)
+retry = RetryPolicy(max_retries=1, base_delay=0)
 with Client("1", {}, base_url="http://127.0.0.1:1", retry=retry) as client:
     try:
         client.repositories.get("5")
@@ -302,7 +302,9 @@ with Client("1", {}, base_url="http://127.0.0.1:1", retry=retry) as client:
 async def test_a_pickled_client_has_its_settings(api: ScriptedApi, typed: Any) -> None:
     """What is unpickled asks the same, of the same organization, with the same options."""
     api.answers({}, status=500)
-    derived = typed.with_options(organization_id="2", retry=RetryPolicy(max_retries=1, base=0))
+    derived = typed.with_options(
+        organization_id="2", retry=RetryPolicy(max_retries=1, base_delay=0)
+    )
     for client in (derived, pickle.loads(pickle.dumps(derived))):
         assert type(client) is type(typed)
         assert client.organization_id == "2"

@@ -289,7 +289,7 @@ def test_get_or_create_is_right_whatever_a_server_sends_unasked(
 
     over = threading.Event()
     server.answer = answer_and_more
-    retry = RetryPolicy(base=0)
+    retry = RetryPolicy(base_delay=0)
     client = world.typed(server.url, timeout=PATIENCE, max_retry_count=5, retry=retry)
     for _ in range(5):
         made = world.start(client.repositories.get_or_create, "wanted").result(PATIENCE)

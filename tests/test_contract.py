@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 MARKER = "Marker-5ecret"
 EMAIL = "somebody@marker.example"
-AT_ONCE = RetryPolicy(max_retries=1, base=0)
+AT_ONCE = RetryPolicy(max_retries=1, base_delay=0)
 TABLE = """\
 get_repositories, fields                  ok       as in the reference (3 looked at)
 get_repositories, fields of a repository  ok       as in the reference (3 looked at)

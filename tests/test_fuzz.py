@@ -350,7 +350,7 @@ scripts = st.lists(
 OPTIONS: dict[str, Any] = {
     "base_url": "https://registry.invalid",
     "credential": {},
-    "retry": RetryPolicy(max_retries=1, base=0, throttled_base=0, longest_retry_after=0),
+    "retry": RetryPolicy(max_retries=1, base_delay=0, throttled_base_delay=0, max_retry_after=0),
 }
 
 

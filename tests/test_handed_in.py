@@ -204,7 +204,7 @@ async def test_what_is_left_of_the_deadline_bounds_each_of_its_time_outs(owner: 
 async def test_its_calls_are_made_again_as_others_are(owner: Owner) -> None:
     """Retries are ours: a client handed in sends each attempt."""
     owner.status = 503
-    ours = owner.raw(owner.scripted(), max_retry_count=2, retry=RetryPolicy(base=0))
+    ours = owner.raw(owner.scripted(), max_retry_count=2, retry=RetryPolicy(base_delay=0))
     with pytest.raises(HttpError) as caught:
         await done(ours.get_repository("1", "2"))
     assert [attempt.status for attempt in caught.value.history] == [503] * 3
@@ -399,7 +399,9 @@ async def test_a_create_that_another_transport_calls_not_sent_may_have_been(
         raise getattr(owner.library, name)("lost") from cause
 
     transport = owner.library.MockTransport(fail)
-    ours = owner.raw(owner.real(transport=transport), max_retry_count=3, retry=RetryPolicy(base=0))
+    ours = owner.raw(
+        owner.real(transport=transport), max_retry_count=3, retry=RetryPolicy(base_delay=0)
+    )
     with pytest.raises(OutcomeUnknown) as caught:
         await done(ours.create_repository("1", "sample"))
     assert attempts == ["POST"]
@@ -428,7 +430,7 @@ async def test_a_transport_that_tries_again_is_not_believed(owner: Owner) -> Non
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     transport = (AsyncRetrying if owner.is_async else Retrying)()
     async with closing(owner.real(transport=transport)) as theirs:
-        ours = owner.raw(theirs, url, max_retry_count=3, retry=RetryPolicy(base=0))
+        ours = owner.raw(theirs, url, max_retry_count=3, retry=RetryPolicy(base_delay=0))
         with pytest.raises(OutcomeUnknown):
             await done(ours.create_repository("1", "sample"))
     assert sent == ["POST"]
@@ -439,7 +441,7 @@ async def test_what_httpcore_says_was_not_sent_is_sent_again(owner: Owner) -> No
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     async with closing(owner.real()) as theirs:
-        ours = owner.raw(theirs, url, max_retry_count=2, retry=RetryPolicy(base=0))
+        ours = owner.raw(theirs, url, max_retry_count=2, retry=RetryPolicy(base_delay=0))
         with pytest.raises(TransportError) as caught:
             await done(ours.create_repository("1", "sample"))
     assert type(caught.value) is TransportError

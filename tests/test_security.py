@@ -63,7 +63,7 @@ DEADLINES = {"prompt": 0.9, "never": 0.1, "drips": 0.1}
 OPTIONS: dict[str, Any] = {
     "timeout": 0.1,
     "deadline": 2.0,
-    "retry": RetryPolicy(max_retries=1, base=0, throttled_base=0),
+    "retry": RetryPolicy(max_retries=1, base_delay=0, throttled_base_delay=0),
     "max_response_bytes": 2 << 20,
 }
 

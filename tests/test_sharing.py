@@ -47,7 +47,7 @@ from abeja_registry.sandbox import Sandbox
 
 T = TypeVar("T")
 
-AT_ONCE = RetryPolicy(base=0, throttled_base=0)
+AT_ONCE = RetryPolicy(base_delay=0, throttled_base_delay=0)
 TOKEN = BearerToken("t")
 # Places for connections, where a test wants to see them all taken.
 PLACES = 5
@@ -267,7 +267,10 @@ async def test_a_replay_that_was_cancelled_costs_nothing(
     """A call that is cancelled in its wait before a replay gives back what that would cost."""
     replace_random(monkeypatch, lambda: 1.0)
     server.answer = lambda request: response({}, 503)
-    given: dict[str, Any] = {"retry": RetryPolicy(base=9), "on_retry": lambda _: task.cancel()}
+    given: dict[str, Any] = {
+        "retry": RetryPolicy(base_delay=9),
+        "on_retry": lambda _: task.cancel(),
+    }
     async with AsyncClient("1", TOKEN, base_url=server.url, **given) as client:
         task: asyncio.Task[Any] = asyncio.create_task(client.repositories.get("1"))
         await asyncio.wait([task])

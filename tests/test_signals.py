@@ -100,7 +100,7 @@ def slow(request: pytest.FixtureRequest, begun: threading.Event) -> Iterator[Ser
 
 def client_of(url: str, **options: Any) -> APIClient:
     """Return a client that would try again."""
-    options = {"timeout": PATIENCE, "retry": RetryPolicy(base=0), **options}
+    options = {"timeout": PATIENCE, "retry": RetryPolicy(base_delay=0), **options}
     return APIClient({}, base_url=url, **options)
 
 

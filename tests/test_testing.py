@@ -335,7 +335,7 @@ WAYS: dict[str, Callable[[Client], Any]] = {
     "raw": lambda client: client.raw.get_repositories(client.organization_id),
     "with_options": lambda client: client.with_options(timeout=5).repositories.list(),
     "with a policy": lambda client: client.with_options(
-        retry=RetryPolicy(base=9.0, throttled_base=9.0)
+        retry=RetryPolicy(base_delay=9.0, throttled_base_delay=9.0)
     ).repositories.list(),
     "derived twice": lambda client: (
         client.with_options(timeout=5)
@@ -444,7 +444,7 @@ def test_waits_count_against_the_deadline(
 ) -> None:
     """A wait that is not slept takes from the call's deadline, so retries are as many as else."""
     registry_sandbox.faults.add(status=503, retry_after=2)
-    hurried = registry_client.with_options(deadline=deadline, retry=RetryPolicy(base=0.0))
+    hurried = registry_client.with_options(deadline=deadline, retry=RetryPolicy(base_delay=0.0))
     with pytest.raises(Error):
         hurried.repositories.list()
     assert len(registry_sandbox.requests) == requests

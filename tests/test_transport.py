@@ -163,7 +163,7 @@ async def test_a_replay_logs_a_warning_and_is_told(
 
     api.fails("ReadTimeout")
     make: Any = api.raw if world == "sync" else api.async_raw
-    client = make(retry=RetryPolicy(base=0), on_retry=hook)
+    client = make(retry=RetryPolicy(base_delay=0), on_retry=hook)
     caplog.set_level(logging.DEBUG, "abeja_registry")
     assert await done(client.get_repository("1", "2")) == {}
     cause = "ReadTimeout: scripted"
@@ -200,7 +200,7 @@ async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: 
         else:
             closing.append(asyncio.ensure_future(caller.aclose()))
 
-    options: dict[str, Any] = {"on_retry": close_it, "retry": RetryPolicy(base=0.01)}
+    options: dict[str, Any] = {"on_retry": close_it, "retry": RetryPolicy(base_delay=0.01)}
     caller: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
     api.answers(status=503)
     with pytest.raises(HttpError) as caught:
@@ -225,7 +225,7 @@ async def test_a_wait_ends_by_itself(api: ScriptedApi, world: str) -> None:
     def mend(_: Retry) -> None:
         api.answers({})
 
-    options: dict[str, Any] = {"on_retry": mend, "retry": RetryPolicy(base=0.01)}
+    options: dict[str, Any] = {"on_retry": mend, "retry": RetryPolicy(base_delay=0.01)}
     caller: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
     api.answers(status=503)
     assert await done(caller.get_repository("1", "2")) == {}

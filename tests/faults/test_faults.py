@@ -109,7 +109,7 @@ class Caller:
         self._runner = asyncio.Runner() if kind == "async" else None
         settings: dict[str, Any] = {
             "base_url": server.url,
-            "retry": RetryPolicy(max_retries=RETRIES, base=0, throttled_base=0),
+            "retry": RetryPolicy(max_retries=RETRIES, base_delay=0, throttled_base_delay=0),
             "max_response_bytes": LIMIT,
             "on_retry": self._retried,
             **PATIENCE["prompt"],
@@ -385,7 +385,7 @@ def test_a_redirect_is_named_and_not_followed(
 def test_a_thousand_calls_to_a_server_that_is_down(kind: str, server: FaultServer) -> None:
     """The budget bounds what an outage costs: 1,000 calls send 1,035 requests, and not 6,000."""
     server.arm(Armed(FAULTS["status 503"], ALWAYS))
-    with calling(kind, server, retry=RetryPolicy(base=0)) as caller:
+    with calling(kind, server, retry=RetryPolicy(base_delay=0)) as caller:
         for _ in range(1000):
             with pytest.raises(HttpError):
                 caller.run(lambda: caller.client.raw.get_repositories(ORGANIZATION_ID))

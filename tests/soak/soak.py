@@ -310,7 +310,7 @@ def test_nothing_is_lost_and_nothing_is_double(caplog: pytest.LogCaptureFixture)
     """On every create and delete the server's log and the client's results agree."""
     caplog.set_level(logging.ERROR, "abeja_registry")
     began = time.monotonic()
-    at_once = RetryPolicy(base=0, throttled_base=0)
+    at_once = RetryPolicy(base_delay=0, throttled_base_delay=0)
     with serving(SEED) as (port, log):
         url = f"http://127.0.0.1:{port}"
         given: dict[str, Any] = {"base_url": url, "retry": at_once, "deadline": 20}

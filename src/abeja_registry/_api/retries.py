@@ -23,7 +23,7 @@ _THROTTLED = 429
 _UNAVAILABLE = 503
 
 # Why another attempt is not made that the policy allows.
-_ASKED_FOR_LONG = "Retry-After asks for more than longest_retry_after"
+_ASKED_FOR_LONG = "Retry-After asks for more than max_retry_after"
 _NO_TIME = "the deadline comes before the wait is over"
 _BUDGET_SPENT = "the client's retry budget is spent"
 _PACED = "the inventory sends the request again, when the API allows it"
@@ -38,34 +38,34 @@ class RetryPolicy:
     short, and the statuses 408, 429, 500, 502, 503 and 504. A create is made again only where it
     certainly was not processed: not a byte of it was sent, or it was answered with 429.
 
-    The wait before the n-th replay is drawn between 0 and `base` doubled n - 1 times.
+    The wait before the n-th replay is drawn between 0 and `base_delay` doubled n - 1 times.
 
     Args:
         max_retries: Replays of a call at the most, from 0.
-        base: Seconds, from 0.
-        throttled_base: Seconds, from 0, in place of `base` after a 429.
-        longest_wait: Seconds, from 0, that no drawn wait goes beyond.
-        longest_retry_after: Seconds, from 0; an answer that asks for more is not waited for.
+        base_delay: Seconds, from 0.
+        throttled_base_delay: Seconds, from 0, in place of `base_delay` after a 429.
+        max_delay: Seconds, from 0, that no drawn wait goes beyond.
+        max_retry_after: Seconds, from 0; an answer that asks for more is not waited for.
 
     Raises:
         ConfigurationError: A value is out of its bounds.
 
     Example:
         >>> RetryPolicy(max_retries=2)
-        RetryPolicy(max_retries=2, base=0.25, throttled_base=1.0, longest_wait=20.0, \
-longest_retry_after=60.0)
+        RetryPolicy(max_retries=2, base_delay=0.25, throttled_base_delay=1.0, max_delay=20.0, \
+max_retry_after=60.0)
     """
 
     max_retries: int = 5
-    base: float = 0.25
-    throttled_base: float = 1.0
-    longest_wait: float = 20.0
-    longest_retry_after: float = 60.0
+    base_delay: float = 0.25
+    throttled_base_delay: float = 1.0
+    max_delay: float = 20.0
+    max_retry_after: float = 60.0
 
     def __post_init__(self) -> None:
         with as_configuration_error():
             check_count("max_retries", self.max_retries, least=0)
-            for name in ("base", "throttled_base", "longest_wait", "longest_retry_after"):
+            for name in ("base_delay", "throttled_base_delay", "max_delay", "max_retry_after"):
                 check_delay(name, getattr(self, name))
 
 
@@ -191,11 +191,11 @@ class Attempts:
         policy = self.policy
         if retries >= policy.max_retries or not _is_retryable(self.operation, result):
             return None, None
-        base = policy.throttled_base if _is_throttled(result) else policy.base
+        base = policy.throttled_base_delay if _is_throttled(result) else policy.base_delay
         # The exponent is bounded, so that no number of retries overflows.
-        wait = self.random() * min(policy.longest_wait, base * 2.0 ** min(retries, 64))
+        wait = self.random() * min(policy.max_delay, base * 2.0 ** min(retries, 64))
         if asked is not None:
-            if asked > policy.longest_retry_after:
+            if asked > policy.max_retry_after:
                 return None, _ASKED_FOR_LONG
             wait = max(wait, asked)
         if now + wait >= self.deadline:

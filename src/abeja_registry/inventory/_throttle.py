@@ -86,15 +86,15 @@ class Throttle:
         """
         self.count += 1
         asked = retry_after or 0.0
-        if asked > self._policy.longest_retry_after or self._hopeless(request):
+        if asked > self._policy.max_retry_after or self._hopeless(request):
             return False
         if self.wait(now):
             # The requests in flight at the first one tell nothing about the width since then.
             self._until = max(now + asked, self._until or 0.0)
             return True
         self._width = max(1.0, self._width * DECREASE)
-        base = self._policy.throttled_base * 2.0 ** min(self._pauses, 64)
-        pause = max(asked, self._random() * min(self._policy.longest_wait, base))
+        base = self._policy.throttled_base_delay * 2.0 ** min(self._pauses, 64)
+        pause = max(asked, self._random() * min(self._policy.max_delay, base))
         self._until = now + pause
         self._pauses += 1
         # A policy without waits still has an end.

@@ -119,8 +119,8 @@ def test_the_policy_by_default() -> None:
 
 def test_a_policy_is_a_frozen_value() -> None:
     """It compares by value, hashes, pickles, and does not change."""
-    policy = RetryPolicy(max_retries=1, base=2)
-    assert policy == replace(RetryPolicy(), max_retries=1, base=2) != RetryPolicy()
+    policy = RetryPolicy(max_retries=1, base_delay=2)
+    assert policy == replace(RetryPolicy(), max_retries=1, base_delay=2) != RetryPolicy()
     assert pickle.loads(pickle.dumps(policy)) == policy
     assert len({policy, replace(policy), RetryPolicy()}) == 2
     with pytest.raises(FrozenInstanceError):
@@ -135,7 +135,9 @@ def test_a_policy_s_count_is_a_whole_number(value: Any) -> None:
         RetryPolicy(max_retries=value)
 
 
-@pytest.mark.parametrize("name", ["base", "throttled_base", "longest_wait", "longest_retry_after"])
+@pytest.mark.parametrize(
+    "name", ["base_delay", "throttled_base_delay", "max_delay", "max_retry_after"]
+)
 @pytest.mark.parametrize("value", [-1, -0.1, math.inf, math.nan, True, None, "1"], ids=repr)
 def test_a_policy_s_seconds_are_numbers(name: str, value: Any) -> None:
     """Anything below 0, endless or no number is refused by name."""
@@ -145,7 +147,7 @@ def test_a_policy_s_seconds_are_numbers(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["max_retries", "base", "throttled_base", "longest_wait", "longest_retry_after"]
+    "name", ["max_retries", "base_delay", "throttled_base_delay", "max_delay", "max_retry_after"]
 )
 @pytest.mark.parametrize("value", [10**400, -(10**5000)], ids=["beyond floats", "5,001 digits"])
 def test_a_policy_of_large_numbers_is_refused_or_works(name: str, value: int) -> None:
@@ -274,10 +276,12 @@ def test_a_wait_s_base_is_of_the_last_outcome() -> None:
 
 def test_a_policy_s_own_numbers() -> None:
     """Base, throttled base and longest wait are the policy's, and no number of replays is large."""
-    policy = RetryPolicy(max_retries=3000, base=1, throttled_base=3, longest_wait=5)
+    policy = RetryPolicy(max_retries=3000, base_delay=1, throttled_base_delay=3, max_delay=5)
     attempts = attempts_of(policy=policy)
     assert waits_of(attempts, [LOST, answered(429), LOST, LOST]) == [1, 5, 4, 5]
-    attempts = attempts_of(policy=replace(policy, base=1e-30, longest_wait=1e300), budget=Endless())
+    attempts = attempts_of(
+        policy=replace(policy, base_delay=1e-30, max_delay=1e300), budget=Endless()
+    )
     waits = waits_of(attempts, [LOST] * 3000)
     assert None not in waits
     assert waits[100:] == [1e-30 * 2.0**64] * 2900
@@ -305,7 +309,7 @@ def test_what_an_answer_asks_for_is_a_floor(status: int, asked: object, wait: ob
 
 def test_the_longest_wait_that_is_waited_for_is_the_policy_s() -> None:
     """The floor may be above the longest drawn wait, up to a bound of its own."""
-    attempts = attempts_of(policy=RetryPolicy(longest_wait=1, longest_retry_after=5))
+    attempts = attempts_of(policy=RetryPolicy(max_delay=1, max_retry_after=5))
     assert waits_of(attempts, [answered(503, 5), answered(503, 6)]) == [5, None]
 
 
@@ -336,7 +340,7 @@ def test_a_wait_ends_before_the_deadline(
 @pytest.mark.parametrize(
     ("outcome", "policy", "deadline", "tokens", "why"),
     [
-        (answered(503, 61), RetryPolicy(), 1e9, 500, "Retry-After asks for more than longest_re"),
+        (answered(503, 61), RetryPolicy(), 1e9, 500, "Retry-After asks for more than max_re"),
         (answered(503, 9), RetryPolicy(), 9.0, 500, "the deadline comes before the wait is over"),
         (LOST, RetryPolicy(), 1e9, 13, "the client's retry budget is spent"),
         (LOST, RetryPolicy(max_retries=0), 1e9, 500, None),
@@ -526,10 +530,10 @@ OUTCOMES = st.builds(
     st.builds(
         RetryPolicy,
         max_retries=st.integers(0, 8),
-        base=st.floats(0, 10),
-        throttled_base=st.floats(0, 10),
-        longest_wait=st.floats(0, 100),
-        longest_retry_after=st.floats(0, 100),
+        base_delay=st.floats(0, 10),
+        throttled_base_delay=st.floats(0, 10),
+        max_delay=st.floats(0, 100),
+        max_retry_after=st.floats(0, 100),
     ),
     st.integers(0, 500),
     st.floats(0.1, 200),
@@ -563,8 +567,8 @@ def test_whatever_happens(
         in_doubt = in_doubt or outcome_unknown(operation, outcome)
         assert retry.attempt == len(attempts.history)
         assert retry.wait >= (asked or 0)
-        assert retry.wait <= max(policy.longest_wait, asked or 0)
-        assert (asked or 0) <= policy.longest_retry_after
+        assert retry.wait <= max(policy.max_delay, asked or 0)
+        assert (asked or 0) <= policy.max_retry_after
         assert now < deadline
         if operation is CREATE:
             assert throttled if isinstance(outcome, Response) else not outcome.sent
@@ -841,8 +845,8 @@ async def test_options_have_a_policy_and_a_deadline_of_their_own(
     """They hold for the client that was asked for, its raw one too, and not for the first."""
     script(503)
     client = typed()
-    once = client.with_options(retry=RetryPolicy(max_retries=1, base=3, longest_wait=3))
-    patient = RetryPolicy(base=5)
+    once = client.with_options(retry=RetryPolicy(max_retries=1, base_delay=3, max_delay=3))
+    patient = RetryPolicy(base_delay=5)
     for call in (once.repositories.get, lambda key: once.raw.get_repository("1", key)):
         with pytest.raises(HttpError):
             await done(call("2"))

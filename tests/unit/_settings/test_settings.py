@@ -1068,7 +1068,7 @@ def test_what_is_not_given() -> None:
     assert without.on_retry is None
 
 
-POLICY = RetryPolicy(max_retries=3, base=1)
+POLICY = RetryPolicy(max_retries=3, base_delay=1)
 COUNTS: dict[str, tuple[dict[str, Any], str, RetryPolicy]] = {
     "nothing": ({}, "", RetryPolicy()),
     "a variable": ({}, "7", RetryPolicy(max_retries=7)),
@@ -1078,7 +1078,7 @@ COUNTS: dict[str, tuple[dict[str, Any], str, RetryPolicy]] = {
     "an argument before a policy": (
         {"retry": POLICY, "max_retry_count": 0},
         "7",
-        RetryPolicy(max_retries=0, base=1),
+        RetryPolicy(max_retries=0, base_delay=1),
     ),
 }
 

@@ -17,7 +17,7 @@ from tests.support.lists import Lists
 
 from abeja_registry import RetryPolicy, TooManyRequests
 
-NO_WAITS = RetryPolicy(base=0, throttled_base=0, longest_wait=0)
+NO_WAITS = RetryPolicy(base_delay=0, throttled_base_delay=0, max_delay=0)
 
 
 def throttle_of(
@@ -74,7 +74,7 @@ def test_a_clock_that_stands_still_ends_no_inventory() -> None:
 @pytest.mark.parametrize("retry_after", [None, 0.0])
 def test_without_retry_after_the_wait_doubles(retry_after: float | None) -> None:
     """From the policy's, until a request succeeds; 0 seconds ask for nothing."""
-    throttle = throttle_of(policy=RetryPolicy(throttled_base=2, longest_wait=10))
+    throttle = throttle_of(policy=RetryPolicy(throttled_base_delay=2, max_delay=10))
     waits = []
     for _ in range(4):
         throttle.throttled("a", retry_after, 0.0)
@@ -87,7 +87,7 @@ def test_without_retry_after_the_wait_doubles(retry_after: float | None) -> None
 
 def test_more_than_the_policy_allows_is_not_waited_for() -> None:
     """The request fails at once, and others may be sent."""
-    throttle = throttle_of(policy=RetryPolicy(longest_retry_after=5))
+    throttle = throttle_of(policy=RetryPolicy(max_retry_after=5))
     assert not throttle.throttled("a", 6, 0.0)
     assert throttle.wait(0.0) == 0
     assert throttle.throttled("a", 5, 0.0)
