@@ -10,7 +10,7 @@ import sys
 import traceback
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +20,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.support.certificates import CA_HASH, TLS
+from tests.support.configuration import SECRET, SetEnvironment, authorization, refused, sent_by
 from tests.support.internals import create_ssl_context, proxy_for
 from tests.support.server import Request, Server, any_repository, response
 from tests.support.worlds import done
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client, Error
 
-from .test_settings import SECRET, authorization, refused, sent_by
-
 DEFAULT_URL = "https://api.abeja.io"
-SetEnvironment = Callable[[Mapping[str, str]], None]
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """Set variables of the environment."""
-
-    def set_variables(variables: Mapping[str, str]) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-
-    return set_variables
 
 
 # -- proxies --------------------------------------------------------------------------------------

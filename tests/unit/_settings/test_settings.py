@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from inspect import signature
@@ -16,11 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
+from tests.support.configuration import SECRET, SetEnvironment, authorization, refused, sent_by
 from tests.support.internals import Settings, raw_settings, settings_of
 
 from abeja_registry import (
@@ -37,13 +36,10 @@ from abeja_registry import (
     UserCredential,
 )
 
-# What no error, no repr and no traceback may show.
-SECRET = "s3cr3t-0f-th3-t3st"
 NO_HEADER = "of printable ASCII characters, without a space at either end"
 DEFAULT_URL = "https://api.abeja.io"
 
 Write = Callable[[object], None]
-SetEnvironment = Callable[[Mapping[str, str]], None]
 
 TOKEN = {"PLATFORM_AUTH_TOKEN": "t"}
 USER = {"ABEJA_PLATFORM_USER_ID": "1", "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN": "p"}
@@ -79,60 +75,6 @@ def cli_file() -> Write:
         folder.joinpath("config").chmod(0o600)
 
     return write
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """Set variables of the environment."""
-
-    def set_variables(variables: Mapping[str, str]) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-
-    return set_variables
-
-
-def sent_by(kind: type[APIClient | Client], *arguments: Any, **options: Any) -> httpx.Request:
-    """Return the request that a client built like this sends."""
-    requests: list[httpx.Request] = []
-
-    def record(request: httpx.Request) -> httpx.Response:
-        requests.append(request)
-        return httpx.Response(200, json={})
-
-    transport = httpx.MockTransport(record)
-    with (
-        httpx.Client(transport=transport, trust_env=False) as http_client,
-        kind(*arguments, http_client=http_client, **options) as client,
-    ):
-        if isinstance(client, Client):
-            client.raw.get_repositories(client.organization_id)
-        else:
-            client.get_repositories("0")
-    return requests[0]
-
-
-def authorization(request: httpx.Request) -> str | None:
-    """Return the Authorization header of a request, with its Base64 undone."""
-    header: str | None = request.headers.get("authorization")
-    kind, _, encoded = (header or "").partition(" ")
-    return f"Basic {base64.b64decode(encoded).decode()}" if kind == "Basic" else header
-
-
-def refused(build: Callable[..., object], *arguments: Any, **options: Any) -> str:
-    """Return what the ConfigurationError says, when nothing about it shows the secret."""
-    with pytest.raises(ConfigurationError) as caught:
-        build(*arguments, **options)
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
-    for error in _chain(caught.value):
-        assert SECRET not in f"{error} {error!r} {error.args} {vars(error)}"
-    return str(caught.value)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def settings(**arguments: Any) -> Settings:
