@@ -492,7 +492,7 @@ def test_any_rows_keep_a_walk_in_order(
 
     No item is yielded again before as many other rows as the walk remembers.
     """
-    cursor = Cursor(limit, start, remembered=remembered)
+    cursor = Cursor(limit, start, max_remembered=remembered)
     rows = 0
     yielded_at: dict[str, int] = {}
     for page, has_next in seen:

@@ -295,7 +295,7 @@ async def test_a_page_of_skipped_rows_for_ever_is_a_broken_list(
     """Rows that are skipped are told apart by their ids, as any."""
     page, _, walk = listed
     api.answers(page(SKIPPED, SKIPPED, has_next=True))
-    with pytest.raises(PaginationError, match="hold nothing new and say that more follow"):
+    with pytest.raises(PaginationError, match="hold no new item and say that more follow"):
         await walked(walk(typed(invalid_rows="skip")))
 
 

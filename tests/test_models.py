@@ -313,7 +313,7 @@ def with_digits(digits: int) -> bytes:
 def test_a_number_that_json_does_not_take(api: ScriptedApi) -> None:
     """An id of 5,000 digits is an InvalidResponse."""
     api.answers(content=with_digits(5000))
-    with pytest.raises(InvalidResponse, match="a body of 5007 bytes that is no JSON"):
+    with pytest.raises(InvalidResponse, match="a body of 5007 bytes that is not JSON"):
         api.client().repositories.get("1")
 
 

@@ -457,7 +457,7 @@ async def test_waiting_for_a_change_from_a_tag(tags_of: TagsOf) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "seen"),
     [
-        ("b", {}, "it is not there"),
+        ("b", {}, "it does not exist"),
         ("a", {"digest": Registry().digest(7)}, f"it points to {Registry().digest(0)}"),
         ("a", {"changed_from": Registry().digest(0)}, "it still points to sha256:000"),
     ],
@@ -484,7 +484,7 @@ async def test_waiting_through_an_outage(tags_of: TagsOf) -> None:
 
     registry = Registry("a")
     registry.later[1] = lambda: setattr(registry, "status", 503)
-    with pytest.raises(Timeout, match="it is not there; the last look ended with <HttpError"):
+    with pytest.raises(Timeout, match="it does not exist; the last request failed: <HttpError"):
         await done(tags_of(registry).wait_for(ID, "b", timeout=60))
 
 

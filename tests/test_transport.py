@@ -41,7 +41,7 @@ from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
 
-CALLED_OFF = "the client was closed, or what the call was made for has ended"
+CALLED_OFF = "the client was closed, or the call's inventory was stopped"
 
 
 async def close(client: Any) -> None:

@@ -1,7 +1,7 @@
-"""Work of one or more requests, each written once: a generator that yields its steps.
+"""Flows: work of one or more requests, written once as a generator of steps.
 
-A flow is sent the result of each operation that it yields, and has its error thrown in. It reads
-top to bottom and is the same code for threads and for tasks; a session's `run` carries it out.
+A flow yields an operation, and receives its result or its exception. The same code serves threads
+and tasks; a session's `run` executes it.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from .operations import Operation
 from .paging import PAGE_SIZE, Cursor, PageWalk
 from .responses import ApiResult
 
-# Seconds between the first looks for a tag, how much longer each next wait is, and the longest.
-FIRST_WAIT = 0.5
-WAIT_GROWTH = 1.5
-LONGEST_WAIT = 10.0
-# No wait takes more of the time that remains, so that a late push is still seen; when less than so
-# many seconds remain, nobody looks again.
-SHARE_OF_THE_REST = 0.8
-NO_TIME_LEFT = 0.05
-# Of the time that remains, a create within a flow may take this part: the rest is for looking
-# whether it has created something.
-CREATE_SHARE = 2 / 3
+# The back-off between polls for a tag: seconds before the second poll, its growth, its maximum.
+_FIRST_WAIT = 0.5
+_WAIT_GROWTH = 1.5
+_MAX_WAIT = 10.0
+# A wait takes at most this share of the remaining time, so that one more poll sees a late push.
+_MAX_WAIT_SHARE = 0.8
+# Polling ends when fewer seconds remain.
+_MIN_REMAINING = 0.05
+# A create takes at most this share of the remaining time; its flow needs the rest to look up
+# whether the create was carried out.
+_CREATE_SHARE = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A step: sleep so many seconds."""
+    """A step: sleep."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """A step: an operation that may take a part of the time that remains."""
+    """A step: an operation that may take a share of the remaining time."""
 
     operation: Operation
     share: float
@@ -73,7 +73,7 @@ class PageRows(Protocol[R_co]):
 
 
 class FetchedPage(PageRows[Any], Protocol[P_co]):
-    """A page that can be cut down to its new rows."""
+    """A page that can be reduced to its new rows."""
 
     def log_skipped(self, indexes: Sequence[int]) -> None: ...
     def subset(self, indexes: Sequence[int]) -> P_co: ...
@@ -81,22 +81,22 @@ class FetchedPage(PageRows[Any], Protocol[P_co]):
 
 Step = Operation | Within | Wait
 Flow = Generator[Step, ApiResult, T]
-# A limit and an offset in, the operation of that page out.
+# Takes a limit and an offset, returns the operation that fetches this page.
 ListOperation = Callable[[int, int], Operation]
-# A result and whether a look-up wants the row of a name in, the page out. A row that cannot be read
-# is skipped only where its name can be, and is not wanted.
+# Takes a result and a filter of names, returns the page. An invalid row is skipped if its name can
+# be read and the filter rejects it; otherwise it raises.
 ReadPage = Callable[[ApiResult, Callable[[str], bool]], PageRows[R]]
 
 
 def next_page(
     walk: PageWalk[Any], list_page: ListOperation, read_page: Callable[[ApiResult], FetchedPage[P]]
 ) -> Flow[P | None]:
-    """Fetch the next page that has new rows, and return it with these alone; None at the end."""
+    """Fetch the next page that has new rows, and return only these; None at the end."""
     try:
         while (window := walk.window) is not None:
             page = read_page((yield list_page(*window)))
             new = walk.record(page.ids, page.has_next)
-            # Of the new rows alone: a row at a page's end comes again with the next page.
+            # Only the new rows: pages overlap, and the next page repeats this page's last row.
             page.log_skipped(new)
             kept = walk.select(new, page.rows)
             if kept is not None:
@@ -108,7 +108,7 @@ def next_page(
 
 
 def find(name: str, list_page: ListOperation, read_page: ReadPage[N]) -> Flow[N | None]:
-    """Look for the row with this name, page by page."""
+    """Return the row with this name, or None."""
     check_str("name", name)
     cursor = Cursor(PAGE_SIZE)
     while not cursor.done:
@@ -121,7 +121,7 @@ def find(name: str, list_page: ListOperation, read_page: ReadPage[N]) -> Flow[N 
 
 
 def get_by_name(name: str, list_page: ListOperation, read_page: ReadPage[N], noun: str) -> Flow[N]:
-    """Look for the row with this name, which has to exist."""
+    """Return the row with this name, or raise NotFound."""
     row = yield from find(name, list_page, read_page)
     if row is None:
         raise NotFound("not_found", f"no {noun} named {safe_repr(name)}")
@@ -134,11 +134,11 @@ def best(
     rank: Callable[[R], Any],
     wanted: Callable[[str], bool],
 ) -> Flow[R | None]:
-    """Look for the row with the highest rank, the last of equals; None is no rank.
+    """Return the row with the highest rank, the last of several equal ones.
 
-    A row whose name is not wanted has none.
+    Rows without a rank (None), and rows whose names are not wanted, do not count.
     """
-    found: R | None = None
+    best_row: R | None = None
     highest = None
     cursor = Cursor(PAGE_SIZE)
     while not cursor.done:
@@ -147,8 +147,8 @@ def best(
         for row in page.rows:
             ranked = None if row is None else rank(row)
             if ranked is not None and (highest is None or ranked >= highest):
-                found, highest = row, ranked
-    return found
+                best_row, highest = row, ranked
+    return best_row
 
 
 def wait_for(
@@ -162,32 +162,32 @@ def wait_for(
 ) -> Flow[N]:
     """Poll until the named row exists and `problem(row)` is None.
 
-    A look that fails ends the waiting if it is the first, which tells bad settings from bad luck,
-    or if it would fail again.
+    A failed poll raises if it is the first, so that bad settings show at once, or if its error is
+    not transient.
     """
-    ends = now() + timeout
-    # The slept seconds count as well: a test may have frozen the clock.
+    deadline = now() + timeout
+    # Count the slept seconds too: a test may have frozen the clock.
     slept = 0.0
-    wait, seen = FIRST_WAIT, ""
+    wait, state = _FIRST_WAIT, ""
     while True:
         try:
             row = yield from find(name, list_page, read_page)
         except Error as error:
-            if not (seen and _is_transient(error)):
+            if not (state and _is_transient(error)):
                 raise
-            failed = f"; the last look ended with {error}"
+            last_error = f"; the last request failed: {error}"
         else:
-            wrong = "it is not there" if row is None else problem(row)
-            if row is not None and wrong is None:
+            unmet = "it does not exist" if row is None else problem(row)
+            if row is not None and unmet is None:
                 return row
-            seen, failed = wrong or "", ""
-        remaining = min(ends - now(), timeout - slept)
-        if remaining < NO_TIME_LEFT:
-            raise Timeout(f"waited {timeout:g} s for {safe_repr(name)}: {seen}{failed}")
-        pause = min(wait, remaining * SHARE_OF_THE_REST)
+            state, last_error = unmet or "", ""
+        remaining = min(deadline - now(), timeout - slept)
+        if remaining < _MIN_REMAINING:
+            raise Timeout(f"waited {timeout:g} s for {safe_repr(name)}: {state}{last_error}")
+        pause = min(wait, remaining * _MAX_WAIT_SHARE)
         yield Wait(pause)
         slept += pause
-        wait = min(wait * WAIT_GROWTH, LONGEST_WAIT)
+        wait = min(wait * _WAIT_GROWTH, _MAX_WAIT)
 
 
 def _is_transient(error: Error) -> bool:
@@ -203,21 +203,21 @@ def get_or_create(
     read_page: ReadPage[N],
     read_created: Callable[[ApiResult], N],
 ) -> Flow[N]:
-    """Look for the repository with this name, and create it where there is none."""
+    """Return the repository with this name, and create it if none exists."""
     repository = yield from find(name, list_page, read_page)
     if repository is not None:
         return repository
     try:
-        return read_created((yield Within(create, CREATE_SHARE)))
+        return read_created((yield Within(create, _CREATE_SHARE)))
     except Error as error:
-        # A 400 may mean that the name is taken, by somebody who was faster.
+        # A 400 or 409 may mean that another client has just taken the name.
         if not (error.outcome_unknown or isinstance(error, BadRequest | Conflict)):
             raise
-        doubt = error
+        create_error = error
     try:
         repository = yield from find(name, list_page, read_page)
     except Error:
         repository = None
     if repository is None:
-        raise doubt
+        raise create_error
     return repository

@@ -1,4 +1,4 @@
-"""The API's five endpoints, each written once: checked arguments in, what to send out."""
+"""The API's five endpoints: each function checks its arguments and returns an Operation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Operation:
     """One call of the API, ready to send.
 
     Attributes:
-        name: The raw client's name of it, used in logs and messages.
+        name: The name of the raw client's method, used in logs and messages.
         method: The HTTP method.
-        target: The path below the base URL, with the query where there is one.
-        subject: The name or the id of what is asked for, used in messages.
+        target: The path below the base URL, with the query if any.
+        subject: The name or the id in the request, used in logs and messages.
         body: The JSON body, or None.
-        idempotent: Whether sending it twice does no more than sending it once.
+        idempotent: Whether sending it twice has the effect of sending it once.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Operation:
 
     @property
     def changes(self) -> bool:
-        """Whether carrying it out changes what the registry holds."""
+        """Whether it changes the registry."""
         return self.method != "GET"
 
 
@@ -89,7 +89,7 @@ def _repository(organization_id: object, repository_id: object) -> str:
 
 
 def _segment(name: str, value: object) -> str:
-    # Most ids are letters and digits, and need no quoting.
+    # Fast path: most ids are letters and digits, and need no quoting.
     if type(value) is str and value.isascii() and value.isalnum():
         return value
     return quote_segment(name, value)

@@ -1,15 +1,14 @@
-"""Where a walk is in a list that others change meanwhile: ids in, the next window out.
+"""Exactly-once iteration over a list that others change meanwhile: ids in, the next window out.
 
-Offsets are positions, and positions shift: whatever is removed before the next page moves items
-that were not seen yet to where the walk has been. So each page is asked for one item early. If it
-holds an item that was seen, nothing between was passed over, and what comes after the last such
-item is new. If it holds none, items were removed: the walk steps back until a page holds one, or
-to the start of the list.
+An offset is a position, and positions shift: a deletion moves unseen items to offsets that the
+iteration has passed. So each page overlaps the previous one by one item. If a page holds a seen
+item, no item was skipped, and all items after the last seen one are new. If it holds none, items
+were deleted: the cursor steps back until a page holds a seen item, or to the start of the list.
 
-What this promises, for a list whose order is stable and pages of at least two items: an item that
-is there from the first request to the last is yielded exactly once, in order, and none is yielded
-twice. To a bounded memory there is one limit: an item that was seen, looked removed and is still
-there comes again if more items than are remembered looked removed after it.
+The guarantee, for a stable order and pages of at least two items: an item that exists from the
+first request to the last is yielded exactly once, in order; no item is yielded twice. Memory is
+bounded, which has one limit: an item that looked removed and still exists is yielded again if more
+than MAX_REMEMBERED items looked removed after it.
 """
 
 from __future__ import annotations
@@ -22,46 +21,46 @@ from ..exceptions import PaginationError
 
 R = TypeVar("R")
 
-# Items a page of a walk asks for: few requests, and answers of some 50 kB.
+# Items per page: few requests, and responses of about 50 kB.
 PAGE_SIZE = 100
-# Ids of items seen that a walk remembers, the latest.
-REMEMBERED = 10_000
-# Pages in a row without a new item, after which a list counts as broken. One to which items are
-# added before the walk's place, faster than the walk moves, looks the same.
-FRUITLESS_PAGES = 100
+# How many of the latest seen ids a cursor remembers.
+MAX_REMEMBERED = 10_000
+# After so many pages in a row without a new item, the list counts as broken. A list that grows
+# before the cursor faster than the cursor advances looks the same.
+MAX_STALLED_PAGES = 100
 
 
 class Cursor:
-    """The place of one walk through one list.
+    """The position of one iteration in one list.
 
     Args:
-        limit: Items that each page asks for.
+        limit: Items per page.
         start: The offset to begin at.
-        remembered: Ids to remember at the most.
+        max_remembered: Maximum number of remembered ids.
 
     Attributes:
-        limit: Items that the next page asks for.
-        offset: Where the next page starts.
+        limit: Items per page.
+        offset: The offset of the next page.
         done: Whether the list has ended.
-        resume_offset: Where another walk can go on, as far as nothing moves.
+        resume_offset: The offset where another iteration can continue.
     """
 
-    def __init__(self, limit: int, start: int = 0, *, remembered: int = REMEMBERED) -> None:
+    def __init__(self, limit: int, start: int = 0, *, max_remembered: int = MAX_REMEMBERED) -> None:
         self.limit = limit
         self.offset = start
         self.done = False
         self.resume_offset = start
-        self._remembered = remembered
-        # Ordered sets: the latest seen, in the list's order; and of these what seems to be removed,
-        # which is only kept lest it turn up again.
+        self._max_remembered = max_remembered
+        # Ordered sets, in the list's order: the latest seen ids; and those of them that look
+        # removed, remembered so that they are not yielded twice if they reappear.
         self._seen: dict[str, None] = {}
-        self._gone: dict[str, None] = {}
-        # How many items that were seen, or stand before the start, are not remembered.
-        self._forgotten = start
-        # Whether the next page begins with the last item of the page before.
+        self._removed: dict[str, None] = {}
+        # How many ids precede the remembered ones: evicted, or before the start.
+        self._evicted = start
+        # Whether the next page should begin with the last item of the previous one.
         self._overlaps = False
         self._step = 1
-        self._fruitless = 0
+        self._stalled_pages = 0
 
     def record(self, ids: Sequence[str], has_next: bool) -> list[int]:
         """Record the page at the current offset.
@@ -74,75 +73,75 @@ class Cursor:
             The indexes of its items to yield, in order.
 
         Raises:
-            PaginationError: The list contradicts itself, or more was removed from it than is
-                remembered. The cursor stays where it was.
+            PaginationError: The list contradicts itself, or more items were removed than a cursor
+                remembers. The cursor does not move.
         """
         if has_next and not ids:
             raise PaginationError(
                 f"the page at offset {self.offset} is empty and says that more follow"
             )
-        known = [at for at, key in enumerate(ids) if key in self._seen or key in self._gone]
-        if self._overlaps and not known:
+        seen_at = [at for at, key in enumerate(ids) if key in self._seen or key in self._removed]
+        if self._overlaps and not seen_at:
             if self.offset:
                 self._step_back()
                 return []
-            if self._forgotten and ids:
+            if self._evicted and ids:
                 raise PaginationError(
-                    f"so much was removed from the list that none of the last {self._remembered}"
-                    " items seen is there: older ones could not be told from new ones"
+                    "too many items were removed from the list: none of the last"
+                    f" {self._max_remembered} items seen is left, so older items look like new ones"
                 )
-        fresh = self._fresh(ids, known)
-        self._fruitless = 0 if fresh else self._fruitless + 1
-        if has_next and self._fruitless > FRUITLESS_PAGES:
+        new = self._select_new(ids, seen_at)
+        self._stalled_pages = 0 if new else self._stalled_pages + 1
+        if has_next and self._stalled_pages > MAX_STALLED_PAGES:
             raise PaginationError(
-                f"{self._fruitless} pages in a row, the last at offset {self.offset}, hold nothing"
-                " new and say that more follow"
+                f"{self._stalled_pages} pages in a row, the last at offset {self.offset}, hold no"
+                " new item and say that more follow"
             )
-        self._move_on(len(ids), has_next)
-        return fresh
+        self._advance(len(ids), has_next)
+        return new
 
-    def _fresh(self, keys: Sequence[str], known: Sequence[int]) -> list[int]:
-        """Return the indexes of the new items of a page, and remember them."""
-        # An unknown item before one that was seen has been added meanwhile.
+    def _select_new(self, ids: Sequence[str], seen_at: Sequence[int]) -> list[int]:
+        """Return the indexes of the new items of a page, and remember their ids."""
+        # An unseen item before a seen one was inserted meanwhile.
         new: dict[str, int] = {}
-        for at in range(known[-1] + 1 if known else 0, len(keys)):
-            new.setdefault(keys[at], at)
+        for at in range(seen_at[-1] + 1 if seen_at else 0, len(ids)):
+            new.setdefault(ids[at], at)
         if new:
-            self._set_aside_after([keys[at] for at in known])
-            for key in (*(keys[at] for at in known), *new):
+            self._mark_removed_after([ids[at] for at in seen_at])
+            for key in (*(ids[at] for at in seen_at), *new):
                 if key not in self._seen:
-                    self._gone.pop(key, None)
+                    self._removed.pop(key, None)
                     self._seen[key] = None
-            self._forgotten += _shorten(self._seen, max(self._remembered, len(keys)))
-        if known:
+            self._evicted += _trim(self._seen, max(self._max_remembered, len(ids)))
+        if seen_at:
             # Evicted ids precede all remembered ones.
-            self._forgotten = min(self._forgotten, self.offset + known[0])
+            self._evicted = min(self._evicted, self.offset + seen_at[0])
         return list(new.values())
 
-    def _set_aside_after(self, here: Sequence[str]) -> None:
-        """Set aside what was seen after all that is here, now that new items stand there."""
-        gone = []
+    def _mark_removed_after(self, present: Sequence[str]) -> None:
+        """Mark the seen ids after the present ones as removed: new items are in their place."""
+        removed = []
         for key in reversed(self._seen):
-            if key in here:
+            if key in present:
                 break
-            gone.append(key)
+            removed.append(key)
         else:
-            # Where an item that was set aside turned up again, nothing is known of what is after.
-            gone = [] if here else gone
-        # In the list's order, so that the oldest are forgotten first.
-        for key in reversed(gone):
+            # The present ids were marked as removed before, so they have no place in the order.
+            removed = [] if present else removed
+        # In the list's order, so that the oldest are evicted first.
+        for key in reversed(removed):
             del self._seen[key]
-            self._gone[key] = None
-        _shorten(self._gone, self._remembered)
+            self._removed[key] = None
+        _trim(self._removed, self._max_remembered)
 
-    def _move_on(self, count: int, has_next: bool) -> None:
+    def _advance(self, count: int, has_next: bool) -> None:
         self.resume_offset = self.offset + count
         self.done = not has_next
         self._overlaps = count > 1
-        # Restart at the last item, but always advance.
+        # Overlap by the last item, but always advance.
         self.offset += max(1, count - 1)
-        # The first step back is a quarter of a page: one of a whole page would gain a single item
-        # in two requests from somebody who always removes the last item shown.
+        # Step back a quarter of a page first: after a whole page, against a client that always
+        # deletes the last item listed, two requests would gain a single item.
         self._step = max(1, count // 4)
 
     def _step_back(self) -> None:
@@ -155,7 +154,7 @@ class PageWalk(Generic[R]):
     """One iteration over the pages of a list: what to fetch next, and which rows to yield.
 
     Args:
-        limit: Items that each page asks for.
+        limit: Items per page.
         offset: The offset to begin at.
         keep: Which rows to yield; all if None.
     """
@@ -180,11 +179,11 @@ class PageWalk(Generic[R]):
         return self._cursor.record(ids, has_next)
 
     def select(self, new: Sequence[int], rows: Sequence[R | None]) -> list[int] | None:
-        """Return which of a page's new rows to yield; None where the page is passed over.
+        """Return the indexes of the new rows to yield; None to skip the page.
 
         Args:
             new: The indexes of the new rows.
-            rows: The page's rows; None for one that was skipped, which no filter can judge.
+            rows: The page's rows; None for one that was skipped, to which no filter applies.
         """
         keep = self._keep
         kept = [at for at in new if keep is None or (row := rows[at]) is None or keep(row)]
@@ -192,10 +191,10 @@ class PageWalk(Generic[R]):
         return kept if kept or first else None
 
 
-def _shorten(ordered: dict[str, None], length: int) -> int:
-    """Remove the first of an ordered set until it is no longer than told; return how many."""
-    # At a stroke: what was removed from a dict's front is passed over in each look for its first.
-    removed = list(islice(ordered, max(0, len(ordered) - length)))
-    for key in removed:
+def _trim(ordered: dict[str, None], max_length: int) -> int:
+    """Evict the first keys of an ordered set beyond its maximum length; return how many."""
+    # List them first: each `next(iter(dict))` passes over all keys deleted from its front.
+    evicted = list(islice(ordered, max(0, len(ordered) - max_length)))
+    for key in evicted:
         del ordered[key]
-    return len(removed)
+    return len(evicted)

@@ -1,10 +1,10 @@
-"""Which process this is: a pid does not tell, since in containers a child may have its parent's."""
+"""A token of this process. A pid is not enough: in a container, a child may have its parent's."""
 
 from __future__ import annotations
 
 import os
 
-# Stands for this process: after a fork, the child has another.
+# Identifies this process; after a fork, the child has another.
 token = object()
 
 
@@ -13,5 +13,5 @@ def _renew() -> None:
     token = object()
 
 
-# Absent on Windows, where no process forks.
+# Windows has no fork().
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_renew)

@@ -1,4 +1,4 @@
-"""The credential kept out of what this package says, though the other side may quote it."""
+"""Redaction: removes the credential from everything that a server may have quoted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
-INSTEAD = "[the credential]"
-# Characters that a secret has at the least to be looked for by itself. A shorter one, which nobody
-# gives out, stands in half of all words; the header that it goes out in is looked for all the same.
-SHORTEST = 8
-# What replaces a secret that is itself a part of the words above: shorter than any secret.
-_SHORT_INSTEAD = "***"
-# The names that the API's reference and HTTP give to fields. A key that is one of them quotes
-# nobody's secret, and code looks it up by its name.
+PLACEHOLDER = "[the credential]"
+# Shorter secrets would match ordinary words, so only the whole header is redacted for them.
+_MIN_SECRET = 8
+# For a secret that is a part of the placeholder; this one is shorter than any secret.
+_SHORT_PLACEHOLDER = "***"
+# Field names of the API's reference and of HTTP. They stay as they are: code looks them up.
 _KEYS = frozenset(
     """
     id organization_id organization_name registry_repository_id registry_repositories name
@@ -24,29 +22,29 @@ _KEYS = frozenset(
     location date retry-after content-type content-length content-encoding x-request-id
     """.split()  # noqa: SIM905
 )
-# How often a text may be quoted within itself: JSON in a URL in HTML is three times.
-_DEEPEST_QUOTE = 8
+# Levels of quoting that are decoded; JSON in a URL in HTML has three.
+_MAX_QUOTE_DEPTH = 8
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 
 
 class Redactor:
-    """Takes a credential out of values.
+    """Removes a credential from values.
 
     Args:
         header: The whole Authorization header, or None.
-        secrets: What is secret in it, in each form that somebody may know it by.
+        secrets: The secrets in it, encoded and decoded.
     """
 
     def __init__(self, header: str | None = None, secrets: Iterable[str] = ()) -> None:
-        forms = {secret for secret in secrets if len(secret) >= SHORTEST}
+        forms = {secret for secret in secrets if len(secret) >= _MIN_SECRET}
         if header:
             forms.add(header)
         self._forms = sorted(forms, key=len, reverse=True)
-        self._instead = INSTEAD if self._clean(INSTEAD) else _SHORT_INSTEAD
+        self._placeholder = PLACEHOLDER if self._is_clean(PLACEHOLDER) else _SHORT_PLACEHOLDER
 
     def __call__(self, value: Any) -> Any:
-        """Return a value as it is, but for the strings and numbers in it, at whatever depth."""
+        """Return a value with its strings and numbers redacted, at any depth."""
         if not self._forms:
             return value
         if isinstance(value, str):
@@ -59,29 +57,29 @@ class Redactor:
             return self._number(value)
         return value
 
-    def _clean(self, text: str) -> bool:
+    def _is_clean(self, text: str) -> bool:
         return not any(form in text for form in self._forms)
 
     def _number(self, value: float) -> Any:
         try:
             text = repr(value)
-        except ValueError:  # of thousands of digits, more than a header holds
+        except ValueError:  # over 4,300 digits, more than a header holds
             return value
-        return value if self._clean(text) else self._instead
+        return value if self._is_clean(text) else self._placeholder
 
     def _text(self, text: str) -> str:
-        # A loop: a recursion would let whoever quotes the secret decide how deep it goes.
-        for _ in range(_DEEPEST_QUOTE):
+        # A bounded loop: the server decides how deep it quotes.
+        for _ in range(_MAX_QUOTE_DEPTH):
             for form in self._forms:
-                text = text.replace(form, self._instead)
+                text = text.replace(form, self._placeholder)
             decodings = (decode(text) for decode in (_unescaped, unquote, html.unescape))
-            quoted = next((each for each in decodings if not self._clean(each)), None)
+            quoted = next((each for each in decodings if not self._is_clean(each)), None)
             if quoted is None:
                 return text
             text = quoted
-        return self._instead
+        return self._placeholder
 
 
 def _unescaped(text: str) -> str:
-    """Return what a text in a JSON string, or in a repr, says."""
+    """Decode the escapes of a JSON string or of a repr."""
     return _ESCAPE.sub(lambda found: found[2] or chr(int(found[1], 16)), text)

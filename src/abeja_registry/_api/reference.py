@@ -1,7 +1,7 @@
-"""What the API's reference says of its answers, and in what an answer differs from it.
+"""The responses in the API's reference, and how a response differs from it.
 
-A shape is a table of an object's fields: of each the JSON types that its value may have, or the
-shape of the object that it is.
+A shape maps each field of an object to the JSON types of its value, or to the shape of a nested
+object.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 Shape = Mapping[str, "tuple[str, ...] | Shape"]
 
-# What a page holds where no limit was asked for.
+# The page size of a request without a limit.
 DEFAULT_LIMIT = 10
 
 _STRING = ("string",)
@@ -72,66 +72,67 @@ TAG_PAGE: Shape = {
     "tags": _ARRAY,
 }
 
-# In whole seconds as well as with a fraction, always in UTC.
+# Whole seconds or a fraction, always UTC.
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
-# A server may call a field what it likes; what is no name of a field is not shown.
+# A server chooses the names of unknown fields; only plain identifiers are shown.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII)
-_NAMELESS = "(a name that is not shown)"
-# Differences of one kind that are told; of more their number.
-_TOLD = 10
+_HIDDEN_NAME = "(a name that is not shown)"
+# Differences of one kind that are listed; the others are counted.
+_MAX_LISTED = 10
 
 
 def differences(
     shape: Shape, values: Iterable[object], seen: Set[str], secrets: Sequence[str]
 ) -> str:
-    """Return in what values differ from their shape, in words; nothing where they do not.
+    """Describe how values differ from their shape; "" if they do not.
 
     Args:
-        shape: What they ought to be.
-        values: What came.
-        seen: Every string among the values that came: no field that is called so is told.
-        secrets: No field in whose name one of these stands is told.
+        shape: The shape in the reference.
+        values: The values of the responses.
+        seen: All strings in the responses; a field whose name is one of them is not shown.
+        secrets: A field whose name contains one of them is not shown.
     """
     missing: dict[str, None] = {}
     unknown: dict[str, None] = {}
-    another: dict[str, None] = {}
+    mistyped: dict[str, None] = {}
 
-    def told(name: str) -> str:
+    def shown(name: str) -> str:
         secret = name in seen or any(each in name for each in secrets)
-        return name if _NAME.fullmatch(name) and not secret else _NAMELESS
+        return name if _NAME.fullmatch(name) and not secret else _HIDDEN_NAME
 
     def compare(shape: Shape, value: object, path: str) -> None:
         if not isinstance(value, dict):
-            another[f"{path.rstrip('.') or 'all of it'} ({_kind(value)}, not object)"] = None
+            mistyped[f"{path.rstrip('.') or 'all of it'} ({_kind(value)}, not object)"] = None
             return
         for name, expected in shape.items():
             if name not in value:
                 missing[path + name] = None
             elif isinstance(expected, Mapping):
                 compare(expected, value[name], f"{path}{name}.")
-            elif not _fits(value[name], expected):
+            elif not _has_type(value[name], expected):
                 kinds = " or ".join(expected)
-                another[f"{path}{name} ({_kind(value[name])}, not {kinds})"] = None
-        unknown.update((path + told(name), None) for name in value if name not in shape)
+                mistyped[f"{path}{name} ({_kind(value[name])}, not {kinds})"] = None
+        unknown.update((path + shown(name), None) for name in value if name not in shape)
 
     for value in values:
         compare(shape, value, "")
-    kinds = {"missing": missing, "unknown": unknown, "of another type": another}
-    return "; ".join(f"{kind}: {_listed(found)}" for kind, found in kinds.items() if found)
+    kinds = {"missing": missing, "unknown": unknown, "of another type": mistyped}
+    return "; ".join(f"{kind}: {_listed(fields)}" for kind, fields in kinds.items() if fields)
 
 
 def rows(body: Mapping[str, Any], key: str) -> list[Any]:
-    """Return the rows of a page; none where there is no list of them."""
-    found = body.get(key)
-    return found if isinstance(found, list) else []
+    """Return the rows of a page; an empty list if the key holds no list."""
+    value = body.get(key)
+    return value if isinstance(value, list) else []
 
 
-def _listed(found: Mapping[str, None]) -> str:
-    told = ", ".join(list(found)[:_TOLD])
-    return told if len(found) <= _TOLD else f"{told} and {len(found) - _TOLD} more"
+def _listed(fields: Mapping[str, None]) -> str:
+    listed = ", ".join(list(fields)[:_MAX_LISTED])
+    more = len(fields) - _MAX_LISTED
+    return listed if more <= 0 else f"{listed} and {more} more"
 
 
-def _fits(value: object, kinds: tuple[str, ...]) -> bool:
+def _has_type(value: object, kinds: tuple[str, ...]) -> bool:
     if "time" in kinds and isinstance(value, str):
         return _TIMESTAMP.fullmatch(value) is not None
     return _kind(value) in kinds
@@ -145,7 +146,7 @@ def _kind(value: object) -> str:
 
 
 def strings(value: object) -> Iterator[str]:
-    """Walk through every string among the values within a value; no name of a field is one."""
+    """Yield every string within a value, without the names of fields."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""A response, or why there is none, and the dict or the exception that it means."""
+"""The result of an attempt, and the dict or the exception that a call makes of it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ from .redaction import Redactor
 
 # Assumption: the reference names no header; this is the field's usual one.
 REQUEST_ID_HEADER = "x-request-id"
-# Why there is no answer, where the call's time ran out.
+# The error of an attempt that the call's deadline ended.
 DEADLINE_PASSED = "the call's deadline has passed"
 # Characters of a body that an exception quotes.
 QUOTED_CHARACTERS = 1000
-# Characters, or bytes, of which these are taken: of a credential that is cut through, the rest
-# would not be known for one.
+# Redact before truncating: half a credential would not be recognized. Scan at most so much.
 QUOTABLE = 16 * 1024
 # For a client without a credential.
 _NO_SECRETS = Redactor()
@@ -53,7 +52,7 @@ _BY_STATUS: Mapping[int, type[HttpError]] = {
     500: InternalServerError,
 }
 
-# The body of a response that is no JSON.
+# The parsed body of a response whose body is not JSON.
 NOT_JSON = object()
 
 
@@ -64,8 +63,8 @@ class Response:
     Attributes:
         status: The HTTP status.
         headers: The headers, with lower-case names.
-        content: The body, decompressed; only its start where the whole is too large, or broken.
-        body: The JSON value of the body; `NOT_JSON` where it is none.
+        content: The body, decompressed; only its start if it is too large or broken.
+        body: The JSON value of the body; `NOT_JSON` if it is not JSON.
         too_large: Whether the body is larger than the client accepts.
     """
 
@@ -81,7 +80,7 @@ class Response:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the API asks to wait before the next request."""
+        """The seconds in the Retry-After header, or None."""
         value = self.headers.get("retry-after", "").strip()
         if not value:
             return None
@@ -90,7 +89,7 @@ class Response:
         until = _parse_time(value)
         if until is None:
             return None
-        # By the API's own clock, where it sends its time: ours may be wrong.
+        # Use the API's clock if it sends a Date header: ours may be wrong.
         now = _parse_time(self.headers.get("date", "")) or datetime.now(UTC)
         return max(0.0, (until - now).total_seconds())
 
@@ -106,12 +105,12 @@ class NoResponse:
     """An attempt without a usable response.
 
     Attributes:
-        error: The class of the HTTP library's exception, or another short name of the cause.
-        message: The exception's text.
-        sent: Whether the API may have received any of the request.
-        timeout: Whether time ran out.
+        error: The class name of the HTTP library's exception, or a short description.
+        message: The exception's message.
+        sent: Whether the API may have received a part of the request.
+        timeout: Whether a timeout or the deadline ended it.
         transient: Whether another attempt may succeed.
-        stage: How far the attempt came; None where only the HTTP library knows.
+        stage: The step that failed; None if only the HTTP library knows.
     """
 
     error: str
@@ -120,7 +119,7 @@ class NoResponse:
     timeout: bool = False
     transient: bool = True
     stage: Stage | None = None
-    # Below every status of HTTP.
+    # Less than every HTTP status.
     status: ClassVar[int] = 0
 
     def __str__(self) -> str:
@@ -131,12 +130,12 @@ AttemptResult = Response | NoResponse
 
 
 class ApiResult(NamedTuple):
-    """The JSON object of a success, with what an error about it needs to know of the call.
+    """The JSON object of a successful call, with the call's history for later errors.
 
     Attributes:
         body: The object.
         history: The attempts of the call, oldest first.
-        redact: Takes the credential out of a value.
+        redact: Removes the credential from a value.
     """
 
     body: dict[str, Any]
@@ -161,19 +160,18 @@ def parse_response(
         result: The last attempt's result.
         history: All attempts, oldest first.
         after_unknown_outcome: Whether an earlier attempt may have been carried out.
-        redact: Takes the credential out of what is raised; a success is returned unchanged.
+        redact: Removes the credential from exceptions; a success is returned unchanged.
 
     Raises:
-        HttpError: The status is not a success.
-        InvalidResponse: The body of a success is not a JSON object, or too large.
+        HttpError: The status is not 2xx.
+        InvalidResponse: The body of a 2xx response is not a JSON object, or too large.
         TransportError: There was no response.
     """
     success = 200 <= result.status < 300
     if isinstance(result, Response) and success:
         if type(result.body) is dict:
             return result.body
-        # Assumption: a DELETE may be answered with nothing (204) by a server that follows the
-        # field's habits, though the reference shows a body.
+        # Assumption: a DELETE may return an empty body (204), though the reference shows one.
         if not result.content and not result.too_large and operation.method == "DELETE":
             return {}
     url = base_url + operation.target
@@ -188,12 +186,12 @@ def parse_response(
 
 
 def outcome_unknown(operation: Operation, result: AttemptResult) -> bool:
-    """Whether an attempt with this result may have changed what the registry holds."""
+    """Whether an attempt with this result may have changed the registry."""
     if not operation.changes:
         return False
     if isinstance(result, NoResponse):
         return result.sent
-    # A proxy may send such a response after the server behind it did the work.
+    # A proxy may send such a status after the API has carried out the request.
     return result.status == 408 or result.status >= 500
 
 
@@ -217,15 +215,14 @@ def _invalid_response(
     if response.too_large:
         what = "a body larger than max_response_bytes"
     elif body is NOT_JSON:
-        what = f"a body of {len(response.content)} bytes that is no JSON"
+        what = f"a body of {len(response.content)} bytes that is not JSON"
     else:
-        what = f"a JSON body that is no object but a {type(body).__name__}"
+        what = f"a JSON body that is a {type(body).__name__}, not an object"
     kind = safe_repr(redact(response.headers.get("content-type")))
     return InvalidResponse(
-        f"{operation.name} was answered with {response.status} from {url}"
-        f" and {what} (content type {kind})",
+        f"{operation.name}: {url} returned {response.status} with {what} (content type {kind})",
         body=_text(response.content, redact) if response.too_large or body is NOT_JSON else body,
-        # A proxy's page can say 200 too.
+        # A proxy's own page can have status 200.
         outcome_unknown=operation.changes,
     )
 
@@ -274,9 +271,9 @@ def _transport_error(
     if unknown and not operation.idempotent:
         kind: type[TransportError] = OutcomeUnknown
         message = (
-            f"{operation.name} of {operation.subject!r} was sent and no answer came"
-            f" ({failure}): it may or may not have happened."
-            f" Look for {operation.subject!r} among the repositories before creating it again"
+            f"{operation.name} of {operation.subject!r} was sent, but no response arrived"
+            f" ({failure}): the repository may or may not exist."
+            f" Look for {operation.subject!r} before you create it again"
         )
     else:
         kind = Timeout if failure.timeout else TransportError

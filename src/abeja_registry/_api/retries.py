@@ -1,7 +1,7 @@
-"""Whether a call is made again, and when: a policy, a budget, one call's attempts.
+"""Retries: the policy, the client's budget, and the attempts of one call.
 
-Nothing here sends, sleeps or reads a clock. `Attempts` records each attempt's result, and returns
-how long to wait before the next, or that there is none.
+Nothing here sends, sleeps or reads a clock. `Attempts` records the result of each attempt, and
+returns the wait before the next one, or None.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from . import process
 from .operations import Operation
 from .responses import AttemptResult, NoResponse, Response, outcome_unknown
 
-# Statuses that another attempt may not get.
+# Statuses that a retry may not meet again.
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-# Assumption: what the API refuses with this, it has not carried out.
+# Assumption: the API does not carry out a request that it refuses with this status.
 _THROTTLED = 429
 _UNAVAILABLE = 503
 
-# Why another attempt is not made that the policy allows.
-_ASKED_FOR_LONG = "Retry-After asks for more than max_retry_after"
-_NO_TIME = "the deadline comes before the wait is over"
+# Reasons against a retry that the policy allows.
+_RETRY_AFTER_TOO_LONG = "Retry-After asks for more than max_retry_after"
+_DEADLINE_TOO_CLOSE = "the deadline ends before the wait does"
 _BUDGET_SPENT = "the client's retry budget is spent"
-_PACED = "the inventory sends the request again, when the API allows it"
-_CANCELLED = "the client was closed, or what the call was made for has ended"
+_PACED = "the inventory sends the request again when the API allows it"
+_CANCELLED = "the client was closed, or the call's inventory was stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Whether a call is made again, and how long to wait before.
+    """When a call is retried, and how long to wait before.
 
-    A GET and a DELETE are made again after no connection, a lost one, a time-out, a body cut
-    short, and the statuses 408, 429, 500, 502, 503 and 504. A create is made again only where it
-    certainly was not processed: not a byte of it was sent, or it was answered with 429.
+    GET and DELETE are retried after a failed or lost connection, a timeout, a truncated body, and
+    the statuses 408, 429, 500, 502, 503 and 504. A create is retried only if the API certainly did
+    not process it: no byte of it was sent, or the status was 429.
 
-    The wait before the n-th replay is drawn between 0 and `base_delay` doubled n - 1 times.
+    The wait before the n-th retry is random, between 0 and `base_delay` doubled n - 1 times.
 
     Args:
-        max_retries: Replays of a call at the most, from 0.
-        base_delay: Seconds, from 0.
-        throttled_base_delay: Seconds, from 0, in place of `base_delay` after a 429.
-        max_delay: Seconds, from 0, that no drawn wait goes beyond.
-        max_retry_after: Seconds, from 0; an answer that asks for more is not waited for.
+        max_retries: Maximum number of retries, >= 0.
+        base_delay: Seconds, >= 0.
+        throttled_base_delay: Seconds, >= 0; replaces `base_delay` after a 429.
+        max_delay: Maximum of the random wait in seconds, >= 0.
+        max_retry_after: Seconds, >= 0; a call fails at once if Retry-After asks for more.
 
     Raises:
-        ConfigurationError: A value is out of its bounds.
+        ConfigurationError: A value is invalid.
 
     Example:
         >>> RetryPolicy(max_retries=2)
@@ -71,12 +71,12 @@ max_retry_after=60.0)
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A call that is about to be made again, as `on_retry` is told of it.
+    """A retry that is about to happen; `on_retry` is called with it.
 
     Attributes:
-        operation: The raw client's name of it, such as `get_repository`.
-        attempt: Which attempt has failed, from 1.
-        cause: What became of it.
+        operation: The name of the raw client's method, such as `get_repository`.
+        attempt: The number of the failed attempt, >= 1.
+        cause: Why it failed.
         wait: Seconds until the next attempt.
     """
 
@@ -87,15 +87,15 @@ class Retry:
 
 
 class RetryBudget:
-    """What a client may spend on retries, shared by its threads and tasks.
+    """Tokens that a client spends on retries, shared by its threads and tasks.
 
-    So that an outage does not make a fleet send several times its load: when the budget is empty,
-    calls fail with what they met. A retry that waits as long as the API asks is free: the API
-    itself spreads the load then.
+    It keeps a fleet from multiplying its load during an outage: with an empty budget, a call fails
+    without a retry. A retry that follows a Retry-After header is free, because the API spreads the
+    load itself.
 
     Attributes:
-        successes: Calls since the latest retry that succeeded at once; each is worth a token.
-            Counted without a lock: threads that count at the same moment may lose one.
+        successes: Calls that succeeded at once since the latest retry; each earns a token.
+            There is no lock: two threads that count at the same moment may lose one.
     """
 
     SIZE = 500
@@ -109,14 +109,14 @@ class RetryBudget:
         self._process = process.token
 
     def _locked(self) -> threading.Lock:
-        # After fork() a lock that another thread of the parent held stays locked in the child.
+        # A lock that another thread holds at fork() stays locked in the child.
         if self._process is not process.token:
             self._lock = threading.Lock()
             self._process = process.token
         return self._lock
 
     def spend(self, cost: int) -> bool:
-        """Take the cost of a retry; False if the budget does not have it."""
+        """Spend the cost of a retry; return False if too few tokens are left."""
         with self._locked():
             self._tokens = min(self.SIZE, self._tokens + self.successes)
             self.successes = 0
@@ -137,14 +137,14 @@ class Attempts:
 
     Attributes:
         operation: The operation that is called.
-        policy: Whether it is retried, and when.
-        budget: What its client may spend on that.
-        deadline: When it has to be over, by the clock of `record`.
+        policy: When it is retried.
+        budget: The client's retry budget.
+        deadline: When the call must end, by the clock of `record`.
         random: Returns a number from 0 to 1.
-        paced: Whether the caller slows down and sends the request again where the API throttles,
-            so that the call itself does not.
-        history: The attempts, oldest first.
-        outcome_unknown: Whether one before the last may have been carried out.
+        paced: Whether the caller itself slows down and sends again when the API throttles; the
+            call then does not retry.
+        history: The failed attempts, oldest first.
+        outcome_unknown: Whether an attempt before the last may have been carried out.
     """
 
     operation: Operation
@@ -159,7 +159,7 @@ class Attempts:
     _last_unknown: bool = False
 
     def give_up(self) -> None:
-        """Record that the next attempt is not made, and return its cost."""
+        """Cancel the next attempt, and return its cost to the budget."""
         self.budget.give_back(self._spent)
         *before, last = self.history
         self.history = (*before, replace(last, wait=None, stop_reason=_CANCELLED))
@@ -172,7 +172,7 @@ class Attempts:
             now: The time by the clock.
 
         Returns:
-            The next attempt, with the seconds to wait before it; None where this was the last.
+            The retry, with the seconds to wait before it; None if this attempt was the last.
         """
         self.outcome_unknown |= self._last_unknown
         self._last_unknown = outcome_unknown(self.operation, result)
@@ -183,26 +183,25 @@ class Attempts:
         return Retry(self.operation.name, len(self.history), str(result), wait)
 
     def _next_wait(self, result: AttemptResult, now: float) -> tuple[float | None, str | None]:
-        """Return the wait before the next attempt, or None and why there is none."""
+        """Return the wait before the next attempt, or None and the reason."""
         retries = len(self.history)
-        asked = result.retry_after if isinstance(result, Response) else None
-        if self.paced and isinstance(result, Response) and throttles(result.status, asked):
+        retry_after = result.retry_after if isinstance(result, Response) else None
+        if self.paced and isinstance(result, Response) and throttles(result.status, retry_after):
             return None, _PACED
         policy = self.policy
         if retries >= policy.max_retries or not _is_retryable(self.operation, result):
             return None, None
         base = policy.throttled_base_delay if _is_throttled(result) else policy.base_delay
-        # The exponent is bounded, so that no number of retries overflows.
+        # Bound the exponent: many retries would overflow.
         wait = self.random() * min(policy.max_delay, base * 2.0 ** min(retries, 64))
-        if asked is not None:
-            if asked > policy.max_retry_after:
-                return None, _ASKED_FOR_LONG
-            wait = max(wait, asked)
+        if retry_after is not None:
+            if retry_after > policy.max_retry_after:
+                return None, _RETRY_AFTER_TOO_LONG
+            wait = max(wait, retry_after)
         if now + wait >= self.deadline:
-            return None, _NO_TIME
+            return None, _DEADLINE_TOO_CLOSE
         cost = RetryBudget.COST_THROTTLED if _is_throttled(result) else RetryBudget.COST
-        if asked:
-            # Not at 0 seconds: that asks for nothing.
+        if retry_after:  # a wait of 0 seconds spreads no load
             cost = 0
         if not self.budget.spend(cost):
             return None, _BUDGET_SPENT
@@ -236,5 +235,5 @@ def _is_throttled(result: AttemptResult) -> bool:
 
 
 def throttles(status: int | None, retry_after: float | None) -> bool:
-    """Return whether a response says that requests come too fast, and nothing about this one."""
+    """Whether a response refuses requests in general as too many, and not this one."""
     return status == _THROTTLED or (status == _UNAVAILABLE and retry_after is not None)

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import examples
 from tests.support.internals import (
-    FRUITLESS_PAGES,
-    REMEMBERED,
+    MAX_REMEMBERED,
+    MAX_STALLED_PAGES,
     Cursor,
     PageRows,
     PageWalk,
@@ -229,7 +229,7 @@ def test_a_walk_that_remembers_little(
 ) -> None:
     """However much is removed, nothing is yielded twice; at worst the walk says why it ends."""
     server = Server(size, deletes, clamps)
-    cursor = Cursor(limit, remembered=remembered)
+    cursor = Cursor(limit, max_remembered=remembered)
     yielded: list[int] = []
     try:
         while not cursor.done:
@@ -345,7 +345,7 @@ def test_an_organization_is_emptied(sandbox: Sandbox) -> None:
 def test_more_is_removed_than_a_walk_remembers() -> None:
     """It ends where a repeat could follow, says why, and does not go on by itself."""
     server = Server(400)
-    cursor = Cursor(10, remembered=50)
+    cursor = Cursor(10, max_remembered=50)
     seen = []
     for _ in range(20):
         items, has_next = server.page(10, cursor.offset)
@@ -353,7 +353,7 @@ def test_more_is_removed_than_a_walk_remembers() -> None:
     assert seen == list(range(181))
     # All that it remembers, and not what it has seen before that.
     del server.items[100:181]
-    with pytest.raises(PaginationError, match="none of the last 50 items seen is there"):
+    with pytest.raises(PaginationError, match="none of the last 50 items seen is left"):
         walk(cursor, server)
     assert cursor.offset == 0
     assert server.requests[-1] == (10, 0)
@@ -362,7 +362,7 @@ def test_more_is_removed_than_a_walk_remembers() -> None:
 def test_what_is_remembered_no_more_was_removed_too() -> None:
     """Where the first of the list is known, nothing older is there that could come again."""
     server = Server(20)
-    cursor = Cursor(4, remembered=4)
+    cursor = Cursor(4, max_remembered=4)
     seen: list[int] = []
 
     def walk_to(offset: int) -> None:
@@ -380,7 +380,7 @@ def test_what_is_remembered_no_more_was_removed_too() -> None:
 
 def test_what_looked_removed_is_remembered_as_long_as_what_was_seen() -> None:
     """The latest that turn up again are known; one before those comes again."""
-    cursor = Cursor(4, remembered=3)
+    cursor = Cursor(4, max_remembered=3)
     assert cursor.record(["a", "b"], has_next=True) == [0, 1]
     for after in ("c", "d", "e", "f"):
         assert cursor.record(["a", after], has_next=True) == [1]
@@ -391,12 +391,12 @@ def test_what_looked_removed_is_remembered_as_long_as_what_was_seen() -> None:
 
 def test_as_much_is_removed_as_a_walk_remembers() -> None:
     """Ten thousand may go between two requests, as long as one that was seen is left."""
-    server = Server(REMEMBERED + 500)
+    server = Server(MAX_REMEMBERED + 500)
     tags = iter(listing(server.tags, 1000))
-    seen = numbers([next(tags) for _ in range(REMEMBERED - 9)])
-    del server.items[1 : REMEMBERED - 9]
+    seen = numbers([next(tags) for _ in range(MAX_REMEMBERED - 9)])
+    del server.items[1 : MAX_REMEMBERED - 9]
     seen += numbers(list(tags))
-    assert seen == list(range(REMEMBERED + 500))
+    assert seen == list(range(MAX_REMEMBERED + 500))
 
 
 def test_a_start_in_the_middle_that_is_removed() -> None:
@@ -405,14 +405,14 @@ def test_a_start_in_the_middle_that_is_removed() -> None:
     tags = iter(listing(server.tags, 10, 50))
     assert numbers([next(tags) for _ in range(10)]) == list(range(50, 60))
     del server.items[50:60]
-    with pytest.raises(PaginationError, match="so much was removed"):
+    with pytest.raises(PaginationError, match="too many items were removed"):
         next(tags)
 
 
 def test_memory_stays_flat() -> None:
     """However long the list, and however much of it goes, a walk holds so many ids and no more."""
     server = Server(2000)
-    cursor = Cursor(20, remembered=40)
+    cursor = Cursor(20, max_remembered=40)
     while not cursor.done:
         items, has_next = server.page(20, cursor.offset)
         cursor.record(list(map(str, items)), has_next)
@@ -447,7 +447,9 @@ def ever_more(limit: int, offset: int) -> Page[Tag]:
     return page_of(range(min(offset, 49), end))
 
 
-NOTHING_NEW = f"{FRUITLESS_PAGES + 1} pages in a row, .* hold nothing new and say that more follow"
+NOTHING_NEW = (
+    f"{MAX_STALLED_PAGES + 1} pages in a row, .* hold no new item and say that more follow"
+)
 BROKEN: dict[str, tuple[Callable[[int, int], Page[Tag]], int, str]] = {
     "the same page for ever": (lambda limit, offset: page_of(range(limit)), 10, NOTHING_NEW),
     "the same item for ever": (lambda limit, offset: page_of([0]), 1, NOTHING_NEW),
@@ -493,7 +495,7 @@ def test_a_server_that_answers_anything_ends(seed: int, size: int) -> None:
     draw = random.Random(seed)
     cursor = Cursor(10)
     seen: list[str] = []
-    for _ in range(100 * FRUITLESS_PAGES):
+    for _ in range(100 * MAX_STALLED_PAGES):
         ids = [str(number) for number in draw.sample(range(30), size)]
         try:
             seen += [ids[at] for at in cursor.record(ids, has_next=True)]

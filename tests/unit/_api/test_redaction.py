@@ -13,7 +13,7 @@ import respx
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import BASE_URL, ORGANIZATION_ID
-from tests.support.internals import INSTEAD, Redactor
+from tests.support.internals import PLACEHOLDER, Redactor
 from tests.support.worlds import done, walked
 
 from abeja_registry import APIClient, AsyncClient, Client, Error, HttpError, InvalidResponse
@@ -140,7 +140,7 @@ def test_a_value_is_redacted_wherever_it_stands(token: str, value: Any) -> None:
     """Strings, numbers and unknown keys quote a credential; a known key is a key."""
     redacted = Redactor(f"Bearer {token}", [token])(value)
     text = json.dumps(redacted).replace('"media_type":', "")
-    assert token not in text.replace(INSTEAD, "")
+    assert token not in text.replace(PLACEHOLDER, "")
     assert redacted != value
 
 
@@ -158,7 +158,7 @@ def test_a_text_quoted_without_end_is_redacted_whole() -> None:
     for _ in range(1500):
         text += level + " "
         level = level.replace("%", "%25").replace("s", "%73", 1)
-    assert Redactor("Bearer secret-secret", ["secret-secret"])(text) == INSTEAD
+    assert Redactor("Bearer secret-secret", ["secret-secret"])(text) == PLACEHOLDER
 
 
 JSON = st.recursive(
@@ -187,6 +187,6 @@ def test_redacting_raises_nothing_and_keeps_the_shape(value: Any, word: str) -> 
             for one, other in zip(before, after, strict=True):
                 check(one, other)
         elif isinstance(before, str):
-            assert word not in after.replace(INSTEAD, "")
+            assert word not in after.replace(PLACEHOLDER, "")
 
     check(value, redact(value))

@@ -417,23 +417,23 @@ def test_a_delete_may_be_answered_with_nothing(status: int) -> None:
 @pytest.mark.parametrize(
     ("status", "content", "kind", "body"),
     [
-        (204, b"", "a body of 0 bytes that is no JSON", ""),
-        (200, b"", "a body of 0 bytes that is no JSON", ""),
-        (200, b"<html>", "a body of 6 bytes that is no JSON", "<html>"),
-        (200, b'{"id":1', "a body of 7 bytes that is no JSON", '{"id":1'),
-        (200, b"\xef\xbb\xbf{}", "a body of 5 bytes that is no JSON", "\ufeff{}"),
-        (200, b'"\\ud800"', "a body of 8 bytes that is no JSON", '"\\ud800"'),
-        (200, b'{"a":"\xff"}', "a body of 9 bytes that is no JSON", '{"a":"\ufffd"}'),
+        (204, b"", "a body of 0 bytes that is not JSON", ""),
+        (200, b"", "a body of 0 bytes that is not JSON", ""),
+        (200, b"<html>", "a body of 6 bytes that is not JSON", "<html>"),
+        (200, b'{"id":1', "a body of 7 bytes that is not JSON", '{"id":1'),
+        (200, b"\xef\xbb\xbf{}", "a body of 5 bytes that is not JSON", "\ufeff{}"),
+        (200, b'"\\ud800"', "a body of 8 bytes that is not JSON", '"\\ud800"'),
+        (200, b'{"a":"\xff"}', "a body of 9 bytes that is not JSON", '{"a":"\ufffd"}'),
         (
             200,
             b"[" * 100_000,
-            "a body of 100000 bytes that is no JSON",
+            "a body of 100000 bytes that is not JSON",
             "[" * QUOTED_CHARACTERS,
         ),
-        (200, b"1" * 5000, "a body of 5000 bytes that is no JSON", "1" * QUOTED_CHARACTERS),
-        (200, b"null", "a JSON body that is no object but a NoneType", None),
-        (200, b"[1]", "a JSON body that is no object but a list", [1]),
-        (200, b'"text"', "a JSON body that is no object but a str", "text"),
+        (200, b"1" * 5000, "a body of 5000 bytes that is not JSON", "1" * QUOTED_CHARACTERS),
+        (200, b"null", "a JSON body that is a NoneType, not an object", None),
+        (200, b"[1]", "a JSON body that is a list, not an object", [1]),
+        (200, b'"text"', "a JSON body that is a str, not an object", "text"),
     ],
     ids=[
         "204",
@@ -458,7 +458,7 @@ def test_a_success_that_is_no_object(
     with pytest.raises(InvalidResponse) as caught:
         judged(operation, status, content, {"content-type": "text/html"})
     assert str(caught.value) == (
-        f"{operation.name} was answered with {status} from {BASE_URL + operation.target} and {kind}"
+        f"{operation.name}: {BASE_URL}{operation.target} returned {status} with {kind}"
         " (content type 'text/html')"
     )
     assert caught.value.body == body
@@ -468,7 +468,8 @@ def test_a_success_that_is_no_object(
 
 def test_a_delete_answered_with_what_is_no_object() -> None:
     """A body after a DELETE must be an object, and whether it happened is not known."""
-    with pytest.raises(InvalidResponse, match="delete_repository was answered with 200") as caught:
+    said = r"^delete_repository: .* returned 200 with"
+    with pytest.raises(InvalidResponse, match=said) as caught:
         judged(DELETE, 200, b"<html>")
     assert caught.value.outcome_unknown is True
 
@@ -502,7 +503,7 @@ def test_no_answer(operation: Any, sent: bool, timeout: bool) -> None:
     in_doubt = sent and operation.changes
     if in_doubt and operation is CREATE:
         assert type(error) is OutcomeUnknown
-        assert "create_repository of 'sample' was sent and no answer came" in str(error)
+        assert "create_repository of 'sample' was sent, but no response arrived" in str(error)
         assert "(ReadError: reset)" in str(error)
     else:
         assert type(error) is (Timeout if timeout else TransportError)
@@ -703,8 +704,8 @@ def test_a_success_that_is_too_large(operation: Any, headers: dict[str, str], bo
     with pytest.raises(InvalidResponse) as caught:
         parsed(operation, outcome, history=HISTORY)
     assert str(caught.value) == (
-        f"{operation.name} was answered with 201 from {BASE_URL + operation.target}"
-        " and a body larger than max_response_bytes (content type None)"
+        f"{operation.name}: {BASE_URL}{operation.target} returned 201"
+        " with a body larger than max_response_bytes (content type None)"
     )
     assert caught.value.body == outcome.content.decode(errors="replace")[:QUOTED_CHARACTERS]
     assert caught.value.outcome_unknown is operation.changes

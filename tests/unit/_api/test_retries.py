@@ -341,7 +341,7 @@ def test_a_wait_ends_before_the_deadline(
     ("outcome", "policy", "deadline", "tokens", "why"),
     [
         (answered(503, 61), RetryPolicy(), 1e9, 500, "Retry-After asks for more than max_re"),
-        (answered(503, 9), RetryPolicy(), 9.0, 500, "the deadline comes before the wait is over"),
+        (answered(503, 9), RetryPolicy(), 9.0, 500, "the deadline ends before the wait does"),
         (LOST, RetryPolicy(), 1e9, 13, "the client's retry budget is spent"),
         (LOST, RetryPolicy(max_retries=0), 1e9, 500, None),
         (answered(404), RetryPolicy(), 1e9, 500, None),
