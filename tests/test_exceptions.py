@@ -258,15 +258,15 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "limit huge": lambda c: c.tags.list("1", limit=-HUGE),
     "offset": lambda c: c.repositories.list(offset=-1),
     "page size": lambda c: walked(c.repositories.iter(page_size=0)),
-    "start": lambda c: walked(c.tags.iter("1", start=1.5)),
+    "offset of an iteration": lambda c: walked(c.tags.iter("1", offset=1.5)),
     "no id": lambda c: c.repositories.get(None),
     "empty id": lambda c: c.repositories.get(""),
     "dots": lambda c: c.repositories.delete(".."),
     "huge id": lambda c: c.repositories.get(HUGE),
     "name": lambda c: c.repositories.create(5),
     "description": lambda c: c.repositories.create("n", 5),
-    "pattern": lambda c: walked(c.tags.iter("1", matching="")),
-    "pattern type": lambda c: walked(c.tags.iter("1", matching=5)),
+    "pattern": lambda c: walked(c.tags.iter("1", pattern="")),
+    "pattern type": lambda c: walked(c.tags.iter("1", pattern=5)),
     "since": lambda c: walked(c.tags.iter("1", since="2024-01-01")),
     "naive time": lambda c: walked(c.tags.iter("1", until=datetime(2024, 1, 1))),
     "order": lambda c: c.tags.latest("1", by="size"),
@@ -363,7 +363,7 @@ def test_an_error_has_the_status_of_its_class(name: str, status: int) -> None:
 LOOK_UPS: dict[str, Callable[[Any], Any]] = {
     "get_by_name": lambda client: client.repositories.get_by_name("nobody"),
     "tags.get": lambda client: client.tags.get("1", "nobody"),
-    "tags.latest": lambda client: client.tags.latest("1", matching="nobody*"),
+    "tags.latest": lambda client: client.tags.latest("1", pattern="nobody*"),
     "tags.latest by version": lambda client: client.tags.latest("1", by="version"),
 }
 

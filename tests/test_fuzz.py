@@ -385,7 +385,7 @@ async def up_to_100(items: AsyncIterator[object]) -> None:
 WAYS: dict[str, Callable[[Client], object]] = {
     "repositories": lambda client: list(islice(client.repositories, 100)),
     "pages": lambda client: list(
-        islice(client.repositories.iter(page_size=2, start=3).pages(), 100)
+        islice(client.repositories.iter(page_size=2, offset=3).pages(), 100)
     ),
     "tags": lambda client: list(islice(client.tags.iter("1"), 100)),
     "find": lambda client: client.repositories.find("another"),

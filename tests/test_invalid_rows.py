@@ -404,7 +404,7 @@ LOOK_UPS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "latest_tag": (
         "get_repository_tags",
         "tags",
-        lambda client: client.tags.latest("1", matching="b"),
+        lambda client: client.tags.latest("1", pattern="b"),
     ),
 }
 look_up = pytest.mark.parametrize(("operation", "key", "ask"), LOOK_UPS.values(), ids=LOOK_UPS)

@@ -403,7 +403,7 @@ async def test_a_walk_asks_no_further_than_it_goes(clamping: Sandbox, listing: A
 
 @pytest.mark.parametrize("start", [0, 5, 6, 19, 20, 50])
 async def test_a_walk_may_start_anywhere(clamping: Sandbox, listing: Any, start: int) -> None:
-    """`start=` passes over so many items, by item and by page; beyond the end there are none."""
+    """`offset=` passes over so many items, by item and by page; beyond the end there are none."""
     later = restarted(listing, start)
     assert [tag.name for tag in await walked(later)] == NAMES[start:]
     assert clamping.requests[0].query == f"limit=100&offset={start}"
@@ -472,7 +472,7 @@ async def test_an_error_outside_a_walk_has_no_place_to_go_on(api: ScriptedApi, t
 
 @pytest.mark.parametrize("world", [Client, AsyncClient], ids=["sync", "async"])
 async def test_a_walk_goes_on_elsewhere(sandbox: Sandbox, world: Any) -> None:
-    """`start=` of an error's `resume_offset` begins where the walk that failed had come to."""
+    """`offset=` of an error's `resume_offset` begins where the walk that failed had come to."""
     [repository_id] = sandbox.seed(repositories=1, tags=20)
     client = world(**sandbox.connection, max_retry_count=0)
     walk = started(client.tags.iter(repository_id, page_size=8))
@@ -483,7 +483,7 @@ async def test_a_walk_goes_on_elsewhere(sandbox: Sandbox, world: Any) -> None:
     at = pickle.loads(pickle.dumps(caught.value)).resume_offset
     assert at == 8
     other = world(**sandbox.connection)
-    names += [tag.name for tag in await walked(other.tags.iter(repository_id, start=at))]
+    names += [tag.name for tag in await walked(other.tags.iter(repository_id, offset=at))]
     assert names == NAMES
     for each in (client, other):
         await done(each.aclose() if world is AsyncClient else each.close())

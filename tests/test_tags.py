@@ -87,8 +87,8 @@ async def test_iter(
         (lambda tags: tags.iter("."), ValueError, r"repository_id must .* not '\.'"),
         (lambda tags: tags.iter(ID, page_size=-1), ValueError, "page_size must .* 1, not -1"),
         (lambda tags: tags.iter(ID, page_size=True), TypeError, "page_size must .* not True"),
-        (lambda tags: tags.iter(ID, start=-1), ValueError, "start must .* 0, not -1"),
-        (lambda tags: tags.iter(ID, start=None), TypeError, "start must .* not None"),
+        (lambda tags: tags.iter(ID, offset=-1), ValueError, "offset must .* 0, not -1"),
+        (lambda tags: tags.iter(ID, offset=None), TypeError, "offset must .* not None"),
     ],
     ids=[
         "list ''",
@@ -265,14 +265,14 @@ def tags_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     ("options", "names"),
     [
         ({}, "a1 a2 b1 b2 b3"),
-        ({"matching": "b*"}, "b1 b2 b3"),
-        ({"matching": "?[13]"}, "a1 b1 b3"),
-        ({"matching": "A*"}, ""),
+        ({"pattern": "b*"}, "b1 b2 b3"),
+        ({"pattern": "?[13]"}, "a1 b1 b3"),
+        ({"pattern": "A*"}, ""),
         ({"since": DAY + timedelta(days=3)}, "b2 b3"),
         ({"until": DAY + timedelta(days=3)}, "a1 a2 b1"),
         ({"since": DAY + timedelta(days=1), "until": DAY + timedelta(days=4)}, "a2 b1 b2"),
-        ({"since": DAY + timedelta(days=1), "matching": "a*"}, "a2"),
-        ({"start": 1, "matching": "a*"}, "a2"),
+        ({"since": DAY + timedelta(days=1), "pattern": "a*"}, "a2"),
+        ({"offset": 1, "pattern": "a*"}, "a2"),
     ],
 )
 async def test_the_tags_that_fit(tags_of: TagsOf, options: dict[str, Any], names: str) -> None:
@@ -286,11 +286,11 @@ async def test_the_tags_that_fit(tags_of: TagsOf, options: dict[str, Any], names
 
 async def test_the_page_after_a_filtered_one(tags_of: TagsOf) -> None:
     """`next_page` goes on where the page that was fetched ended, whatever a walk kept of it."""
-    listing = tags_of(Registry("a1", "b1", "a2", "b2", "a3")).iter(ID, matching="a1", page_size=2)
+    listing = tags_of(Registry("a1", "b1", "a2", "b2", "a3")).iter(ID, pattern="a1", page_size=2)
     page = (await walked(listing.pages()))[0]
     following = await done(page.next_page())
     assert [tag.name for tag in following] == ["a2", "b2"]
-    listing = tags_of(Registry("a1", "b1", "a2")).iter(ID, matching="none", page_size=2)
+    listing = tags_of(Registry("a1", "b1", "a2")).iter(ID, pattern="none", page_size=2)
     page = (await walked(listing.pages()))[0]
     assert [tag.name for tag in await done(page.next_page())] == ["a2"]
 
@@ -303,15 +303,15 @@ async def test_a_walk_that_filters_keeps_rows_that_cannot_be_read_in_the_count(
     [tag] = body["tags"]
     api.answers(body | {"tags": [tag, tag | {"id": "a", "size": "large"}]})
     client = api.client(invalid_rows="skip")
-    [page] = client.tags.iter(ID, matching="nothing").pages()
+    [page] = client.tags.iter(ID, pattern="nothing").pages()
     assert (list(page), page.skipped) == ([], 1)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"matching": 1}, TypeError, "matching must be a string, not 1"),
-        ({"matching": ""}, ValueError, "matching must be a pattern, not an empty one"),
+        ({"pattern": 1}, TypeError, "pattern must be a string, not 1"),
+        ({"pattern": ""}, ValueError, "pattern must be a pattern, not an empty one"),
         ({"since": "2026"}, TypeError, "since must be a datetime, not '2026'"),
         ({"until": datetime(2026, 1, 1)}, ValueError, "until must have a time zone"),
     ],
@@ -344,11 +344,11 @@ async def test_a_tag_that_is_not_there(tags_of: TagsOf) -> None:
     ("options", "name"),
     [
         ({}, "nightly"),
-        ({"matching": "1.*"}, "1.2"),
+        ({"pattern": "1.*"}, "1.2"),
         ({"by": "updated"}, "latest"),
-        ({"by": "updated", "matching": "1.*"}, "1.2"),
+        ({"by": "updated", "pattern": "1.*"}, "1.2"),
         ({"by": "version"}, "1.10"),
-        ({"by": "version", "matching": "1.?"}, "1.9"),
+        ({"by": "version", "pattern": "1.?"}, "1.9"),
         ({"by": "version", "prereleases": True}, "v2.0rc1"),
     ],
 )
@@ -378,14 +378,14 @@ NONE = f"no tag to choose from in the repository '{ID}'"
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"matching": "1.*"}, NONE),
-        ({"matching": "1.*", "by": "version"}, NONE),
+        ({"pattern": "1.*"}, NONE),
+        ({"pattern": "1.*", "by": "version"}, NONE),
         (
             {"by": "version"},
             f"{NONE}: 3 fit by name, none of which counts as a version without prereleases=True",
         ),
         (
-            {"by": "version", "matching": "l*", "prereleases": True},
+            {"by": "version", "pattern": "l*", "prereleases": True},
             f"{NONE}: 1 fit by name, none of which counts as a version",
         ),
     ],
@@ -554,7 +554,7 @@ async def test_a_repository_answers_the_same_questions(
         assert (await done(repository.latest_tag(by="version"))).name == "2.0"
         waited = await done(repository.wait_for_tag("1.0", timeout=30))
         assert waited == await done(repository.get_tag("1.0"))
-        found = await walked(repository.iter_tags(matching="*.0", since=waited.updated_at))
+        found = await walked(repository.iter_tags(pattern="*.0", since=waited.updated_at))
         assert [tag.name for tag in found] == ["1.0", "2.0"]
         with pytest.raises(NotFound, match="no repository named 'none'"):
             await done(ours.repositories.get_by_name("none"))

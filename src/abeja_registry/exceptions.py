@@ -75,7 +75,7 @@ class Error(Exception):
     Attributes:
         outcome_unknown: True where a create or a delete may or may not have been carried out.
         history: The attempts of the call that failed, oldest first.
-        resume_offset: Where a walk through a list can go on, `iter(start=…)`, also in another
+        resume_offset: Where a walk through a list can go on, `iter(offset=…)`, also in another
             process; None for an error outside a walk. A position: what was removed before it
             since then moved the rest.
     """

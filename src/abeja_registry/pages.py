@@ -198,7 +198,7 @@ class Listing(Unread, Iterable[T_co], Generic[T_co]):
     for one item early.
 
     An error that a walk raises says where it can go on (`resume_offset`): `next()` on the same
-    iterator asks for the same page again, and `iter(start=…)` begins there, in any process. It is
+    iterator asks for the same page again, and `iter(offset=…)` begins there, in any process. It is
     a position: go back as far as items before it may have been removed since.
 
     It has no length and no indexes, and neither `in` nor a truth value: a `list()` of it has all.
@@ -210,20 +210,20 @@ class Listing(Unread, Iterable[T_co], Generic[T_co]):
         self,
         fetch: Callable[[PageWalk[Any]], Page[T_co] | None],
         page_size: int | None = None,
-        start: int = 0,
+        offset: int = 0,
         keep: Callable[[Any], bool] | None = None,
     ) -> None:
         self._fetch = fetch
         self._keep = keep
         self._page_size = _page_size(page_size)
-        self._start = check_count("start", start, least=0)
+        self._offset = check_count("offset", offset, least=0)
 
     def __iter__(self) -> Iterator[T_co]:
         return _Items(self.pages())
 
     def pages(self) -> Iterator[Page[T_co]]:
         """Return a walk through the same list, a page at a time; each holds new items alone."""
-        return _Pages(self._fetch, PageWalk(self._page_size, self._start, self._keep))
+        return _Pages(self._fetch, PageWalk(self._page_size, self._offset, self._keep))
 
 
 class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
@@ -235,20 +235,20 @@ class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
         self,
         fetch: Callable[[PageWalk[Any]], Awaitable[AsyncPage[T_co] | None]],
         page_size: int | None = None,
-        start: int = 0,
+        offset: int = 0,
         keep: Callable[[Any], bool] | None = None,
     ) -> None:
         self._fetch = fetch
         self._keep = keep
         self._page_size = _page_size(page_size)
-        self._start = check_count("start", start, least=0)
+        self._offset = check_count("offset", offset, least=0)
 
     def __aiter__(self) -> AsyncIterator[T_co]:
         return _AsyncItems(self.pages())
 
     def pages(self) -> AsyncIterator[AsyncPage[T_co]]:
         """As `Listing.pages`, for `async for`."""
-        return _AsyncPages(self._fetch, PageWalk(self._page_size, self._start, self._keep))
+        return _AsyncPages(self._fetch, PageWalk(self._page_size, self._offset, self._keep))
 
 
 def _page_size(given: int | None) -> int:

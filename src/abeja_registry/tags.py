@@ -94,9 +94,9 @@ class _BaseTags(ABC, Generic[S, P]):
         return self._look_up(repository_id, partial(flows.get_by_name, name, noun="tag"))
 
     def _latest(
-        self, repository_id: str, by: TagOrder, matching: str | None, prereleases: bool
+        self, repository_id: str, by: TagOrder, pattern: str | None, prereleases: bool
     ) -> Flow[Tag]:
-        flow = partial(_latest, repository_id, by, matching, prereleases)
+        flow = partial(_latest, repository_id, by, pattern, prereleases)
         return self._look_up(repository_id, flow)
 
     def _wait_for(
@@ -152,8 +152,8 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         repository_id: str,
         *,
         page_size: int | None = None,
-        start: int = 0,
-        matching: str | None = None,
+        offset: int = 0,
+        pattern: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Listing[Tag]:
@@ -167,8 +167,8 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         Args:
             repository_id: The repository's id.
             page_size: Tags that each request asks for, from 1; 100 if not given.
-            start: Tags to pass over, from 0: an error's `resume_offset`.
-            matching: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            offset: Tags to pass over, from 0: an error's `resume_offset`.
+            pattern: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
             since: When the tag was last pushed at the earliest; with a time zone.
             until: Before when the tag was last pushed; with a time zone.
 
@@ -181,12 +181,12 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         Example:
             >>> sum(tag.size for tag in client.tags.iter(repository.id)) > 0
             True
-            >>> [tag.name for tag in client.tags.iter(repository.id, matching="*.[12]")]
+            >>> [tag.name for tag in client.tags.iter(repository.id, pattern="*.[12]")]
             ['0.0.1', '0.0.2']
         """
         quote_segment("repository_id", repository_id)
-        keep = _filter(matching, since, until)
-        return Listing(partial(self._fetch_next, repository_id), page_size, start, keep)
+        keep = _filter(pattern, since, until)
+        return Listing(partial(self._fetch_next, repository_id), page_size, offset, keep)
 
     def _fetch_next(self, repository_id: str, walk: PageWalk[Any]) -> Page[Tag] | None:
         return self._session.run(self._next_page(repository_id, walk), math.inf)
@@ -220,7 +220,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         repository_id: str,
         *,
         by: TagOrder = "created",
-        matching: str | None = None,
+        pattern: str | None = None,
         prereleases: bool = False,
     ) -> Tag:
         """Return the newest tag of a repository, by its time or by its version.
@@ -235,7 +235,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
                 pushed last, the first time or again; "version" for the one whose name is the
                 highest version (`1.10.0` is higher than `1.9.0`; names that are no versions don't
                 count), which needs the extra `versions`.
-            matching: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            pattern: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
             prereleases: Whether versions such as `2.0.0rc1` count.
 
         Returns:
@@ -250,7 +250,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             >>> client.tags.latest(repository.id, by="version").name
             '0.0.3'
         """
-        return self._session.run(self._latest(repository_id, by, matching, prereleases))
+        return self._session.run(self._latest(repository_id, by, pattern, prereleases))
 
     def wait_for(
         self,
@@ -311,15 +311,15 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         repository_id: str,
         *,
         page_size: int | None = None,
-        start: int = 0,
-        matching: str | None = None,
+        offset: int = 0,
+        pattern: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncListing[Tag]:
         """As `Tags.iter`, to walk through with `async for`."""
         quote_segment("repository_id", repository_id)
-        keep = _filter(matching, since, until)
-        return AsyncListing(partial(self._fetch_next, repository_id), page_size, start, keep)
+        keep = _filter(pattern, since, until)
+        return AsyncListing(partial(self._fetch_next, repository_id), page_size, offset, keep)
 
     async def _fetch_next(self, repository_id: str, walk: PageWalk[Any]) -> AsyncPage[Tag] | None:
         return await self._session.run(self._next_page(repository_id, walk), math.inf)
@@ -333,11 +333,11 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         repository_id: str,
         *,
         by: TagOrder = "created",
-        matching: str | None = None,
+        pattern: str | None = None,
         prereleases: bool = False,
     ) -> Tag:
         """As `Tags.latest`, awaited."""
-        return await self._session.run(self._latest(repository_id, by, matching, prereleases))
+        return await self._session.run(self._latest(repository_id, by, pattern, prereleases))
 
     async def wait_for(
         self,
@@ -363,14 +363,14 @@ def hint_if_name_was_given(error: NotFound, repository_id: str) -> None:
 
 
 def _filter(
-    matching: str | None, since: datetime | None, until: datetime | None
+    pattern: str | None, since: datetime | None, until: datetime | None
 ) -> Callable[[Tag], bool] | None:
     """Return what tells the tags to keep, or None where there is nothing to tell by."""
     check_time("since", since)
     check_time("until", until)
-    if matching is None and since is None and until is None:
+    if pattern is None and since is None and until is None:
         return None
-    named = compile_glob("matching", "*" if matching is None else matching)
+    named = compile_glob("pattern", "*" if pattern is None else pattern)
     return lambda tag: (
         (since is None or tag.updated_at >= since)
         and (until is None or tag.updated_at < until)
@@ -381,7 +381,7 @@ def _filter(
 def _latest(
     repository_id: str,
     by: TagOrder,
-    matching: str | None,
+    pattern: str | None,
     prereleases: bool,
     list_page: flows.ListOperation,
     read_page: flows.ReadPage[Tag],
@@ -391,7 +391,7 @@ def _latest(
         raise InvalidArgument("prereleases can be told from others by='version' alone")
     version = _version(prereleases) if by == "version" else None
     pushed = attrgetter("updated_at" if by == "updated" else "created_at")
-    named = compile_glob("matching", "*" if matching is None else matching)
+    named = compile_glob("pattern", "*" if pattern is None else pattern)
     passed_over = set()
 
     def counts(name: str) -> bool:

@@ -60,7 +60,7 @@ def list_(
         found = client.tags.iter(
             id_of(client, repository, by_id),
             page_size=page_size,
-            matching=matching,
+            pattern=matching,
             since=begin,
             until=end,
         )
@@ -81,7 +81,7 @@ def latest(
         repository_id = id_of(client, repository, by_id)
         with _naming_tags(repository, by_id):
             tag = client.tags.latest(
-                repository_id, by=by, matching=matching, prereleases=prereleases
+                repository_id, by=by, pattern=matching, prereleases=prereleases
             )
         write_one(TAG, tag, output)
 

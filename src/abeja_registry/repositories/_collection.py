@@ -262,14 +262,14 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
         """
         return self._session.run(self._list(limit, offset))
 
-    def iter(self, *, page_size: int | None = None, start: int = 0) -> Listing[Repository]:
+    def iter(self, *, page_size: int | None = None, offset: int = 0) -> Listing[Repository]:
         """Return every repository, to walk through; asks nothing until then.
 
         Calls GET /organizations/{organization_id}/registry/repositories, once a page.
 
         Args:
             page_size: Repositories that each request asks for, from 1; 100 if not given.
-            start: Repositories to pass over, from 0: an error's `resume_offset`.
+            offset: Repositories to pass over, from 0: an error's `resume_offset`.
 
         Returns:
             A `Listing`, to be walked through as often as wanted.
@@ -281,7 +281,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             >>> repository.name in [each.name for each in client.repositories.iter()]
             True
         """
-        return Listing(self._fetch_next, page_size, start)
+        return Listing(self._fetch_next, page_size, offset)
 
     def _fetch_next(self, walk: PageWalk[Any]) -> Page[Repository] | None:
         return self._session.run(self._next_page(walk), math.inf)
@@ -355,10 +355,10 @@ class AsyncRepositories(
         return await self._session.run(self._list(limit, offset))
 
     def iter(
-        self, *, page_size: int | None = None, start: int = 0
+        self, *, page_size: int | None = None, offset: int = 0
     ) -> AsyncListing[AsyncRepository]:
         """As `Repositories.iter`, to walk through with `async for`."""
-        return AsyncListing(self._fetch_next, page_size, start)
+        return AsyncListing(self._fetch_next, page_size, offset)
 
     async def _fetch_next(self, walk: PageWalk[Any]) -> AsyncPage[AsyncRepository] | None:
         return await self._session.run(self._next_page(walk), math.inf)

@@ -62,8 +62,8 @@ class Repository(RepositoryFields, frozen=True):
         self,
         *,
         page_size: int | None = None,
-        start: int = 0,
-        matching: str | None = None,
+        offset: int = 0,
+        pattern: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Listing[Tag]:
@@ -71,8 +71,8 @@ class Repository(RepositoryFields, frozen=True):
 
         Args:
             page_size: Tags that each request asks for, from 1; 100 if not given.
-            start: Tags to pass over, from 0: an error's `resume_offset`.
-            matching: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            offset: Tags to pass over, from 0: an error's `resume_offset`.
+            pattern: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
             since: When the tag was last pushed at the earliest; with a time zone.
             until: Before when the tag was last pushed; with a time zone.
 
@@ -92,8 +92,8 @@ class Repository(RepositoryFields, frozen=True):
         return self._collections.tags.iter(
             self.id,
             page_size=page_size,
-            start=start,
-            matching=matching,
+            offset=offset,
+            pattern=pattern,
             since=since,
             until=until,
         )
@@ -120,7 +120,7 @@ class Repository(RepositoryFields, frozen=True):
         self,
         *,
         by: TagOrder = "created",
-        matching: str | None = None,
+        pattern: str | None = None,
         prereleases: bool = False,
     ) -> Tag:
         """Return the newest tag: `client.tags.latest(repository.id, …)`.
@@ -129,7 +129,7 @@ class Repository(RepositoryFields, frozen=True):
             by: "created" for the tag whose first push is the most recent, "updated" for the one
                 that was pushed last, "version" for the one whose name is the highest version,
                 which needs the extra `versions`.
-            matching: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            pattern: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
             prereleases: Whether versions such as `2.0.0rc1` count.
 
         Returns:
@@ -140,11 +140,11 @@ class Repository(RepositoryFields, frozen=True):
             ImportError: The extra `versions` is not installed.
 
         Example:
-            >>> repository.latest_tag(by="version", matching="0.*").name
+            >>> repository.latest_tag(by="version", pattern="0.*").name
             '0.0.3'
         """
         return self._collections.tags.latest(
-            self.id, by=by, matching=matching, prereleases=prereleases
+            self.id, by=by, pattern=pattern, prereleases=prereleases
         )
 
     def wait_for_tag(
@@ -216,8 +216,8 @@ class AsyncRepository(RepositoryFields, frozen=True):
         self,
         *,
         page_size: int | None = None,
-        start: int = 0,
-        matching: str | None = None,
+        offset: int = 0,
+        pattern: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncListing[Tag]:
@@ -225,8 +225,8 @@ class AsyncRepository(RepositoryFields, frozen=True):
         return self._collections.tags.iter(
             self.id,
             page_size=page_size,
-            start=start,
-            matching=matching,
+            offset=offset,
+            pattern=pattern,
             since=since,
             until=until,
         )
@@ -239,12 +239,12 @@ class AsyncRepository(RepositoryFields, frozen=True):
         self,
         *,
         by: TagOrder = "created",
-        matching: str | None = None,
+        pattern: str | None = None,
         prereleases: bool = False,
     ) -> Tag:
         """As `Repository.latest_tag`, awaited."""
         return await self._collections.tags.latest(
-            self.id, by=by, matching=matching, prereleases=prereleases
+            self.id, by=by, pattern=pattern, prereleases=prereleases
         )
 
     async def wait_for_tag(
