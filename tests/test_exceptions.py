@@ -65,7 +65,7 @@ def example(kind: type[Error]) -> Error:
         return kind("m", method="POST", url=URL, outcome_unknown=True)
     if issubclass(kind, InvalidResponse):
         return kind(
-            "m", body=[{"id": 1}], field="0.id", place=0, row={"id": 1}, outcome_unknown=True
+            "m", body=[{"id": 1}], field="0.id", index=0, row={"id": 1}, outcome_unknown=True
         )
     return kind("m")
 

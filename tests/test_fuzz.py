@@ -307,7 +307,7 @@ def test_any_object_is_a_model_or_an_error(
         assert value.body is body
         assert isinstance(value.field, str)
         assert repr(value.field) in str(value)
-        assert value.place is not None or value.row is None
+        assert value.index is not None or value.row is None
     else:
         assert isinstance(value, model)
         assert repr(pickle.loads(pickle.dumps(value))) == repr(value)

@@ -115,7 +115,7 @@ async def test_a_row_at_fault_ends_its_page(
             await done(ask(typed(**options)))
         for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
             rows = next(rows for rows in body.values() if isinstance(rows, list))
-            assert (error.place, error.row, error.body) == (2, rows[2], body)
+            assert (error.index, error.row, error.body) == (2, rows[2], body)
             assert (error.field or "").endswith(f"2.{field}".rstrip("."))
         assert caught.value.outcome_unknown is False
 
@@ -133,7 +133,7 @@ async def test_a_row_without_an_id_is_never_left_out(
         with pytest.raises(InvalidResponse) as caught:
             await call()
         rows = next(rows for rows in body.values() if isinstance(rows, list))
-        assert (caught.value.place, caught.value.row) == (1, rows[1])
+        assert (caught.value.index, caught.value.row) == (1, rows[1])
         assert (caught.value.field or "").endswith(f"1.{field}".rstrip("."))
 
 
@@ -228,7 +228,7 @@ async def test_rows_that_are_no_list(
     api.answers(body)
     with pytest.raises(InvalidResponse, match="field 'tags'") as caught:
         await done(typed(invalid_rows="skip").tags.list("1"))
-    assert (caught.value.place, caught.value.row, caught.value.body) == (None, None, body)
+    assert (caught.value.index, caught.value.row, caught.value.body) == (None, None, body)
 
 
 async def test_a_page_of_no_rows_at_all(
@@ -286,7 +286,7 @@ async def test_a_walk_that_raises_says_where_it_was(
     with pytest.raises(InvalidResponse) as caught:
         await walked(walk(typed()))
     # The third page begins with the last item of the second: 9 + 10 - 1.
-    assert (caught.value.place, caught.value.resume_offset) == (23 - 18, 19)
+    assert (caught.value.index, caught.value.resume_offset) == (23 - 18, 19)
 
 
 async def test_a_page_of_skipped_rows_for_ever_is_a_broken_list(
@@ -456,7 +456,7 @@ async def test_a_look_up_raises_for_the_row_that_it_wants(
     api.answers(body)
     with pytest.raises(InvalidResponse) as caught:
         await done(ask(typed(invalid_rows=setting)))
-    assert (caught.value.place, caught.value.row) == (1, body[key][1])
+    assert (caught.value.index, caught.value.row) == (1, body[key][1])
     assert (caught.value.body, caught.value.outcome_unknown) == (body, False)
     assert (caught.value.field or "").startswith(f"{key}.1.")
     assert {sent.method for sent in api.requests} == {"GET"}
@@ -479,7 +479,7 @@ async def test_a_look_up_raises_for_a_row_without_a_name(
         api.answers(rows_of(answer(operation), key, row, {}))
         with pytest.raises(InvalidResponse) as caught:
             await done(ask(typed()))
-        assert caught.value.place == 0
+        assert caught.value.index == 0
 
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)
@@ -496,7 +496,7 @@ async def test_the_latest_version_is_known_beside_rows_that_are_none(
     api.answers(rows_of(page, "tags", *names, {"name": "2.0", "creator": None}))
     with pytest.raises(InvalidResponse) as caught:
         await done(typed().tags.latest("1", by="version"))
-    assert caught.value.place == 3
+    assert caught.value.index == 3
 
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)

@@ -531,7 +531,7 @@ async def test_a_row_of_the_list_without_an_id_ends_an_inventory(
     """What follows such a row could not be told from what was read before it."""
     with pytest.raises(InvalidResponse) as caught:
         await walked(broken(bad).inventory())
-    assert caught.value.place == 1
+    assert caught.value.index == 1
 
 
 @pytest.mark.parametrize(

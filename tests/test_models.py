@@ -277,7 +277,7 @@ def test_a_field_at_fault_is_named(
         f"no Repository can be made from the answer: field {field!r}: {problem}"
     )
     assert (caught.value.field, caught.value.body) == (field, body)
-    assert (caught.value.place, caught.value.row) == ((0, {}) if "0" in field else (None, None))
+    assert (caught.value.index, caught.value.row) == ((0, {}) if "0" in field else (None, None))
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
@@ -293,7 +293,7 @@ def test_a_page_that_cannot_be(
     api.answers(answer("get_repository_tags") | change)
     with pytest.raises(InvalidResponse, match=f"answer: field '{field}': ") as caught:
         api.client().tags.list("1")
-    assert (caught.value.field, caught.value.place, caught.value.row) == (field, None, None)
+    assert (caught.value.field, caught.value.index, caught.value.row) == (field, None, None)
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def test_a_number_that_python_does_not_write(api: ScriptedApi) -> None:
     with pytest.raises(InvalidResponse, match=r"no Repository .* Exceeds the limit") as caught:
         api.client().repositories.get("1")
     assert caught.value.body == {"id": int(b"1" * 600) * 10**100 + int(b"1" * 100)}
-    assert (caught.value.field, caught.value.place) == ("", None)
+    assert (caught.value.field, caught.value.index) == ("", None)
 
 
 # -- creators -------------------------------------------------------------------------------------

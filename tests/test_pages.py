@@ -244,7 +244,7 @@ async def test_a_page_counts_the_rows_that_were_left_out(
         api.answers(tag_page("a") | {"tags": 5})
         with pytest.raises(InvalidResponse) as caught:
             await done(client.tags.list(ID))
-        assert (caught.value.field, caught.value.place) == ("tags", None)
+        assert (caught.value.field, caught.value.index) == ("tags", None)
 
 
 def broken(body: dict[str, Any], *places: int) -> dict[str, Any]:

@@ -193,7 +193,7 @@ def invalid(
         f"no {model.__name__} can be made from the answer: field {field!r}: {problem.text}",
         body=body,
         field=field,
-        place=None if depth is None else int(path[depth]),
+        index=None if depth is None else int(path[depth]),
         outcome_unknown=created,
         # Of the body as it came: redacting may change a key of the path.
         row=None if depth is None else _row_at(result, path[: depth + 1]),

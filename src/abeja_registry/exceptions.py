@@ -254,7 +254,7 @@ class InvalidResponse(Error):
         message: What was promised and what came, naming the field where there is one.
         body: The answer: its JSON value, or the beginning of its text where it is no JSON.
         field: The path of the field at fault, where a model cannot be made.
-        place: The place of the row at fault in its page, from 0.
+        index: The index of the row at fault in its page.
         row: That row, as it came.
         outcome_unknown: Whether the request may have been carried out all the same.
     """
@@ -265,14 +265,14 @@ class InvalidResponse(Error):
         *,
         body: object = None,
         field: str | None = None,
-        place: int | None = None,
+        index: int | None = None,
         row: object = None,
         outcome_unknown: bool = False,
     ) -> None:
         super().__init__(message)
         self.body = body
         self.field = field
-        self.place = place
+        self.index = index
         self.row = row
         self.outcome_unknown = outcome_unknown
 

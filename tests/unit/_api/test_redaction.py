@@ -71,7 +71,7 @@ async def test_a_bad_row_is_the_same_error_whatever_the_token_is(
     with pytest.raises(InvalidResponse) as caught:
         await done(client.repositories.list())
     error = caught.value
-    assert (error.place, error.field) == (1, "registry_repositories.1.creator")
+    assert (error.index, error.field) == (1, "registry_repositories.1.creator")
     assert isinstance(error.row, dict)
     assert isinstance(error.body, dict)
     assert (error.row.keys(), error.body.keys()) == (good.keys(), body.keys())
