@@ -113,13 +113,13 @@ def full(sandbox: Sandbox) -> Sandbox:
 
 
 def found(report: ContractReport) -> dict[str, tuple[str, str]]:
-    """Return verdicts and what was said, by the subject."""
-    return {finding.subject: (finding.verdict, finding.said) for finding in report.findings}
+    """Return statuses and details, by the subject."""
+    return {finding.subject: (finding.status, finding.detail) for finding in report.findings}
 
 
 def differing(report: ContractReport) -> dict[str, str]:
     """Return what differs, by the subject."""
-    return {each.subject: each.said for each in report.findings if each.verdict == "differs"}
+    return {each.subject: each.detail for each in report.findings if each.status == "differs"}
 
 
 # -- an API that keeps its reference --------------------------------------------------------------
@@ -147,7 +147,7 @@ async def test_without_a_repository(world: World, sandbox: Sandbox) -> None:
     """What needs a repository is unknown, which is no difference."""
     report = await world.check(**sandbox.connection)
     assert report.ok
-    unknown = {each.subject: each.said for each in report.findings if each.verdict == "unknown"}
+    unknown = {each.subject: each.detail for each in report.findings if each.status == "unknown"}
     assert unknown.pop("TLS")
     assert unknown.pop("get_repositories, order") == "fewer than two rows to compare"
     assert len(unknown) == 8
@@ -725,7 +725,7 @@ async def test_a_proxy_is_known_by_a_call(world: World, monkeypatch: pytest.Monk
 def settings_told(report: ContractReport) -> dict[str, str]:
     """Return what was said of the settings, by their names."""
     return {
-        each.subject.removeprefix("setting "): each.said
+        each.subject.removeprefix("setting "): each.detail
         for each in report.findings
         if each.subject.startswith("setting")
     }

@@ -132,7 +132,7 @@ async def test_list(
         (lambda repositories: repositories.iter(offset=30), "?limit=100&offset=30"),
         (lambda repositories: repositories.iter(page_size=7, offset=30), "?limit=7&offset=30"),
     ],
-    ids=["itself", "iter", "page size", "start", "both"],
+    ids=["itself", "iter", "page size", "offset", "both"],
 )
 async def test_iter(api: ScriptedApi, typed: Any, answer: Answers, walk: Any, query: str) -> None:
     """Walking, by `iter()` or the collection itself, asks for all in pages of 100 unless told."""

@@ -61,10 +61,10 @@ async def test_list(
         ({}, "limit=100&offset=0"),
         ({"page_size": None}, "limit=100&offset=0"),
         ({"page_size": 7}, "limit=7&offset=0"),
-        ({"start": 30}, "limit=100&offset=30"),
-        ({"page_size": 7, "start": 30}, "limit=7&offset=30"),
+        ({"offset": 30}, "limit=100&offset=30"),
+        ({"page_size": 7, "offset": 30}, "limit=7&offset=30"),
     ],
-    ids=["usual", "None", "page size", "start", "both"],
+    ids=["usual", "None", "page size", "offset", "both"],
 )
 async def test_iter(
     api: ScriptedApi, typed: Any, answer: Answers, options: dict[str, Any], query: str

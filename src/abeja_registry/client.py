@@ -258,7 +258,7 @@ class Client(_BaseClient[Session]):
             >>> report.ok
             True
             >>> for finding in report.findings[-3:]:
-            ...     print(finding.subject, "-", finding.verdict, "-", finding.said)
+            ...     print(finding.subject, "-", finding.status, "-", finding.detail)
             get_repository, fields - ok - as in the reference (1 looked at)
             get_repository, fields of a tag - ok - as in the reference (3 looked at)
             a missing repository - ok - NotFound (404), JSON, with a code in `error`, without \

@@ -40,9 +40,9 @@ from .exceptions import (
     Unauthorized,
 )
 
-__all__ = ["ContractReport", "Finding", "Verdict"]
+__all__ = ["ContractReport", "Finding", "Status"]
 
-Verdict = Literal["ok", "differs", "unknown"]
+Status = Literal["ok", "differs", "unknown"]
 
 # More than any server is likely to put on a page.
 LARGE_LIMIT = 10_000
@@ -74,14 +74,14 @@ class Finding:
 
     Attributes:
         subject: What was looked at.
-        verdict: "ok", "differs" from what the reference says, or "unknown" where there was nothing
+        status: "ok", "differs" from what the reference says, or "unknown" where there was nothing
             to look at.
-        said: What was found.
+        detail: What was found.
     """
 
     subject: str
-    verdict: Verdict
-    said: str
+    status: Status
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class ContractReport:
     @property
     def ok(self) -> bool:
         """Whether nothing differs."""
-        return all(finding.verdict != "differs" for finding in self.findings)
+        return all(finding.status != "differs" for finding in self.findings)
 
     def __str__(self) -> str:
         return self.table()
@@ -109,16 +109,16 @@ class ContractReport:
             width: Characters of a line; what was found has 20 of them at the least.
         """
         subjects = max((len(finding.subject) for finding in self.findings), default=0)
-        verdicts = len("differs")
+        statuses = len("differs")
         lines = []
         for finding in self.findings:
-            said = wrap(finding.said, max(width - subjects - verdicts - 4, _LEAST_WIDTH))
-            first, *more = said or [""]
-            lines.append(f"{finding.subject:{subjects}}  {finding.verdict:{verdicts}}  {first}")
-            lines += [f"{'':{subjects}}  {'':{verdicts}}  {line}" for line in more]
+            detail = wrap(finding.detail, max(width - subjects - statuses - 4, _LEAST_WIDTH))
+            first, *more = detail or [""]
+            lines.append(f"{finding.subject:{subjects}}  {finding.status:{statuses}}  {first}")
+            lines += [f"{'':{subjects}}  {'':{statuses}}  {line}" for line in more]
         counts = [
-            f"{sum(finding.verdict == verdict for finding in self.findings)} {verdict}"
-            for verdict in ("ok", "differs", "unknown")
+            f"{sum(finding.status == status for finding in self.findings)} {status}"
+            for status in ("ok", "differs", "unknown")
         ]
         return "\n".join([*(line.rstrip() for line in lines), ", ".join(counts)])
 
@@ -235,8 +235,8 @@ class _Check:
             yield from self._missing()
         return ContractReport(tuple(self._findings.values()))
 
-    def _note(self, subject: str, verdict: Verdict, said: str) -> None:
-        self._findings[subject] = Finding(subject, verdict, said)
+    def _note(self, subject: str, status: Status, detail: str) -> None:
+        self._findings[subject] = Finding(subject, status, detail)
 
     # -- the way to the API, and in --
 
@@ -376,8 +376,8 @@ class _Check:
         if wrong:
             self._note(of.page_size, "differs", wrong)
         elif limit != DEFAULT_LIMIT:
-            said = f"{_number(limit)}, where the reference shows {DEFAULT_LIMIT}"
-            self._note(of.page_size, "differs", said)
+            detail = f"{_number(limit)}, where the reference shows {DEFAULT_LIMIT}"
+            self._note(of.page_size, "differs", detail)
         else:
             self._note(of.page_size, "ok", str(limit))
 
@@ -405,8 +405,8 @@ class _Check:
         elif len(first) == len(second) and all(row in second for row in first):
             self._note(of.order, "differs", "the same rows in another order on a second read")
         else:
-            said = "other rows on a second read: the order changes, or somebody changed the list"
-            self._note(of.order, "differs", said)
+            detail = "other rows on a second read: the order changes, or somebody changed the list"
+            self._note(of.order, "differs", detail)
 
     def _ids(self, listed: list[Any]) -> list[str]:
         """Return the ids of the first repositories, of those that can be asked for."""

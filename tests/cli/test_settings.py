@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from abeja_registry import Client, ConfigurationError
-from abeja_registry.contract import ContractReport, Finding, Verdict
+from abeja_registry.contract import ContractReport, Finding, Status
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -151,16 +151,16 @@ def test_doctor_of_an_api_as_promised(run: Run, sandbox: Sandbox) -> None:
     assert sandbox.organization_id not in ran.out
 
 
-@pytest.mark.parametrize(("verdict", "code"), [("ok", 0), ("unknown", 0), ("differs", 1)])
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("unknown", 0), ("differs", 1)])
 def test_doctor_shows_any_report(
-    verdict: Verdict, code: int, run: Run, monkeypatch: pytest.MonkeyPatch
+    status: Status, code: int, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report is shown without control characters; a difference alone ends with 1."""
-    report = ContractReport((Finding("tags", verdict, "\x1b[1ma string"),))
+    report = ContractReport((Finding("tags", status, "\x1b[1ma string"),))
     monkeypatch.setattr(Client, "check_contract", lambda _: report)
     ran = run("doctor")
     assert ran.code == code
-    assert ran.out.startswith(f"tags  {verdict:7}  \N{REPLACEMENT CHARACTER}[1ma string\n")
+    assert ran.out.startswith(f"tags  {status:7}  \N{REPLACEMENT CHARACTER}[1ma string\n")
 
 
 def test_doctor_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

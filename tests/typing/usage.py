@@ -44,7 +44,7 @@ from abeja_registry import (
     UserCredential,
     __version__,
 )
-from abeja_registry.contract import ContractReport, Finding, Verdict
+from abeja_registry.contract import ContractReport, Finding, Status
 from abeja_registry.sandbox import Sandbox
 
 version: str = __version__
@@ -304,8 +304,8 @@ def contract(client: Client) -> None:
     assert_type(report.findings, tuple[Finding, ...])
     for finding in report.findings:
         assert_type(finding.subject, str)
-        assert_type(finding.verdict, Verdict)
-        assert_type(finding.said, str)
+        assert_type(finding.status, Status)
+        assert_type(finding.detail, str)
     for setting in client.settings():
         assert_type(setting, Setting)
         assert_type(setting.name, str)

@@ -617,12 +617,12 @@ def test_a_walk_goes_on_where_it_stepped_back() -> None:
         assert seen + numbers(more) + numbers(list(tags)) == list(range(100))
 
 
-@pytest.mark.parametrize("start", [-1, True, 1.0, None, "0"], ids=repr)
+@pytest.mark.parametrize("offset", [-1, True, 1.0, None, "0"], ids=repr)
 @pytest.mark.parametrize("kind", [Listing, AsyncListing])
-def test_a_bad_start_is_refused(kind: Callable[..., object], start: Any) -> None:
+def test_a_bad_offset_is_refused(kind: Callable[..., object], offset: Any) -> None:
     """It is refused by name before anything is sent."""
-    with pytest.raises((TypeError, ValueError), match=r"^start must be "):
-        kind(Server(1).tags, 10, start)
+    with pytest.raises((TypeError, ValueError), match=r"^offset must be "):
+        kind(Server(1).tags, 10, offset)
 
 
 # -- numbers --------------------------------------------------------------------------------------
