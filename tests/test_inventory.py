@@ -246,13 +246,31 @@ async def test_a_response_that_comes_while_others_wait_is_followed_by_a_request(
     assert sent_when_parsed[2] > 8
 
 
-async def test_only_what_is_included(sandbox: Sandbox, either: Any, client: Client) -> None:
-    """Of repositories whose names don't fit nothing is asked."""
-    for name in ("train-a", "train-b", "serve"):
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, ["serve", "train-a", "train-b", "train-old"]),
+        ({"include": "train-*"}, ["train-a", "train-b", "train-old"]),
+        ({"include": ["train-?", "serve"]}, ["serve", "train-a", "train-b"]),
+        ({"include": {"none": 1, "*-b": 2}.keys()}, ["train-b"]),
+        ({"exclude": "train-*"}, ["serve"]),
+        ({"exclude": {"*-old", "serve"}}, ["train-a", "train-b"]),
+        ({"include": ("train-*",), "exclude": ["*-old", "*-b"]}, ["train-a"]),
+        ({"include": "serve", "exclude": "serve"}, []),
+    ],
+)
+async def test_include_and_exclude_choose_repositories_by_name(
+    sandbox: Sandbox, either: Any, client: Client, options: dict[str, Any], names: list[str]
+) -> None:
+    """Only repositories that match a pattern to include, and none to exclude, are requested."""
+    for name in ("train-a", "train-b", "train-old", "serve"):
         sandbox.push(client.repositories.create(name).id, "1")
-    rows = await walked(either.inventory(include="train-*"))
-    assert sorted(row.repository_name for row in rows) == ["train-a", "train-b"]
-    assert len(tag_requests(sandbox)) == 2
+    inventory = either.inventory(**options)
+    for _ in range(2):
+        sandbox.clear_requests()
+        rows = await walked(inventory)
+        assert sorted(row.repository_name for row in rows) == names
+        assert len(tag_requests(sandbox)) == len(names)
 
 
 async def test_progress(sandbox: Sandbox, either: Any) -> None:
@@ -582,8 +600,14 @@ async def test_a_bad_row_of_a_repository_that_an_earlier_run_has_read(
         ({"concurrency": 0}, ValueError, "concurrency must be at least 1, not 0"),
         ({"concurrency": 1.5}, TypeError, r"concurrency must be a whole number, not 1\.5"),
         ({"page_size": 0}, ValueError, "page_size must be at least 1, not 0"),
-        ({"include": None}, TypeError, "include must be a string, not None"),
+        ({"include": None}, TypeError, "include must be a string or several strings, not None"),
+        ({"include": b"a"}, TypeError, "include must be a string or several strings, not a value"),
+        ({"include": ["a", 5]}, TypeError, "include must be a string, not 5"),
         ({"include": ""}, ValueError, "include must be a pattern, not an empty one"),
+        ({"include": ["a", ""]}, ValueError, "include must be a pattern, not an empty one"),
+        ({"include": []}, ValueError, "include has no pattern, so no repository matches"),
+        ({"exclude": 7}, TypeError, "exclude must be a string or several strings, not 7"),
+        ({"exclude": ""}, ValueError, "exclude must be a pattern, not an empty one"),
         ({"on_progress": 5}, TypeError, "on_progress must be callable, not 5"),
     ],
 )
@@ -737,11 +761,21 @@ async def test_an_async_walk_to_a_file_is_cancelled(
     assert await async_client.inventory().write_csv(path, resume=True) == 4
 
 
-@pytest.mark.parametrize("other", ["base_url", "organization_id", "include"])
-async def test_the_journal_of_another_walk(
-    sandbox: Sandbox, either: Any, tmp_path: Path, other: str
+@pytest.mark.parametrize(
+    ("other", "value"),
+    [
+        ("base_url", "http://localhost"),
+        ("organization_id", "5"),
+        ("include", "sample*"),
+        ("include", ["*", "sample*"]),
+        ("exclude", "*2"),
+        ("exclude", ["*2", "*3"]),
+    ],
+)
+async def test_an_inventory_does_not_resume_another_inventory(
+    sandbox: Sandbox, either: Any, tmp_path: Path, other: str, value: Any
 ) -> None:
-    """A walk does not go on with what one of another API, organization or pattern has found."""
+    """The rows kept from another API, organization or patterns are refused."""
     first, *_ = sandbox.seed(repositories=2, tags=2)
     path = tmp_path / "a.csv"
     failing(sandbox, first)
@@ -749,16 +783,32 @@ async def test_the_journal_of_another_walk(
         await done(either.inventory().write_csv(path))
     sandbox.faults.clear()
     sandbox.clear_requests()
-    changed = {"base_url": "http://localhost", "organization_id": "5", "include": "sample*"}
-    options: dict[str, Any] = {**sandbox.connection, "include": "*", other: changed[other]}
-    include = options.pop("include")
+    options: dict[str, Any] = {**sandbox.connection, "include": "*", "exclude": (), other: value}
+    patterns = {name: options.pop(name) for name in ("include", "exclude")}
     with (
         Client(**options) as client,
-        pytest.raises(ValueError, match=f"another inventory.*{other}"),
+        pytest.raises(ValueError, match=f"another inventory: {other} was .*, and is .* now; pass"),
     ):
-        client.inventory(include=include).write_csv(path, resume=True)
+        client.inventory(**patterns).write_csv(path, resume=True)
     assert not sandbox.requests
     assert await done(either.inventory().write_csv(path, resume=True)) == 4
+    assert set(tag_requests(sandbox)) == {first}
+
+
+async def test_the_order_of_patterns_does_not_matter(
+    sandbox: Sandbox, either: Any, tmp_path: Path
+) -> None:
+    """An inventory with the same patterns in another form resumes the rows that were kept."""
+    first, *_ = sandbox.seed(repositories=2, tags=2)
+    path = tmp_path / "a.csv"
+    failing(sandbox, first)
+    before = either.inventory(include=["*2", "*1", "*1"], exclude="no")
+    with pytest.raises(IncompleteInventory):
+        await done(before.write_csv(path))
+    sandbox.faults.clear()
+    sandbox.clear_requests()
+    after = either.inventory(include={"*1", "*2"}, exclude=["no", "no"])
+    assert await done(after.write_csv(path, resume=True)) == 4
     assert set(tag_requests(sandbox)) == {first}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from functools import cached_property
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -185,38 +186,41 @@ class Client(_BaseClient[Session]):
         *,
         concurrency: int = 16,
         page_size: int | None = None,
-        include: str = "*",
+        include: str | Iterable[str] = "*",
+        exclude: str | Iterable[str] = (),
         on_progress: abeja_registry.inventory.OnProgress | None = None,
         executor: Executor | None = None,
     ) -> abeja_registry.inventory.Inventory:
-        """Return every tag of the organization as rows, to walk through; asks nothing until then.
+        """Return every tag of the organization as rows; no request is sent until iteration starts.
 
         Calls GET /organizations/{organization_id}/registry/repositories and, for each of these,
-        GET …/{repository_id}/tags, once a page. Repositories are walked through side by side, and
-        a large one in several places at once, with what `iter_tags` promises while others push and
-        delete. One that fails is tried again in the end, and if it fails again is among the
-        inventory's `failures`. Where the API throttles, the inventory sends fewer requests at a
-        time, and the refused ones again. Rows come as they are fetched, those of a repository in
-        order; memory stays flat, however many there are: who pauses between two rows has about
-        twice `concurrency` pages waiting.
+        GET …/{repository_id}/tags, once a page. Repositories are read in parallel, and so are the
+        pages of a large one, with the guarantees of `iter_tags` under concurrent changes. A
+        repository that fails is read again after all others; if it fails again, it is among the
+        inventory's `failures`. While the API throttles, the inventory sends fewer requests at a
+        time, and sends throttled requests again. Rows are returned as they are fetched, those of
+        one repository in order. Memory stays flat: about twice `concurrency` pages are buffered
+        while the consumer pauses between two rows.
 
         Args:
-            concurrency: Requests under way at a time, from 1; fewer while the API throttles.
-            page_size: Items that each request asks for, from 1; 100 if not given.
-            include: A pattern that the names of the repositories fit, with `*`, `?` and `[…]`.
-            on_progress: A function that is told of the `Progress` after each answer.
-            executor: Where requests are made: threads of the inventory's own if not given. A
-                process pool and a cluster (`distributed.Client.get_executor()`) are sent the
-                client's settings, the credential among them, and at most some 1,000 rows come
-                back at a time.
+            concurrency: Requests in flight at a time, >= 1; fewer while the API throttles.
+            page_size: Items that each request asks for, >= 1. Defaults to 100.
+            include: One glob pattern or several, with `*`, `?` and `[…]`: repositories whose name
+                matches none of them are left out.
+            exclude: One glob pattern or several: repositories whose name matches any of them are
+                left out.
+            on_progress: A function that is called with the `Progress` after each response.
+            executor: Where requests are sent. Defaults to the inventory's own threads. A process
+                pool or a cluster (`distributed.Client.get_executor()`) receives the client's
+                settings with the credential, and returns about 1,000 rows at a time.
 
         Returns:
-            An `Inventory`: rows to walk through, `write_jsonl` and the like, `summary`, `diff`, and
-            after an iteration `repositories`, with and without tags.
+            An `Inventory`: its rows by iteration, `write_jsonl` and the like, `summary`, `diff`,
+            and after an iteration `repositories`, with and without tags.
 
         Raises:
-            InvalidArgument: An argument is out of its bounds, or the client cannot go to where the
-                executor works: it has an `http_client` or a hook of its own.
+            InvalidArgument: An argument is out of its bounds, or the client cannot be pickled for
+                the executor: it has a user-supplied `http_client` or hook.
 
         Example:
             >>> for row in client.inventory(include="sample_*"):
@@ -232,6 +236,7 @@ class Client(_BaseClient[Session]):
             concurrency=concurrency,
             page_size=page_size,
             include=include,
+            exclude=exclude,
             on_progress=on_progress,
             executor=executor,
         )
@@ -344,10 +349,11 @@ class AsyncClient(_BaseClient[AsyncSession]):
         *,
         concurrency: int = 16,
         page_size: int | None = None,
-        include: str = "*",
+        include: str | Iterable[str] = "*",
+        exclude: str | Iterable[str] = (),
         on_progress: abeja_registry.inventory.OnProgress | None = None,
     ) -> abeja_registry.inventory.AsyncInventory:
-        """As `Client.inventory`, to walk through with `async for`; it takes no executor."""
+        """As `Client.inventory`, to iterate over with `async for`; it takes no executor."""
         from .inventory import AsyncInventory
 
         return AsyncInventory(
@@ -355,6 +361,7 @@ class AsyncClient(_BaseClient[AsyncSession]):
             concurrency=concurrency,
             page_size=page_size,
             include=include,
+            exclude=exclude,
             on_progress=on_progress,
         )
 

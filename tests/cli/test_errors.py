@@ -188,7 +188,9 @@ def test_a_walk_of_another_kind_is_not_resumed(run: Run, written: Path, sandbox:
     assert run("inventory", "--write", str(path)).code == 1
     ran = run("inventory", "--write", str(path), "--resume", "--include", "train*")
     assert (ran.code, ran.err.count("\n")) == (1, 1)
-    assert f"{path}.partial.jsonl has the rows of another inventory" in ran.err
+    assert f"{path}.partial.jsonl has the rows of another inventory: include was" in ran.err
+    assert ran.err.endswith(" - leave out --resume to start again\n")
+    assert "resume=" not in ran.err
 
 
 # -- names of the API's ---------------------------------------------------------------------------

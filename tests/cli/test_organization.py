@@ -259,6 +259,14 @@ def test_a_pattern_is_of_files_too(run: Run, client: Client, tmp_path: Path) -> 
     page = tmp_path / "page.html"
     run("summary", new, "--html", str(page), "--include", "train*", "--compare", old)
     assert "new.csv, repositories like train*" in page.read_text()
+    patterns = ["--include", "pred*", "--include", "train*", "--exclude", "*er", "--exclude", "x*"]
+    ran = run("summary", old, *patterns, "--output", "json")
+    assert json.loads(ran.out)["total"]["tags"] == 2
+    run("summary", old, "--html", str(page), *patterns)
+    text = "old.jsonl, repositories like pred*, train*, without repositories like *er, x*"
+    assert text in page.read_text()
+    run("summary", old, "--html", str(page), "--exclude", "pred*")
+    assert "old.jsonl, without repositories like pred*" in page.read_text()
 
 
 @pytest.mark.usefixtures("rows")

@@ -178,8 +178,20 @@ _Matching = Annotated[
 ]
 _Concurrency = Annotated[int, typer.Option(metavar="COUNT", help="Requests at the same time.")]
 _Include = Annotated[
-    str,
-    typer.Option(metavar="PATTERN", help="Only repositories whose name fits, with *, ? and […]."),
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Only repositories matching this glob pattern; may be repeated.",
+        show_default=False,
+    ),
+]
+_Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="No repositories matching this glob pattern; may be repeated.",
+        show_default=False,
+    ),
 ]
 _Partial = Annotated[
     bool, typer.Option("--partial", help="Take what there is where repositories failed.")
@@ -432,7 +444,8 @@ def _image(
 @app.command("inventory")
 def _inventory(
     ctx: _Context,
-    include: _Include = "*",
+    include: _Include = None,
+    exclude: _Exclude = None,
     concurrency: _Concurrency = 16,
     page_size: _PageSize = None,
     write: Annotated[
@@ -462,7 +475,7 @@ def _inventory(
     """  # noqa: D301
     from . import _organization
 
-    asked = _organization.Asked(include, concurrency, page_size, partial)
+    asked = _organization.Asked(include or ("*",), exclude or (), concurrency, page_size, partial)
     if write is not None:
         if output is not None:
             raise typer.BadParameter("--write and --output exclude each other")
@@ -481,7 +494,8 @@ def _diff(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="End with 1 if anything differs.")
     ] = False,
-    include: _Include = "*",
+    include: _Include = None,
+    exclude: _Exclude = None,
     concurrency: _Concurrency = 16,
     output: _Output = Output.table,
 ) -> None:
@@ -496,7 +510,7 @@ def _diff(
     """  # noqa: D301
     from . import _organization
 
-    asked = _organization.Asked(include, concurrency)
+    asked = _organization.Asked(include or ("*",), exclude or (), concurrency)
     if _organization.diff(ctx.obj, asked, old, new, output) and exit_code:
         raise typer.Exit(1)
 
@@ -508,7 +522,8 @@ def _summary(
     stale_after_days: Annotated[
         int, typer.Option(metavar="DAYS", help="Days without a push after which a tag is stale.")
     ] = 90,
-    include: _Include = "*",
+    include: _Include = None,
+    exclude: _Exclude = None,
     concurrency: _Concurrency = 16,
     html: Annotated[
         Path | None,
@@ -541,7 +556,7 @@ def _summary(
     """  # noqa: D301
     from . import _organization
 
-    asked = _organization.Asked(include, concurrency)
+    asked = _organization.Asked(include or ("*",), exclude or (), concurrency)
     if html is not None:
         if output is not None:
             raise typer.BadParameter("--html and --output exclude each other")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..exceptions import InvalidFile
 from ._client import Access, import_httpx
 from ._errors import FAILED, described, say
 from ._output import Kind, Output, is_terminal, write_json, write_rows
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class Asked:
     """What an inventory is to be made of."""
 
-    include: str
+    include: Sequence[str]
+    exclude: Sequence[str]
     concurrency: int
     page_size: int | None = None
     partial: bool = False
@@ -55,6 +57,7 @@ def _walk(access: Access, asked: Asked, quiet: bool = False) -> Iterator[Invento
     with access.client() as client, walking(quiet) as show:
         yield client.inventory(
             include=asked.include,
+            exclude=asked.exclude,
             concurrency=asked.concurrency,
             page_size=asked.page_size,
             on_progress=show,
@@ -87,6 +90,7 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
     import_httpx()
     from ..inventory import IncompleteInventory
     from ..inventory._base import KEPT
+    from ..inventory._journal import START_AGAIN
 
     with _walk(access, asked) as found:
         writers = {
@@ -96,6 +100,10 @@ def write(access: Access, asked: Asked, path: Path, resume: bool) -> None:
         }
         try:
             rows = writers[suffix](path, resume=resume, partial=asked.partial)
+        except InvalidFile as error:
+            error.args = (str(error).removesuffix(START_AGAIN), *error.args[1:])
+            error.add_note("leave out --resume to start again")
+            raise
         except IncompleteInventory:
             rows = None
         except OSError as error:
@@ -125,10 +133,10 @@ def _rows(access: Access, asked: Asked, path: Path | None) -> Iterable[Inventory
 
 
 def _rows_of(path: Path, asked: Asked) -> Iterable[InventoryRow]:
-    from .._validation import compile_glob
     from ..inventory import FileRows
+    from ..inventory._names import NameFilter
 
-    return FileRows(path, compile_glob("include", asked.include))
+    return FileRows(path, NameFilter(asked.include, asked.exclude))
 
 
 class _RowsOfNow:
@@ -348,7 +356,11 @@ def report(
 
 def _place(path: Path | None, asked: Asked) -> str:
     place = path.name if path else "the API"
-    return place if asked.include == "*" else f"{place}, repositories like {asked.include}"
+    if "*" not in asked.include:
+        place += f", repositories like {', '.join(asked.include)}"
+    if asked.exclude:
+        place += f", without repositories like {', '.join(asked.exclude)}"
+    return place
 
 
 def _counted(summary: Summary) -> Iterator[Counted]:

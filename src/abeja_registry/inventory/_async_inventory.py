@@ -41,6 +41,7 @@ from ._fetching import AsyncFetcher
 from ._iteration import OnProgress
 from ._journal import Journal
 from ._jsonl import write_jsonl
+from ._names import Patterns
 from ._parquet import arrow_modules, write_parquet
 from ._rows import Entry, FilePath, InventoryRow, known_repositories
 from ._summary import STALE_AFTER_DAYS, Summary, SummaryBuilder
@@ -65,7 +66,8 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
         *,
         concurrency: int = CONCURRENCY,
         page_size: int | None = None,
-        include: str = "*",
+        include: Patterns = "*",
+        exclude: Patterns = (),
         on_progress: OnProgress | None = None,
     ) -> None:
         super().__init__(
@@ -73,6 +75,7 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
             concurrency=concurrency,
             page_size=page_size,
             include=include,
+            exclude=exclude,
             on_progress=on_progress,
         )
 

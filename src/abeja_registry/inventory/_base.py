@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import abeja_registry
 
 from .._api.paging import PAGE_SIZE
-from .._validation import check_callable, check_count, compile_glob
+from .._validation import check_callable, check_count
 from ..pages import Unread
 from ._crawler import Crawler
 from ._failures import IncompleteInventory, InventoryFailure
@@ -19,6 +19,7 @@ from ._file_rows import read_rows
 from ._files import try_target, with_path
 from ._iteration import Iteration, OnProgress
 from ._journal import Journal
+from ._names import NameFilter, Patterns
 from ._rows import Entry, FilePath, InventoryRepository, InventoryRow, known_repositories
 
 CONCURRENCY = 16
@@ -52,7 +53,8 @@ class BaseInventory(Unread, Generic[C]):
         *,
         concurrency: int,
         page_size: int | None,
-        include: str,
+        include: Patterns,
+        exclude: Patterns,
         on_progress: OnProgress | None,
     ) -> None:
         self._client: C = client
@@ -62,8 +64,7 @@ class BaseInventory(Unread, Generic[C]):
         self._page_size = check_count(
             "page_size", PAGE_SIZE if page_size is None else page_size, least=1
         )
-        self._include = include
-        self._included = compile_glob("include", include)
+        self._names = NameFilter(include, exclude)
         check_callable("on_progress", on_progress)
         self._on_progress = on_progress
         self._failures: list[InventoryFailure] = []
@@ -96,7 +97,7 @@ class BaseInventory(Unread, Generic[C]):
             concurrency=self._concurrency,
             pages=pages,
             breadth=1 + (self._concurrency - 1) * breadth,
-            included=self._included,
+            included=self._names,
             finished=finished,
         )
         self._failures, self._repositories = crawler.failures, crawler.repositories
@@ -111,9 +112,7 @@ class BaseInventory(Unread, Generic[C]):
     def _open_journal(self, path: FilePath, resume: bool) -> Journal:
         # Before the first request, try whatever the file needs.
         try_target(Path(path))
-        return Journal(
-            Path(path), {**source(self._client), "include": self._include}, resume=resume
-        )
+        return Journal(Path(path), {**source(self._client), **self._names.to_json()}, resume=resume)
 
 
 def check_complete(failures: Iterable[InventoryFailure], consequence: str) -> None:

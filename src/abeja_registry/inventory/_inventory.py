@@ -32,6 +32,7 @@ from ._diff import Diff, DiffBuilder
 from ._fetching import Fetcher
 from ._iteration import OnProgress
 from ._jsonl import write_jsonl
+from ._names import Patterns
 from ._parquet import arrow_modules, write_parquet
 from ._rows import FilePath, InventoryRow
 from ._summary import STALE_AFTER_DAYS, Summary, summarize
@@ -55,7 +56,8 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
         *,
         concurrency: int = CONCURRENCY,
         page_size: int | None = None,
-        include: str = "*",
+        include: Patterns = "*",
+        exclude: Patterns = (),
         on_progress: OnProgress | None = None,
         executor: Executor | None = None,
     ) -> None:
@@ -64,6 +66,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
             concurrency=concurrency,
             page_size=page_size,
             include=include,
+            exclude=exclude,
             on_progress=on_progress,
         )
         self._executor = executor

@@ -15,6 +15,9 @@ from ._files import check_target, open_locked, release, remove
 from ._jsonl import json_line
 from ._rows import Entry, InventoryRepository, InventoryRow, parse_row, with_empty
 
+# Ends the message of a journal that cannot be resumed.
+START_AGAIN = "; pass resume=False to start again"
+
 
 class Journal:
     """The rows of an inventory so far, in a file of their own beside the target.
@@ -34,7 +37,7 @@ class Journal:
         OSError: It cannot be written, or another inventory writes to it.
     """
 
-    def __init__(self, target: Path, source: Mapping[str, str], *, resume: bool) -> None:
+    def __init__(self, target: Path, source: Mapping[str, object], *, resume: bool) -> None:
         self._target = target
         # Tells this run's first line from those of other runs.
         self._run = secrets.token_hex(8)
@@ -54,7 +57,7 @@ class Journal:
             self.close()
             raise
 
-    def _load(self, source: Mapping[str, str]) -> int:
+    def _load(self, source: Mapping[str, object]) -> int:
         """Record the repositories that are finished; return the length of the complete lines."""
         length = 0
         rows: dict[str, InventoryRepository] = {}
@@ -81,13 +84,17 @@ class Journal:
         self._finished[repository.id] = repository
         self._run_of[repository.id] = self._runs
 
-    def _check(self, found: object, source: Mapping[str, str]) -> None:
-        if found != source:
-            raise InvalidFile(
-                f"{self._path} has the rows of another inventory, {safe_repr(str(found))}, not of"
-                f" {safe_repr(str(dict(source)))}: pass resume=False to start again",
-                str(self._path),
+    def _check(self, found: object, source: Mapping[str, object]) -> None:
+        if found == source:
+            return
+        problem = "has no inventory's rows"
+        if isinstance(found, dict):
+            key = next(key for key in {**source, **found} if found.get(key) != source.get(key))
+            problem = (
+                f"has the rows of another inventory: {key} was {_shown(found.get(key))}, and is"
+                f" {_shown(source.get(key))} now"
             )
+        raise InvalidFile(f"{self._path} {problem}{START_AGAIN}", str(self._path))
 
     def _lines(self) -> Iterator[tuple[dict[str, Any], int]]:
         """Yield each complete line, and where it ends."""
@@ -149,3 +156,9 @@ class Journal:
     def remove(self) -> None:
         """Remove it, once the target is written."""
         remove(self._file, self._path)
+
+
+def _shown(value: object) -> str:
+    return (
+        "not given" if value is None else safe_repr(value if isinstance(value, str) else str(value))
+    )
