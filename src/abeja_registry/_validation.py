@@ -1,6 +1,6 @@
-"""Every check of an argument: it takes the argument's name and value, and refuses a bad value.
+"""Every check of an argument: it takes the argument's name and value, and raises InvalidArgument.
 
-The settings use the same checks, with the name of a value's source in place of the argument's.
+The settings use the same checks with the name of a variable or of a key in a file.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from .exceptions import ConfigurationError, InvalidArgument
 
 T = TypeVar("T")
 
-# What an iteration does with a row that no model can be made from.
+# How an iteration handles a row that fails validation.
 InvalidRows = Literal["raise", "skip"]
-# Seconds, some 11 days: a socket's timeout has to fit into 31 bits of milliseconds.
+# Seconds, about 11 days: a socket's timeout must fit into 31 bits of milliseconds.
 MAX_TIMEOUT = 1_000_000
-# No list is longer and no image larger; Parquet files hold no larger integers.
+# The largest integer in a Parquet file; no list is longer and no image is larger.
 MAX_INT64 = 2**63 - 1
 # Docker's rule for a digest.
 DIGEST = r"[a-z0-9]+([+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+"
 
 
 def safe_repr(value: object) -> str:
-    """Return a value as an error shows it: bounded, and of what may hold a secret its type."""
+    """Return a bounded repr for an error; only the type of a value that may contain a secret."""
     if value is None or isinstance(value, str | int | float):
-        with suppress(ValueError):  # of a number of over 4,300 digits
+        with suppress(ValueError):  # an integer of over 4,300 digits
             return repr(value)[:100]
     return f"a value of type {type(value).__name__}"
 
@@ -46,19 +46,19 @@ def as_configuration_error() -> Iterator[None]:
 
 
 def check_type(name: str, value: object, kind: type[T], described: str) -> T:
-    """Return a value of a type, which the error describes as in "a string"."""
+    """Return a value of this type; `described` names the type in the error, like "a string"."""
     if not isinstance(value, kind):
         raise InvalidArgument(f"{name} must be {described}, not {safe_repr(value)}")
     return value
 
 
 def check_str(name: str, value: object) -> str:
-    """Return a value that is a string."""
+    """Return a string."""
     return check_type(name, value, str, "a string")
 
 
 def check_choice(name: str, value: T, choices: Sequence[str]) -> T:
-    """Return a value that is one of several words."""
+    """Return a value that is one of the choices."""
     if value not in choices:
         *first, last = map(repr, choices)
         described = f"{', '.join(first)} or {last}"
@@ -67,25 +67,25 @@ def check_choice(name: str, value: T, choices: Sequence[str]) -> T:
 
 
 def check_callable(name: str, value: T) -> T:
-    """Return a value that is callable, or None."""
+    """Return a callable or None."""
     if value is not None and not callable(value):
         raise InvalidArgument(f"{name} must be callable, not {safe_repr(value)}")
     return value
 
 
 def check_time(name: str, value: object) -> None:
-    """Refuse a value that is neither None nor a datetime with a time zone."""
+    """Accept None or a datetime with a time zone."""
     if value is None:
         return
     time = check_type(name, value, datetime, "a datetime")
     if time.tzinfo is None:
-        raise InvalidArgument(f"{name} must have a time zone, unlike {time.isoformat()}")
+        raise InvalidArgument(f"{name} must have a time zone, not {time.isoformat()}")
 
 
 def check_timeout(name: str, value: Any, *, convert: bool = False) -> float:
-    """Return seconds above 0 that a socket's timeout can be.
+    """Return a socket's timeout in seconds, > 0.
 
-    With `convert`, whatever float() takes is accepted too, such as the text of a variable.
+    With `convert`, everything that float() accepts is valid, such as the text of a variable.
     """
     seconds = _seconds(value, convert=convert)
     if not 0 < seconds <= MAX_TIMEOUT:
@@ -96,7 +96,7 @@ def check_timeout(name: str, value: Any, *, convert: bool = False) -> float:
 
 
 def check_delay(name: str, value: Any) -> float:
-    """Return seconds, >= 0, that something waits."""
+    """Return a delay in seconds, >= 0."""
     seconds = _seconds(value)
     if not 0 <= seconds < math.inf:
         raise InvalidArgument(f"{name} must be seconds, at least 0, not {safe_repr(value)}")
@@ -118,16 +118,16 @@ def quote_segment(name: str, value: object) -> str:
 
     Raises:
         InvalidArgument: It is neither a string nor an integer, or it is empty, a dot segment,
-            or holds a character that does not print.
+            or contains a character that is not printable.
     """
     if not isinstance(value, str | int) or isinstance(value, bool):
         hint = ": pass its id" if hasattr(value, "id") else ""
         raise InvalidArgument(f"{name} must be a string, not {safe_repr(value)}{hint}")
-    # Not str(value): of a string that is a member of an Enum that is more than its text.
+    # Not str(value): for a member of a str Enum, that is "Class.NAME".
     text = ""
-    with suppress(ValueError):  # of a number of over 4,300 digits
+    with suppress(ValueError):  # an integer of over 4,300 digits
         text = str.__str__(value) if isinstance(value, str) else format(value, "d")
-    # quote() leaves dots alone, and the HTTP library collapses a segment of them.
+    # quote() keeps dots, and the HTTP library collapses a dot segment.
     if text in ("", ".", "..") or not text.isprintable():
         raise InvalidArgument(
             f"{name} must be an id of printable characters, not {safe_repr(value)}"
@@ -136,7 +136,7 @@ def quote_segment(name: str, value: object) -> str:
 
 
 def check_window(limit: int | None, offset: int | None) -> None:
-    """Refuse a limit below 1 and an offset below 0, before anything is sent."""
+    """Accept a limit >= 1 and an offset >= 0, or None."""
     if limit is not None:
         check_count("limit", limit, least=1)
     if offset is not None:
@@ -144,10 +144,10 @@ def check_window(limit: int | None, offset: int | None) -> None:
 
 
 def check_count(name: str, value: Any, *, least: int, convert: bool = False) -> int:
-    """Return a whole number of at least so many.
+    """Return an integer >= `least`.
 
-    With `convert`, whatever int() takes is accepted too, such as the text of a variable, but no
-    float: int() would cut it.
+    With `convert`, everything that int() accepts is valid, such as the text of a variable, except
+    a float, which int() would truncate.
     """
     count = value
     if convert and not isinstance(value, bool | float):
@@ -161,7 +161,7 @@ def check_count(name: str, value: Any, *, least: int, convert: bool = False) -> 
 
 
 def check_image_part(name: str, value: object, pattern: str) -> None:
-    """Refuse a value that a pattern of Docker's for a part of an image's name does not match."""
+    """Accept a part of an image's name that matches Docker's pattern."""
     if not re.fullmatch(pattern, check_str(name, value)):
         raise InvalidArgument(
             f"{name} cannot be {safe_repr(value)}: see Docker's rules for image names"
@@ -169,12 +169,12 @@ def check_image_part(name: str, value: object, pattern: str) -> None:
 
 
 def check_digest(name: str, value: object) -> None:
-    """Refuse a value that is no digest."""
+    """Accept a digest."""
     check_image_part(name, value, DIGEST)
 
 
 def compile_glob(argument: str, pattern: str) -> Callable[[str], bool]:
-    """Return whether a name fits a pattern, as a function of the name."""
+    """Return a function that tells whether a name matches a glob pattern."""
     if not check_str(argument, pattern):
-        raise InvalidArgument(f"{argument} must be a pattern, not an empty one, which no name fits")
+        raise InvalidArgument(f"{argument} must be a pattern, not '', which matches no name")
     return lambda name: fnmatchcase(name, pattern)

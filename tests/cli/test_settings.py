@@ -72,7 +72,7 @@ def test_what_is_missing_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     ran = run("whoami", "--output", "json")
     assert found(ran.out)["credential"] == (None, "not set")
     assert ran.code == 2
-    assert ran.err.startswith("error: no credential: neither as the argument")
+    assert ran.err.startswith("error: no credential: pass the argument credential")
     assert ran.err.endswith(" - see abeja-registry --help\n")
 
 
@@ -135,7 +135,7 @@ def test_warnings_are_lines(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = run("whoami", "--output", "json")
     assert ran.code == 0
     assert ran.err == (
-        "warning: the credential is going to be sent unencrypted to http://api.example.com\n"
+        "warning: the credential will be sent unencrypted to http://api.example.com\n"
     )
 
 
@@ -294,8 +294,8 @@ def test_it_shows_what_a_client_uses_or_refuses(
         missing = {name for name, (_, source) in shown.items() if source == "not set"}
         assert missing or "must be" in problem
         if "incomplete" in problem:  # of the part that is there, and of the one that is not
-            assert [source for source in sources(shown) if f"{source} is there" in problem]
-            assert problem.endswith(f"without its {' and '.join(missing & PARTS)}")
+            assert [source for source in sources(shown) if f"{source} is set" in problem]
+            assert problem.endswith(f"without {' and '.join(missing & PARTS)}")
         return
     assert (ran.code, ran.err) == (0, "")
     used = {each.name: each for each in client.settings()}

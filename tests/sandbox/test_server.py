@@ -141,8 +141,8 @@ def test_two_side_by_side() -> None:
         ({"data": ":memory:"}, "data .* got ':memory:'"),
         ({"latency": -0.1}, "latency .* got -0.1"),
         ({"latency": float("nan")}, "latency .* got nan"),
-        ({"credentials": [{}]}, "credential is incomplete"),
-        ({"credentials": [{"user_id": "1"}]}, "without its personal_access_token"),
+        ({"credentials": [{}]}, "the credential is empty"),
+        ({"credentials": [{"user_id": "1"}]}, "without personal_access_token"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:

@@ -44,7 +44,7 @@ BAD: dict[str, tuple[Callable[..., object], Any, str]] = {
     "no time zone": (
         check_time,
         datetime(2026, 1, 1),
-        "must have a time zone, unlike 2026-01-01T00:00:00",
+        "must have a time zone, not 2026-01-01T00:00:00",
     ),
     "no timeout": (check_timeout, 0, f"{SECONDS} 0"),
     "too long a timeout": (check_timeout, MAX_TIMEOUT + 1, f"{SECONDS} 1000001"),

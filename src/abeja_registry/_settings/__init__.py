@@ -1,1 +1,1 @@
-"""Where settings come from, and how each is checked."""
+"""Settings: their sources, and the check of each."""

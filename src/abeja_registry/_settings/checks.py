@@ -1,6 +1,6 @@
-"""How the settings are checked: the name of a value's source and the value in, the value out.
+"""The checks of settings: each takes the name of a value's source and the value, and returns it.
 
-What other arguments are checked for as well stands in `_validation`.
+Checks that other arguments share are in `_validation`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from .network import is_host
 
 
 def check_secret(source: str, value: Any) -> str:
-    """Return a part of a credential that a header can hold; an error does not show it."""
+    """Return a part of a credential that fits into a header; the error does not show the value."""
     if not isinstance(value, str) or not value:
-        raise InvalidArgument(f"{source} must be a string that is not empty")
-    # The HTTP library would show a value that it cannot send, secret and all.
+        raise InvalidArgument(f"{source} must be a non-empty string")
+    # The HTTP library's own error would show the secret.
     if not (value.isascii() and value.isprintable()) or value != value.strip():
         raise InvalidArgument(
-            f"{source} must be of printable ASCII characters, without a space at either end"
+            f"{source} must consist of printable ASCII characters, without spaces at either end"
         )
     return value
 
 
 def check_user(source: str, value: Any) -> str:
-    """Return the id in a credential that is sent as user and secret, with a colon between them."""
+    """Return the id in a credential for Basic authentication."""
     if ":" in check_secret(source, value):
-        raise InvalidArgument(f"{source} must hold no colon: the secret begins after one")
+        raise InvalidArgument(f"{source} must not contain a colon, which precedes the secret")
     return str(value)
 
 
@@ -41,18 +41,18 @@ def check_organization(source: str, value: Any) -> str:
 
 
 def check_base_url(source: str, value: Any) -> str:
-    """Return a base URL without a slash at its end."""
+    """Return a base URL without a trailing slash."""
     try:
         url = httpx.URL(value)
     except (TypeError, ValueError, httpx.InvalidURL):
         url = httpx.URL()
     text = str(value)
-    if url.userinfo or "@" in text:  # not shown: it may be a password
+    if url.userinfo or "@" in text:  # not shown: it may contain a password
         raise InvalidArgument(
-            f"{source} must hold no user name or password: pass them as credential"
+            f"{source} must not contain a user name or password; pass them as credential"
         )
     if "?" in text or "#" in text:
-        raise InvalidArgument(f"{source} must hold no query and no fragment")
+        raise InvalidArgument(f"{source} must not contain a query or a fragment")
     usable = url.scheme in ("http", "https") and is_host(url.host) and (url.port or 0) <= 65535
     if not usable or any(character.isspace() for character in text):
         raise InvalidArgument(
@@ -62,7 +62,7 @@ def check_base_url(source: str, value: Any) -> str:
 
 
 def check_hook(source: str, value: Any) -> Any:
-    """Return a plain function, or None."""
+    """Return a callable that is no coroutine function, or None."""
     if inspect.iscoroutinefunction(check_callable(source, value)):
-        raise InvalidArgument(f"{source} must be a plain function: nobody would await it")
+        raise InvalidArgument(f"{source} must be a plain function, not a coroutine function")
     return value

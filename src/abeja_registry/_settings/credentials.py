@@ -1,4 +1,4 @@
-"""Credentials: the three kinds, the parts of one in a source, and the Authorization header."""
+"""Credentials: the three kinds, their parts in each source, and the Authorization header."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ARGUMENT = "argument credential"
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    # The fields of a kind are its parts; its repr shows no secret.
+    # The fields are the credential's parts; the repr hides the secret.
     def __post_init__(self) -> None:
         with as_configuration_error():
             for part in fields(self):
@@ -31,7 +31,7 @@ class BearerToken(_Kind):
         auth_token: The token, without the word Bearer.
 
     Raises:
-        ConfigurationError: A part holds what no header can; the message does not show it.
+        ConfigurationError: A part does not fit into a header; the message does not show it.
     """
 
     auth_token: str = field(repr=False)
@@ -46,7 +46,7 @@ class UserCredential(_Kind):
         personal_access_token: The token.
 
     Raises:
-        ConfigurationError: A part holds what no header can; the message does not show it.
+        ConfigurationError: A part does not fit into a header; the message does not show it.
     """
 
     user_id: str
@@ -62,7 +62,7 @@ class DatasourceCredential(_Kind):
         datasource_secret: The secret.
 
     Raises:
-        ConfigurationError: A part holds what no header can; the message does not show it.
+        ConfigurationError: A part does not fit into a header; the message does not show it.
     """
 
     datasource_id: str
@@ -71,7 +71,7 @@ class DatasourceCredential(_Kind):
 
 Credential = BearerToken | UserCredential | DatasourceCredential | Mapping[str, str]
 
-# The parts of each kind, in the order in which one source is searched.
+# The parts of each kind, in the order in which a source is searched.
 _KINDS = [
     [part.name for part in fields(kind)]
     for kind in (BearerToken, UserCredential, DatasourceCredential)
@@ -85,9 +85,9 @@ class Authorization:
     """The Authorization header of a credential.
 
     Attributes:
-        header: The header's value; None sends none.
-        shown: The kind of the header and the user, for people.
-        secrets: The secrets, as the header has them and decoded.
+        header: The header's value; None sends no header.
+        shown: The scheme and the user, to be displayed.
+        secrets: The secrets, encoded as in the header, and decoded.
     """
 
     header: str | None = field(repr=False)
@@ -103,8 +103,8 @@ class FoundCredential:
     """A credential in a source.
 
     Attributes:
-        parts: Each part of its kind, also a missing one; empty where none is to be sent.
-        incomplete: Which part is there, and what it lacks; None if all parts are there.
+        parts: Each part of its kind, also a missing one; empty to send no credential.
+        incomplete: Which parts are missing; None if the credential is complete.
     """
 
     parts: Source
@@ -115,26 +115,26 @@ ANONYMOUS = Found(FoundCredential({}), "credential", DEFAULT)
 
 
 def find_credentials(credential: Credential | None, sources: Sequence[Source]) -> list[Found]:
-    """Return the credential that is an argument, or else those in the sources, in their order.
+    """Return the argument's credential, or else those of the sources, in their order.
 
     Raises:
-        ConfigurationError: The argument is none.
+        ConfigurationError: The argument is no credential.
     """
     if credential is not None:
         sources = [_parts_of(credential)]
-    found = [each for source in sources if (each := _credential_in(source))]
-    if credential is None or found:
-        return found
-    lack = None
+    credentials = [each for source in sources if (each := _credential_in(source))]
+    if credential is None or credentials:
+        return credentials
+    incomplete = None
     if isinstance(credential, Mapping) and credential:
-        lack = f"credential has a value for none of {', '.join(PARTS)}"
+        incomplete = f"credential has none of {', '.join(PARTS)}"
         if unknown := [safe_repr(key) for key in credential if key not in PARTS]:
-            lack += f"; it has {', '.join(unknown)}"
-    return [Found(FoundCredential({}, lack), "credential", _ARGUMENT)]
+            incomplete += f"; it has {', '.join(unknown)}"
+    return [Found(FoundCredential({}, incomplete), "credential", _ARGUMENT)]
 
 
 def check_single_kind(credential: Credential) -> None:
-    """Refuse a dict with parts of several kinds."""
+    """Accept a credential with parts of one kind only."""
     given = _parts_of(credential)
     kinds = [" and ".join(filter(given.get, kind)) for kind in _KINDS]
     if len(kinds := [*filter(None, kinds)]) > 1:
@@ -145,7 +145,7 @@ def authorize(_: str, credential: FoundCredential) -> Authorization:
     """Return the Authorization header of a credential.
 
     Raises:
-        InvalidArgument: A part is missing, or cannot be sent.
+        InvalidArgument: A part is missing or invalid.
     """
     if credential.incomplete is not None:
         raise InvalidArgument(f"the credential is incomplete: {credential.incomplete}")
@@ -166,12 +166,12 @@ def authorization(credential: Credential) -> str:
     """Return the value of the Authorization header of a credential.
 
     Raises:
-        ConfigurationError: It is none, or is incomplete.
+        ConfigurationError: The credential is invalid or incomplete.
     """
     with as_configuration_error():
         header = authorize("credential", find_credentials(credential, [])[0].value).header
     if header is None:
-        raise ConfigurationError("the credential is incomplete: it is empty")
+        raise ConfigurationError("the credential is empty")
     return header
 
 
@@ -195,12 +195,12 @@ def _parts_of(credential: Credential) -> Source:
 
 
 def _credential_in(source: Source) -> Found | None:
-    # A kind with all its parts goes before a kind with some.
+    # A complete kind goes before an incomplete one.
     for kind in sorted(_KINDS, key=lambda kind: not all(part in source for part in kind)):
         if held := [source[part] for part in kind if part in source]:
             parts = {part: source.get(part, Found(None, part, NOT_SET)) for part in kind}
             missing = " and ".join(part for part in kind if part not in source)
-            lack = f"{held[0].name} is there without its {missing}" if missing else None
-            places = dict.fromkeys(found.source for found in held)
-            return Found(FoundCredential(parts, lack), "credential", " and ".join(places))
+            incomplete = f"{held[0].name} is set without {missing}" if missing else None
+            named = " and ".join(dict.fromkeys(part.source for part in held))
+            return Found(FoundCredential(parts, incomplete), "credential", named)
     return None

@@ -1,4 +1,4 @@
-"""A JSON file that people edit: read with a BOM, and told where it is broken, without its text."""
+"""Parses a JSON file that people edit: with a BOM, and with errors that do not quote the file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-# UTF-32 first: its mark begins with that of UTF-16.
-_MARKS = (
+# UTF-32 before UTF-16, whose BOM is the start of UTF-32's.
+_BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -18,19 +18,19 @@ _MARKS = (
 )
 
 _TRAILING_COMMA = "a comma before a closing bracket"
-# How the parser's messages begin; their ends may quote the text.
+# By the start of the parser's messages; their ends may quote the file.
 _PROBLEMS = {
     "Illegal trailing comma": _TRAILING_COMMA,
     "Expecting ',' delimiter": "a comma is missing",
     "Expecting ':' delimiter": "a colon is missing",
     "Expecting property name": "a key in double quotes is missing",
     "Expecting value": "a value is missing",
-    "Extra data": "the object has ended, and more follows",
-    "Unterminated string": "a string has no end",
+    "Extra data": "unexpected text after the object",
+    "Unterminated string": "a string is not terminated",
     "Invalid control character": "a line break or another control character in a string",
-    "Invalid": "a backslash that begins no escape",
+    "Invalid": "an invalid escape sequence",
 }
-# The characters that editors of JSON put where JSON has none.
+# Characters that JSON does not allow, and the hint for each.
 _MISTAKES = {
     "'": "strings take double quotes",
     "/": "JSON has no comments",
@@ -39,22 +39,22 @@ _MISTAKES = {
 
 
 def parse_object(content: bytes, keys: Collection[str]) -> tuple[dict[str, Any], str | None]:
-    """Return the JSON object of a file, or an empty one and what is wrong with it.
+    """Return a file's JSON object; or an empty dict and a description of the error.
 
-    Nothing is raised: an exception would carry the text, and a secret in it.
+    It does not raise: an exception would carry the file's text, which may contain a secret.
 
     Args:
         content: The file's bytes.
-        keys: The keys that are read of it, and may be shown.
+        keys: The keys that the caller reads; an error may show them.
     """
-    text, problem = _decoded(content)
-    twice: list[str] = []
+    text, problem = _decode(content)
+    duplicates: list[str] = []
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key, value in pairs:
             if key in keys and values.setdefault(key, value) != value:
-                twice.append(key)
+                duplicates.append(key)
             values[key] = value
         return values
 
@@ -63,31 +63,31 @@ def parse_object(content: bytes, keys: Collection[str]) -> tuple[dict[str, Any],
         try:
             value = json.loads(text, object_pairs_hook=unique)
         except json.JSONDecodeError as error:
-            problem = _located(text, error, keys)
+            problem = _describe(text, error, keys)
         except RecursionError:
             problem = "it is nested too deeply"
         except ValueError:
             problem = "a number has too many digits"
     if problem is not None:
-        return {}, f"is no JSON object: {problem}"
+        return {}, f"is not a JSON object: {problem}"
     if not isinstance(value, dict):
-        return {}, "is no JSON object: another value is in its place"
-    if twice:
-        return {}, f"has the key {twice[0]!r} twice, with different values"
+        return {}, "is not a JSON object: it is another JSON value"
+    if duplicates:
+        return {}, f"has the key {duplicates[0]!r} twice, with different values"
     return value, None
 
 
-def _decoded(content: bytes) -> tuple[str, str | None]:
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+def _decode(content: bytes) -> tuple[str, str | None]:
+    encoding = next((name for bom, name in _BOMS if content.startswith(bom)), "utf-8")
     try:
         text = content.decode(encoding).lstrip("\ufeff")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode(encoding, errors="ignore").lstrip("\ufeff")
-        return "", f"{_place(before)}: a byte that is no {encoding.upper()}"
+        return "", f"{_position(before)}: a byte that is not {encoding.upper()}"
     return text, None if text.strip() else "it is empty"
 
 
-def _located(text: str, error: json.JSONDecodeError, keys: Collection[str]) -> str:
+def _describe(text: str, error: json.JSONDecodeError, keys: Collection[str]) -> str:
     problem = next(
         (words for start, words in _PROBLEMS.items() if error.msg.startswith(start)), "it is broken"
     )
@@ -103,10 +103,10 @@ def _located(text: str, error: json.JSONDecodeError, keys: Collection[str]) -> s
             problem = _MISTAKES.get(here, problem)
     known = "|".join(map(re.escape, keys))
     named = re.findall(rf'"({known})"\s*:', text[:at])
-    return f"{_place(text[:at])}: {problem}" + (f", at the key {named[-1]!r}" if named else "")
+    return f"{_position(text[:at])}: {problem}" + (f", at the key {named[-1]!r}" if named else "")
 
 
-def _place(before: str) -> str:
+def _position(before: str) -> str:
     """Return the line and the column after a text."""
     lines = before.split("\n")
     return f"line {len(lines)}, column {len(lines[-1]) + 1}"

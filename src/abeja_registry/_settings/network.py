@@ -1,4 +1,4 @@
-"""The way to the API: the proxies that the environment names, and hosts."""
+"""Proxies of the environment, NO_PROXY, and hosts."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def proxy_for(base_url: str) -> str | None:
     """Return the URL of the proxy that the environment names for a base URL.
 
-    On macOS and Windows, where the environment names none at all, the system's settings count.
+    On macOS and Windows, the system's settings count if the environment names no proxy.
 
     Raises:
-        ConfigurationError: It cannot be used. It is not shown: it may hold a password.
+        ConfigurationError: The proxy is invalid. Its URL is not shown: it may contain a password.
     """
     url = httpx.URL(base_url)
     proxies = urllib.request.getproxies()
@@ -41,8 +41,8 @@ def proxy_for(base_url: str) -> str | None:
     found = httpx.URL()
     try:
         found = httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
-        httpx.Proxy(found)  # takes no other schemes
-        # httpx would quote a space in a host.
+        httpx.Proxy(found)  # checks the scheme
+        # httpx would percent-encode a space in a host.
         spaced = any(each.isspace() for each in proxy)
         usable = is_host(found.host) and (found.port or 0) <= 65535 and not spaced
     except (ValueError, httpx.InvalidURL):
@@ -50,13 +50,13 @@ def proxy_for(base_url: str) -> str | None:
     if not usable or (found.scheme.startswith("socks") and not find_spec("socksio")):
         raise ConfigurationError(
             f"{_proxy_source(kind)} cannot be used for {base_url}: it must be an http or https"
-            " URL, or with the package httpx[socks] a socks5 one"
+            " URL, or a socks5 URL if httpx[socks] is installed"
         )
     return str(found)
 
 
 def proxy_secrets(proxy: str | None) -> tuple[str, ...]:
-    """Return what is secret in a proxy's URL, in the forms that an error may quote."""
+    """Return the secrets in a proxy's URL, in each form that an error may quote."""
     url = httpx.URL(proxy or "")
     header = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
     return (url.userinfo.decode("ascii"), url.password, header) if url.userinfo else ()
@@ -64,39 +64,39 @@ def proxy_secrets(proxy: str | None) -> tuple[str, ...]:
 
 def _proxy_source(kind: str) -> str:
     variables = (name for name in os.environ if name.lower() == f"{kind}_proxy")
-    # A lower-case variable goes before the others.
+    # A lower-case variable takes precedence.
     variable = max(variables, default=None)
     return f"the proxy {'of the system' if variable is None else f'in {variable}'}"
 
 
 def _bypasses_proxies(url: httpx.URL) -> bool:
-    """Return whether a URL is reached without a proxy.
+    """Whether the environment excludes a URL from proxying.
 
-    It is wherever requests or httpx would bypass the proxy: they read NO_PROXY differently, and
-    a credential must not reach a proxy that a user of either has excluded.
+    requests and httpx read NO_PROXY differently. If either bypasses the proxy, so does this
+    package: a credential must not reach a proxy that the user excluded.
     """
     try:
-        # As requests has it: no port, which the exceptions of macOS are not made for.
+        # Without a port, like requests: macOS matches its exceptions against hosts.
         bypassed = bool(urllib.request.proxy_bypass(url.raw_host.decode("ascii")))
-    except (OSError, TypeError, ValueError):  # of a name that the system cannot look up
+    except (OSError, TypeError, ValueError):  # the system cannot look up the name
         bypassed = False
     return bypassed or any(_excludes(entry, url) for entry in _no_proxy())
 
 
 def _no_proxy() -> Iterator[str]:
-    # requests falls back to the upper-case variable where the lower-case one is empty.
+    # requests falls back to the upper-case variable if the lower-case one is empty.
     for value in (
         urllib.request.getproxies().get("no", ""),
         os.environ.get("no_proxy") or os.environ.get("NO_PROXY", ""),
     ):
         for entry in value.lower().split(","):
             parts = entry.split()
-            # requests takes out the spaces of an entry, curl has them separate two.
+            # requests removes spaces in an entry; curl separates entries by them.
             yield from {*parts, "".join(parts)}
 
 
 def _excludes(entry: str, url: httpx.URL) -> bool:
-    """Return whether an entry of NO_PROXY, in lower case, excludes a URL."""
+    """Whether an entry of NO_PROXY, in lower case, excludes a URL."""
     scheme, is_url, rest = entry.rpartition("://")
     if not entry or scheme not in ("", "all", url.scheme):
         return False
@@ -108,24 +108,24 @@ def _excludes(entry: str, url: httpx.URL) -> bool:
         rest = rest.partition(end)[0]
     name, port = _split_port(rest.rpartition("@")[2])
     actual = url.port or _PORTS[url.scheme]
-    # Where an entry is a URL, httpx drops its scheme's own port, and so it means any.
+    # httpx drops the default port of an entry that is a URL, which then matches any port.
     if port not in (None, actual) and not (is_url and port == _PORTS.get(scheme)):
-        # requests has the same text for an IPv6 address and a port, without brackets.
         return False
     if not name.strip("."):
-        # A port alone, or a scheme, is of any host to httpx; dots end a name in both.
+        # httpx applies a port or a scheme alone to any host; both libraries ignore a final dot.
         return not name or url.host.endswith(".")
     suffix = _ascii(name.strip("*").strip("."))
     return not suffix or bool(
         addresses & _addresses(name)
         or any(host == suffix or host.endswith(f".{suffix}") for host in hosts)
         or ("*" in name and any(fnmatchcase(host, name.replace("[", "[[]")) for host in hosts))
+        # requests does not put an IPv6 address in brackets before the port.
         or f"{url.host}:{actual}" == rest
     )
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
-    """Return the host and the port of an entry; the host of an IPv6 address has no brackets."""
+    """Return the host and the port of an entry; an IPv6 address without its brackets."""
     host, bracket, port = text.rpartition("]")
     if bracket:
         host, port = host.lstrip("["), port.lstrip(":")
@@ -137,13 +137,13 @@ def _split_port(text: str) -> tuple[str, int | None]:
 
 
 def _addresses(host: str) -> set[_Address]:
-    """Return the IP address that a host is, however it is spelled; nothing for a name."""
+    """Return the IP addresses that a host spells; an empty set for a name."""
     text = host.strip("[]").partition("%")[0].rstrip(".")
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         try:
-            # The system's look-up reads 127.1, 0x7f000001 and 2130706433 as addresses, too.
+            # getaddrinfo() reads 127.1, 0x7f000001 and 2130706433 as addresses, too.
             address = ipaddress.IPv4Address(socket.inet_aton(text))
         except (OSError, ValueError):
             return set()
@@ -174,14 +174,14 @@ def _ascii(name: str) -> str:
 
 
 def is_host(host: str) -> bool:
-    """Return whether a socket can take a host: it fails on parts of none or of 64 characters."""
+    """Whether a host has a valid IDNA encoding: labels of 1 to 63 characters."""
     with suppress(UnicodeError):
         return bool(host.encode("idna"))
     return False
 
 
 def plaintext_hop(base_url: str) -> str | None:
-    """Return the URL at which others can read a request on its way, or None."""
+    """Return the URL of an unencrypted connection to another machine, or None."""
     url = httpx.URL(base_url)
     if url.scheme == "https":
         return None
@@ -189,7 +189,7 @@ def plaintext_hop(base_url: str) -> str | None:
         return base_url
     try:
         proxy = proxy_for(base_url)
-    except ConfigurationError:  # a connection pool refuses it, and sends nothing
+    except ConfigurationError:  # the connection pool raises this error and sends nothing
         return None
     if proxy is None or _is_loopback(httpx.URL(proxy).host):
         return None
@@ -197,5 +197,5 @@ def plaintext_hop(base_url: str) -> str | None:
 
 
 def _is_loopback(host: str) -> bool:
-    # Not the names below localhost: many a system asks others for their address.
+    # Not *.localhost: many systems ask a DNS server for its address.
     return host == "localhost" or any(each.is_loopback for each in _addresses(host))

@@ -1,4 +1,4 @@
-"""Settings: one look at the sources gives each setting and its source; a client checks them."""
+"""Settings: one step finds each setting with its source, and checks it."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _SETTINGS: Mapping[str, tuple[Callable[[str, Any], Any], Any]] = {
     "max_response_bytes": (_count, 64 * 1024 * 1024),
     "invalid_rows": (partial(check_choice, choices=get_args(InvalidRows)), "raise"),
 }
-# What a typed client must find: as an error calls it, the argument, and the names in the sources.
+# Required by a typed client: the name in an error, the argument, and the names in the sources.
 _REQUIRED = {
     "organization_id": ("organization", "organization_id", ["organization_id"]),
-    "credential": ("credential", "credential (an empty dict is none on purpose)", PARTS),
+    "credential": ("credential", "credential (an empty dict sends no credential)", PARTS),
 }
 _DEFAULTS = {
     name: Found(default, name, DEFAULT)
@@ -59,14 +59,14 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting of a client, and where it was found.
+    """A setting of a client, and its source.
 
     Attributes:
-        name: The setting's name, as an argument of the client.
-        value: Its value, to be shown; of a credential the kind and the user, `***` in place of
+        name: The setting's name, which is an argument of the client.
+        value: Its value, to be displayed; a credential's scheme and user, with `***` in place of
             the secret.
-        source: Where it was found: an argument, a variable, a key of the command line's file,
-            `with_options`, or `default`.
+        source: An argument, a variable, a key of the command line's file, `with_options`, or
+            `default`.
     """
 
     name: str
@@ -76,19 +76,19 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a client uses: each setting checked.
+    """The checked settings of a client.
 
     Attributes:
         credential: The Authorization header.
-        base_url: Where the API is, without a slash at its end.
+        base_url: The API's URL, without a trailing slash.
         timeout: Seconds for each connect, read and write.
-        deadline: Seconds for a whole call, waits and retries included.
-        retry: Whether and when a call is retried.
-        on_retry: What is called before the wait of each retry.
-        max_response_bytes: Bytes that a response's body may have, packed and unpacked.
-        invalid_rows: What becomes of a row that no model can be made from, in a typed client.
-        organization_id: The organization of a typed client; empty for a raw one.
-        resolution: Where the settings are from.
+        deadline: Seconds for a whole call, including its retries.
+        retry: When a call is retried.
+        on_retry: The hook that is called before the wait of each retry.
+        max_response_bytes: Maximum size of a response's body, compressed and decompressed.
+        invalid_rows: How a typed client handles a row that fails validation.
+        organization_id: The organization of a typed client; empty for a raw client.
+        resolution: The source of each setting.
     """
 
     credential: Authorization
@@ -104,15 +104,15 @@ class Settings:
 
     @property
     def authorization(self) -> str | None:
-        """The value of the Authorization header; None sends none."""
+        """The value of the Authorization header; None sends no header."""
         return self.credential.header
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what is secret in the Authorization header, as it is sent and decoded."""
+        """Return the secrets of the Authorization header, encoded and decoded."""
         return self.credential.secrets
 
     def with_changes(self, **changes: Any) -> Settings:
-        """Return settings that differ in those of the changes that are not None."""
+        """Return settings with those of the changes that are not None."""
         changed = sources.from_arguments(changes, "with_options")
         resolution = _resolve(changed, self.resolution.found)
         return resolution.checked()
@@ -120,11 +120,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The result of one look at the sources.
+    """Each setting with its source, found in one step.
 
     Attributes:
-        found: Each setting as it was found.
-        shown: Each setting as it is shown; a bad value as it was found, unless it may be secret.
+        found: Each setting's unchecked value.
+        shown: Each setting as it is displayed; an invalid value too, unless it may be secret.
         values: The checked values.
         problem: Why a client cannot use these settings, or None.
     """
@@ -148,12 +148,12 @@ class Resolution:
         """As `checked`, with a warning if the credential is sent unencrypted."""
         settings = self.checked()
         if settings.authorization is not None and (hop := plaintext_hop(settings.base_url)):
-            message = f"the credential is going to be sent unencrypted to {hop}"
+            message = f"the credential will be sent unencrypted to {hop}"
             sources.warn(message, InsecureTransportWarning)
         return settings
 
     def credential_parts(self) -> list[Setting]:
-        """Return each part of the credential as it is shown, or that there is none."""
+        """Return each part of the credential as it is displayed; one row if there is none."""
         if "credential" not in self.found:
             return [Setting("credential", None, NOT_SET)]
         rows = []
@@ -166,49 +166,49 @@ class Resolution:
 def raw_settings(*, credential: Credential | None, **arguments: Any) -> Settings:
     """Return a raw client's settings: from its arguments, then from the environment.
 
-    No credential is none to send, and an incomplete one too, with a warning: existing code
-    expects that.
+    Without a credential, no header is sent; with an incomplete one neither, with a warning, as
+    existing code expects.
     """
-    looked = [sources.from_arguments(arguments), *sources.environment()]
-    found = credentials.find_credentials(credential, looked)
-    # An incomplete one is skipped where another is complete.
+    searched = [sources.from_arguments(arguments), *sources.environment()]
+    found = credentials.find_credentials(credential, searched)
+    # A complete credential goes before an incomplete one.
     first = min(found, key=lambda each: each.value.incomplete is not None, default=ANONYMOUS)
     if first.value.incomplete is not None:
-        sources.warn(f"no credential is sent, as it is incomplete: {first.value.incomplete}")
+        sources.warn(f"no credential is sent because it is incomplete: {first.value.incomplete}")
         first = ANONYMOUS
-    return _resolve({"credential": first}, *looked, _DEFAULTS).settings()
+    return _resolve({"credential": first}, *searched, _DEFAULTS).settings()
 
 
 def resolve(*, credential: Credential | None, profile: str | None, **arguments: Any) -> Resolution:
-    """Look for each setting of a typed client: arguments, environment, the command line's file.
+    """Find a typed client's settings: in arguments, the environment, the command line's file.
 
-    A profile is an argument: named, it goes before the environment.
+    A profile that is an argument goes before the environment.
 
     Raises:
-        ConfigurationError: The file, or the argument `credential`, cannot be used.
+        ConfigurationError: The file or the argument `credential` is invalid.
     """
     if credential is not None:
         credentials.check_single_kind(credential)
     given = sources.from_arguments(arguments)
-    looked = sources.typed_sources(given, profile, credential=credential is not None)
-    found = credentials.find_credentials(credential, looked)
+    searched = sources.typed_sources(given, profile, credential=credential is not None)
+    found = credentials.find_credentials(credential, searched)
     first = {"credential": found[0]} if found else {}
-    return _resolve(first, *looked, _DEFAULTS, typed=True)
+    return _resolve(first, *searched, _DEFAULTS, typed=True)
 
 
-def _resolve(*looked: Source, typed: bool = False) -> Resolution:
+def _resolve(*searched: Source, typed: bool = False) -> Resolution:
     """Take each setting from the first source that holds it."""
-    table = ChainMap(*looked)
+    table = ChainMap(*searched)
     found = {name: table[name] for name in _SETTINGS if name in table}
     values: dict[str, Any] = {}
     shown = []
     problems = {}
     for name, (check, _) in _SETTINGS.items():
         if name in found:
-            value, called, source = found[name]
+            value, label, source = found[name]
             try:
-                value = check(called, value)
-                if name == "retry":  # it comes after the count, which is a part of it
+                value = check(label, value)
+                if name == "retry":  # the count was checked before, and is a part of it
                     value = replace(value, max_retries=values.pop("max_retry_count", 0))
                 values[name] = value
             except InvalidArgument as error:
@@ -227,5 +227,5 @@ def _shown(value: Any) -> str | float:
         return "none" if value is None else "a function"
     if isinstance(value, RetryPolicy | Authorization):
         return str(value)
-    # Of the file's JSON, a list or an object may hold a secret.
+    # A list or an object in the file may contain a secret.
     return value if isinstance(value, str | int | float) else safe_repr(value)

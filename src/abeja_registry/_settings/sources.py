@@ -1,6 +1,6 @@
-"""Where settings are looked for: arguments, environment, the file of the platform's command line.
+"""The sources of settings: arguments, environment, the file of the platform's command line.
 
-A source is a table of the settings that it holds; the first source that holds one wins.
+A source maps the names of settings to values; the first source that has a setting wins.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from .._validation import safe_repr
 from ..exceptions import ConfigurationError
 from .json_object import parse_object
 
-# The source of a setting that is in no other, with a default and without one.
+# The source of a setting that was not found, with a default and without one.
 DEFAULT = "default"
 NOT_SET = "not set"
 
 CLI_FILE = "~/.abeja/config"
-# Bytes of it that are read: a file of dozens of configurations has a tenth.
-_LARGEST_CLI_FILE = 1024 * 1024
+# Maximum size in bytes; a file of dozens of configurations has a tenth of it.
+_MAX_CLI_FILE = 1024 * 1024
 _PROFILES, _PROFILE, _ACTIVE = "configurations", "configuration-name", "active-configuration-name"
 
 
-# A new variable of a setting is a line here.
+# The variable of each setting.
 _VARIABLES = {
     "auth_token": "PLATFORM_AUTH_TOKEN",
     "user_id": "ABEJA_PLATFORM_USER_ID",
@@ -39,7 +39,7 @@ _VARIABLES = {
     "timeout": "ABEJA_SDK_CONNECTION_TIMEOUT",
     "max_retry_count": "ABEJA_SDK_MAX_RETRY_COUNT",
 }
-# These count only where all three are set, as an identity of the platform's command line.
+# The platform's command line uses these only if all three are set.
 _CLI_VARIABLES = {
     "user_id": "ABEJA_CLI_USER",
     "personal_access_token": "ABEJA_CLI_TOKEN",
@@ -57,9 +57,9 @@ class Found(NamedTuple):
     """A value in a source.
 
     Attributes:
-        value: The value as it was found.
-        name: What an error calls it: the argument, the variable, or the file and the key.
-        source: Where it was found, as it is shown.
+        value: The unchecked value.
+        name: Its name in an error: the argument, the variable, or the key and the file.
+        source: Its source, as it is displayed.
     """
 
     value: Any
@@ -71,10 +71,10 @@ Source = dict[str, Found]
 
 
 def typed_sources(arguments: Source, profile: str | None, *, credential: bool) -> list[Source]:
-    """Return where a typed client looks for its settings, the first first.
+    """Return the sources of a typed client's settings, in their order.
 
     Raises:
-        ConfigurationError: The file of the platform's command line cannot be used.
+        ConfigurationError: The file of the platform's command line is invalid.
     """
     if profile is not None:
         return [arguments, _cli_file(profile), *environment()]
@@ -84,7 +84,7 @@ def typed_sources(arguments: Source, profile: str | None, *, credential: bool) -
 
 
 def from_arguments(arguments: Mapping[str, Any], source: str | None = None) -> Source:
-    """Return the arguments that are not None; a retry policy holds the count of retries too."""
+    """Return the arguments that are not None; a retry policy also sets the count of retries."""
     found = {
         name: Found(value, name, source or f"argument {name}")
         for name, value in arguments.items()
@@ -96,32 +96,32 @@ def from_arguments(arguments: Mapping[str, Any], source: str | None = None) -> S
 
 
 def environment() -> list[Source]:
-    """Return the platform's variables; then those of its command line, if all are set."""
-    cli = _held(os.environ, _CLI_VARIABLES)
-    return [_held(os.environ, _VARIABLES), cli if len(cli) == len(_CLI_VARIABLES) else {}]
+    """Return the platform's variables, and those of its command line if all are set."""
+    cli = _select(os.environ, _CLI_VARIABLES)
+    return [_select(os.environ, _VARIABLES), cli if len(cli) == len(_CLI_VARIABLES) else {}]
 
 
 def not_found(what: str, argument: str, settings: Sequence[str]) -> str:
-    """Return the text of an error that names all places where settings were looked for."""
+    """Return an error that names each source in which settings were not found."""
     keys = [_CLI_KEYS[each] for each in settings if each in _CLI_KEYS]
     return (
-        f"no {what}: neither as the argument {argument}"
-        f" nor in {', '.join(_VARIABLES[each] for each in settings)},"
-        f" nor in {', '.join(_CLI_VARIABLES.values())} (these three together),"
-        f" nor as {' and '.join(keys)} in {CLI_FILE}{_unreadable()}"
+        f"no {what}: pass the argument {argument},"
+        f" or set {', '.join(_VARIABLES[each] for each in settings)},"
+        f" or {', '.join(_CLI_VARIABLES.values())} (these three together),"
+        f" or {' and '.join(keys)} in {CLI_FILE}{_unreadable()}"
     )
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called into this package."""
+    """Emit a warning that points to the caller's line outside this package."""
     level, frame = 1, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith("abeja_registry."):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
 
-def _held(values: Mapping[str, Any], names: Mapping[str, str], where: str = "") -> Source:
-    """Return the settings that have a value; an empty one is none."""
+def _select(values: Mapping[str, Any], names: Mapping[str, str], where: str = "") -> Source:
+    """Return the settings with a non-empty value."""
     return {
         setting: Found(values[name], f"{name}{where}", f"{name}{where}")
         for setting, name in names.items()
@@ -137,21 +137,21 @@ def _cli_file(profile: str | None) -> Source:
         raise ConfigurationError("profile must be the name of a configuration, not empty")
     try:
         with _cli_path().open("rb") as file:
-            content = file.read(_LARGEST_CLI_FILE + 1)
+            content = file.read(_MAX_CLI_FILE + 1)
             mode = os.fstat(file.fileno()).st_mode & 0o777
-    # No file, no home, or somebody else's home, as in many a container.
+    # No file; no home directory; or, as in many containers, the home of another user.
     except (FileNotFoundError, RuntimeError, PermissionError):
         if profile is not None:
             raise ConfigurationError(
-                f"profile {profile!r} cannot be used: there is no {CLI_FILE} that can be read"
+                f"profile {profile!r} cannot be used: {CLI_FILE} does not exist or cannot be read"
             ) from None
         return {}
     except OSError as error:
         raise ConfigurationError(f"{CLI_FILE} cannot be read: {error.strerror}") from None
     if os.name == "posix" and mode & 0o077:
-        warn(f"{CLI_FILE} holds a secret and others may read it (mode {mode:o}): chmod it to 600")
-    if len(content) > _LARGEST_CLI_FILE:
-        raise ConfigurationError(f"{CLI_FILE} is larger than {_LARGEST_CLI_FILE} bytes")
+        warn(f"{CLI_FILE} holds a secret, and others can read it (mode {mode:o}): chmod it to 600")
+    if len(content) > _MAX_CLI_FILE:
+        raise ConfigurationError(f"{CLI_FILE} is larger than {_MAX_CLI_FILE} bytes")
     keys = (*_CLI_KEYS.values(), _PROFILES, _PROFILE, _ACTIVE)
     parsed, problem = parse_object(content, keys)
     if problem is not None:
@@ -159,7 +159,7 @@ def _cli_file(profile: str | None) -> Source:
     wanted = profile or parsed.get(_ACTIVE)
     entry = _choose(parsed.get(_PROFILES), wanted) if wanted else parsed
     of = f" of {safe_repr(wanted)}" if wanted else ""
-    return _held(entry, _CLI_KEYS, f"{of} in {CLI_FILE}")
+    return _select(entry, _CLI_KEYS, f"{of} in {CLI_FILE}")
 
 
 def _cli_path() -> Path:
@@ -167,7 +167,7 @@ def _cli_path() -> Path:
 
 
 def _unreadable() -> str:
-    """Return what keeps the file from being read, for an error that names the file."""
+    """Return why the file cannot be read, to be appended to its name in an error."""
     try:
         _cli_path().open("rb").close()
     except (OSError, RuntimeError) as error:
@@ -186,8 +186,8 @@ def _choose(profiles: Any, wanted: Any) -> Mapping[str, Any]:
     matching: list[Mapping[str, Any]] = [each for each in named if each[_PROFILE] == wanted]
     if not matching:
         raise ConfigurationError(
-            f"{CLI_FILE} has no configuration {safe_repr(wanted)},"
-            f" but these: {[each[_PROFILE] for each in named]}"
+            f"{CLI_FILE} has no configuration {safe_repr(wanted)};"
+            f" it has {[each[_PROFILE] for each in named]}"
         )
     if any(each != matching[0] for each in matching):
         raise ConfigurationError(

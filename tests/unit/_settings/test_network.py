@@ -108,7 +108,7 @@ def test_a_bad_proxy(environment: SetEnvironment, kind: Callable[..., object], p
     environment({"https_proxy": proxy, "ABEJA_ORGANIZATION_ID": "20"})
     assert refused(kind, credential={}) == (
         "the proxy in https_proxy cannot be used for https://api.abeja.io: it must be an http or"
-        " https URL, or with the package httpx[socks] a socks5 one"
+        " https URL, or a socks5 URL if httpx[socks] is installed"
     )
 
 

@@ -36,7 +36,7 @@ from abeja_registry import (
     UserCredential,
 )
 
-NO_HEADER = "of printable ASCII characters, without a space at either end"
+NO_HEADER = "consist of printable ASCII characters, without spaces at either end"
 DEFAULT_URL = "https://api.abeja.io"
 
 Write = Callable[[object], None]
@@ -234,12 +234,12 @@ def test_half_a_credential(
     else:
         options["credential"] = {KEYS[name]: value for name, value in variables.items()}
         place = f"credential['{KEYS[place]}']"
-    what = f"{place} is there without its {other}"
+    what = f"{place} is set without {other}"
     with pytest.warns(UserWarning, match="no credential is sent") as caught:
         request = sent_by(APIClient, **options)
     assert authorization(request) is None
     assert [str(each.message) for each in caught] == [
-        f"no credential is sent, as it is incomplete: {what}"
+        f"no credential is sent because it is incomplete: {what}"
     ]
     assert refused(Client, "10", **options) == f"the credential is incomplete: {what}"
 
@@ -257,7 +257,7 @@ def test_half_a_credential(
 def test_a_credential_that_holds_nothing(credential: Any, beside: str) -> None:
     """A dict with something in it but none of the names is incomplete; it names what is there."""
     what = (
-        "credential has a value for none of auth_token, user_id, personal_access_token,"
+        "credential has none of auth_token, user_id, personal_access_token,"
         f" datasource_id, datasource_secret{beside}"
     )
     with pytest.warns(UserWarning, match=what):
@@ -358,7 +358,7 @@ def test_an_argument_that_no_header_can_hold(
     value: str, build: Callable[[Any], object], place: str
 ) -> None:
     """A part of a credential that cannot be sent is refused by name and not shown."""
-    assert refused(build, value) == f"{place} must be {NO_HEADER}"
+    assert refused(build, value) == f"{place} must {NO_HEADER}"
 
 
 @unsendable
@@ -368,10 +368,10 @@ def test_a_found_credential_that_no_header_can_hold(
     """The error names the file's key or the variable, and shows nothing."""
     cli_file(FILE | {"personal-access-token": value})
     place = "personal-access-token in ~/.abeja/config"
-    assert refused(Client) == f"{place} must be {NO_HEADER}"
+    assert refused(Client) == f"{place} must {NO_HEADER}"
     environment({"PLATFORM_AUTH_TOKEN": value})
     for kind in (APIClient, Client):
-        assert refused(kind) == f"PLATFORM_AUTH_TOKEN must be {NO_HEADER}"
+        assert refused(kind) == f"PLATFORM_AUTH_TOKEN must {NO_HEADER}"
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_a_found_credential_that_no_header_can_hold(
 )
 def test_a_credential_that_is_no_text(build: Callable[[], object], place: str) -> None:
     """A part that is no string, or an empty one, is refused by name and not shown."""
-    assert refused(build) == f"{place} must be a string that is not empty"
+    assert refused(build) == f"{place} must be a non-empty string"
 
 
 # -- the order of the sources ---------------------------------------------------------------------
@@ -480,11 +480,11 @@ def test_a_client_with_every_argument_does_not_look_at_the_file(cli_file: Write)
 def test_a_client_with_nothing_says_where_it_looked(kind: Callable[..., object]) -> None:
     """Without a credential or an organization anywhere, the error names every place."""
     message = refused(kind)
-    assert message.startswith("no credential: neither as the argument credential ")
+    assert message.startswith("no credential: pass the argument credential ")
     for name in (*KEYS, *CLI, "abeja-platform-user", "personal-access-token", "~/.abeja/config"):
         assert name in message
     message = refused(kind, credential={})
-    assert message.startswith("no organization: neither as the argument organization_id ")
+    assert message.startswith("no organization: pass the argument organization_id,")
     for name in ("ABEJA_ORGANIZATION_ID", *CLI, "organization-name", "~/.abeja/config"):
         assert name in message
 
@@ -593,7 +593,7 @@ def test_a_profile_has_a_name() -> None:
 @pytest.mark.parametrize("kind", [UserCredential, DatasourceCredential])
 def test_a_colon_would_end_the_user(kind: Callable[[str, str], object]) -> None:
     """An id with a colon is refused: its end would be taken for the beginning of the secret."""
-    assert "must hold no colon" in refused(kind, "1:2", SECRET)
+    assert "must not contain a colon" in refused(kind, "1:2", SECRET)
 
 
 @pytest.mark.parametrize("url", ["https://host ", "https://h:99999", "https:// host"])
@@ -612,7 +612,7 @@ def test_there_may_be_no_file(monkeypatch: pytest.MonkeyPatch, home: bool) -> No
         monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # nobody, in no list of users
     assert str(sent_by(Client, "10", {}).url).startswith(DEFAULT_URL)
     assert refused(Client, "10", {}, profile="other") == (
-        "profile 'other' cannot be used: there is no ~/.abeja/config that can be read"
+        "profile 'other' cannot be used: ~/.abeja/config does not exist or cannot be read"
     )
 
 
@@ -668,7 +668,7 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     "cut short": (f"{{{TOKEN_LINE}", f"line 1, column 47: it ends too early{AT_TOKEN}"),
     "cut within a string": (
         f'{{"personal-access-token": "{SECRET}',
-        f"line 1, column 27: a string has no end{AT_TOKEN}",
+        f"line 1, column 27: a string is not terminated{AT_TOKEN}",
     ),
     "a line break in a string": (
         f'{{"personal-access-token": "{SECRET}\n"}}',
@@ -676,15 +676,15 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     ),
     "a backslash": (
         f'{{"personal-access-token": "{SECRET}\\q"}}',
-        f"line 1, column 46: a backslash that begins no escape{AT_TOKEN}",
+        f"line 1, column 46: an invalid escape sequence{AT_TOKEN}",
     ),
     "half an escape": (
         f'{{"personal-access-token": "{SECRET}\\u12"}}',
-        f"line 1, column 47: a backslash that begins no escape{AT_TOKEN}",
+        f"line 1, column 47: an invalid escape sequence{AT_TOKEN}",
     ),
     "more behind": (
         f"{{{TOKEN_LINE}}}\n{SECRET}",
-        f"line 2, column 1: the object has ended, and more follows{AT_TOKEN}",
+        f"line 2, column 1: unexpected text after the object{AT_TOKEN}",
     ),
     "a quote in a string": (
         f'{{"personal-access-token": "a"{SECRET}"}}',
@@ -693,18 +693,18 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     "not JSON": (f"token={SECRET}", "line 1, column 1: a value is missing"),
     "no UTF-8": (
         f'{{\n"personal-access-token": "{SECRET}'.encode() + b'\xff"}',
-        "line 2, column 45: a byte that is no UTF-8",
+        "line 2, column 45: a byte that is not UTF-8",
     ),
     "no UTF-16": (
         b"\xff\xfe" + f'{{"personal-access-token": "{SECRET}"}}'.encode("utf-16-le") + b"\x00",
-        "line 1, column 48: a byte that is no UTF-16",
+        "line 1, column 48: a byte that is not UTF-16",
     ),
     "empty": ("", "it is empty"),
     "blank": (" \n\t", "it is empty"),
     "a mark alone": ("\ufeff", "it is empty"),
-    "a list": (f'["{SECRET}"]', "another value is in its place"),
-    "a string": (f'"{SECRET}"', "another value is in its place"),
-    "null": ("null", "another value is in its place"),
+    "a list": (f'["{SECRET}"]', "it is another JSON value"),
+    "a string": (f'"{SECRET}"', "it is another JSON value"),
+    "null": ("null", "it is another JSON value"),
     "too deep": ("[" * 100_000, "it is nested too deeply"),
     "a long number": (f'{{"x": {"9" * 5000}, {TOKEN_LINE}}}', "a number has too many digits"),
 }
@@ -717,7 +717,7 @@ def test_a_broken_file(
 ) -> None:
     """The error names the line, the column and the key, and shows nothing else of the file."""
     cli_file(content if isinstance(content, bytes) else content.encode())
-    assert refused(Client, profile=profile) == f"~/.abeja/config is no JSON object: {says}"
+    assert refused(Client, profile=profile) == f"~/.abeja/config is not a JSON object: {says}"
 
 
 @given(
@@ -823,7 +823,7 @@ def test_a_configuration_that_is_not_there(
     cli_file(FILE | {"configurations": configurations} | active)
     options = {"profile": "x"} if by == "argument" else {}
     assert refused(Client, **options) == (
-        f"~/.abeja/config has no configuration 'x', but these: {names}"
+        f"~/.abeja/config has no configuration 'x'; it has {names}"
     )
 
 
@@ -832,15 +832,15 @@ def test_a_configuration_that_is_not_there(
     [
         (
             {"personal-access-token": 5},
-            "personal-access-token{} must be a string that is not empty",
+            "personal-access-token{} must be a non-empty string",
         ),
         (
             {"personal-access-token": SECRET + "\n"},
-            f"personal-access-token{{}} must be {NO_HEADER}",
+            f"personal-access-token{{}} must {NO_HEADER}",
         ),
         (
             {"abeja-platform-user": "", "personal-access-token": SECRET},
-            "the credential is incomplete: personal-access-token{} is there without its user_id",
+            "the credential is incomplete: personal-access-token{} is set without user_id",
         ),
         (
             {"organization-name": ".."},
@@ -848,7 +848,7 @@ def test_a_configuration_that_is_not_there(
         ),
         (
             {"abeja-api-url": f"https://u:{SECRET}@h"},
-            "abeja-api-url{} must hold no user name or password: pass them as credential",
+            "abeja-api-url{} must not contain a user name or password; pass them as credential",
         ),
     ],
     ids=["token", "newline", "incomplete", "organization", "base URL"],
@@ -903,8 +903,8 @@ def test_a_base_url(environment: SetEnvironment, value: str, start: str) -> None
     assert str(sent_by(APIClient, {}).url).startswith(f"{start}/0/")
 
 
-USERINFO = "must hold no user name or password: pass them as credential"
-QUERY = "must hold no query and no fragment"
+USERINFO = "must not contain a user name or password; pass them as credential"
+QUERY = "must not contain a query or a fragment"
 NO_URL = "must be an http or https URL with a host"
 BAD_URLS: dict[str, tuple[Any, str]] = {
     "user and password": (f"https://u:{SECRET}@h", USERINFO),
@@ -1053,7 +1053,7 @@ BAD: dict[str, tuple[str, Any, str]] = {
     "on_retry is to be awaited": (
         "on_retry",
         asyncio.sleep,
-        "on_retry must be a plain function: nobody would await it",
+        "on_retry must be a plain function, not a coroutine function",
     ),
     "on_retry is a word": ("on_retry", "log", "on_retry must be callable, not 'log'"),
     **{
@@ -1180,7 +1180,7 @@ def test_a_credential_over_plain_http(kind: Callable[..., Any], base_url: str) -
     with pytest.warns(InsecureTransportWarning) as caught:
         anonymous(kind)(credential={"auth_token": SECRET}, base_url=base_url)
     assert [str(each.message) for each in caught] == [
-        f"the credential is going to be sent unencrypted to {base_url}"
+        f"the credential will be sent unencrypted to {base_url}"
     ]
     assert caught[0].filename == __file__
 
@@ -1219,7 +1219,7 @@ def test_a_credential_to_this_machine_through_a_proxy(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         anonymous(Client)(credential={"auth_token": SECRET}, base_url=url)
-    what = "the credential is going to be sent unencrypted to"
+    what = "the credential will be sent unencrypted to"
     assert [str(each.message) for each in caught] == [
         f"{what} {url} through a proxy that the environment names"
     ] * seen
