@@ -28,7 +28,9 @@ from abeja_registry import (
     InvalidFile,
     InvalidResponse,
     NotFound,
+    Timeout,
     TransportError,
+    WaitTimeout,
     exceptions,
 )
 from abeja_registry.inventory import read_rows, summarize
@@ -103,6 +105,17 @@ def test_a_configuration_error_is_a_value_error() -> None:
     """A bad setting can be caught as what Python calls a bad value."""
     with pytest.raises(ValueError, match="timeout"):
         abeja_registry.APIClient(timeout=0)
+
+
+@pytest.mark.parametrize("kind", [Timeout, WaitTimeout])
+def test_a_timeout_is_a_timeout_error(kind: type[Error]) -> None:
+    """Code that catches Python's TimeoutError catches both kinds; neither has an error number."""
+    with pytest.raises(TimeoutError) as caught:
+        raise kind("too late")
+    assert str(caught.value) == "too late"
+    assert (caught.value.errno, caught.value.filename) == (None, None)
+    assert isinstance(caught.value, Error)
+    assert issubclass(kind, TransportError) is (kind is Timeout)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from abeja_registry import (
     NotFound,
     Page,
     Tag,
-    Timeout,
+    WaitTimeout,
 )
 from abeja_registry.sandbox import Sandbox
 
@@ -468,7 +468,7 @@ async def test_waiting_in_vain(
 ) -> None:
     """It ends within the time-out, shortly after a last look, and tells what that saw."""
     registry = Registry("a")
-    with pytest.raises(Timeout, match=f"waited {timeout:g} s for '{name}': {seen}"):
+    with pytest.raises(WaitTimeout, match=f"waited {timeout:g} s for '{name}': {seen}"):
         await done(tags_of(registry).wait_for(ID, name, timeout=timeout, **options))
     assert timeout - 0.1 < registry.now() < timeout or timeout < 0.1
     assert max(registry.waits, default=0) <= 10
@@ -484,7 +484,7 @@ async def test_waiting_through_an_outage(tags_of: TagsOf) -> None:
 
     registry = Registry("a")
     registry.later[1] = lambda: setattr(registry, "status", 503)
-    with pytest.raises(Timeout, match="it does not exist; the last request failed: <HttpError"):
+    with pytest.raises(WaitTimeout, match="it does not exist; the last request failed: <HttpError"):
         await done(tags_of(registry).wait_for(ID, "b", timeout=60))
 
 

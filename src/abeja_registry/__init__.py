@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         TooManyRequests,
         TransportError,
         Unauthorized,
+        WaitTimeout,
     )
     from .images import ImageName
     from .models import Creator, Tag
@@ -100,6 +101,7 @@ __all__ = [
     "TransportError",
     "Unauthorized",
     "UserCredential",
+    "WaitTimeout",
     "__version__",
 ]
 
@@ -121,6 +123,7 @@ if not TYPE_CHECKING:  # pragma: no branch
             *("HttpError", "InsecureTransportWarning", "InternalServerError", "InvalidArgument"),
             *("InvalidFile", "InvalidResponse", "MethodNotAllowed", "NotFound", "OutcomeUnknown"),
             *("PaginationError", "Timeout", "TooManyRequests", "TransportError", "Unauthorized"),
+            "WaitTimeout",
         ),
         "images": ("ImageName",),
         "inventory": (),

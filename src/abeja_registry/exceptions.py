@@ -1,10 +1,10 @@
-"""What can go wrong, as classes to catch.
+"""The exceptions of this package.
 
 ::
 
     abeja_registry.Error
-     +-- ConfigurationError        a setting is missing or cannot be meant
-     +-- HttpError                 the API answered, and the answer is not a success
+     +-- ConfigurationError        a setting is missing or invalid
+     +-- HttpError                 the response has an error status
      |    +-- BadRequest           400
      |    +-- Unauthorized         401
      |    +-- Forbidden            403
@@ -13,17 +13,18 @@
      |    +-- Conflict             409
      |    +-- TooManyRequests      429
      |    +-- InternalServerError  500
-     +-- TransportError            no usable answer came
-     |    +-- Timeout              ... in the time allowed
-     |    +-- OutcomeUnknown       ... to a create that was sent: it may have happened
-     +-- InvalidResponse           a success that is not what the API promises
+     +-- TransportError            there is no usable response
+     |    +-- Timeout              none within the timeout or the deadline
+     |    +-- OutcomeUnknown       none to a create: the repository may exist
+     +-- WaitTimeout               the awaited tag did not appear in time
+     +-- InvalidResponse           a 2xx response that does not match the reference
      +-- PaginationError           a list's pages contradict each other
      +-- InvalidFile               a file that holds no inventory
     InvalidArgument                an argument has a wrong value or type
     InsecureTransportWarning       a credential over plain http
 
-An answer with a status not listed is an `HttpError` itself. All of them pickle and copy; none
-holds a credential, nor an exception of the HTTP library.
+Any other error status raises `HttpError` itself. All of them pickle and copy. None holds a
+credential, or an exception of the HTTP library.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-# Characters of each thing the API says that an error's text shows; its attributes have all of it.
-_SHOWN = 1000
+# Characters of each field of a response in an error's text; the attributes have the whole fields.
+_MAX_SHOWN = 1000
 
 
-def _line(said: object) -> str:
-    """Return what the API says as a part of one line, with nothing that a terminal would obey."""
-    return "".join(each if each.isprintable() else " " for each in str(said)[:_SHOWN])
+def _one_line(value: object) -> str:
+    """Return a value's text on one line, without control characters."""
+    return "".join(each if each.isprintable() else " " for each in str(value)[:_MAX_SHOWN])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,13 @@ class Attempt:
     """One attempt of a call; as a string, its result: `503`, or `ReadTimeout: timed out`.
 
     Attributes:
-        status: The response's HTTP status; None where there was no usable response.
+        status: The response's HTTP status; None if there was no usable response.
         error: Why there was none: the class of the HTTP library's exception, or a short phrase.
         message: The exception's text.
-        stage: How far an attempt without a response came: "connect", "tls" or "request"; None
-            where only the HTTP library knows.
-        wait: Seconds waited before the next attempt; None for the last.
-        stop_reason: Why the last attempt was not retried, where the policy's `max_retries` allowed
-            another one.
+        stage: Where an attempt without a response failed: "connect", "tls" or "request"; None if
+            only the HTTP library knows.
+        wait: The wait before the next attempt, in seconds; None for the last attempt.
+        stop_reason: Why the last attempt was not retried, if `max_retries` allowed another one.
     """
 
     status: int | None = None
@@ -70,14 +70,14 @@ class Attempt:
 
 
 class Error(Exception):
-    """Everything that this package raises about the API, the network or its settings.
+    """The base class of every error about the API, the network or the settings.
 
     Attributes:
-        outcome_unknown: True where a create or a delete may or may not have been carried out.
-        history: The attempts of the call that failed, oldest first.
-        resume_offset: Where a walk through a list can go on, `iter(offset=…)`, also in another
-            process; None for an error outside a walk. A position: what was removed before it
-            since then moved the rest.
+        outcome_unknown: Whether a create or a delete may have been carried out.
+        history: The attempts of the failed call, oldest first.
+        resume_offset: The offset at which an iteration can continue, `iter(offset=…)`, also in
+            another process. None for an error outside an iteration. If earlier items were deleted
+            since, restart a little before it.
     """
 
     outcome_unknown: bool = False
@@ -86,25 +86,25 @@ class Error(Exception):
 
 
 class ConfigurationError(Error, ValueError):
-    """A setting is missing or cannot be meant; the message names where it came from."""
+    """A setting is missing or invalid; the message names its source."""
 
 
 class HttpError(Error):
-    """The API answered with a status that is not a success.
+    """The response has an error status.
 
     Args:
         error: The API's short name of the error, or the status's reason phrase.
-        error_description: The API's sentence about it, or the beginning of the body's text.
-        error_detail: Whatever more the API said, as it said it.
-        status_code: The answer's HTTP status; the one that a class stands for if not given.
-        url: The whole URL that was asked, with its query.
+        error_description: The API's description of the error, or the start of the body's text.
+        error_detail: Further details of the API, unchanged.
+        status_code: The response's HTTP status. Defaults to the status of the class.
+        url: The URL of the request, with its query.
         method: The HTTP method of the request.
-        headers: The answer's headers, with lower-case names.
+        headers: The response's headers, with lower-case names.
         request_id: The API's id of the request, to quote to its support.
         retry_after: Seconds that the API asks to wait before the next request.
-        outcome_unknown: Whether the request may have been carried out all the same.
+        outcome_unknown: Whether the request may have been carried out.
         after_unknown_outcome: Whether an earlier attempt of the same call may have been carried
-            out: a delete's 404 is its own doing then.
+            out. If so, that attempt of a delete explains its 404.
     """
 
     _STATUS: ClassVar[int | None] = None
@@ -140,12 +140,14 @@ class HttpError(Error):
         self.after_unknown_outcome = after_unknown_outcome
 
     def __str__(self) -> str:
-        """Return the form that code and log searches written for abeja-sdk know, on one line."""
-        text = f'<{type(self).__name__} "{_line(self.error)}": {_line(self.error_description)}'
+        """Return one line, in the form of abeja-sdk's errors, which log searches rely on."""
+        text = (
+            f'<{type(self).__name__} "{_one_line(self.error)}": {_one_line(self.error_description)}'
+        )
         if self.status_code and self.url:
             text += f" ({self.status_code} from {self.url})"
         if self.error_detail:
-            text += f", {_line(self.error_detail)}"
+            text += f", {_one_line(self.error_detail)}"
         if self.retry_after is not None:
             text += f", retry after {self.retry_after:g} s"
         return text + ">"
@@ -153,52 +155,52 @@ class HttpError(Error):
     __repr__ = __str__
 
     def _asdict(self) -> dict[str, Any]:
-        """Return error and error_description, and of detail, status and URL what is there."""
+        """Return `error` and `error_description`, and the detail, status and URL unless empty."""
         optional = {
             "error_detail": self.error_detail,
             "status_code": self.status_code,
             "url": self.url,
         }
-        said = {"error": self.error, "error_description": self.error_description}
-        return said | {name: value for name, value in optional.items() if value}
+        required = {"error": self.error, "error_description": self.error_description}
+        return required | {name: value for name, value in optional.items() if value}
 
 
 class BadRequest(HttpError):
-    """400: the API refused what was sent."""
+    """400: the API rejected the request."""
 
     _STATUS = 400
 
 
 class Unauthorized(HttpError):
-    """401: no credential was sent, or one that the API does not take."""
+    """401: the request had no credential, or an invalid one."""
 
     _STATUS = 401
 
 
 class Forbidden(HttpError):
-    """403: the credential may not do this, or not in this organization."""
+    """403: the credential has no permission for this operation or this organization."""
 
     _STATUS = 403
 
 
 class NotFound(HttpError):
-    """404: there is no such repository.
+    """404: the repository does not exist.
 
-    Also where one was looked for by its name, or a tag was, and there is none: every request
-    succeeded then, and the error has the same status, and no URL.
+    Also raised by look-ups by name that find no repository or no tag. Their requests succeeded; the
+    error has the same status, and no URL.
     """
 
     _STATUS = 404
 
 
 class MethodNotAllowed(HttpError):
-    """405: the path does not take this method; usually a wrong base URL."""
+    """405: the path does not support this method; usually the base URL is wrong."""
 
     _STATUS = 405
 
 
 class Conflict(HttpError):
-    """409: the request contradicts what is there, such as a name that is taken."""
+    """409: the request conflicts with the current state, such as a name that is taken."""
 
     _STATUS = 409
 
@@ -216,13 +218,13 @@ class InternalServerError(HttpError):
 
 
 class TransportError(Error):
-    """No usable answer came: no connection, a connection lost, a body cut short.
+    """There is no usable response: no connection, a lost connection, or a truncated body.
 
     Args:
-        message: What was asked and what went wrong.
+        message: The operation and what went wrong.
         method: The HTTP method of the request.
-        url: The whole URL that was asked, with its query.
-        outcome_unknown: Whether the request may have been carried out all the same.
+        url: The URL of the request, with its query.
+        outcome_unknown: Whether the request may have been carried out.
     """
 
     def __init__(
@@ -239,24 +241,31 @@ class TransportError(Error):
         self.outcome_unknown = outcome_unknown
 
 
-class Timeout(TransportError):
-    """No usable answer came in the time allowed, or what was waited for did not come about."""
+class Timeout(TransportError, TimeoutError):
+    """No usable response came within `timeout` or the deadline."""
 
 
 class OutcomeUnknown(TransportError):
-    """A create was sent and no answer came: the repository may or may not exist now."""
+    """A create was sent and got no usable response: the repository may exist."""
+
+
+class WaitTimeout(Error, TimeoutError):
+    """The tag did not exist, or did not change, within the time to wait for it.
+
+    Every request succeeded, or failed with an error that may pass.
+    """
 
 
 class InvalidResponse(Error):
-    """The API answered with a success that is not what its reference promises.
+    """A 2xx response does not match the API's reference.
 
     Args:
-        message: What was promised and what came, naming the field where there is one.
-        body: The answer: its JSON value, or the beginning of its text where it is no JSON.
-        field: The path of the field at fault, where a model cannot be made.
-        index: The index of the row at fault in its page.
-        row: That row, as it came.
-        outcome_unknown: Whether the request may have been carried out all the same.
+        message: The mismatch, with the field if it is in one.
+        body: The response's JSON value, or the start of its text if it is no JSON.
+        field: The path of the first invalid field.
+        index: The index of the invalid row in its page.
+        row: The invalid row, unchanged.
+        outcome_unknown: Whether the request may have been carried out.
     """
 
     def __init__(
@@ -278,17 +287,17 @@ class InvalidResponse(Error):
 
 
 class PaginationError(Error):
-    """A list's pages contradict each other, so that walking on could skip or repeat."""
+    """A list's pages contradict each other; continuing could skip or repeat items."""
 
 
 class InvalidFile(Error, ValueError):
-    """A file is no inventory's.
+    """A file holds no inventory.
 
     Args:
-        message: What is wrong, naming the file and, where there are lines, the line.
+        message: What is wrong, with the file and the line.
         path: The file.
-        line: The line at fault, counted from 1; None where the file has no lines, or none of
-            them is at fault.
+        line: The number of the invalid line, >= 1. None if the file has no lines, or if no single
+            line is invalid.
     """
 
     def __init__(self, message: str, path: str | None = None, line: int | None = None) -> None:
@@ -301,12 +310,12 @@ class InvalidFile(Error, ValueError):
 
 
 class InvalidArgument(ValueError, TypeError):
-    """An argument has a wrong value, or a value of a wrong type; the message names it.
+    """An argument has a wrong value or type; the message names it.
 
-    No request was sent. It is no `Error`: the calling code is at fault. It is a `ValueError` and
-    a `TypeError`, so that code catches it as either.
+    No request was sent. It is not an `Error`, as the calling code is at fault. It is both a
+    `ValueError` and a `TypeError`, so that code can catch it as either.
     """
 
 
 class InsecureTransportWarning(UserWarning):
-    """A credential is going to be sent unencrypted to a host that is not this machine."""
+    """A credential is about to be sent unencrypted to another machine."""

@@ -277,7 +277,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             The tag.
 
         Raises:
-            Timeout: It did not come about in time; the message tells what the last look saw.
+            WaitTimeout: The time is over; the message says what the last request found.
             NotFound: There is no such repository.
             InvalidResponse: A row cannot be read, as for `get`.
 

@@ -24,7 +24,7 @@ from tests.support.patience import PATIENCE, until
 from tests.support.server import Request, Server, response
 
 import abeja_registry
-from abeja_registry import Client, OutcomeUnknown, Timeout, exceptions
+from abeja_registry import Client, OutcomeUnknown, Timeout, WaitTimeout, exceptions
 from abeja_registry.cli import main, script
 from abeja_registry.sandbox import Sandbox
 
@@ -193,6 +193,7 @@ def test_json_breaks_no_line_and_no_terminal(run: Run, client: Client) -> None:
     [
         (OutcomeUnknown("no answer came"), 1, "no answer came - look whether it is there"),
         (Timeout("too long"), 4, "too long - try again, or allow more time"),
+        (WaitTimeout("too long"), 4, "too long - try again, or allow more time"),
         (exceptions.HttpError("teapot", ""), 1, "teapot - try again later"),
         (exceptions.HttpError("x", "y", None, 502, "http://z"), 1, "y (502 from http://z) - "),
         (exceptions.HttpError("x", "y", None, 502), 1, "y - try again later"),

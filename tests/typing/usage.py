@@ -343,7 +343,10 @@ def errors(client: Client) -> str | None:
     except OutcomeUnknown as error:
         assert_type(error.history, tuple[Attempt, ...])
         return error.history[0].error
-    except (Timeout, TransportError) as error:
+    except Timeout as error:
+        late: TimeoutError = error
+        return str(late)
+    except TransportError as error:
         assert_type(error.url, str | None)
     except InvalidResponse as error:
         assert_type(error.body, object)

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from .._validation import check_str, safe_repr
-from ..exceptions import BadRequest, Conflict, Error, HttpError, NotFound, Timeout, TransportError
+from ..exceptions import (
+    BadRequest,
+    Conflict,
+    Error,
+    HttpError,
+    NotFound,
+    TransportError,
+    WaitTimeout,
+)
 from .operations import Operation
 from .paging import PAGE_SIZE, Cursor, PageWalk
 from .responses import ApiResult
@@ -183,7 +191,7 @@ def wait_for(
             state, last_error = unmet or "", ""
         remaining = min(deadline - now(), timeout - slept)
         if remaining < _MIN_REMAINING:
-            raise Timeout(f"waited {timeout:g} s for {safe_repr(name)}: {state}{last_error}")
+            raise WaitTimeout(f"waited {timeout:g} s for {safe_repr(name)}: {state}{last_error}")
         pause = min(wait, remaining * _MAX_WAIT_SHARE)
         yield Wait(pause)
         slept += pause

@@ -44,6 +44,7 @@ _NEXT: tuple[tuple[type[BaseException], str], ...] = (
     (exceptions.HttpError, "try again later, or tell the API's support the request's id"),
     (exceptions.OutcomeUnknown, "look whether it is there: abeja-registry repositories list"),
     (exceptions.Timeout, "try again, or allow more time: --timeout, --deadline"),
+    (exceptions.WaitTimeout, "try again, or allow more time: --timeout"),
     (exceptions.TransportError, "check the network and the address: abeja-registry whoami"),
     (exceptions.InvalidResponse, "see how the API differs: abeja-registry doctor"),
     (exceptions.PaginationError, "try again"),
@@ -64,7 +65,7 @@ def exit_code(error: Exception) -> int:
     """Return the exit code of an error."""
     if isinstance(error, exceptions.NotFound):
         return NOT_FOUND
-    if isinstance(error, exceptions.Timeout):
+    if isinstance(error, exceptions.Timeout | exceptions.WaitTimeout):
         return TIMED_OUT
     # Of what was given: the API's refusal is a FAILED, as it is an answer.
     if isinstance(error, exceptions.InvalidArgument | exceptions.ConfigurationError):

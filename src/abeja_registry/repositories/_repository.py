@@ -167,7 +167,7 @@ class Repository(RepositoryFields, frozen=True):
             The tag.
 
         Raises:
-            Timeout: It did not come about in time; the message tells what the last look saw.
+            WaitTimeout: The time is over; the message says what the last request found.
             NotFound: The repository is not there any more.
 
         Example:
