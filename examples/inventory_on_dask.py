@@ -6,8 +6,7 @@ Runs by itself, against an embedded sandbox and a cluster of two processes on th
 
 from collections import Counter
 
-from abeja_registry import Client
-from abeja_registry.inventory import summarize
+from abeja_registry import Client, summarize
 from abeja_registry.sandbox import Sandbox
 
 try:
@@ -18,7 +17,7 @@ except ModuleNotFoundError:
 
 
 def main() -> None:
-    """Walk through 40 repositories, one of them large, and add them up."""
+    """Read the tags of 40 repositories, one of them large, and add them up."""
     with Sandbox() as sandbox:
         sandbox.seed(repositories=39, tags=20)
         sandbox.seed(repositories=1, tags=3000)
@@ -37,6 +36,6 @@ def main() -> None:
             print(f"repositories: {len(per_repository)}")
 
 
-# The cluster's processes import this file; they are not to run it.
+# The cluster's processes import this file, and must not run it.
 if __name__ == "__main__":
     main()

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from .images import ImageName
+    from .inventory import AsyncInventory, Inventory, InventoryRow, read_rows, summarize
     from .models import Creator, Tag
     from .pages import AsyncListing, AsyncPage, Listing, Page
     from .raw import APIClient, AsyncAPIClient
@@ -56,6 +57,7 @@ __all__ = [
     "AsyncAPIClient",
     "AsyncClient",
     "AsyncHttpClient",
+    "AsyncInventory",
     "AsyncListing",
     "AsyncPage",
     "AsyncRepositories",
@@ -81,6 +83,8 @@ __all__ = [
     "InvalidFile",
     "InvalidResponse",
     "InvalidRows",
+    "Inventory",
+    "InventoryRow",
     "Listing",
     "MethodNotAllowed",
     "NotFound",
@@ -103,6 +107,8 @@ __all__ = [
     "UserCredential",
     "WaitTimeout",
     "__version__",
+    "read_rows",
+    "summarize",
 ]
 
 # Not for checkers: they would take any name for one of ours.
@@ -126,7 +132,7 @@ if not TYPE_CHECKING:  # pragma: no branch
             "WaitTimeout",
         ),
         "images": ("ImageName",),
-        "inventory": (),
+        "inventory": ("AsyncInventory", "Inventory", "InventoryRow", "read_rows", "summarize"),
         "models": ("Creator", "Tag"),
         "pages": ("AsyncListing", "AsyncPage", "Listing", "Page"),
         "raw": ("APIClient", "AsyncAPIClient"),

@@ -275,6 +275,11 @@ def note_pages_of_tags(
     monkeypatch.setattr(inventory_fetching, "read_page", noted)
 
 
+def html_of(value: Any) -> str:
+    """Return what a notebook shows for a value."""
+    return str(value._repr_html_())
+
+
 def forget_locked_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Know nothing of the files that this process holds, as another process does."""
     monkeypatch.setattr(inventory_files, "_locked_paths", set())

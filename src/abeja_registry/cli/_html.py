@@ -15,7 +15,7 @@ from heapq import nlargest
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ..inventory._rows import in_utc
+from ..inventory._times import in_utc
 from ._charts import bar, columns, growth, percent, size, text
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """An organization's registry as rows: read in parallel, written to files, compared.
 
 `client.inventory()` makes one. No request is sent until iteration starts, and each iteration sends
-new requests.
+new requests. `Inventory`, `AsyncInventory`, `InventoryRow`, `read_rows` and `summarize` can be
+imported from `abeja_registry` too.
 """
 
 from ._async_inventory import AsyncInventory

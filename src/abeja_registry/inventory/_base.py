@@ -13,6 +13,7 @@ from .._api.paging import PAGE_SIZE
 from .._validation import check_callable, check_count
 from ..pages import Unread
 from ._crawler import Crawler
+from ._display import short_repr
 from ._failures import IncompleteInventory, InventoryFailure
 from ._fetching import AsyncFetcher, Fetcher, source
 from ._file_rows import read_rows
@@ -69,6 +70,15 @@ class BaseInventory(Unread, Generic[C]):
         self._on_progress = on_progress
         self._failures: list[InventoryFailure] = []
         self._repositories: list[InventoryRepository] = []
+
+    def __repr__(self) -> str:
+        patterns = {"include": self._names.include, "exclude": self._names.exclude}
+        return short_repr(
+            type(self).__name__,
+            organization_id=self._client.organization_id,
+            **{name: ", ".join(several) for name, several in patterns.items() if several},
+            concurrency=self._concurrency,
+        )
 
     @property
     def repositories(self) -> tuple[InventoryRepository, ...]:

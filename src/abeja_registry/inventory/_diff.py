@@ -6,10 +6,11 @@ repository and digest. Where a tag is listed twice, its last row counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from ._display import html_table, number_text, short_digest, short_repr
 from ._rows import InventoryRepository, InventoryRow
 
 
@@ -24,6 +25,15 @@ class Moved:
 
     old: InventoryRow
     new: InventoryRow
+
+    def __repr__(self) -> str:
+        return short_repr(
+            "Moved",
+            self.new.repository_name,
+            self.new.tag,
+            old_digest=short_digest(self.old.digest),
+            new_digest=short_digest(self.new.digest),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,44 @@ class Diff:
             or self.removed
             or self.moved
         )
+
+    def _counts(self) -> dict[str, int]:
+        return {
+            "repositories_added": len(self.repositories_added),
+            "repositories_removed": len(self.repositories_removed),
+            "added": len(self.added),
+            "removed": len(self.removed),
+            "moved": len(self.moved),
+        }
+
+    def __repr__(self) -> str:
+        return short_repr("Diff", **self._counts(), bytes_added=self.bytes_added)
+
+    def _repr_html_(self) -> str:
+        """Return a table of the first differences, for notebooks."""
+        counts = self._counts()
+        caption = ", ".join(
+            f"{name.replace('_', ' ')}: {count:,}" for name, count in counts.items()
+        )
+        return html_table(
+            f"{caption}, bytes added: {number_text(self.bytes_added)}",
+            ("change", "repository", "tag", "old digest", "new digest"),
+            self._changes(),
+            sum(counts.values()),
+        )
+
+    def _changes(self) -> Iterator[tuple[str, ...]]:
+        for name in self.repositories_added:
+            yield "repository added", name, "", "", ""
+        for name in self.repositories_removed:
+            yield "repository removed", name, "", "", ""
+        for row in self.added:
+            yield "added", row.repository_name, row.tag, "", short_digest(row.digest)
+        for row in self.removed:
+            yield "removed", row.repository_name, row.tag, short_digest(row.digest), ""
+        for moved in self.moved:
+            digests = short_digest(moved.old.digest), short_digest(moved.new.digest)
+            yield "moved", moved.new.repository_name, moved.new.tag, *digests
 
 
 class DiffBuilder:

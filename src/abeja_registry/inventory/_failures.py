@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .._validation import safe_repr
 from ..exceptions import Error, NotFound
+from ._display import short_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class InventoryFailure:
     def deleted(self) -> bool:
         """Whether it was deleted after it was listed: it was not found the second time."""
         return isinstance(self.error, NotFound)
+
+    def __repr__(self) -> str:
+        return short_repr(
+            "InventoryFailure", self.repository_name, id=self.repository_id, error=self.error
+        )
 
 
 class IncompleteInventory(Error):

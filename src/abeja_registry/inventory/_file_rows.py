@@ -8,6 +8,7 @@ from pathlib import Path
 from .._validation import safe_repr
 from ..exceptions import InvalidArgument
 from ._csv import read_csv
+from ._display import short_repr
 from ._jsonl import read_jsonl
 from ._parquet import read_parquet
 from ._rows import Entry, FilePath, InventoryRepository, InventoryRow
@@ -35,6 +36,7 @@ class FileRows(Iterator[InventoryRow]):
             raise InvalidArgument(
                 f"path must end in {', '.join(_READERS)}, unlike {safe_repr(str(path))}"
             )
+        self._path = path
         self._included = included
         self._repositories: tuple[InventoryRepository, ...] | None = None
         self._rows = self._read(read(path))
@@ -46,6 +48,9 @@ class FileRows(Iterator[InventoryRow]):
         None before, and where the file has no column `kind`: it does not name all of them.
         """
         return self._repositories
+
+    def __repr__(self) -> str:
+        return short_repr("FileRows", str(self._path))
 
     def __next__(self) -> InventoryRow:
         return next(self._rows)

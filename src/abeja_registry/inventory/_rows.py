@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .._validation import MAX_INT64, safe_repr
+from ._display import short_digest, short_repr
+from ._times import time_text
 
 FilePath = str | os.PathLike[str]
 
@@ -51,10 +52,20 @@ class InventoryRow(NamedTuple):
         """
         return {
             **self._asdict(),
-            "created_at": _time_text(self.created_at),
-            "updated_at": _time_text(self.updated_at),
+            "created_at": time_text(self.created_at),
+            "updated_at": time_text(self.updated_at),
             "kind": TAG,
         }
+
+    def __repr__(self) -> str:
+        return short_repr(
+            "InventoryRow",
+            self.repository_name,
+            self.tag,
+            digest=short_digest(self.digest),
+            size=self.size,
+            updated_at=self.updated_at,
+        )
 
 
 COLUMNS = InventoryRow._fields
@@ -83,6 +94,9 @@ class InventoryRepository(NamedTuple):
         `repository`.
         """
         return dict(zip(FILE_COLUMNS, cells(self), strict=True))
+
+    def __repr__(self) -> str:
+        return short_repr("InventoryRepository", self.name, id=self.id, tag_count=self.tag_count)
 
 
 Entry = InventoryRow | InventoryRepository
@@ -124,17 +138,6 @@ def known_repositories(rows: object) -> tuple[InventoryRepository, ...] | None:
     with tags.
     """
     return rows.repositories if isinstance(rows, _KnowsRepositories) else None
-
-
-def in_utc(time: datetime) -> datetime:
-    """Return the same time in UTC; as it is where that is beyond the calendar."""
-    with suppress(OverflowError):
-        return time.astimezone(UTC)
-    return time
-
-
-def _time_text(time: datetime) -> str:
-    return in_utc(time).isoformat().replace("+00:00", "Z")
 
 
 # -- parsing --------------------------------------------------------------------------------------

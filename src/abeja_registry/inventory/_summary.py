@@ -14,7 +14,9 @@ from operator import itemgetter
 
 from .._validation import check_count, check_time, safe_repr
 from ..exceptions import InvalidArgument
+from ._display import html_table, number_text, short_repr, without_email
 from ._rows import InventoryRepository, InventoryRow, known_repositories
+from ._times import time_text
 
 STALE_AFTER_DAYS = 90
 
@@ -50,6 +52,17 @@ class Totals:
     tag_bytes: int = 0
     stale_bytes: int = 0
 
+    def __repr__(self) -> str:
+        return short_repr(
+            "Totals",
+            without_email(self.name),
+            tags=self.tags,
+            images=self.images,
+            bytes=self.bytes,
+            stale=self.stale,
+            stale_bytes=self.stale_bytes,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -71,6 +84,39 @@ class Summary:
     stale_after_days: int
     # It tells how much is known, and changes no figure.
     empty_repositories: int | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        return short_repr(
+            "Summary",
+            tags=self.total.tags,
+            images=self.total.images,
+            bytes=self.total.bytes,
+            stale=self.total.stale,
+            repositories=len(self.repositories),
+            creators=len(self.creators),
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table of the largest repositories, for notebooks."""
+        return html_table(
+            f"{len(self.repositories):,} repositories; a tag is stale after"
+            f" {number_text(self.stale_after_days)} days without a push",
+            ("repository", "tags", "images", "bytes", "newest", "stale tags", "stale bytes"),
+            map(_html_cells, (self.total, *self.repositories)),
+            1 + len(self.repositories),
+        )
+
+
+def _html_cells(totals: Totals) -> tuple[str, ...]:
+    return (
+        totals.name,
+        number_text(totals.tags),
+        number_text(totals.images),
+        number_text(totals.bytes),
+        time_text(totals.newest, "seconds") if totals.newest else "",
+        number_text(totals.stale),
+        number_text(totals.stale_bytes),
+    )
 
 
 def summarize(

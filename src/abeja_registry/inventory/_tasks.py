@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from ..exceptions import Error
+from ._display import short_repr
 from ._rows import InventoryRepository, InventoryRow
 
 
@@ -101,3 +102,7 @@ class Progress:
     empty: int = 0
     throttled: int = 0
     concurrency: int = 0
+
+    def __repr__(self) -> str:
+        counts = {each.name: getattr(self, each.name) for each in fields(self)}
+        return short_repr("Progress", **{name: count for name, count in counts.items() if count})
