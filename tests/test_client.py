@@ -319,7 +319,7 @@ async def test_a_pickled_client_has_its_settings(api: ScriptedApi, typed: Any) -
 def test_a_client_of_one_handed_in_is_not_pickled(typed: Any) -> None:
     """What was handed in cannot go along: a TypeError says so, not what it would hold."""
     for client in (typed, typed.with_options(timeout=5), typed.raw):
-        with pytest.raises(TypeError, match="http_client of its own cannot be pickled"):
+        with pytest.raises(TypeError, match="a client with an http_client cannot be pickled"):
             pickle.dumps(client)
 
 

@@ -843,7 +843,7 @@ def test_an_httpx_that_keeps_its_pool_elsewhere_is_refused_before_anything_is_se
 
         monkeypatch.setattr(transport, "__init__", renamed)
     client = world.client(server.url)
-    with pytest.raises(Error, match=r"httpx .* is not supported: nothing was sent"):
+    with pytest.raises(Error, match=r"httpx .* is not supported, and no request was sent"):
         world.create(client).result(PATIENCE)
     assert not server.connections
     world.close(client)
@@ -1222,7 +1222,7 @@ def test_certificates_that_are_not_there_are_a_wrong_configuration(
     monkeypatch.setattr(httpx, "create_ssl_context", load)
     client = world.client("https://127.0.0.1:1")
     with pytest.raises(
-        ConfigurationError, match=r"the usual CA bundle cannot be loaded: .*No such"
+        ConfigurationError, match=r"the default CA bundle cannot be loaded: .*No such"
     ):
         world.get(client).result(PATIENCE)
     world.close(client)

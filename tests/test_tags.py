@@ -311,7 +311,7 @@ async def test_a_walk_that_filters_keeps_rows_that_cannot_be_read_in_the_count(
     ("options", "error", "message"),
     [
         ({"pattern": 1}, TypeError, "pattern must be a string, not 1"),
-        ({"pattern": ""}, ValueError, "pattern must be a pattern, not ''"),
+        ({"pattern": ""}, ValueError, "pattern must be a non-empty pattern"),
         ({"since": "2026"}, TypeError, "since must be a datetime, not '2026'"),
         ({"until": datetime(2026, 1, 1)}, ValueError, "until must have a time zone"),
     ],

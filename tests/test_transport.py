@@ -102,7 +102,7 @@ async def test_without_a_credential_none_is_sent(sandbox: Sandbox, kind: Any) ->
 
 # -- the log --------------------------------------------------------------------------------------
 
-LINE = r"get_repository: {} in \d+\.\d ms, request id {}"
+LINE = r"get_repository of '2': {}, attempts {}, \d+\.\d ms, request id {}"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_a_call_logs_one_line(
     outcome: str,
     request_id: str,
 ) -> None:
-    """Operation, outcome, milliseconds and request id, at DEBUG, whatever the call comes to."""
+    """One DEBUG line has operation, subject, status, attempts, time and request id."""
     if isinstance(answer, str):
         api.fails(answer)
     else:
@@ -138,7 +138,7 @@ async def test_a_call_logs_one_line(
             await done(raw.get_repository("1", "2"))
     [line] = [record for record in caplog.records if record.name == "abeja_registry"]
     assert line.levelno == logging.DEBUG
-    assert re.fullmatch(LINE.format(outcome, request_id), line.getMessage())
+    assert re.fullmatch(LINE.format(outcome, 1, request_id), line.getMessage())
 
 
 async def test_nothing_is_logged_unless_it_is_asked_for(
@@ -170,12 +170,12 @@ async def test_a_replay_logs_a_warning_and_is_told(
     assert told == [(Retry("get_repository", n, cause, 0.0), n) for n in (1, 2)]
     lines = [(each.levelname, each.getMessage()) for each in caplog.records]
     assert lines[:2] == [
-        ("WARNING", f"get_repository: attempt {n} failed: {cause}; the next in 0.00 s")
+        ("WARNING", f"get_repository: attempt {n} failed: {cause}; retrying in 0.00 s")
         for n in (1, 2)
     ]
     [(level, line)] = lines[2:]
     assert level == "DEBUG"
-    assert re.fullmatch(LINE.format("200", "None"), line)
+    assert re.fullmatch(LINE.format("200", 3, "None"), line)
 
 
 # -- closing --------------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ async def test_what_shares_connections_says_when_their_owner_was_closed(
     derived = typed.with_options(timeout=5).with_options(organization_id="2")
     await close(typed)
     for call in (typed.raw.get_repositories, derived.raw.get_repositories):
-        with pytest.raises(Error, match="closed, or the one that it shares its connections with"):
+        with pytest.raises(Error, match="closed, or the client whose connections it shares"):
             await done(call("1"))
     with pytest.raises(Error, match="was closed"):
         await done(derived.repositories.get("1"))

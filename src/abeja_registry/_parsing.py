@@ -307,6 +307,8 @@ class PageRows(Generic[P]):
 
     def log_skipped(self, indexes: Iterable[int] | None = None) -> None:
         """Log the rows that were skipped: all of the page's, or those with some indexes."""
+        if not self.errors:
+            return
         for index in self.errors if indexes is None else indexes:
             if (error := self.errors.get(index)) is not None:
                 row_id = safe_repr(self.ids[index])

@@ -176,5 +176,5 @@ def check_digest(name: str, value: object) -> None:
 def compile_glob(argument: str, pattern: str) -> Callable[[str], bool]:
     """Return a function that tells whether a name matches a glob pattern."""
     if not check_str(argument, pattern):
-        raise InvalidArgument(f"{argument} must be a pattern, not '', which matches no name")
+        raise InvalidArgument(f"{argument} must be a non-empty pattern")
     return lambda name: fnmatchcase(name, pattern)

@@ -148,7 +148,7 @@ def test_an_interrupted_walk_says_what_is_kept(
         (["--write", "inventory.csv", "--output", "csv"], "exclude each other"),
         (["--resume"], "--resume needs --write"),
         (["--concurrency", "0"], "concurrency must be at least 1"),
-        (["--include", ""], "include must be a pattern, not ''"),
+        (["--include", ""], "include must be a non-empty pattern"),
     ],
 )
 def test_what_is_refused(run: Run, arguments: list[str], said: str) -> None:

@@ -1,1 +1,1 @@
-"""What sends: sessions, connections and the sockets below them."""
+"""Sending: sessions, connection pools, and the sockets below them."""

@@ -1,4 +1,4 @@
-"""A user-supplied client as a sender. Its pool, proxies, TLS and hooks are its owner's."""
+"""A user-supplied client as a sender. Its pool, proxies, TLS and hooks belong to its owner."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from typing import Any, Protocol
 from .._api.responses import AttemptResult, Response
 from ..exceptions import ConfigurationError
 from .decoding import aread_response, decode_headers, parse_json, read_response
-from .errors import LATE, http_libraries, map_exception
+from .errors import DEADLINE_EXCEEDED, http_libraries, map_exception
 from .sender import Request
 from .signals import CORES, packages
 
-# The owner's auth and redirects are meant for other calls.
+# The owner's auth and redirects must not apply to this package's requests.
 _SEND: Mapping[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
-# Packages whose frames are between us and httpcore, where the transport is the library's own.
-_LIBRARY = frozenset({"abeja_registry", "contextlib", "httpx", "httpx2"})
+# The packages between this module and httpcore if the transport is the HTTP library's own.
+_KNOWN_PACKAGES = frozenset({"abeja_registry", "contextlib", "httpx", "httpx2"})
 
 
 def _from_core(error: BaseException) -> bool:
-    """Whether httpcore raised it, and no transport but the HTTP library's own passed it on.
+    """Whether httpcore raised it, and only the HTTP library's own transport passed it on.
 
-    Another transport may name a lost connection a failed one, or may have tried before.
+    A custom transport may report a lost connection as a failed one, or may have retried.
     """
     core = type(error.__cause__).__module__.partition(".")[0]
-    return core in CORES and _LIBRARY.issuperset(packages(error.__traceback__))
+    return core in CORES and _KNOWN_PACKAGES.issuperset(packages(error.__traceback__))
 
 
 def _result_of(error: Any, built: object, request: Request) -> AttemptResult:
-    """Return what a client's exception says; an exception of its owner's hook is raised again.
+    """Return an attempt's result for a client's exception; re-raise an exception of a user's hook.
 
-    A hook may call `raise_for_status()`: about the response to our request, that is its status.
+    If a hook calls `raise_for_status()` on this request's response, the result is that response.
     """
     for library in http_libraries():
         if isinstance(error, library.HTTPStatusError) and error.request is built:
             response = error.response
             try:
                 content = response.content
-            except library.StreamError:  # it was closed unread
+            except library.StreamError:  # the response was closed unread
                 content = b""
             headers = decode_headers(response)
             return Response(response.status_code, headers, content, parse_json(content))
     result = map_exception(error, request.redact)
-    if built is None:  # it could not even be built
+    if built is None:  # build_request() failed
         return result
     return result if _from_core(error) else replace(result, sent=True)
 
 
 class HttpClient(Protocol):
-    """What a client takes as `http_client`: an `httpx.Client` or an `httpx2.Client`."""
+    """The type of `http_client`: an `httpx.Client` or an `httpx2.Client`."""
 
     @property
     def is_closed(self) -> bool: ...
@@ -60,7 +60,7 @@ class HttpClient(Protocol):
 
 
 class AsyncHttpClient(Protocol):
-    """What an async client takes as `http_client`: an `AsyncClient` of httpx or httpx2."""
+    """The type of an async client's `http_client`: an `AsyncClient` of httpx or httpx2."""
 
     @property
     def is_closed(self) -> bool: ...
@@ -72,7 +72,7 @@ class _BaseAdapter:
     """Checks a user-supplied client, and builds its requests."""
 
     _class: str
-    # The owner's proxy, if any, cannot be read.
+    # httpx does not expose a client's proxy.
     proxy: str | None = None
 
     def __init__(self, client: object) -> None:
@@ -82,7 +82,7 @@ class _BaseAdapter:
                 f"http_client must be an httpx.{self._class} or an httpx2.{self._class},"
                 f" not a {type(client).__module__}.{type(client).__qualname__}"
             )
-        # Any: httpx2 may not be installed, so no checker can know it.
+        # Any: httpx2 may not be installed, so type checkers may not know it.
         self._client: Any = client
         self._closed = False
 
@@ -115,7 +115,7 @@ class HttpClientAdapter(_BaseAdapter):
             return _result_of(error, built, request)
 
     def close(self) -> None:
-        """Send nothing more; the client stays open for its owner."""
+        """Send no more requests; the client stays open for its owner."""
         self._closed = True
 
 
@@ -135,7 +135,7 @@ class AsyncHttpClientAdapter(_BaseAdapter):
             return await aread_response(response, request, max(0.0, deadline - time.monotonic()))
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
-                return LATE
+                return DEADLINE_EXCEEDED
             return _result_of(error, built, request)
 
     async def aclose(self) -> None:

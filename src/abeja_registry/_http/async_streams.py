@@ -1,4 +1,4 @@
-"""Deadline streams for tasks: what `streams` has for threads, over asyncio's transports."""
+"""Deadline streams for tasks, over asyncio's transports; `streams` has those for threads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from .._api import process
 from .streams import CHUNK_SIZE, CallState, is_readable
 from .tls import Tls
 
-# Bytes received ahead of the reader: an async stream stops reading above the first, and goes on
-# below the second.
+# Back-pressure, in buffered bytes: reading pauses above the first, and resumes below the second.
 _HIGH_WATER = 256 * 1024
 _LOW_WATER = 64 * 1024
 
@@ -23,7 +22,7 @@ T = TypeVar("T")
 
 
 class Protocol(asyncio.Protocol):
-    """Keeps what was received until it is read, and wakes the one task that waits."""
+    """Buffers received bytes, and wakes the one waiting task."""
 
     transport: asyncio.Transport
 
@@ -37,7 +36,7 @@ class Protocol(asyncio.Protocol):
         self._writing_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not isinstance: uvloop's is none of asyncio's.
+        # Not isinstance: uvloop's transports do not inherit from asyncio's.
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
@@ -50,7 +49,7 @@ class Protocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         self.ended = True
         self._wake()
-        return True  # the request may still be on its way out
+        return True  # keep the transport open: the request may not be written yet
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
@@ -156,15 +155,15 @@ class AsyncStream(_BaseAsyncStream):
         await self._protocol.write(buffer, allowed)
 
     async def aclose(self) -> None:
-        # Not close(): that waits for a peer to take what is still unsent.
+        # Not close(): that waits until the peer has read all unsent bytes.
         self._protocol.transport.abort()
-        # The event loop closes the socket in its next turn.
+        # The event loop closes the socket in its next iteration.
         await asyncio.sleep(0)
 
     def __del__(self) -> None:
-        # The event loop keeps an open transport alive; one that a fork copied is its parent's.
+        # The event loop keeps an open transport alive. After fork(), the parent owns the transport.
         if not self._protocol.transport.is_closing() and self._process is process.token:
-            with suppress(RuntimeError):  # the loop has ended
+            with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._protocol.transport.abort)
 
     def get_extra_info(self, info: str) -> Any:

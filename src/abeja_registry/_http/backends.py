@@ -1,6 +1,6 @@
-"""Network backends: how a connection is made, from a name to a deadline stream.
+"""Network backends: DNS look-up, TCP connection and deadline stream.
 
-httpcore takes them through its public interface, `network_backend=`.
+httpcore accepts them as its public argument `network_backend=`.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ import httpcore
 from .async_streams import AsyncStream, Protocol
 from .streams import CallState, Stream, translate
 
-# Seconds before the next address of a name is tried beside those that have not answered (RFC 8305).
+# Seconds before the next address of a host is tried in parallel ("happy eyeballs", RFC 8305).
 ATTEMPT_DELAY = 0.25
 
-# family, type, protocol, canonical name, address: an entry of getaddrinfo's list
+# An entry of getaddrinfo(): family, type, protocol, canonical name, address.
 _AddressInfo = tuple[int, int, int, str, Any]
 
 
 class Backend(httpcore.NetworkBackend):
-    """Opens connections of threads.
+    """Opens connections for threads.
 
     Args:
-        state: Of the calls that use the connection.
-        tls_layers: Layers of TLS to come before the request itself can be written.
-        attempt_delay: Seconds before a name's next address is tried too.
+        state: The state of the call that uses the connection.
+        tls_layers: TLS layers that the connection needs before the request is written.
+        attempt_delay: Seconds before a host's next address is tried in parallel.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Backend(httpcore.NetworkBackend):
 def _connect(addresses: list[_AddressInfo], allowed: float, delay: float) -> socket.socket:
     """Return a socket that is connected to the first address that accepts (RFC 8305)."""
     if len(addresses) == 1:
-        # Blocking: a SOCKS library's socket in place of Python's cannot connect otherwise.
+        # Blocking: a SOCKS library's monkey-patched socket cannot connect otherwise.
         return _connect_one(addresses[0], allowed)
     waiting = deque(addresses)
     failure: Exception | None = None
     with selectors.DefaultSelector() as selector:
         try:
-            # Counted down, not read from a clock that a test may have frozen.
+            # Count down: a test may have frozen the clock.
             while allowed > 0 and (waiting or selector.get_map()):
                 if waiting:
                     try:
@@ -141,7 +141,7 @@ def _open_socket(address: _AddressInfo) -> socket.socket:
     try:
         opened = socket.socket(family, kind, protocol)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:  # no more descriptors, or a family that the system does not have
+    except OSError as error:  # out of descriptors, or an unsupported address family
         if opened is not None:
             opened.close()
         raise httpcore.ConnectError(str(error)) from None
@@ -149,21 +149,21 @@ def _open_socket(address: _AddressInfo) -> socket.socket:
 
 
 class _LookUp:
-    """The addresses of a name.
+    """The DNS look-up of a host.
 
-    The system's look-up knows no timeout, so a thread does it: a daemon, for which neither the
-    end of the process nor that of an event loop waits.
+    getaddrinfo() has no timeout, so it runs in a daemon thread, which neither the end of the
+    process nor that of an event loop waits for.
     """
 
     def __init__(self, host: str, port: int, done: Callable[[], object] = lambda: None) -> None:
         self._host = host
         self._port = port
         self._done = done
-        self._found: list[Sequence[_AddressInfo] | Exception] = []
+        self._results: list[Sequence[_AddressInfo] | Exception] = []
 
     def start(self) -> bool:
-        """Begin; False if it is over already, as for an address, or where no thread starts."""
-        with suppress(ValueError):
+        """Start the thread; return False if the look-up is done without one."""
+        with suppress(ValueError):  # an IP address needs no DNS
             ipaddress.ip_address(self._host)
             self._look_up()
             return False
@@ -171,7 +171,7 @@ class _LookUp:
         try:
             self.thread.start()
         except (RuntimeError, MemoryError):
-            # At the process's limit of threads, or at its end.
+            # The process has reached its limit of threads, or is ending.
             self._look_up()
             return False
         return True
@@ -182,26 +182,27 @@ class _LookUp:
 
     def _look_up(self) -> None:
         try:
-            self._found.append(socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))
-        except Exception as error:  # UnicodeError among them, for a name that is no host's
-            self._found.append(error)
+            result = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            self._results.append(result)
+        except Exception as error:  # also UnicodeError, for an invalid host name
+            self._results.append(error)
 
     def addresses(self) -> list[_AddressInfo]:
-        """Return the addresses, alternating between IPv6 and IPv4 as RFC 8305 has it.
+        """Return the addresses, alternating between IPv6 and IPv4 (RFC 8305).
 
         Raises:
-            httpcore.ConnectTimeout: It is not over yet.
-            httpcore.ConnectError: It failed.
+            httpcore.ConnectTimeout: The look-up is still running.
+            httpcore.ConnectError: The look-up failed.
         """
-        if not self._found:
+        if not self._results:
             raise httpcore.ConnectTimeout(f"looking up {self._host!r} took too long")
-        found = self._found[0]
-        if isinstance(found, Exception):
-            raise httpcore.ConnectError(str(found) or type(found).__name__)
-        if not found:
+        result = self._results[0]
+        if isinstance(result, Exception):
+            raise httpcore.ConnectError(str(result) or type(result).__name__)
+        if not result:
             raise httpcore.ConnectError(f"{self._host!r} has no address")
         families: dict[int, deque[_AddressInfo]] = {}
-        for address in found:
+        for address in result:
             families.setdefault(address[0], deque()).append(address)
         alternating = []
         while queues := [queue for queue in families.values() if queue]:
@@ -213,7 +214,7 @@ class _LookUp:
 
 
 class AsyncBackend(httpcore.AsyncNetworkBackend):
-    """As `Backend`, for tasks of an event loop of asyncio."""
+    """As `Backend`, for tasks."""
 
     def __init__(
         self, state: CallState, tls_layers: int, attempt_delay: float = ATTEMPT_DELAY
@@ -246,15 +247,15 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
 
 async def _look_up(host: str, port: int) -> list[_AddressInfo]:
     loop = asyncio.get_running_loop()
-    found = asyncio.Event()
+    done = asyncio.Event()
 
     def wake() -> None:
-        with suppress(RuntimeError):  # the event loop has ended meanwhile
-            loop.call_soon_threadsafe(found.set)
+        with suppress(RuntimeError):  # the event loop is closed
+            loop.call_soon_threadsafe(done.set)
 
     look_up = _LookUp(host, port, wake)
     if look_up.start():
-        await found.wait()
+        await done.wait()
     return look_up.addresses()
 
 
@@ -287,7 +288,7 @@ async def _aconnect(addresses: list[_AddressInfo], delay: float) -> socket.socke
             for attempt in ended:
                 failure = attempt.exception()
                 if failure is None:
-                    # Others that ended in the same turn are closed below.
+                    # Others that connected at the same moment are closed below.
                     attempts |= ended - {attempt}
                     return attempt.result()
             if failure is not None and not (waiting or attempts):

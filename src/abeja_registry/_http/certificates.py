@@ -1,4 +1,4 @@
-"""The TLS context of all connections: which certificates are trusted."""
+"""The TLS context of all connections, and the CA certificates that it trusts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _KEY_LOG = "SSLKEYLOGFILE"
 
 
 def names_tls_files() -> bool:
-    """Return whether the environment names a file or a folder that a TLS context reads."""
+    """Whether the environment names a file or a folder that a TLS context reads."""
     return any(os.environ.get(name) for name in (*_CA_VARIABLES, _KEY_LOG))
 
 
 def create_ssl_context(*, trust_env: bool = True) -> ssl.SSLContext:
-    """Return a TLS context that trusts what the environment names, or else the usual CA bundle.
+    """Return a TLS context with the environment's CA certificates, or else the default CA bundle.
 
     Args:
-        trust_env: Whether to look into the environment.
+        trust_env: Whether to read the environment.
 
     Raises:
-        ConfigurationError: A file cannot be used; names its variable.
+        ConfigurationError: A file cannot be used; the message names its variable.
     """
     _check_key_log()
     name = next((name for name in _CA_VARIABLES if trust_env and os.environ.get(name)), None)
@@ -38,19 +38,19 @@ def create_ssl_context(*, trust_env: bool = True) -> ssl.SSLContext:
         if name is None:
             return httpx.create_ssl_context(trust_env=False)
         folders = value.split(os.pathsep) if name == "SSL_CERT_DIR" else [value]
-        # OpenSSL skips the folders that do not exist, and reads none that is empty text.
+        # OpenSSL skips folders that do not exist, and empty names.
         if found := [folder for folder in folders if folder and Path(folder).is_dir()]:
             return ssl.create_default_context(capath=os.pathsep.join(found))
         return ssl.create_default_context(cafile=value)
     except OSError as error:
         if from_signal_handler(error):
             raise
-        which = "usual CA bundle" if name is None else f"CA bundle in {name}, {value!r},"
+        which = "default CA bundle" if name is None else f"CA bundle in {name}, {value!r},"
         raise ConfigurationError(f"the {which} cannot be loaded: {error}") from None
 
 
 def _check_key_log() -> None:
-    """Refuse a bad SSLKEYLOGFILE by its name: any TLS context of Python's opens that file, too."""
+    """Check SSLKEYLOGFILE here: every TLS context opens this file, and its error has no name."""
     path = "" if sys.flags.ignore_environment else os.environ.get(_KEY_LOG, "")
     if path:
         try:

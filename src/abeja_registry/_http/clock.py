@@ -1,4 +1,4 @@
-"""What a session takes from the machine: the time, sleeping and chance."""
+"""A session's time, sleep and random numbers, in one value that a test can replace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 
 class Clock:
-    """The system's own; a test replaces it.
+    """The system's clock.
 
     `now` returns the seconds of a monotonic clock, and `random` a number from 0 to 1.
     """

@@ -1,4 +1,4 @@
-"""Decoding a response: its headers, and its body within bounds, decompressed, as JSON."""
+"""Reads and decodes a response: headers, and a body of limited size, decompressed, as JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from io import BytesIO
 from typing import Any, cast
 
 from .._api.responses import NOT_JSON, QUOTABLE, AttemptResult, NoResponse, Response
-from .errors import LATE, map_exception
+from .errors import DEADLINE_EXCEEDED, map_exception
 from .sender import Request
 
-# Of gzip: zlib's name for it, bytes decompressed in one go, and members that a body may have.
-_GZIP = zlib.MAX_WBITS | 16
-_PIECE = 1024
-_MEMBERS = 1000
+# For zlib: a gzip header and trailer.
+_GZIP_WBITS = zlib.MAX_WBITS | 16
+# Bytes that are decompressed at once.
+_GZIP_CHUNK = 1024
+_MAX_GZIP_MEMBERS = 1000
 
 
 def read_response(response: Any, request: Request, deadline: float) -> AttemptResult:
@@ -25,21 +26,21 @@ def read_response(response: Any, request: Request, deadline: float) -> AttemptRe
 
     Args:
         response: The response.
-        request: The request that it answers.
-        deadline: When reading has to be over, by the monotonic clock.
+        request: Its request.
+        deadline: When reading must end, by the monotonic clock.
     """
     body = BytesIO()
     read_error = None
     try:
         if response.is_stream_consumed:
             return _decode_read(response, request)
-        # Not iter_raw(): a mock's response refuses that.
+        # Not iter_raw(): it fails on the response of a mock.
         for chunk in cast(Iterable[bytes], response.stream):
             body.write(chunk)
             if body.tell() > request.max_response_bytes:
                 break
             if time.monotonic() >= deadline:
-                read_error = LATE
+                read_error = DEADLINE_EXCEEDED
                 break
     except Exception as error:
         read_error = map_exception(error, request.redact)
@@ -51,12 +52,12 @@ def read_response(response: Any, request: Request, deadline: float) -> AttemptRe
 
 
 async def aread_response(response: Any, request: Request, remaining: float | None) -> AttemptResult:
-    """As `read_response`, of an async response.
+    """As `read_response`, for an async response.
 
     Args:
         response: The response.
-        request: The request that it answers.
-        remaining: Seconds that reading may take; None where the streams see to that.
+        request: Its request.
+        remaining: Seconds that reading may take; None if the streams enforce the deadline.
     """
     body = BytesIO()
     read_error = None
@@ -71,7 +72,7 @@ async def aread_response(response: Any, request: Request, remaining: float | Non
                     break
     except Exception as error:
         late = isinstance(error, TimeoutError) and limit is not None and limit.expired()
-        read_error = LATE if late else map_exception(error, request.redact)
+        read_error = DEADLINE_EXCEEDED if late else map_exception(error, request.redact)
     finally:
         await response.aclose()
     return decode_response(
@@ -80,7 +81,7 @@ async def aread_response(response: Any, request: Request, remaining: float | Non
 
 
 def _decode_read(response: Any, request: Request) -> Response:
-    """Decode a response that a hook has read, or that a mock has made: it is decompressed."""
+    """Decode a response that a hook has read or a mock has made; httpx has decompressed it."""
     content = response.content
     too_large = len(content) > request.max_response_bytes
     body = NOT_JSON if too_large else parse_json(content)
@@ -88,7 +89,7 @@ def _decode_read(response: Any, request: Request) -> Response:
 
 
 def decode_headers(response: Any) -> dict[str, str]:
-    """Return a response's headers by their lower-case names; those with one name are joined."""
+    """Return the headers with lower-case names; repeated headers are joined by a comma."""
     headers: dict[str, str] = {}
     for name, value in response.headers.raw:
         try:
@@ -112,17 +113,17 @@ def decode_response(
     Args:
         status: The HTTP status.
         headers: The headers, with lower-case names.
-        body: The bytes that were read of the body, compressed as the headers say.
-        request: The request: the bounds of the body, and whether it may be empty.
-        read_error: What ended the reading of the body early.
+        body: The bytes of the body that were read, still compressed.
+        request: The request.
+        read_error: The failure that ended the reading early.
     """
     limit = request.max_response_bytes
     compressed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip")
-    # Where the status says that there is no body, there is none to decompress.
+    # A 204 has no body to decompress.
     if compressed and status != 204 and len(body) <= limit:
-        body, whole = _gunzip(body, limit)
-        if not whole and read_error is None:
-            read_error = NoResponse("the gzip body is broken or was cut short", "", sent=True)
+        body, complete = _gunzip(body, limit)
+        if not complete and read_error is None:
+            read_error = NoResponse("the gzip body is corrupt or incomplete", "", sent=True)
     if len(body) > limit:
         return Response(status, headers, body[:QUOTABLE], NOT_JSON, too_large=True)
     parsed = parse_json(body)
@@ -132,17 +133,19 @@ def decode_response(
         # Without framing, a lost connection looks like the body's end.
         if no_framing and not body_optional and body.lstrip()[:1] in (b"", b"{"):
             read_error = NoResponse(
-                "the body is no whole JSON object, and nothing said how long it is", "", sent=True
+                "the body is no complete JSON object, and has no Content-Length",
+                "",
+                sent=True,
             )
     if read_error is not None and 200 <= status < 300:
         return read_error
-    # A broken body must not hide an error's status.
+    # A corrupt body must not hide the status of an error.
     return Response(status, headers, body, parsed)
 
 
 def parse_json(content: bytes) -> Any:
     """Return the JSON value of a body, or `NOT_JSON`."""
-    # Imported here, so that a client which sends nothing yet does not wait for pydantic.
+    # Lazy import: a client starts faster without pydantic.
     from pydantic_core import from_json
 
     try:
@@ -152,23 +155,22 @@ def parse_json(content: bytes) -> Any:
         return NOT_JSON
 
 
-def _gunzip(packed: bytes, limit: int) -> tuple[bytes, bool]:
-    """Return what a gzip body unpacks to, up to a byte over the limit, and whether it is whole."""
-    unpacked = BytesIO()
-    # A gzip body is one member, or several one after the other; of millions of empty ones, each
-    # takes its time.
-    member, members = zlib.decompressobj(_GZIP), 1
+def _gunzip(compressed: bytes, limit: int) -> tuple[bytes, bool]:
+    """Return the decompressed body, at most a byte over the limit, and whether it is complete."""
+    body = BytesIO()
+    # A gzip body may have several members; millions of empty ones would take seconds.
+    member, members = zlib.decompressobj(_GZIP_WBITS), 1
     at = 0
-    while at < len(packed) and unpacked.tell() <= limit:
+    while at < len(compressed) and body.tell() <= limit:
         if member.eof:
-            if members == _MEMBERS:
-                return unpacked.getvalue(), False
-            member, members = zlib.decompressobj(_GZIP), members + 1
-        # In small pieces: what is left of one at each member's end is copied.
-        piece = packed[at : at + _PIECE]
+            if members == _MAX_GZIP_MEMBERS:
+                return body.getvalue(), False
+            member, members = zlib.decompressobj(_GZIP_WBITS), members + 1
+        # Small chunks: zlib copies the rest of a chunk at the end of each member.
+        chunk = compressed[at : at + _GZIP_CHUNK]
         try:
-            unpacked.write(member.decompress(piece, limit + 1 - unpacked.tell()))
+            body.write(member.decompress(chunk, limit + 1 - body.tell()))
         except zlib.error:
-            return unpacked.getvalue(), False
-        at += len(piece) - len(member.unused_data) - len(member.unconsumed_tail)
-    return unpacked.getvalue(), member.eof or unpacked.tell() > limit
+            return body.getvalue(), False
+        at += len(chunk) - len(member.unused_data) - len(member.unconsumed_tail)
+    return body.getvalue(), member.eof or body.tell() > limit

@@ -1,6 +1,6 @@
-"""What the exceptions of an HTTP library say of a request.
+"""Maps the exceptions of httpx and httpx2 to the result of an attempt.
 
-httpx and httpx2 are one interface and two families of classes.
+Both libraries have the same interface, with separate classes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from .._api.redaction import Redactor
 from .._api.responses import DEADLINE_PASSED, QUOTABLE, QUOTED_CHARACTERS, NoResponse, Stage
 from .signals import from_signal_handler
 
-LATE = NoResponse(DEADLINE_PASSED, "", sent=True, timeout=True)
+DEADLINE_EXCEEDED = NoResponse(DEADLINE_PASSED, "", sent=True, timeout=True)
 
-# What each of the library's exceptions says of the request, the most specific first.
+# The most specific class first.
 _EXCEPTIONS = (
-    # class, may the API have seen the request, did time run out, may another attempt fare better
+    # class, sent, timeout, transient: see NoResponse
     ("ConnectTimeout", False, True, True),
     ("PoolTimeout", False, True, True),
     ("TimeoutException", True, True, True),
@@ -32,37 +32,36 @@ _EXCEPTIONS = (
 
 
 def http_libraries() -> list[Any]:
-    """Return those of httpx and httpx2 that are imported.
+    """Return httpx and httpx2, as far as the program has imported them.
 
-    Nothing is imported to find out: a client or an exception of a library can only come from an
-    imported one.
+    A client or an exception can only come from an imported library.
     """
     return [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
 
 
 def map_exception(error: Exception, redact: Redactor) -> NoResponse:
-    """Return what an exception of httpx or httpx2 says; any other exception is raised again."""
+    """Return the result for an exception of httpx or httpx2; re-raise any other exception."""
     root = error.__cause__ and error.__cause__.__context__
     if root is not None and from_signal_handler(root):
         raise root
-    if isinstance(error, ssl.SSLError):  # the async streams let it out as it is
+    if isinstance(error, ssl.SSLError):  # the async streams do not convert it
         return NoResponse(type(error).__name__, _quote(error, redact), sent=True)
     for library in http_libraries():
         for name, sent, timeout, transient in _EXCEPTIONS:
             if isinstance(error, getattr(library, name)):
-                # h11's text on a header that it refuses holds the header.
+                # h11's message quotes the header that it rejects.
                 message = "" if name == "LocalProtocolError" else _quote(error, redact)
-                # An untrusted certificate stays so, and so does what a proxy does not let in.
+                # A retry does not change an untrusted certificate or a proxy's 407.
                 transient = transient and "CERTIFICATE_VERIFY_FAILED" not in message
                 transient = transient and not (name == "ProxyError" and message.startswith("407"))
-                # A user-supplied client's handshake fails with OpenSSL's words.
+                # For a user-supplied client, only OpenSSL's message shows a failed handshake.
                 stage: Stage | None = "tls" if message.startswith("[SSL") else None
                 return NoResponse(type(error).__name__, message, sent, timeout, transient, stage)
     raise error
 
 
 def _quote(error: Exception, redact: Redactor) -> str:
-    """Return an exception's text without the credential: it may quote raw bytes of the server."""
+    """Return an exception's message, redacted: it may quote raw bytes from the server."""
     # Redact before truncating: half a credential would not be recognized.
     text: str = redact(str(error)[:QUOTABLE])
     return text[:QUOTED_CHARACTERS]

@@ -1,4 +1,4 @@
-"""What every client does with its session: it is pickled and copied with it."""
+"""The base class of all clients: pickling and copying them with their sessions."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from .session import AsyncSession, Session
 S = TypeVar("S", Session, AsyncSession)
 C = TypeVar("C", bound="SessionOwner[Any]")
 
-# What a client makes of its session; all else is a subclass's.
-_OWN = {"_session", "raw", "repositories", "tags"}
+# Attributes that a client derives from its session; all others belong to a subclass.
+_DERIVED = {"_session", "raw", "repositories", "tags"}
 
 
 def _attributes(client: object) -> dict[str, Any]:
-    """Return what a subclass has set on a client, in its dict and in its slots."""
-    held = dict(vars(client))
+    """Return the attributes that a subclass has set, in the dict and in slots."""
+    attributes = dict(vars(client))
     for kind in type(client).__mro__:
         for slot in vars(kind).values():
             if isinstance(slot, MemberDescriptorType):
-                with suppress(AttributeError):  # never set
-                    held[slot.__name__] = slot.__get__(client)
-    return {name: value for name, value in held.items() if name not in _OWN}
+                with suppress(AttributeError):  # the slot is empty
+                    attributes[slot.__name__] = slot.__get__(client)
+    return {name: value for name, value in attributes.items() if name not in _DERIVED}
 
 
-def _set_attributes(client: object, held: Mapping[str, Any]) -> None:
-    """Set on a client what `_attributes` has returned of another."""
-    for name, value in held.items():
-        # Past a __setattr__ of the subclass's, which may rely on what is not there yet.
+def _set_attributes(client: object, attributes: Mapping[str, Any]) -> None:
+    """Set the attributes of a subclass on a client."""
+    for name, value in attributes.items():
+        # Not setattr(): a subclass's __setattr__ may rely on attributes that are not set yet.
         object.__setattr__(client, name, value)
 
 
 class SessionOwner(Generic[S]):
-    """What every client does with its session."""
+    """A client that owns a session."""
 
     _session_class: type[S]
     _session: S
@@ -46,14 +46,14 @@ class SessionOwner(Generic[S]):
         return self._session.picklable_settings(), self._session.clock, _attributes(self)
 
     def __setstate__(self, state: tuple[Settings, Clock, dict[str, Any]]) -> None:
-        settings, clock, held = state
-        _set_attributes(self, held)
+        settings, clock, attributes = state
+        _set_attributes(self, attributes)
         self._session = self._session_class.open(settings, None, clock)
 
     def _copy(self, session: S) -> Self:
-        """Return a client with this one's attributes over another session.
+        """Return a client with the same attributes over another session.
 
-        One of a subclass is not initialized again.
+        The constructor of a subclass is not called.
         """
         client = client_over(type(self), session)
         _set_attributes(client, _attributes(self))

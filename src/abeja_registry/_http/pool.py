@@ -1,7 +1,7 @@
-"""Our own connections to the API, unless the user supplies a client.
+"""Connection pools, used unless the user supplies a client.
 
-Each is an HTTP transport of one connection, with our streams at its socket. The HTTP library's own
-pool is not used: cancellation, forks and many connections at once are what it fails at.
+Each connection is an HTTP transport of httpx over a connection of httpcore with our streams. The
+HTTP library's own pool is not used: it fails at cancellation, forks and many connections.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from .errors import map_exception
 from .sender import Request
 from .streams import CallState
 
-# Connections open at the same time; further calls wait for one of them.
+# Open connections; further calls wait for a free one.
 MAX_CONNECTIONS = 100
-# Seconds that an idle connection is kept. Assumption: the API keeps it longer.
+# Seconds that an idle connection is kept alive. Assumption: the API keeps it longer.
 KEEPALIVE_EXPIRY = 15.0
 
 _UNCLOSED = "a client was not closed: use it in a `with` block, or call its close() or aclose()"
 
 T = TypeVar("T")
 
-# What httpx calls the timeouts of a request.
+# The keys of httpx's `timeout` extension.
 _TIMEOUTS = ("connect", "read", "write", "pool")
-# Characters of a path and a query: httpx accepts no more of a whole URL.
+# Maximum length of a path and a query; httpx has the same limit for a whole URL.
 _MAX_TARGET = 65_536
 
 
 class _Url(httpx.URL):
-    """An `httpx.URL` that is parsed when a tool asks for more than the four parts below.
+    """An `httpx.URL` that is parsed only when a tool reads more than the four parts below.
 
-    Parsing costs more than all the rest of a request, and sending needs these parts alone.
+    Sending needs only these parts, and parsing costs more than the rest of a request.
     """
 
-    # In place of the properties.
+    # These override httpx's properties.
     __slots__ = ("port", "raw_host", "raw_path", "raw_scheme")
 
     def __init__(self, base: httpx.URL, target: str) -> None:
@@ -63,7 +63,7 @@ class _Url(httpx.URL):
         self.port, self.raw_path = base.port, path  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
-        # What httpx keeps in a URL that it parsed; copy and pickle look for dunders first.
+        # Parse now, and take over httpx's attributes; copy and pickle look up dunders first.
         if not name.startswith("__"):
             vars(self).update(vars(self._base.copy_with(raw_path=self.raw_path)))
         try:
@@ -73,7 +73,7 @@ class _Url(httpx.URL):
 
 
 class _Request(httpx.Request):
-    """An `httpx.Request` of parts that need no checking."""
+    """An `httpx.Request` built from checked parts."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class _Request(httpx.Request):
 
 
 class _Connection(httpx.HTTPTransport):
-    """A transport of one connection. Tools that patch `httpx.HTTPTransport` see its requests."""
+    """A transport with one connection. Tools that patch `httpx.HTTPTransport` see its requests."""
 
     def __init__(self, factory: Callable[[CallState], Any], context: ssl.SSLContext) -> None:
         super().__init__(verify=context, trust_env=False)
@@ -111,13 +111,13 @@ class _AsyncConnection(httpx.AsyncHTTPTransport):
 
 
 def _install(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport, connection: T) -> T:
-    """Have a transport of httpx send over one connection of ours, in place of its pool."""
-    # The one private name of another library that this package needs: httpx has no argument for
-    # httpcore's public `network_backend`.
+    """Replace the pool of an httpx transport by one connection."""
+    # The only private name of another library that this package needs: httpx has no argument
+    # for httpcore's public `network_backend`.
     if "_pool" not in vars(transport):
         raise Error(
-            f"httpx {httpx.__version__} is not supported: nothing was sent."
-            " Install an earlier version, or pass http_client="
+            f"httpx {httpx.__version__} is not supported, and no request was sent:"
+            " install an earlier version, or pass http_client="
         )
     transport._pool = connection  # type: ignore[assignment]  # noqa: SLF001
     return connection
@@ -128,17 +128,17 @@ S = TypeVar("S", threading.Semaphore, asyncio.Semaphore)
 
 
 class _PoolState(Generic[C, S]):
-    """What belongs to one process and, where calls are tasks, to one event loop."""
+    """The connections of one process and, for an async pool, of one event loop."""
 
     def __init__(self, slots: S) -> None:
         self.slots: S = slots
-        # Last in, first out: the server is the least likely to have closed the latest.
+        # Last in, first out: the server has most likely kept the latest one open.
         self.idle: list[C] = []
         self.ssl_lock = threading.Lock()
 
 
 class _BasePool(ABC, Generic[C, S]):
-    """What both pools share: how a connection opens, which one is used again, which is kept."""
+    """The common part of both pools: opening, reusing and expiring connections."""
 
     _kind: type[C]
     _core: type[httpcore.ConnectionPool | httpcore.AsyncConnectionPool]
@@ -154,33 +154,33 @@ class _BasePool(ABC, Generic[C, S]):
     ) -> None:
         self._max_connections = max_connections
         self._keepalive_expiry = keepalive_expiry
-        # By the process; where calls are tasks, by the event loop too.
+        # By process token; in an async pool by process token and event loop.
         self._states: dict[Any, _PoolState[C, S]] = {}
         self.proxy = proxy_for(settings.base_url)
         self._base = httpx.URL(settings.base_url)
         https = self._base.scheme == "https"
         self._https_proxy = (self.proxy or "").startswith("https:")
-        # Around a request: TLS to the API, and to a proxy.
+        # TLS to the API, and TLS to an https proxy.
         self._tls_layers = https + self._https_proxy
         self._ssl_context: ssl.SSLContext | None = None
         if not self._tls_layers:
             self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         elif names_tls_files():
-            # At once, so that a file that cannot be loaded is an error of the constructor.
+            # Load now, so that the constructor raises the error of a bad file.
             self._ssl_context = create_ssl_context()
         self._origin = _core_url(self._base).origin
         self.closed = False
 
     @abstractmethod
     def _state(self) -> _PoolState[C, S]:
-        """Return what belongs to this process, or to this event loop."""
+        """Return the state of this process, or of this event loop."""
 
     @property
     def ssl_context(self) -> ssl.SSLContext:
         """The context of every TLS session."""
         with self._state().ssl_lock:
             if self._ssl_context is None:
-                # It takes tens of milliseconds: once, and with the first connection.
+                # Lazy, as it takes tens of milliseconds.
                 self._ssl_context = create_ssl_context(trust_env=False)
             return self._ssl_context
 
@@ -209,7 +209,7 @@ class _BasePool(ABC, Generic[C, S]):
             _core_url(proxy.url),
             auth=proxy.raw_auth,
             headers=proxy.headers.raw,
-            # Of itself httpcore would trust its own bundle alone.
+            # By default, httpcore would trust only its own CA bundle.
             ssl_context=context if self._https_proxy else None,
         )
 
@@ -223,22 +223,22 @@ class _BasePool(ABC, Generic[C, S]):
         return _Request(request.method, url, headers, request.body or b"", request.timeout)
 
     def _checkout(self, idle: list[C], request: Request) -> tuple[C | None, list[C]]:
-        """Return an idle connection for a request, if one can serve, and those to be closed.
+        """Return a reusable idle connection, or None; and the connections to close.
 
-        A create gets none: the server may have just closed it, or a late response may still be
-        on its way over it, and either would leave open what the create did.
+        A create always opens a connection: on an idle one that the server has just closed, or on
+        which a late response arrives, the outcome of the create would be unknown.
         """
         oldest = time.monotonic() - self._keepalive_expiry
-        unusable = []
-        with suppress(IndexError):  # several threads may be at it
+        expired = []
+        with suppress(IndexError):  # another thread may have taken the last one
             while idle[0].used_at < oldest:
-                unusable.append(idle.pop(0))
+                expired.append(idle.pop(0))
             while request.idempotent:
                 connection = idle.pop()
                 if not connection.connection.has_expired():
-                    return connection, unusable
-                unusable.append(connection)
-        return None, unusable
+                    return connection, expired
+                expired.append(connection)
+        return None, expired
 
 
 def _core_url(url: httpx.URL) -> httpcore.URL:
@@ -248,10 +248,10 @@ def _core_url(url: httpx.URL) -> httpcore.URL:
 
 
 def _refine(connection: _Connection | _AsyncConnection, result: NoResponse) -> NoResponse:
-    """Add to a failed attempt what the streams know better than an exception's class."""
+    """Correct a failed attempt by the streams' state, which is more exact than the exception."""
     state = connection.state
     if result.timeout and time.monotonic() >= state.deadline:
-        # The timeout of the last read or write was what remained of the deadline.
+        # The deadline had clamped the timeout of the last read or write.
         result = replace(result, error=DEADLINE_PASSED, message="")
     if state.request_written is None:
         return result
@@ -261,15 +261,15 @@ def _refine(connection: _Connection | _AsyncConnection, result: NoResponse) -> N
 def _is_reusable(
     connection: _Connection | _AsyncConnection, request: Request, result: AttemptResult
 ) -> bool:
-    """Whether a connection can serve another call: the response ended, and nothing followed it."""
+    """Whether a connection can be reused: its response is complete, and no bytes follow it."""
     if not (isinstance(result, Response) and request.idempotent):
         return False
-    # h11 may hold bytes that it received beyond the response, and would take them for the next
-    # one. Its state is behind private names of httpcore: without one of them, nobody can tell.
-    at = connection.connection
-    while (below := getattr(at, "_connection", None)) is not None:
-        at = below
-    h11_state = getattr(at, "_h11_state", None)
+    # h11 would parse buffered bytes after the response as the next response. Its state has private
+    # names in httpcore; if one is missing, the connection is not reused.
+    inner = connection.connection
+    while (below := getattr(inner, "_connection", None)) is not None:
+        inner = below
+    h11_state = getattr(inner, "_h11_state", None)
     return (
         getattr(h11_state, "trailing_data", None) == (b"", False)
         and getattr(connection.connection, "is_idle", bool)()
@@ -278,7 +278,7 @@ def _is_reusable(
 
 
 async def _acquire(slots: asyncio.Semaphore, seconds: float) -> bool:
-    if not slots.locked():  # acquire() returns at once
+    if not slots.locked():  # skip the timeout context if a slot is free
         return await slots.acquire()
     try:
         async with asyncio.timeout(seconds):
@@ -288,7 +288,7 @@ async def _acquire(slots: asyncio.Semaphore, seconds: float) -> bool:
 
 
 class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
-    """Our own connections, for threads; a child process opens its own."""
+    """A pool for threads; a child process opens its own connections."""
 
     _kind = _Connection
     _core = httpcore.ConnectionPool
@@ -296,10 +296,10 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
 
     def _state(self) -> _PoolState[_Connection, threading.Semaphore]:
         current = process.token
-        # After fork() the sockets are the parent's too. To close this process's copies sends
-        # nothing: TLS ends without a word, and TCP when its last copy is closed.
+        # After fork() the parent still uses the sockets. Closing the child's copies sends no bytes:
+        # no TLS close_notify is sent, and no FIN before the last copy is closed.
         for ancestor in set(self._states) - {current}:
-            old = self._states.pop(ancestor, None)  # several threads may be at it
+            old = self._states.pop(ancestor, None)  # another thread may have removed it
             for connection in old.idle if old else ():
                 connection.close()
         new: _PoolState[_Connection, threading.Semaphore]
@@ -307,14 +307,14 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
         return self._states.setdefault(current, new)
 
     def send(self, request: Request, remaining: float) -> AttemptResult:
-        """Send a request over a connection that serves no other call, and return the result."""
+        """Send a request over a connection that no other call uses, and return the result."""
         deadline = time.monotonic() + remaining
         state = self._states.get(process.token) or self._state()
         if not state.slots.acquire(timeout=max(0.0, min(request.timeout, remaining))):
             return self._pool_timeout()
         try:
-            connection, unusable = self._checkout(state.idle, request)
-            for each in unusable:
+            connection, expired = self._checkout(state.idle, request)
+            for each in expired:
                 each.close()
             connection = connection or self._open()
             reusable = False
@@ -346,10 +346,10 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
         return _refine(connection, result) if isinstance(result, NoResponse) else result
 
     def close(self) -> None:
-        """Close idle connections now, and those in use as soon as their calls end."""
+        """Close idle connections now, and connections in use when their calls end."""
         self.closed = True
         idle = self._state().idle
-        with suppress(IndexError):  # several threads may be at it
+        with suppress(IndexError):  # empty
             while True:
                 idle.pop().close()
 
@@ -360,7 +360,7 @@ class ConnectionPool(_BasePool[_Connection, threading.Semaphore]):
 
 
 class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
-    """Our own connections, for tasks; each event loop opens its own."""
+    """A pool for tasks; each event loop opens its own connections."""
 
     _kind = _AsyncConnection
     _core = httpcore.AsyncConnectionPool
@@ -370,7 +370,7 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
         key = process.token, asyncio.get_running_loop()
         if state := self._states.get(key):
             return state
-        # Nothing can be closed through a loop that has ended, or through a parent's.
+        # Drop the transports of a closed loop or of a parent process: they cannot be closed here.
         for token, loop in list(self._states):
             if loop.is_closed() or token is not key[0]:
                 self._states.pop((token, loop), None)
@@ -386,8 +386,8 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
         if not await _acquire(state.slots, min(request.timeout, remaining)):
             return self._pool_timeout()
         try:
-            connection, unusable = self._checkout(state.idle, request)
-            for each in unusable:
+            connection, expired = self._checkout(state.idle, request)
+            for each in expired:
                 await each.aclose()
             connection = connection or self._open()
             reusable = False
@@ -419,14 +419,14 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
         return _refine(connection, result) if isinstance(result, NoResponse) else result
 
     async def aclose(self) -> None:
-        """As `ConnectionPool.close`, for this event loop; those of another stay open meanwhile."""
+        """As `ConnectionPool.close`, for the connections of this event loop."""
         self.closed = True
         idle = self._state().idle
         while idle:
             await idle.pop().aclose()
 
     def __del__(self) -> None:
-        # Those of a parent process are its own to close.
+        # A parent process closes its own connections.
         if not self.closed and any(
             state.idle for (token, _), state in self._states.items() if token is process.token
         ):

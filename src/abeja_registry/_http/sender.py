@@ -1,4 +1,4 @@
-"""What a session sends through: our own connections, or a user-supplied client."""
+"""The interface of connection pools and user-supplied clients: requests in, results out."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Request:
 
     Attributes:
         method: The HTTP method.
-        base_url: Where the API is.
-        target: The path below it, with the query where there is one.
+        base_url: The API's URL.
+        target: The path below it, with the query if any.
         headers: The headers, Authorization among them.
         body: The body, or None.
-        idempotent: Whether sending it twice does no more than sending it once.
+        idempotent: Whether sending it twice has the effect of sending it once.
         timeout: Seconds for each connect, read and write.
-        max_response_bytes: Bytes that the response's body may have, compressed and decompressed.
-        redact: Takes the credential out of a text.
+        max_response_bytes: Maximum size of the response's body, compressed and decompressed.
+        redact: Removes the credential from a text.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Sender(Protocol):
     """Sends requests for threads.
 
     Attributes:
-        proxy: The URL of the proxy that requests pass, where this package has chosen it.
+        proxy: The URL of the proxy, if this package has chosen one.
     """
 
     proxy: str | None
@@ -50,7 +50,7 @@ class Sender(Protocol):
     def closed(self) -> bool: ...
 
     def send(self, request: Request, remaining: float, /) -> AttemptResult:
-        """Send a request, whose response has so many seconds to come, and return the result."""
+        """Send a request, and return the result within the remaining seconds."""
         ...
 
     def close(self) -> None: ...

@@ -1,11 +1,11 @@
-"""The retry loop, for threads and for tasks: send, record, sleep; and what carries out a flow."""
+"""Sessions, sync and async: the retry loop (send, record, sleep), and the execution of flows."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from abeja_registry import __version__
 
@@ -21,11 +21,8 @@ from .adapter import AsyncHttpClient, AsyncHttpClientAdapter, HttpClient, HttpCl
 from .clock import Clock
 from .sender import AsyncSender, Request, Sender
 
-if TYPE_CHECKING:
-    pass
-
 _logger = logging.getLogger("abeja_registry")
-# In a program that set up no logging, logging would write warnings to its stderr.
+# Without a handler, logging writes warnings to stderr.
 _logger.addHandler(logging.NullHandler())
 
 # How often a sleeping retry checks whether the client was closed, in seconds.
@@ -36,15 +33,15 @@ S = TypeVar("S", Sender, AsyncSender)
 
 
 class _BaseSession(Generic[S]):
-    """What both sessions do before and after sending.
+    """The common part of both sessions: preparing a request, and finishing a call.
 
     Args:
-        settings: What every call has in common.
-        sender: What requests are sent through.
-        budget: What may be spent on retries through this sender.
-        clock: The time, sleeping and chance.
-        owner: Whether closing this closes the sender.
-        paced: Whether the caller itself slows down where the API throttles.
+        settings: The settings of every call.
+        sender: The connection pool or the user-supplied client.
+        budget: The retry budget of this sender.
+        clock: Time, sleep and random numbers.
+        owner: Whether closing the session closes the sender.
+        paced: Whether the caller itself slows down when the API throttles.
     """
 
     def __init__(
@@ -76,42 +73,42 @@ class _BaseSession(Generic[S]):
         self._json_headers = [*self._headers, (b"Content-Type", b"application/json")]
 
     def with_settings(self, settings: Settings) -> Self:
-        """Return a session with other settings over the same sender, which it never closes."""
+        """Return a session with other settings over the same sender, which it does not own."""
         return type(self)(settings, self.sender, self._budget, self.clock, owner=False)
 
     def with_clock(self, clock: Clock) -> Self:
-        """Return a session in the place of this one, with another clock."""
+        """Return a session that replaces this one, with another clock."""
         return type(self)(self.settings, self.sender, self._budget, clock, owner=self._owner)
 
     def paced(self) -> Self:
-        """Return a session over the same sender whose caller slows down where the API throttles."""
+        """Return a session over the same sender whose caller slows down when the API throttles."""
         return type(self)(
             self.settings, self.sender, self._budget, self.clock, owner=False, paced=True
         )
 
     def picklable_settings(self) -> Settings:
-        """Return the settings from which another process can open a session like this.
+        """Return the settings from which another process can open an equal session.
 
         Raises:
-            TypeError: It sends through a user-supplied client, which cannot go along.
+            TypeError: The session uses a user-supplied client, which cannot be pickled.
         """
         if isinstance(self.sender, HttpClientAdapter | AsyncHttpClientAdapter):
-            raise TypeError("a client with an http_client of its own cannot be pickled")
+            raise TypeError("a client with an http_client cannot be pickled")
         return self.settings
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is sent any more."""
+        """Whether no more requests are sent."""
         return self._cancelled or self.sender.closed
 
     def cancel(self) -> None:
-        """Send nothing more from this session; its sender stays open for others."""
+        """Send no more requests from this session; its sender stays open for others."""
         self._cancelled = True
 
     def notify(self, retry: Retry) -> None:
-        """Log a retry, and call the hook with it."""
+        """Log a retry, and call the user's hook."""
         _logger.warning(
-            "%s: attempt %d failed: %s; the next in %.2f s",
+            "%s: attempt %d failed: %s; retrying in %.2f s",
             retry.operation,
             retry.attempt,
             retry.cause,
@@ -126,7 +123,7 @@ class _BaseSession(Generic[S]):
         if self.sender.closed:
             raise Error(
                 f"{operation.name} was not sent: the client was closed,"
-                " or the one that it shares its connections with"
+                " or the client whose connections it shares"
             )
         settings = self.settings
         request = Request(
@@ -146,18 +143,21 @@ class _BaseSession(Generic[S]):
         return request, attempts
 
     def _finish(self, attempts: Attempts, result: AttemptResult, started: float) -> ApiResult:
-        """Return what the last attempt brought, or raise the matching exception."""
+        """Return the result of the last attempt, or raise the matching exception."""
         operation = attempts.operation
         history: tuple[Attempt, ...] = attempts.history
+        success = 200 <= result.status < 300
         if _logger.isEnabledFor(logging.DEBUG):
             _logger.debug(
-                "%s: %s in %.1f ms, request id %s",
+                "%s of %r: %s, attempts %d, %.1f ms, request id %s",
                 operation.name,
+                self._redact(operation.subject),
                 result,
+                len(history) + success,
                 (self.clock.now() - started) * 1000,
                 self._redact(result.request_id) if isinstance(result, Response) else None,
             )
-        if 200 <= result.status < 300:
+        if success:
             if not history:
                 self._budget.successes += 1
             history = (*history, Attempt(result.status))
@@ -172,7 +172,7 @@ class _BaseSession(Generic[S]):
         return ApiResult(body, history, self._redact)
 
     def _limit(self, step: Operation | Within, deadline: float | None) -> tuple[Operation, float]:
-        """Return the operation of a flow's step, and when it has to be over.
+        """Return the operation of a flow's step, and its deadline.
 
         No operation has more time than a call.
         """
@@ -192,27 +192,27 @@ class Session(_BaseSession[Sender]):
     def open(
         cls, settings: Settings, http_client: HttpClient | None, clock: Clock | None = None
     ) -> Self:
-        """Return a session over a user-supplied client, or over connections of its own."""
+        """Return a session over a user-supplied client, or over its own connection pool."""
         sender: Sender
         if http_client is not None:
             sender = HttpClientAdapter(http_client)
         else:
-            # Imported here: with httpcore it is half of the time that importing a client takes.
+            # Lazy import: with httpcore, it takes half of a client's import time.
             from .pool import ConnectionPool
 
             sender = ConnectionPool(settings)
         return cls(settings, sender, RetryBudget(), clock or Clock(), owner=True)
 
     def request_json(self, operation: Operation) -> dict[str, Any]:
-        """Carry out an operation and return the JSON object of its response."""
+        """Send an operation, and return the JSON object of its response."""
         return self.request(operation, self.clock.now() + self.settings.deadline).body
 
     def request(self, operation: Operation, deadline: float) -> ApiResult:
-        """Carry out an operation, with retries, and return its result.
+        """Send an operation, with retries, and return its result.
 
         Args:
             operation: The operation.
-            deadline: When it has to be over, by the session's clock.
+            deadline: When the call must end, by the session's clock.
         """
         started = self.clock.now()
         request, attempts = self._prepare(operation, deadline)
@@ -233,12 +233,12 @@ class Session(_BaseSession[Sender]):
         return self._finish(attempts, result, started)
 
     def run(self, flow: Flow[T], deadline: float | None = None) -> T:
-        """Carry out a flow to its end, and return what it returns.
+        """Execute a flow, and return its result.
 
         Args:
-            flow: The work.
-            deadline: When all of it has to be over, by the session's clock. Defaults to a call's
-                deadline from now.
+            flow: The flow.
+            deadline: When the whole flow must end, by the session's clock. Defaults to the
+                deadline of a call.
         """
         if deadline is None:
             deadline = self.clock.now() + self.settings.deadline
@@ -259,9 +259,9 @@ class Session(_BaseSession[Sender]):
                 advance = partial(flow.throw, error)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, as long as something can still be sent after that."""
+        """Sleep, until the client is closed at most."""
         # Polling instead of threading.Event: a lock held at fork() stays locked in the child.
-        # Counted by what was slept: a test may have frozen the clock.
+        # Count the slept seconds: a test may have frozen the clock.
         while not self.closed and seconds > 0:
             self.clock.sleep(min(seconds, POLL_INTERVAL))
             seconds -= POLL_INTERVAL

@@ -1,8 +1,8 @@
 """Deadline streams: the sockets below the HTTP library, and TLS over them.
 
-They know what no layer above can know: whether a byte of the request was written, what is left of
-the deadline at each read, and whether a response left bytes behind that nobody read. The sync and
-the async ones differ in how they wait, and in nothing else.
+They know three things that no layer above knows: whether a byte of the request was written, the
+remaining time at each read, and whether unread bytes follow a response. Sync and async streams
+differ only in how they wait.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .._api.responses import DEADLINE_PASSED, Stage
 from .signals import from_signal_handler
 from .tls import Tls
 
-# Bytes written at once: the deadline is checked before each piece.
+# Bytes per write; the deadline is checked before each one.
 CHUNK_SIZE = 16 * 1024
 T = TypeVar("T")
 
@@ -29,10 +29,10 @@ class CallState:
     """Per-call state shared by a connection's streams.
 
     Attributes:
-        deadline: When the call has to be over, by the monotonic clock.
-        request_written: Whether any byte of the request was written; None while the socket is
-            untouched, as it stays where a test's mock replaces it.
-        tls_missing: Layers of TLS that the connection still lacks; None without a connection.
+        deadline: When the call must end, by the monotonic clock.
+        request_written: Whether any byte of the request was written; None before any use of a
+            socket, and always None if a test mocks the transport.
+        tls_missing: TLS layers that the connection still lacks; None without a connection.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class CallState:
 
     @property
     def stage(self) -> Stage | None:
-        """How far the call came; None where the socket was not touched."""
+        """The current step of the call; None if no socket was used."""
         if self.request_written is None:
             return None
         if self.tls_missing is None:
@@ -50,7 +50,7 @@ class CallState:
         return "tls" if self.tls_missing > 0 else "request"
 
     def clamp_timeout(self, timeout: float | None, late: type[Exception]) -> float:
-        """Return how long the socket may take, in seconds: the timeout, or what remains."""
+        """Return the timeout or the remaining time, whichever is shorter, in seconds."""
         if self.request_written is None:
             self.request_written = False
         remaining = self.deadline - time.monotonic()
@@ -72,9 +72,9 @@ class CallState:
 def translate(
     error: OSError, until: float, late: type[Exception], broken: type[Exception]
 ) -> Exception:
-    """Return httpcore's exception for a socket's error, and a signal handler's as it is.
+    """Return httpcore's exception for a socket's error; a signal handler's exception unchanged.
 
-    A TimeoutError that comes when the socket's time is over is the socket's, whoever raised it.
+    A TimeoutError after the socket's time has passed counts as the socket's.
     """
     timed_out = isinstance(error, TimeoutError)
     if from_signal_handler(error) and not (timed_out and time.monotonic() >= until):
@@ -83,7 +83,7 @@ def translate(
 
 
 def is_readable(fileno: int) -> bool:
-    """Whether the socket has data to read, or was closed by the other side."""
+    """Whether the socket has data to read, or the peer has closed it."""
     if fileno < 0:
         return True
     if hasattr(select, "poll"):  # select() takes no descriptor above 1023
@@ -94,11 +94,11 @@ def is_readable(fileno: int) -> bool:
 
 
 class _BaseStream(httpcore.NetworkStream):
-    """Both kinds of sync stream.
+    """The common part of both sync streams.
 
     Args:
-        state: Of the call.
-        tls_layers: Layers of TLS to come before the request itself can be written.
+        state: The state of the current call.
+        tls_layers: TLS layers that are missing above this stream.
     """
 
     def __init__(self, state: CallState, tls_layers: int) -> None:
@@ -118,7 +118,7 @@ class _BaseStream(httpcore.NetworkStream):
             stream.handshake(timeout)
             self._state.tls_missing = self._tls_layers - 1
         except BaseException:
-            # httpcore forgets a stream whose handshake fails.
+            # httpcore does not close a stream whose handshake fails.
             self.close()
             raise
         return stream
@@ -191,11 +191,11 @@ class _TlsStream(_BaseStream):
             return result
 
     def handshake(self, timeout: float | None) -> None:
-        """Agree on a session.
+        """Do the TLS handshake.
 
         Raises:
-            httpcore.ConnectTimeout: It took too long.
-            httpcore.ConnectError: It failed.
+            httpcore.ConnectTimeout: The handshake took too long.
+            httpcore.ConnectError: The handshake failed.
         """
         try:
             self._drive(self._tls.run(self._tls.object.do_handshake), timeout)

@@ -1,4 +1,4 @@
-"""TLS in memory: what it has to send and to receive, whatever stream is below."""
+"""TLS in memory, over any stream: which bytes to write, and when to read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 class Tls:
-    """One layer of TLS in memory; a stream moves its bytes.
+    """One TLS layer in memory; a stream moves its bytes.
 
-    Not `SSLSocket` nor `loop.start_tls`: those hide which bytes were received and not yet read.
+    `SSLSocket` and `loop.start_tls` do not work here: they hide received but unread bytes.
     """
 
     def __init__(self, context: ssl.SSLContext, hostname: str | None) -> None:
@@ -20,10 +20,10 @@ class Tls:
         self.object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
 
     def run(self, call: Callable[[], T]) -> Generator[bytes, bytes, T]:
-        """Carry out one call of OpenSSL.
+        """Run one call of OpenSSL.
 
         Yields:
-            Bytes to write to the stream below; b"" to be sent bytes that were read from it.
+            Bytes to write to the stream below; or b"", to receive bytes read from that stream.
         """
         while True:
             try:
@@ -31,7 +31,7 @@ class Tls:
             except ssl.SSLWantReadError:
                 pass
             finally:
-                # After an error as well: an alert tells the peer the reason.
+                # Also after an error: a TLS alert tells the peer the reason.
                 if pending := self._outgoing.read():
                     yield pending
             if received := (yield b""):
@@ -40,14 +40,14 @@ class Tls:
                 self._incoming.write_eof()
 
     def read(self, max_bytes: int) -> bytes:
-        """Decrypt; b"" at the end of the stream, whether or not its peer said goodbye."""
+        """Decrypt; b"" at the end of the stream, with or without a close_notify."""
         try:
             return self.object.read(max_bytes)
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
 
     def has_unread_data(self) -> bool:
-        """Whether anything was received that nobody read. Reading it is the way to find out."""
+        """Whether received bytes are unread. OpenSSL tells only by reading one."""
         try:
             self.object.read(1)
         except ssl.SSLError as error:

@@ -548,7 +548,7 @@ def test_gzip_cut_short_is_no_answer(first: bytes, last: bytes, data: st.DataObj
     kept = cut[: data.draw(st.integers(1, len(cut) - 1))]
     for body in (kept, whole + kept):
         with pytest.raises(
-            TransportError, match="get_repository: the gzip body is broken"
+            TransportError, match="get_repository: the gzip body is corrupt"
         ) as caught:
             parsed(GET, received(200, GZIP, body))
         assert type(caught.value) is TransportError
@@ -570,7 +570,7 @@ def test_broken_gzip_of_a_success(operation: Any, kind: type[Error], body: bytes
         parsed(operation, received(200, GZIP, body))
     assert type(caught.value) is kind
     assert caught.value.outcome_unknown is operation.changes
-    assert "the gzip body is broken or was cut short" in str(caught.value)
+    assert "the gzip body is corrupt or incomplete" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -734,7 +734,7 @@ def test_a_body_of_many_members_is_broken(empty: int, whole: bool) -> None:
     """A million empty members, which would hold a call for seconds, are not looked through."""
     packed = gzip.compress(b"") * empty + gzip.compress(b"{}")
     outcome = received(200, GZIP, packed, limit=2**25)
-    broken = no_response("the gzip body is broken or was cut short", sent=True)
+    broken = no_response("the gzip body is corrupt or incomplete", sent=True)
     assert outcome == (response(200, GZIP, b"{}") if whole else broken)
 
 
