@@ -30,7 +30,7 @@ from abeja_registry.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "abeja_registry"
-PAGES = {"README.md": 13, "docs/sandbox.md": 6, "docs/performance.md": 3, "docs/tools.md": 1}
+PAGES = {"README.md": 14, "docs/sandbox.md": 6, "docs/performance.md": 3, "docs/tools.md": 1}
 SNIPPETS = {
     page: re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
     for page in PAGES

@@ -8,7 +8,7 @@ import pickle
 import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
@@ -17,11 +17,22 @@ from tests.support.examples import BASE_URL, ORGANIZATION_ID
 from tests.support.scripted import ScriptedApi
 from tests.support.worlds import done
 
-from abeja_registry import APIClient, AsyncAPIClient, ConfigurationError, HttpError
+from abeja_registry import (
+    APIClient,
+    AsyncAPIClient,
+    ConfigurationError,
+    HttpError,
+    InvalidArgument,
+    InvalidResponse,
+    OutcomeUnknown,
+    RetryPolicy,
+    TransportError,
+)
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
 
+DELAYS = [each.name for each in fields(RetryPolicy) if each.name != "max_retries"]
 REPOSITORIES = f"/organizations/{ORGANIZATION_ID}/registry/repositories"
 REPOSITORY = f"{REPOSITORIES}/1234567890123"
 
@@ -266,3 +277,112 @@ async def test_the_life_of_a_repository(sandbox: Sandbox, of_sandbox: Any) -> No
     assert await done(of_sandbox.delete_repository(ORGANIZATION_ID, created["id"])) == got
     page = await done(of_sandbox.get_repositories(ORGANIZATION_ID))
     assert page["registry_repositories"] == []
+
+
+# -- any other endpoint ---------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sync", "async"])
+def build(request: pytest.FixtureRequest, api: ScriptedApi) -> Callable[..., Any]:
+    """Build a raw client of either world."""
+    return api.raw if request.param == "sync" else api.async_raw
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+async def test_a_request_to_any_endpoint(
+    api: ScriptedApi, build: Callable[..., Any], method: str
+) -> None:
+    """It is sent as given, with the credential, and returns the JSON of the response."""
+    api.answers({"quota": 3})
+    params = {"limit": 5, "label": ["a b", "c"], "left out": None}
+    found = await done(build().request(method, "/organizations/1/größe", params=params, json=[1]))
+    assert found == {"quota": 3}
+    [sent] = api.requests
+    assert (sent.method, sent.body) == (method, b"[1]")
+    assert sent.url == f"{BASE_URL}/organizations/1/gr%C3%B6%C3%9Fe?limit=5&label=a+b&label=c"
+    assert sent.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("content", "value"), [(b"[1, 2]", [1, 2]), (b"null", None), (b'"x"', "x"), (b"", None)]
+)
+async def test_any_json_is_a_value(
+    api: ScriptedApi, build: Callable[..., Any], content: bytes, value: object
+) -> None:
+    """A list, a string and null are returned as they are, and an empty body is None."""
+    api.answers(content=content, headers={"content-length": str(len(content))})
+    assert await done(build().request("POST", "/new")) == value
+
+
+async def test_a_request_raises_as_any_method(api: ScriptedApi, build: Callable[..., Any]) -> None:
+    """A status that is no success, and a body that is no JSON, are the same exceptions."""
+    api.answers({"error": "teapot", "error_description": "short"}, status=418)
+    with pytest.raises(HttpError) as caught:
+        await done(build().request("GET", "/tea", params={"cups": 2}))
+    assert (caught.value.error, caught.value.url) == ("teapot", f"{BASE_URL}/tea?cups=2")
+    api.answers(content=b"<html>", headers={"content-length": "6"})
+    with pytest.raises(InvalidResponse, match="JSON"):
+        await done(build().request("GET", "/tea"))
+
+
+@pytest.mark.parametrize(
+    ("method", "requests"),
+    [("GET", 3), ("HEAD", 3), ("DELETE", 3), ("POST", 1), ("PUT", 1), ("PATCH", 1)],
+)
+async def test_which_requests_are_retried_after_they_were_sent(
+    api: ScriptedApi, build: Callable[..., Any], method: str, requests: int
+) -> None:
+    """Only those that can be sent twice; of the others the outcome is unknown."""
+    api.fails("ReadError")
+    policy = RetryPolicy(max_retries=2, **dict.fromkeys(DELAYS, 0))
+    with pytest.raises(TransportError) as caught:
+        await done(build(retry=policy).request(method, "/new"))
+    assert len(api.requests) == requests
+    assert isinstance(caught.value, OutcomeUnknown) is (requests == 1)
+    assert caught.value.outcome_unknown is (method not in ("GET", "HEAD"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("TRACE", "/a"), "method must be 'GET', "),
+        (("get", "/a"), "method must be 'GET', "),
+        (("GET", "a"), "path must be a path such as '/organizations', not 'a'"),
+        (("GET", "//evil.example/a"), "path must be a path such as"),
+        (("GET", "https://evil.example/a"), "path must be a path such as"),
+        (("GET", "/a\r\nHost: x"), "path must be a path such as"),
+        (("GET", 7), "path must be a string, not 7"),
+        (("GET", "/a?b=1"), "path must have no query or fragment"),
+        (("GET", "/a#b"), "path must have no query or fragment"),
+        (("GET", "/a/../b"), "path must have no segment"),
+        (("GET", "/a/%2e%2E/b"), "path must have no segment"),
+        (("GET", "/\ud800"), "path must be"),
+    ],
+    ids=repr,
+)
+async def test_a_request_that_cannot_be_sent(
+    api: ScriptedApi, build: Callable[..., Any], arguments: tuple[Any, ...], message: str
+) -> None:
+    """A bad method and a bad path are refused by name, and nothing is sent."""
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(message)}"):
+        await done(build().request(*arguments))
+    assert not api.requests
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"params": [("a", 1)]}, "params must be a dict"),
+        ({"params": {"a": "\ud800"}}, "params must be text"),
+        ({"json": {1, 2}}, "json must be a JSON value"),
+        ({"json": float("nan")}, "json must be a JSON value"),
+    ],
+    ids=["list", "surrogate", "set", "nan"],
+)
+async def test_parameters_and_bodies_that_cannot_be_sent(
+    api: ScriptedApi, build: Callable[..., Any], options: dict[str, Any], message: str
+) -> None:
+    """The error names the argument, and nothing is sent."""
+    with pytest.raises(InvalidArgument, match=message):
+        await done(build().request("POST", "/a", **options))
+    assert not api.requests

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from .exceptions import ConfigurationError, InvalidArgument
 
@@ -133,6 +133,29 @@ def quote_segment(name: str, value: object) -> str:
             f"{name} must be an id of printable characters, not {safe_repr(value)}"
         )
     return quote(text, safe="")
+
+
+def quote_path(name: str, value: object) -> str:
+    """Return a path with what no URL may hold percent-encoded.
+
+    Raises:
+        InvalidArgument: It does not begin with one slash, has a query or a dot segment, or holds a
+            character that does not print.
+    """
+    text = check_str(name, value)
+    if not text.startswith("/") or text.startswith("//") or not text.isprintable():
+        raise InvalidArgument(
+            f"{name} must be a path such as '/organizations', not {safe_repr(value)}"
+        )
+    if "?" in text or "#" in text:
+        raise InvalidArgument(f"{name} must have no query or fragment: pass params={{…}}")
+    # The HTTP library would collapse them.
+    if {".", ".."} & {unquote(segment) for segment in text.split("/")}:
+        raise InvalidArgument(f"{name} must have no segment '.' or '..', unlike {safe_repr(value)}")
+    try:
+        return quote(text, safe="/%:@!$&'()*+,;=~")
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{name} must be text that can be encoded as UTF-8") from None
 
 
 def check_window(limit: int | None, offset: int | None) -> None:

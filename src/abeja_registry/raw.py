@@ -6,6 +6,7 @@ answer's JSON object as it came: nothing renamed, converted or dropped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from ._api import operations
@@ -177,6 +178,42 @@ class APIClient(SessionOwner[Session]):
             operations.get_repository_tags(organization_id, repository_id, limit, offset)
         )
 
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+    ) -> Any:
+        """Send a request to an endpoint that this package does not know.
+
+        It has the same credential, connections, deadline and errors as the other methods. A GET, a
+        HEAD and a DELETE are retried as the policy says; any other method only where the request
+        was certainly not processed.
+
+        Args:
+            method: "GET", "HEAD", "POST", "PUT", "PATCH" or "DELETE".
+            path: The path below the base URL, such as `/organizations/1410000000000/registry`.
+                Percent-encode what is special in a segment.
+            params: The query, by name; a list is sent as one parameter for each item.
+            json: The JSON value to send as the body.
+
+        Returns:
+            The JSON value of the response; None where its body is empty.
+
+        Raises:
+            InvalidArgument: An argument is invalid; nothing was sent.
+            HttpError: The API answered with another status than a success.
+            InvalidResponse: The body is not JSON.
+
+        Example:
+            >>> path = f"/organizations/{organization_id}/registry/repositories"
+            >>> client.raw.request("GET", path, params={"limit": 1})["limit"]
+            1
+        """
+        return self._session.request_json(operations.request(method, path, params, json))
+
     def close(self) -> None:
         """Close the connections; a client handed in, or shared with another, stays open."""
         self._session.close()
@@ -264,6 +301,18 @@ class AsyncAPIClient(SessionOwner[AsyncSession]):
         return await self._session.request_json(
             operations.get_repository_tags(organization_id, repository_id, limit, offset)
         )
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+    ) -> Any:
+        """As `APIClient.request`, awaited."""
+        operation = operations.request(method, path, params, json)
+        return await self._session.request_json(operation)
 
     async def aclose(self) -> None:
         """As `APIClient.close`, awaited."""

@@ -1,12 +1,17 @@
-"""The API's five endpoints: each function checks its arguments and returns an Operation."""
+"""The API's five endpoints, and a request to any other: checked arguments become an Operation."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from json import dumps
 from urllib.parse import urlencode
 
-from .._validation import check_str, quote_segment
+from .._validation import check_choice, check_str, quote_path, quote_segment, safe_repr
+from ..exceptions import InvalidArgument
+
+# Of the HTTP methods, those that `request` sends.
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,7 @@ class Operation:
         subject: The name or the id in the request, used in logs and messages.
         body: The JSON body, or None.
         idempotent: Whether sending it twice has the effect of sending it once.
+        any_json: Whether a success may be any JSON value, or empty; otherwise it is an object.
     """
 
     name: str
@@ -28,11 +34,12 @@ class Operation:
     subject: str
     body: bytes | None = None
     idempotent: bool = True
+    any_json: bool = False
 
     @property
     def changes(self) -> bool:
         """Whether it changes the registry."""
-        return self.method != "GET"
+        return self.method not in ("GET", "HEAD")
 
 
 def create_repository(
@@ -47,7 +54,7 @@ def create_repository(
         "POST",
         _repositories(organization_id),
         subject=body["name"],
-        body=json.dumps(body, separators=(",", ":")).encode(),
+        body=dumps(body, separators=(",", ":")).encode(),
         idempotent=False,
     )
 
@@ -80,6 +87,40 @@ def get_repository_tags(
     return Operation("get_repository_tags", "GET", target, subject=str(repository_id))
 
 
+def request(method: object, path: object, params: object = None, json: object = None) -> Operation:
+    """Any request, to an endpoint that this package does not know."""
+    check_choice("method", method, METHODS)
+    target = quote_path("path", path)
+    if params is not None:
+        target += _query(params)
+    body = None
+    if json is not None:
+        try:
+            body = dumps(json, separators=(",", ":"), allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidArgument(f"json must be a JSON value: {error}") from None
+    return Operation(
+        "request",
+        str(method),
+        target,
+        subject=str(path),
+        body=body,
+        idempotent=method in ("GET", "HEAD", "DELETE"),
+        any_json=True,
+    )
+
+
+def _query(params: object) -> str:
+    if not isinstance(params, Mapping):
+        raise InvalidArgument(f"params must be a dict, not {safe_repr(params)}")
+    try:
+        given = {name: value for name, value in params.items() if value is not None}
+        query = urlencode(given, doseq=True)
+    except UnicodeEncodeError:
+        raise InvalidArgument("params must be text that can be encoded as UTF-8") from None
+    return f"?{query}" if query else ""
+
+
 def _repositories(organization_id: object) -> str:
     return f"/organizations/{_segment('organization_id', organization_id)}/registry/repositories"
 
@@ -96,6 +137,4 @@ def _segment(name: str, value: object) -> str:
 
 
 def _window(limit: object, offset: object) -> str:
-    given = {"limit": limit, "offset": offset}
-    query = urlencode({name: value for name, value in given.items() if value is not None})
-    return f"?{query}" if query else ""
+    return _query({"limit": limit, "offset": offset})

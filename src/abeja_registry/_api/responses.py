@@ -154,6 +154,8 @@ def parse_response(
 ) -> dict[str, Any]:
     """Return the response's JSON object, or raise the matching exception.
 
+    Where the operation takes any JSON, the value may be another one, or None for an empty body.
+
     Args:
         operation: The operation that was called.
         base_url: Where the API is.
@@ -172,8 +174,13 @@ def parse_response(
         if type(result.body) is dict:
             return result.body
         # Assumption: a DELETE may return an empty body (204), though the reference shows one.
-        if not result.content and not result.too_large and operation.method == "DELETE":
+        if not result.content and operation.name == "delete_repository":
             return {}
+        if operation.any_json and not result.too_large:
+            if not result.content:
+                return None  # type: ignore[return-value]
+            if result.body is not NOT_JSON:
+                return result.body  # type: ignore[no-any-return]
     url = base_url + operation.target
     if isinstance(result, NoResponse):
         error: Error = _transport_error(operation, url, result, after_unknown_outcome)
@@ -272,7 +279,12 @@ def _transport_error(
         kind: type[TransportError] = OutcomeUnknown
         message = (
             f"{operation.name} of {operation.subject!r} was sent, but no response arrived"
-            f" ({failure}): the repository may or may not exist."
+            f" ({failure}): "
+        )
+        message += (
+            "it may or may not have been carried out"
+            if operation.any_json
+            else "the repository may or may not exist."
             f" Look for {operation.subject!r} before you create it again"
         )
     else:

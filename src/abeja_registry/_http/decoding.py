@@ -129,7 +129,7 @@ def decode_response(
     parsed = parse_json(body)
     if read_error is None and parsed is NOT_JSON and not compressed:
         no_framing = not {"content-length", "transfer-encoding"} & headers.keys()
-        body_optional = not body and (request.method == "DELETE" or status == 204)
+        body_optional = not body and (request.method in ("DELETE", "HEAD") or status == 204)
         # Without framing, a lost connection looks like the body's end.
         if no_framing and not body_optional and body.lstrip()[:1] in (b"", b"{"):
             read_error = NoResponse(
