@@ -223,7 +223,7 @@ async def test_rows_that_are_no_list(
     answer: Callable[[str], dict[str, Any]],
     rows: object,
 ) -> None:
-    """There is no row to leave out, and the error names the field."""
+    """There is not a row to leave out, and the error names the field."""
     body = answer("get_repository_tags") | {"tags": rows}
     api.answers(body)
     with pytest.raises(InvalidResponse, match="field 'tags'") as caught:

@@ -90,7 +90,7 @@ def test_a_file_of_other_bytes(run: Run, written: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_an_empty_file(run: Run, written: Path, kind: str) -> None:
-    """One without a header is a 1; JSON lines have none, and no line is no row."""
+    """One without a header is a 1; JSON lines have none, and no line is not a row."""
     path = written / f"empty.{kind}"
     path.touch()
     refused(run, path, written / f"good.{kind}")

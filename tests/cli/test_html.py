@@ -555,7 +555,7 @@ def test_nothing_else_runs_or_is_asked_for(make: Make, tmp_path: Path) -> None:
         (["--compare", "old.jsonl"], "--compare needs --html"),
         (["--html", "report.html", "--compare", "nowhere.jsonl"], "does not exist"),
         (["--html", "report.html", "--compare", "old.txt"], "path must end in .jsonl"),
-        (["--html", "report.html", "--compare", "bad.jsonl"], "is no row of an inventory"),
+        (["--html", "report.html", "--compare", "bad.jsonl"], "is not a row of an inventory"),
         (["--html", "report.html", "--stale-after-days", "-1"], "must be at least 0"),
         (["--html", "report.html", "--concurrency", "0"], "must be at least 1"),
     ],

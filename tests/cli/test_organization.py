@@ -206,7 +206,7 @@ def test_a_file_that_cannot_be_written_asks_for_nothing(
             os.mkfifo(f"{path}.html")
         ran = run(*arguments)
         assert ran.code == 1
-        assert f"{arguments[-1]}: it is no regular file" in ran.err
+        assert f"{arguments[-1]}: it is not a regular file" in ran.err
         assert "resume" not in ran.err
     assert len(sandbox.requests) == before
 
@@ -281,7 +281,7 @@ def test_diff_with_a_part_of_what_is_there(run: Run, sandbox: Sandbox, tmp_path:
 
 
 def test_files_that_are_none(run: Run, tmp_path: Path) -> None:
-    """A file that is not there, or that is no inventory, is wrong usage."""
+    """A file that is not there, or that is not an inventory, is wrong usage."""
     text = tmp_path / "inventory.txt"
     text.write_text("no inventory")
     for path in (tmp_path / "nowhere.csv", text):

@@ -1,4 +1,4 @@
-"""An organization's registry as rows, through the tasks of an event loop."""
+"""An organization's registry as rows, read by the tasks of an event loop."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from ._summary import STALE_AFTER_DAYS, Summary, SummaryBuilder
 from ._tasks import Batch, FetchResult
 from ._workers import Threads
 
-# Rows of a file, read in a few milliseconds.
+# Rows read from a file between two turns of the event loop: a few milliseconds.
 _ROWS_PER_TURN = 500
 
 P = ParamSpec("P")
@@ -91,14 +91,14 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
         requests = AsyncRequests(iteration, fetcher, self._concurrency)
         try:
             while (wait := requests.start()) or requests.in_flight:
-                if (response := await requests.take(wait)) is None:
+                if (taken := await requests.take(wait)) is None:
                     iteration.resume()
                     continue
-                task, answered = response
-                if isinstance(answered, Error):
-                    result = FetchResult([], answered)
+                task, response_or_error = taken
+                if isinstance(response_or_error, Error):
+                    result = FetchResult([], response_or_error)
                 else:
-                    result = fetcher.parse(task, answered)
+                    result = fetcher.parse(task, response_or_error)
                 batch = iteration.record(task, result)
                 requests.start()
                 yield batch
@@ -126,7 +126,7 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
         return await self._write(path, write_parquet, resume, partial)
 
     async def _write(self, path: FilePath, write: WriteFile, resume: bool, partial: bool) -> int:
-        # In threads: a large file takes seconds to read and to write.
+        # A large file takes seconds to read and to write, so threads do both.
         opening = _open_in_thread(lambda: self._open_journal(path, resume))
         with closing(await opening) as journal, hint_at_resume(path):
             async with aclosing(self._batches(journal.finished)) as batches:
@@ -198,7 +198,7 @@ def _start_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) ->
 
 
 async def _open_in_thread(open_journal: Callable[[], Journal]) -> Journal:
-    """Open a journal; one that is opened after a cancellation is closed."""
+    """Open a journal; after a cancellation, close it."""
     opening = _start_thread(open_journal)
     try:
         return await asyncio.shield(opening)
@@ -209,13 +209,13 @@ async def _open_in_thread(open_journal: Callable[[], Journal]) -> Journal:
 
 
 async def _write_in_thread(write: WriteFile, path: Path, entries: Iterator[Entry]) -> int:
-    """Write a file; after a cancellation the target stays as it was."""
+    """Write a file; a cancellation leaves the target unchanged."""
     cancelled = threading.Event()
 
     def until_cancelled() -> Iterator[Entry]:
         for entry in entries:
             if cancelled.is_set():
-                raise Error("the writing was cancelled")
+                raise Error("the file was not written: its task was cancelled")
             yield entry
 
     writing = _start_thread(write, path, until_cancelled())

@@ -1,4 +1,4 @@
-"""The requests of an async iteration, sent by a few workers."""
+"""The requests of an async iteration: a few workers send them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ._tasks import FetchTask
 
 
 class AsyncRequests:
-    """Workers that send one request after another, and the responses that were not taken yet.
+    """Workers that send one request after another, and a queue of their responses.
 
     A worker costs less than an asyncio task for each request, and needs no turn of the event loop
     between a response and its next request.
 
     Attributes:
-        in_flight: Tasks that were sent and whose responses were not taken.
+        in_flight: Tasks that were handed out, and whose responses are not taken from the queue.
     """
 
     def __init__(self, iteration: Iteration, fetcher: AsyncFetcher, concurrency: int) -> None:
@@ -60,8 +60,8 @@ class AsyncRequests:
         finally:
             self._working -= 1
 
-    def _keep(self, task: FetchTask, answered: ApiResult | BaseException) -> None:
-        self._responses.append((task, answered))
+    def _keep(self, task: FetchTask, response: ApiResult | BaseException) -> None:
+        self._responses.append((task, response))
         self._arrived.set()
 
     async def take(self, wait: float) -> tuple[FetchTask, ApiResult | Error] | None:
@@ -70,7 +70,7 @@ class AsyncRequests:
             await self._fetcher.sleep(wait)
             return None
         if self._responses:
-            # Requests go out before the next response is parsed, which takes longer.
+            # Let the workers send before the next response is parsed: parsing takes longer.
             await asyncio.sleep(0)
         else:
             self._arrived.clear()
@@ -79,11 +79,11 @@ class AsyncRequests:
                     await self._arrived.wait()
             if not self._responses:
                 return None
-        task, answered = self._responses.popleft()
+        task, response = self._responses.popleft()
         self.in_flight -= 1
-        if isinstance(answered, BaseException) and not isinstance(answered, Error):
-            raise answered
-        return task, answered
+        if isinstance(response, BaseException) and not isinstance(response, Error):
+            raise response
+        return task, response
 
     async def stop(self) -> None:
         """Cancel the requests in flight."""

@@ -1,4 +1,4 @@
-"""What `Inventory` and `AsyncInventory` share."""
+"""The base class of `Inventory` and `AsyncInventory`, and their helpers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ._names import NameFilter, Patterns
 from ._rows import Entry, FilePath, InventoryRepository, InventoryRow, known_repositories
 
 CONCURRENCY = 16
-# Repositories read at a time for each request but one that may be in flight. Where repositories are
-# small, they end together, and each of these requests always has a next one.
+# Repositories read at a time, for each request in flight but one. Small repositories then end
+# together, and no request waits for a next one.
 _BREADTH = 4
 
 C = TypeVar("C", "abeja_registry.Client", "abeja_registry.AsyncClient")
@@ -35,12 +35,13 @@ Finished = Mapping[str, InventoryRepository]
 WriteFile = Callable[[Path, Iterable[Entry]], int]
 
 NOT_WRITTEN = (
-    "the file was not written; resume=True asks for them again, partial=True does without them"
+    "the file was not written; pass resume=True to request what is missing, or partial=True to"
+    " leave it out"
 )
-NOT_COMPARED = "nothing was compared, as they would look as if removed or added"
-NOT_ADDED_UP = "nothing was added up; partial=True does without them"
+NOT_COMPARED = "nothing was compared, since a missing repository would look removed; try again"
+NOT_ADDED_UP = "nothing was added up; pass partial=True to leave out what is missing"
 # Appended to the reason why a file cannot be written.
-KEPT = "; the rows so far are kept beside it, and resume=True goes on with them"
+KEPT = "; the rows so far are kept beside it: pass resume=True to continue with them"
 
 
 class BaseInventory(Unread, Generic[C]):
@@ -60,7 +61,7 @@ class BaseInventory(Unread, Generic[C]):
     ) -> None:
         self._client: C = client
         self._concurrency = check_count("concurrency", concurrency, least=1)
-        # A request can follow a response before that has been parsed.
+        # The next request is sent before the response to an earlier one is parsed.
         self._max_in_flight = 2 * self._concurrency
         self._page_size = check_count(
             "page_size", PAGE_SIZE if page_size is None else page_size, least=1
@@ -93,14 +94,14 @@ class BaseInventory(Unread, Generic[C]):
     def failures(self) -> tuple[InventoryFailure, ...]:
         """The repositories that the latest iteration could not read, so far.
 
-        One that was deleted meanwhile is among them, and marked (`deleted`).
+        A repository that was deleted during the iteration is among them, with `deleted` set.
         """
         return tuple(self._failures)
 
     def _begin(
         self, fetcher: Fetcher | AsyncFetcher, finished: Finished | None, *, pages: int
     ) -> Iteration:
-        # A file gets a narrower one, so that an interrupted inventory has finished repositories.
+        # For a file it is 1, so that an interrupted inventory has finished repositories.
         breadth = _BREADTH if finished is None else 1
         crawler = Crawler(
             page_size=self._page_size,
@@ -120,29 +121,29 @@ class BaseInventory(Unread, Generic[C]):
         )
 
     def _open_journal(self, path: FilePath, resume: bool) -> Journal:
-        # Before the first request, try whatever the file needs.
+        # Before the first request, try each step that writing the file needs.
         try_target(Path(path))
         return Journal(Path(path), {**source(self._client), **self._names.to_json()}, resume=resume)
 
 
-def check_complete(failures: Iterable[InventoryFailure], consequence: str) -> None:
-    """Raise if repositories are missing; a deleted one is not.
+def check_complete(failures: Iterable[InventoryFailure], hint: str) -> None:
+    """Check that no repository is missing; a deleted one is not missing.
 
     Raises:
-        IncompleteInventory: Some are.
+        IncompleteInventory: Some repositories failed.
     """
     missing = tuple(failure for failure in failures if not failure.deleted)
     if missing:
-        raise IncompleteInventory(missing, consequence)
+        raise IncompleteInventory(missing, hint)
 
 
 @contextmanager
 def hint_at_resume(path: FilePath) -> Iterator[None]:
-    """Add to the error of a file that cannot be written how to resume."""
+    """Add a hint at `resume` to the error of a file that cannot be written."""
     try:
         yield
     except OSError as error:
-        # Other errors come from the network, or from the caller's functions.
+        # Another file's error, or the network's: the caller's functions may raise both.
         if error.filename != str(Path(path)):
             raise
         raise with_path(error, Path(path), KEPT) from None

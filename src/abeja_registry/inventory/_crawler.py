@@ -1,7 +1,6 @@
-"""Reading all lists of an organization in parallel: which page to fetch next, and its rows.
+"""Reads all lists of an organization in parallel: it chooses the next page and collects rows.
 
-Nothing here sends. A `Crawler` hands out tasks, takes their results in any order, and returns the
-rows.
+A `Crawler` sends nothing. It hands out tasks, records their results in any order, and returns rows.
 """
 
 from __future__ import annotations
@@ -61,15 +60,15 @@ class Crawler:
         self._retry_queue: deque[ListState] = deque()
         # Tasks that were handed out and not sent.
         self._unsent: deque[FetchTask] = deque()
-        # A heap of lists that may need a page. Long lists come first, in the order in which they
-        # were started, so that an interrupted inventory has finished some. The others take turns.
+        # A heap of lists that may need a page. Long lists are first, in the order of their start,
+        # so that an interrupted inventory has finished some of them. The others take turns.
         self._ready: list[tuple[float, int, ListState]] = []
         # The active lists that may be fetched ahead.
         self._long: dict[RepositoryRef, ListState] = {}
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """The counts so far."""
         return Progress(
             repositories=self._found,
             finished=len(self.repositories),
@@ -79,8 +78,8 @@ class Crawler:
         )
 
     def next_task(self) -> FetchTask | None:
-        """Return the next task; None where nothing is to do until more results are recorded."""
-        # Repositories are listed only as fast as they are read, so that few of them wait.
+        """Return the next task, or None while no task can be sent before a result is recorded."""
+        # List repositories only as fast as they are read, to keep few of them in memory.
         if None in self._active and len(self._waiting) < self._concurrency:
             task = self._root.required_task()
             if task is not None:
@@ -96,7 +95,7 @@ class Crawler:
                 task = state.required_task()
                 if task is not None:
                     return task
-        # After others: a task that is throttled each time must not hold up the rest.
+        # Last, so that a task that is throttled each time does not block the others.
         while self._unsent:
             task = self._unsent.popleft()
             sender = self._active.get(task.repository)
@@ -173,17 +172,17 @@ class Crawler:
         self._unsent.append(task)
 
     def check_ended(self) -> None:
-        """Raise if lists are left though no task is in flight: that must not look like the end.
+        """Check at the end that no list is left: an incomplete result must not look complete.
 
         Raises:
-            Error: Some lists are left.
+            Error: A list is left.
         """
         left = len(self._active) + len(self._waiting) + len(self._retry_queue)
         if left:
-            raise Error(f"a defect of this package: the inventory stopped with {left} lists left")
+            raise Error(f"the inventory stopped with {left} lists left: please report this defect")
 
     def _enqueue(self, state: ListState) -> None:
-        """Have `next_task` look at a list again."""
+        """Make `next_task` consider a list again."""
         repository = state.repository
         if repository is None:
             return

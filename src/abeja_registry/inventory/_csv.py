@@ -1,9 +1,9 @@
 """CSV: a file of comma-separated values, with fields of any reasonable length.
 
 `csv.field_size_limit` belongs to the whole process: another library may need its value, or change
-it at any time from any thread. So this module never sets it. `csv.reader` parses each record; one
-that it refuses is parsed again in Python, by the same rules. A record that the end of the file cuts
-off within quotes is refused.
+it at any time from any thread. This module never sets it. `csv.reader` parses each record, and a
+Python parser with the same rules parses the records that `csv.reader` refuses. Both refuse a record
+that the end of the file cuts off within quotes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ._file_errors import file_error, row_error
 from ._files import atomic_write
 from ._rows import COLUMNS, FILE_COLUMNS, TAG, Entry, InventoryRow, cells, parse_entry
 
-# An order of magnitude over any row that the API could give.
+# Ten times the longest row that the API could return.
 MAX_FIELD = 10_000_000
 
 
@@ -29,7 +29,7 @@ def write_csv(path: Path, entries: Iterable[Entry]) -> int:
     count = 0
     with atomic_write(path) as file:
         text = _Utf8Writer(file)
-        # Quoted, since a carriage return in a text would end an unquoted record.
+        # Quote texts: a carriage return would end an unquoted record.
         writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(FILE_COLUMNS)
         for entry in entries:
@@ -37,7 +37,7 @@ def write_csv(path: Path, entries: Iterable[Entry]) -> int:
                 writer.writerow(entry.to_dict().values())
                 count += 1
             else:
-                # csv.writer quotes None, and some readers take a quoted empty field for a text.
+                # csv.writer quotes None, and some readers parse a quoted empty field as a text.
                 text.write(",".join(map(_quoted, cells(entry))) + "\n")
     return count
 
@@ -77,7 +77,7 @@ def read_csv(path: Path) -> Generator[Entry, None, bool]:
         except csv.Error as error:
             raise row_error(path, number + 1, error) from None
         except UnicodeDecodeError:
-            raise row_error(path, _first_not_utf8(path), "it is no UTF-8") from None
+            raise row_error(path, _first_not_utf8(path), "it is not UTF-8") from None
 
 
 def _parse_values(names: list[str], values: list[str]) -> Entry:
@@ -87,7 +87,7 @@ def _parse_values(names: list[str], values: list[str]) -> Entry:
     record = dict(zip(names, values, strict=True))
     if record.get("kind", TAG) != TAG:
         return parse_entry(record)
-    # int() takes blanks, underscores and the digits of any script.
+    # int() also accepts blanks, underscores and the digits of any script.
     if not re.fullmatch(r"-?[0-9]{1,20}(\.0)?", record["size"]):
         raise ValueError(f"size must be an integer, not {safe_repr(record['size'])}")
     return parse_entry({**record, "size": int(record["size"].removesuffix(".0"))})
@@ -114,7 +114,7 @@ def csv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         csv.Error: A field is longer than `MAX_FIELD`, or the file ends within quotes.
     """
     number = 0
-    # The lines of the record that `csv.reader` is at: it reads no line ahead.
+    # The lines of the current record: `csv.reader` reads no line ahead.
     record: list[str] = []
 
     def recorded() -> Iterator[str]:
@@ -125,7 +125,7 @@ def csv_records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
             yield line
 
     source = recorded()
-    # Strict, so that it refuses a value that the end of the file cuts off.
+    # Strict mode refuses a value that the end of the file cuts off.
     reader = csv.reader(source, strict=True)
     while True:
         record.clear()
@@ -153,7 +153,7 @@ def _parse_record(lines: list[str], source: Iterator[str]) -> list[str]:
         while True:
             if starts and line.startswith('"', at):
                 quoted, starts, at = True, False, at + 1
-            # Quotes count at the start of a field alone; after their end the rest is plain text.
+            # Quotes count only at the start of a field; the rest after them is plain text.
             stop = line.find('"' if quoted else ",", at)
             part = line[at : len(line) if quoted else end] if stop < 0 else line[at:stop]
             length += len(part)

@@ -16,7 +16,7 @@ from ._rows import InventoryRepository, InventoryRow
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A tag that points to another image than before.
+    """A tag that points to a different image than before.
 
     Attributes:
         old: The tag as it was.
@@ -49,7 +49,7 @@ class Diff:
         repositories_removed: The names of repositories that only the old inventory has.
         added: Tags that only the new inventory has, those of added repositories included.
         removed: Tags that only the old inventory has.
-        moved: Tags of both that point to another image than before.
+        moved: Tags of both that point to a different image than before.
         bytes_added: The bytes of images that only the new inventory has, minus those of images that
             only the old one has; each image, a repository and a digest, counts once.
         empty_compared: Whether both inventories name their repositories without tags, as an
@@ -64,7 +64,7 @@ class Diff:
     removed: tuple[InventoryRow, ...]
     moved: tuple[Moved, ...]
     bytes_added: int = 0
-    # It tells how much is known, and is no difference itself.
+    # Not compared: it says how complete the names are, and is not a difference.
     empty_compared: bool = field(default=False, compare=False)
 
     def __bool__(self) -> bool:
@@ -116,7 +116,7 @@ class Diff:
 
 
 class DiffBuilder:
-    """Compares two inventories: first add the rows of the old one, then those of the new one.
+    """Compares two inventories; add the rows of the old one before those of the new one.
 
     It keeps all rows of the old inventory, and the differences, in memory.
     """

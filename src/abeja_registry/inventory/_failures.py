@@ -16,7 +16,7 @@ class InventoryFailure:
     Attributes:
         repository_id: Its id; empty where its row in the list has no valid id.
         repository_name: Its name; its position in the list where its row has no valid name.
-        error: The error of the second try; an `InvalidResponse` where its row in the list is
+        error: The error of the second attempt; an `InvalidResponse` where its row in the list is
             invalid.
     """
 
@@ -26,7 +26,7 @@ class InventoryFailure:
 
     @property
     def deleted(self) -> bool:
-        """Whether it was deleted after it was listed: it was not found the second time."""
+        """Whether it was deleted after it was listed: the second attempt returned 404."""
         return isinstance(self.error, NotFound)
 
     def __repr__(self) -> str:
@@ -40,17 +40,18 @@ class IncompleteInventory(Error):
 
     Args:
         failures: The repositories that failed, with their errors.
-        consequence: What was not done, and what helps.
+        hint: The consequence, and how to proceed.
     """
 
-    def __init__(self, failures: tuple[InventoryFailure, ...], consequence: str) -> None:
-        super().__init__(failures, consequence)
+    def __init__(self, failures: tuple[InventoryFailure, ...], hint: str) -> None:
+        super().__init__(failures, hint)
         self.failures = failures
-        self._consequence = consequence
+        self._hint = hint
 
     def __str__(self) -> str:
-        first = self.failures[0]
+        first, *others = self.failures
+        more = f", and {len(others):,} more failed" if others else ""
         return (
-            f"{len(self.failures)} repositories failed, the first of them"
-            f" {safe_repr(first.repository_name)} with {first.error}: {self._consequence}"
+            f"repository {safe_repr(first.repository_name)} failed with {first.error}{more}:"
+            f" {self._hint}"
         )

@@ -1,4 +1,4 @@
-"""Fetching pages through a client: the one module here that knows how a client sends and parses."""
+"""Fetches pages through a client; the other modules of this folder do not send or parse."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def picklable_settings(client: abeja_registry.Client) -> Settings:
 
 
 class _BaseFetcher(Generic[S]):
-    """What both kinds of fetcher share.
+    """The base class of both fetchers.
 
-    Its session leaves throttling to the inventory, and can be stopped without closing the client.
+    Their session leaves throttling to the inventory, and can be stopped without closing the client.
     """
 
     def __init__(self, organization_id: str, session: S) -> None:
@@ -64,7 +64,7 @@ class _BaseFetcher(Generic[S]):
 
     @property
     def sleeps(self) -> bool:
-        """Whether waits take time, as they do outside of tests."""
+        """Whether waits take time; in a test they may not."""
         return self._session.clock.sleeps
 
     @property
@@ -93,15 +93,15 @@ class _BaseFetcher(Generic[S]):
                 self._organization_id, task.repository.id, task.limit, offset
             )
         except ValueError as error:
-            # The API listed this id: only its repository fails.
+            # The id is from the API's own list: only its repository fails.
             raise InvalidResponse(
-                f"a repository of the list cannot be asked for: {error}"
+                f"the list has a repository with an invalid id: {error}"
             ) from None
 
     def _parse(self, task: FetchTask, offset: int, result: ApiResult) -> FetchedPage:
         page: PageRows[Any]
         if task.repository is None:
-            # A row that is invalid is the failure of one repository, not of all.
+            # An invalid row fails one repository, not the list.
             page = read_page(REPOSITORY_PAGES, result, invalid_rows="skip")
             rows: list[Item] = [
                 _invalid_repository(page, offset, index)
@@ -114,7 +114,7 @@ class _BaseFetcher(Generic[S]):
             page = read_page(TAG_PAGES, result, invalid_rows=invalid_rows)
             rows = [None if tag is None else _row(repository, tag) for tag in page.rows]
         if page.errors:
-            # The first row is the last of the page before, unless a page holds only one.
+            # Pages overlap by one row, unless they hold only one.
             first = 1 if offset and task.limit > 1 else 0
             page.log_skipped(range(first, len(rows)))
         return FetchedPage(offset, page.ids, page.has_next, rows)
@@ -166,7 +166,7 @@ class Fetcher(_BaseFetcher["Session"]):
         self._session.sleep(seconds)
 
     def stop(self) -> None:
-        """Send nothing more: calls in flight are not retried."""
+        """Send nothing more; calls in flight are not retried."""
         self._session.cancel()
 
 

@@ -13,7 +13,7 @@ from ._jsonl import read_jsonl
 from ._parquet import read_parquet
 from ._rows import Entry, FilePath, InventoryRepository, InventoryRow
 
-# Each returns, at its end, whether the file names repositories without tags too.
+# Each returns, after the last row, whether the file names repositories without tags too.
 _READERS: Mapping[str, Callable[[Path], Generator[Entry, None, bool]]] = {
     ".jsonl": read_jsonl,
     ".csv": read_csv,
@@ -80,15 +80,15 @@ def read_rows(path: FilePath) -> FileRows:
     """Return the rows of a file that an inventory was written to, one at a time.
 
     Args:
-        path: The file; its suffix tells the format: `.jsonl`, `.csv` or `.parquet`.
+        path: The file; its suffix is the format: `.jsonl`, `.csv` or `.parquet`.
 
     Returns:
         An iterator over the rows of tags. After the last row its `repositories` are the file's;
         they are None where the file has no column `kind` and so names only repositories with tags.
 
     Raises:
-        InvalidArgument: The suffix is none of these, in upper or lower case.
-        InvalidFile: The file is not an inventory's; the error has the line where there are lines.
+        InvalidArgument: The suffix is none of these; upper and lower case are the same.
+        InvalidFile: The file is not an inventory; for a text file the error has the line.
         ImportError: It is a Parquet file, and the extra `arrow` is not installed.
         OSError: The file cannot be read.
     """

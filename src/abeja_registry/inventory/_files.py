@@ -1,9 +1,9 @@
 """Files that are written atomically, and files that one inventory locks.
 
-File systems refuse things: modes, locks, syncing, names that begin with a dot, the replacement of a
-file that is mounted by itself. An optional step that fails is skipped; each required step is tried
-before the first request. Every error names the file that the user asked for, and never the
-temporary file beside it.
+A file system may refuse modes, locks, syncing, names that begin with a dot, or the replacement of
+a file that is mounted by itself. An optional step that fails is skipped; each required step is
+tried before the first request. Every error names the target, and never the temporary file beside
+it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def with_path(error: OSError, target: Path, note: str = "") -> OSError:
 
 @contextmanager
 def errors_name(target: Path, note: str = "") -> Iterator[None]:
-    """Have each OSError in the block name a file."""
+    """Replace the file that each OSError in the block names."""
     try:
         yield
     except OSError as error:
@@ -69,7 +69,7 @@ class _File(io.FileIO):
 
     def write(self, data: ReadableBuffer, /) -> int:
         with errors_name(self._target):
-            # A full disk may take a part of the data, and refuse the rest.
+            # A full disk may accept a part of the data, and refuse the rest.
             return super().write(data)
 
     def truncate(self, size: int | None = None, /) -> int:
@@ -90,7 +90,7 @@ def check_target(path: Path) -> int | None:
     """Return the mode of the file to replace, or None where no file exists.
 
     Raises:
-        OSError: It is a directory or no regular file, or it cannot be replaced.
+        OSError: It is not a regular file, or it cannot be replaced.
     """
     try:
         mode = path.stat().st_mode
@@ -99,7 +99,7 @@ def check_target(path: Path) -> int | None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
-        reason = "it is no regular file, and only a regular file is written atomically"
+        reason = "it is not a regular file, and only a regular file is written atomically"
         raise OSError(errno.EINVAL, reason, str(path))
     if _is_mounted(path.resolve()):
         reason = (
@@ -191,7 +191,7 @@ def _create_beside(path: Path, mode: int | None, target: Path) -> tuple[IO[bytes
             first = first or error
             continue
         if mode is not None:
-            # The umask may have reduced it; a file system that refuses has no modes to keep.
+            # The umask may have reduced it; some file systems have no modes.
             with suppress(OSError):
                 temporary.chmod(mode)
         return file, temporary

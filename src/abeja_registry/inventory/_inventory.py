@@ -1,4 +1,4 @@
-"""An organization's registry as rows, through threads, processes or a cluster."""
+"""An organization's registry as rows, read by threads, processes or a cluster."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from ._summary import STALE_AFTER_DAYS, Summary, summarize
 from ._tasks import Batch, FetchResult, FetchTask
 from ._workers import Threads, fetch_in_worker, pickle_client
 
-# A task of another process returns at most so many rows, and never less than a page. The number of
-# its pages is bounded too, so that it does not occupy a worker for long.
+# Rows that a task of another process returns at most, but at least one page, and its pages at most:
+# a task must not occupy a worker for long.
 _ROWS_PER_TASK = 1_000
 _PAGES_PER_TASK = 20
 
@@ -72,9 +72,9 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
         self._executor = executor
         if executor is not None:
             check_type("executor", executor, Executor, "a concurrent.futures.Executor")
-            # The executor itself decides how many of them run.
+            # The executor limits how many of them run.
             self._max_in_flight = self._concurrency
-        # Threads share the client; any other executor gets the client's settings.
+        # Threads share the client; any other executor receives a pickled client.
         shared = executor is None or isinstance(executor, ThreadPoolExecutor)
         pages = 1 if shared else min(_PAGES_PER_TASK, _ROWS_PER_TASK // self._page_size)
         self._pages = max(1, pages)
@@ -93,7 +93,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
         try:
             yield from self._batches_on(threads, finished)
         finally:
-            # An iteration that is stopped early does not wait for requests in flight.
+            # Closing an iteration early does not wait for requests in flight.
             threads.shutdown(wait=False)
 
     def _batches_on(
@@ -108,7 +108,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
             """Submit all tasks that may be sent now; return the seconds for which none may be."""
             wait = iteration.wait()
             if wait:
-                # Those that wait for a thread, or in an executor's queue.
+                # Cancels tasks that still wait in the executor's queue.
                 for future in in_flight:
                     future.cancel()
                 return wait
@@ -153,7 +153,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
     def _submit(self, executor: Executor, fetcher: Fetcher, task: FetchTask) -> Future[FetchResult]:
         if self._pickled is None:
             return executor.submit(fetcher.fetch, task)
-        # Dask returns the result of an earlier call for a call with equal arguments.
+        # The nonce makes each call unique: Dask caches results by a call's arguments.
         return executor.submit(fetch_in_worker, self._pickled, task, uuid4().hex)
 
     def write_jsonl(self, path: FilePath, *, resume: bool = False, partial: bool = False) -> int:
@@ -166,7 +166,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
             path: The file; an existing one is replaced in the end.
             resume: Whether to continue an earlier inventory to this file, without requesting again
                 the repositories that it has finished.
-            partial: Whether to write the file also where repositories failed, without these.
+            partial: Whether to write the file without the repositories that failed.
 
         Returns:
             The number of tags in the file. Each repository without tags also has a row, with `kind`
@@ -174,9 +174,10 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
 
         Raises:
             IncompleteInventory: Repositories failed; the file was not written.
-            InvalidFile: The rows kept beside the file are another organization's or pattern's.
+            InvalidFile: The rows kept beside the file are from another organization or other
+                patterns.
             OSError: The file cannot be written, or another inventory is being written to it. Most
-                of what a file system may refuse is tried before the first request.
+                steps that can fail are tried before the first request.
 
         Example:
             >>> client.inventory().write_jsonl(folder / "inventory.jsonl")
@@ -224,10 +225,10 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
         Args:
             stale_after_days: Days without a push, >= 0, after which a tag is stale.
             now: The time from which the days are counted back. Defaults to the present.
-            partial: Whether to add up also where repositories failed, without these.
+            partial: Whether to add up the rows without the repositories that failed.
 
         Raises:
-            IncompleteInventory: Repositories failed, and would be missing from the summary.
+            IncompleteInventory: Repositories failed, so the summary would lack them.
             InvalidArgument: An argument is out of its bounds.
 
         Example:
@@ -251,8 +252,8 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
             Repositories and tags that were added and removed, and tags that were moved.
 
         Raises:
-            IncompleteInventory: Repositories failed, and would look as if removed.
-            InvalidFile: A file is not an inventory's.
+            IncompleteInventory: Repositories failed, and would look removed or added.
+            InvalidFile: A file is not an inventory.
 
         Example:
             >>> before = list(client.inventory())

@@ -16,13 +16,13 @@ OnProgress = Callable[[Progress], object]
 
 
 class Iteration:
-    """What sync and async iterations decide alike; they send, wait and sleep by themselves.
+    """The decisions of one iteration; the sync and the async loop send, wait and sleep.
 
     Args:
         crawler: Hands out the tasks.
         fetcher: Sends them.
         concurrency: Requests in flight at most.
-        max_in_flight: Tasks handed out and not recorded at most, those of the requests included.
+        max_in_flight: Tasks that are handed out and not recorded at most.
         on_progress: Called after each result.
     """
 
@@ -42,11 +42,11 @@ class Iteration:
         self._on_progress = on_progress
 
     def wait(self) -> float:
-        """Return the seconds for which the API asks to send nothing."""
+        """Return the seconds until the next request may be sent."""
         return self._throttle.wait(self._fetcher.now())
 
     def resume(self) -> None:
-        """Record that the wait is over, whatever the clock says."""
+        """Record that the wait is over, even if the clock did not move."""
         self._throttle.resume()
 
     def next_task(self, in_flight: int) -> FetchTask | None:
@@ -73,7 +73,7 @@ class Iteration:
         pages, error = result
         batch = Batch([], [])
         if error is not None and not pages and self._fetcher.closed:
-            # Otherwise all repositories that are left would fail, one after the other.
+            # Otherwise each remaining repository would fail, one after the other.
             raise error
         throttled = error is not None and self._throttled(task, error)
         if pages:
@@ -93,7 +93,7 @@ class Iteration:
         return batch
 
     def _throttled(self, task: FetchTask, error: Error) -> bool:
-        """Whether to send a task again, since the API throttled it."""
+        """Whether the API throttled a task that is to be sent again."""
         if not (isinstance(error, HttpError) and throttles(error.status_code, error.retry_after)):
             return False
         if not self._throttle.throttled(task, error.retry_after, self._fetcher.now()):
@@ -104,9 +104,9 @@ class Iteration:
         return True
 
     def check_ended(self) -> None:
-        """Raise if repositories are left though nothing is in flight.
+        """Check at the end that no list is left.
 
         Raises:
-            Error: Some are left.
+            Error: A list is left.
         """
         self._crawler.check_ended()

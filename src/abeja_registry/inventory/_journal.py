@@ -1,4 +1,4 @@
-"""The journal of an inventory that is being written to a file: its rows so far, to resume from."""
+"""The journal of an inventory that is written to a file: its rows so far, to resume from."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from ._files import check_target, open_locked, release, remove
 from ._jsonl import json_line
 from ._rows import Entry, InventoryRepository, InventoryRow, parse_row, with_empty
 
+# The key of a first line, as the first version wrote it.
+_SOURCE = "walked"
 # Ends the message of a journal that cannot be resumed.
 START_AGAIN = "; pass resume=False to start again"
 
 
 class Journal:
-    """The rows of an inventory so far, in a file of their own beside the target.
+    """The rows of an inventory so far, in a separate file beside the target.
 
     A line for each row, and a line for each repository that is finished, with its name and the
     number of its tags: only finished repositories count. The first line names the inventory's
@@ -39,7 +41,7 @@ class Journal:
 
     def __init__(self, target: Path, source: Mapping[str, object], *, resume: bool) -> None:
         self._target = target
-        # Tells this run's first line from those of other runs.
+        # Marks this run's first line among those of other runs.
         self._run = secrets.token_hex(8)
         # The finished repositories, and for each the number of the run that has its rows.
         self._finished: dict[str, InventoryRepository] = {}
@@ -50,8 +52,8 @@ class Journal:
         try:
             self._file.truncate(self._load(source) if resume else 0)
             self._runs += 1
-            self._file.write(json_line({"walked": source, "run": self._run}))
-            # After fork() each child process would write what is still in the buffer.
+            self._file.write(json_line({_SOURCE: source, "run": self._run}))
+            # After fork() each child process would write the bytes left in the buffer.
             self._file.flush()
         except BaseException:
             self.close()
@@ -62,8 +64,8 @@ class Journal:
         length = 0
         rows: dict[str, InventoryRepository] = {}
         for line, end in self._lines():
-            if "walked" in line or not self._runs:
-                self._check(line.get("walked"), source)
+            if _SOURCE in line or not self._runs:
+                self._check(line.get(_SOURCE), source)
                 self._runs += 1
                 rows.clear()
             elif isinstance(id_ := line.get("finished"), str):
@@ -71,7 +73,7 @@ class Journal:
                 if isinstance(name, str) and isinstance(tags, int):
                     self._finish(InventoryRepository(id_, name, tags))
                 elif id_ in rows:
-                    # The first version wrote the id alone. Without rows the name is unknown: the
+                    # The first version wrote only the id. Without rows the name is unknown, and the
                     # repository is requested again.
                     self._finish(rows[id_])
             elif isinstance(id_ := line.get("repository_id"), str):
@@ -139,7 +141,7 @@ class Journal:
         run = None
         for line, line_end in self._lines():
             end = line_end
-            if "walked" in line:
+            if _SOURCE in line:
                 number += 1
                 run = line.get("run")
             elif self._run_of.get(line.get("repository_id", "")) == number:
@@ -149,12 +151,12 @@ class Journal:
             raise OSError(errno.EBUSY, reason, str(self._target))
 
     def close(self) -> None:
-        """Close it, and keep its rows for a resumed inventory."""
-        # Rows that cannot be written any more belong to no finished repository.
+        """Close the file, and keep its rows for a resumed inventory."""
+        # Rows left in the buffer belong to no finished repository.
         release(self._file, self._path)
 
     def remove(self) -> None:
-        """Remove it, once the target is written."""
+        """Remove the file, once the target is written."""
         remove(self._file, self._path)
 
 

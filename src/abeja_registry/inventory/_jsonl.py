@@ -12,7 +12,7 @@ from ._file_errors import row_error
 from ._files import atomic_write
 from ._rows import Entry, InventoryRow, parse_entry
 
-# An order of magnitude over any row that the API could give.
+# Ten times the longest row that the API could return.
 _MAX_LINE = 20_000_000
 
 
@@ -24,8 +24,8 @@ def write_jsonl(path: Path, entries: Iterable[Entry]) -> int:
             file.write(json_line(entry.to_dict()))
             count += isinstance(entry, InventoryRow)
         if not file.tell():
-            # A blank line tells an organization without repositories from a file of the first
-            # version, which was empty where there were no tags.
+            # A blank line means: no repositories. The first version wrote an empty file for
+            # repositories without tags.
             file.write(b"\n")
     return count
 
@@ -58,10 +58,10 @@ def _parse_line(line: bytes) -> tuple[bool, Entry]:
     try:
         value = json.loads(line)
     except UnicodeDecodeError:
-        raise ValueError("it is no UTF-8") from None
+        raise ValueError("it is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"it is no JSON: {error.msg} at column {error.colno}") from None
+        raise ValueError(f"it is not JSON: {error.msg} at column {error.colno}") from None
     except (ValueError, RecursionError) as error:
-        # A number of over 4,300 digits; lists within lists.
+        # A number of over 4,300 digits, or too deeply nested lists.
         raise ValueError(f"it cannot be read: {error}") from None
     return isinstance(value, dict) and "kind" in value, parse_entry(value)

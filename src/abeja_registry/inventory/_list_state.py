@@ -15,9 +15,9 @@ PREFETCH_AFTER = 2
 class ListState:
     """One list: its cursor, and the pages fetched ahead of it.
 
-    The cursor judges a page by its overlap with the one before, which does not depend on when each
-    of them was fetched. Where the list has changed, the pages ahead do not start at the cursor:
-    they are dropped, and one page at a time is fetched until the list is stable again.
+    The cursor compares each page with the one before: both overlap by an item, no matter when they
+    were fetched. If the list has changed, the pages ahead do not start at the cursor. They are
+    dropped, and one page at a time is fetched until the list is stable again.
 
     Attributes:
         repository: The repository of the tags; None for the list of repositories.
@@ -67,10 +67,10 @@ class ListState:
         return None if self._cursor_covered() else self._new_task()
 
     def prefetch_task(self) -> FetchTask | None:
-        """Return a task for pages that are probably needed later."""
+        """Return a task for pages ahead of the cursor."""
         if not self.long or not self._stride:
             return None
-        # The longer the list has been stable, the further ahead.
+        # The longer the list is stable, the further ahead.
         width = min(self._max_prefetch, 1 << min(16, self._stable_rounds - PREFETCH_AFTER))
         ahead = len(self._in_flight) * self._pages + len(self._buffered)
         return self._new_task() if ahead < width * self._pages else None
@@ -129,7 +129,7 @@ class ListState:
         self._drop_from(0)
 
     def _drop_from(self, offset: int) -> None:
-        """Drop pages and tasks from an offset on, and fetch nothing ahead for a while."""
+        """Drop pages and tasks from an offset on, and stop fetching ahead for a while."""
         self._buffered = {at: page for at, page in self._buffered.items() if at < offset}
         self._in_flight = {
             task: offsets for task, offsets in self._in_flight.items() if task.offset < offset

@@ -48,13 +48,18 @@ def _schema(arrow: Any) -> Any:
 
 
 def arrow_modules() -> tuple[Any, Any]:
-    """Return pyarrow and pyarrow.parquet, or say how to install them."""
+    """Return pyarrow and pyarrow.parquet.
+
+    Raises:
+        ImportError: pyarrow is not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise ImportError(
-            "Parquet files need the package pyarrow: pip install 'abeja-registry[arrow]'"
+            "Parquet files need the package pyarrow; install it with:"
+            " pip install 'abeja-registry[arrow]'"
         ) from None
     return pyarrow, pyarrow.parquet
 
@@ -113,7 +118,7 @@ def _column(arrow: Any, group: Any, field: Any) -> Iterable[Any]:
     try:
         column = column.cast(field.type)
     except arrow.ArrowException as error:
-        raise ValueError(f"{field.name} is no {field.type}: {error}") from None
+        raise ValueError(f"{field.name} is not {field.type}: {error}") from None
     if arrow.types.is_timestamp(field.type):
         return map(_since_epoch, column.cast(arrow.int64()).to_pylist())
     return column.to_pylist()  # type: ignore[no-any-return]
@@ -124,6 +129,6 @@ def _since_epoch(microseconds: int) -> datetime:
     try:
         return _EPOCH + since
     except OverflowError:
-        # Just beyond the calendar in UTC, but not in a time zone ahead of it or behind it.
+        # Beyond the calendar in UTC, but not in a time zone ahead of or behind it.
         offset = -_MAX_OFFSET if microseconds > 0 else _MAX_OFFSET
         return _EPOCH.replace(tzinfo=timezone(offset)) + (since + offset)

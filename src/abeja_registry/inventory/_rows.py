@@ -1,8 +1,8 @@
 """The rows of an inventory: one for each tag, and one for each repository.
 
 A file has a row for each tag and, like a left join, one for each repository without tags, whose
-other columns are null. The column `kind` tells them apart. A file without this column, as the first
-version of this package wrote, names only repositories with tags.
+other columns are null. The column `kind` distinguishes them. A file without this column, as the
+first version of this package wrote, names only repositories with tags.
 """
 
 from __future__ import annotations
@@ -149,7 +149,11 @@ _pick_columns = itemgetter(*COLUMNS)
 
 
 def parse_entry(value: object) -> Entry:
-    """Return the row of a JSON value; a ValueError says why it is none."""
+    """Return the row of a JSON value.
+
+    Raises:
+        ValueError: The value is not a row; the message says why.
+    """
     kind = value.get("kind", TAG) if isinstance(value, dict) else TAG
     if kind == TAG:
         return parse_row(value)
@@ -159,7 +163,11 @@ def parse_entry(value: object) -> Entry:
 
 
 def parse_row(value: object) -> InventoryRow:
-    """Return the row of a JSON value for a tag; a ValueError says why it is none."""
+    """Return the row of a tag from a JSON value.
+
+    Raises:
+        ValueError: The value is not a row; the message says why.
+    """
     if not isinstance(value, dict):
         raise ValueError(f"it must be a JSON object, not {safe_repr(value)}")
     try:
@@ -176,7 +184,7 @@ def parse_row(value: object) -> InventoryRow:
         raise ValueError(f"{COLUMNS[at]} must be {kind}, not {safe_repr(columns[at])}")
     size = columns[_SIZE]
     if not -MAX_INT64 - 1 <= size <= MAX_INT64:
-        raise ValueError(f"size must fit in 64 bits, unlike {safe_repr(size)}")
+        raise ValueError(f"size must be a 64-bit integer, not {safe_repr(size)}")
     columns[-2:] = map(_parse_time, COLUMNS[-2:], columns[-2:])
     return InventoryRow(*columns)
 
@@ -185,7 +193,7 @@ def _parse_repository(value: Mapping[str, Any]) -> InventoryRepository:
     for column in COLUMNS[:2]:
         if not isinstance(value.get(column), str):
             raise ValueError(f"{column} must be a string, not {safe_repr(value.get(column))}")
-    # So that the row of a tag with a wrong `kind` is not lost.
+    # A value here means the row of a tag with a wrong `kind`, which must not be lost.
     for column in COLUMNS[2:]:
         if value.get(column) not in (None, ""):
             raise ValueError(f"{column} must be null where kind is {REPOSITORY!r}")

@@ -74,15 +74,15 @@ class Summary:
         creators: Each creator, in the same order. An image whose tags have several creators
             counts for each of them.
         stale_after_days: The days without a push after which a tag is stale.
-        empty_repositories: How many of the repositories have no tags; None where the rows do not
-            tell, and such repositories are missing.
+        empty_repositories: The number of repositories without tags; None where the rows do not
+            name them, as a file without the column `kind`.
     """
 
     total: Totals
     repositories: tuple[Totals, ...]
     creators: tuple[Totals, ...]
     stale_after_days: int
-    # It tells how much is known, and changes no figure.
+    # Not compared: it says how complete the names are, and changes no figure.
     empty_repositories: int | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -155,7 +155,8 @@ class SummaryBuilder:
         now: The time from which the days are counted back. Defaults to the present.
 
     Raises:
-        InvalidArgument: The days are negative or beyond all dates, or `now` has no time zone.
+        InvalidArgument: The days are negative or reach back before the year 1, or `now` has no time
+            zone.
     """
 
     def __init__(self, stale_after_days: int, now: datetime | None) -> None:
@@ -165,7 +166,8 @@ class SummaryBuilder:
             self._stale_before = (now or datetime.now(UTC)) - timedelta(days=stale_after_days)
         except OverflowError:
             raise InvalidArgument(
-                f"stale_after_days is beyond all dates: {safe_repr(stale_after_days)}"
+                f"stale_after_days must not reach back before the year 1,"
+                f" unlike {safe_repr(stale_after_days)}"
             ) from None
         self._days = stale_after_days
         self._repositories: dict[str, dict[str, _Tag]] = {}
@@ -214,7 +216,7 @@ class SummaryBuilder:
                 if len(emails) == 1:
                     creators[emails.pop()].add(whole, size, freed)
                     continue
-                # No single creator's stale tags free it.
+                # The stale tags of one creator alone do not free the image.
                 for email in emails:
                     own = [tag for tag in image if tag[2] == email]
                     creators[email].add(_Part(own, self._stale_before), size, 0)

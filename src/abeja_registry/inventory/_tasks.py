@@ -1,4 +1,4 @@
-"""What a crawler hands out and takes in: tasks, the pages fetched for them, and their rows."""
+"""Tasks of a crawler, the pages fetched for them, and their rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class InvalidRepository(NamedTuple):
 Item = InventoryRow | RepositoryRef | InvalidRepository | None
 
 
-# Compared by identity: a page that is requested again is another task than the one given up.
+# Compared by identity: a page that is requested again is a new task.
 @dataclass(frozen=True, slots=True, eq=False)
 class FetchTask:
     """Pages to fetch, one after the other.
@@ -83,7 +83,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an iteration is.
+    """The counts of an iteration so far.
 
     Attributes:
         repositories: Repositories found so far.
@@ -91,8 +91,8 @@ class Progress:
         failed: Of these, how many failed twice.
         rows: Rows so far.
         empty: Of the finished repositories, how many have no tags.
-        throttled: Requests so far that the API throttled; each is sent again.
-        concurrency: Requests that may be in flight: fewer than asked for while the API throttles.
+        throttled: Requests that the API throttled so far; each is sent again.
+        concurrency: Requests that may be in flight; fewer while the API throttles.
     """
 
     repositories: int = 0

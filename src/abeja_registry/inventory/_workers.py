@@ -1,8 +1,8 @@
 """Where an inventory's tasks run: its own threads, or the worker processes of an executor.
 
 A worker process keeps clients between tasks. Tasks with the same settings share one client and its
-connections. Credentials rotate, and each new one needs another client, so the number is bounded:
-the least recently used client is dropped, and closed once no task uses it.
+connections. Credentials rotate and each new one needs another client, so the number of clients is
+bounded: the least recently used one is dropped, and closed once no task uses it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_CLIENTS = 8
 
 
 class Threads(ThreadPoolExecutor):
-    """Threads; where none starts, at the process's limit or at its end, the calling thread."""
+    """Threads; if none can start, at the process's limit or at its end, the calling thread."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Start a call."""
@@ -116,14 +116,14 @@ class WorkerClients:
 
     def renew(self) -> None:
         """Forget the tasks of the parent process, after fork()."""
-        # Another thread of the parent may have held the lock; its tasks do not run here.
+        # A lock that was held at fork() stays locked; the parent's tasks do not run here.
         self._lock = threading.Lock()
         for entry in self._entries.values():
             entry.users = 0
 
 
 def _close(clients: list[abeja_registry.Client]) -> None:
-    # Outside the lock: closing connections may take a while, and other tasks would wait.
+    # Called outside the lock, since closing connections may take a while.
     for client in clients:
         client.close()
 
@@ -134,7 +134,7 @@ getattr(os, "register_at_fork", lambda **_: None)(after_in_child=worker_clients.
 
 
 def pickle_client(client: abeja_registry.Client) -> PickledClient:
-    """Return a client for another process.
+    """Return a pickled client for another process.
 
     Raises:
         InvalidArgument: It cannot be pickled.
@@ -143,8 +143,8 @@ def pickle_client(client: abeja_registry.Client) -> PickledClient:
         settings = picklable_settings(client)
     except TypeError:
         raise InvalidArgument(
-            "executor cannot be used by a client with an http_client of its own, which cannot go"
-            " to another process"
+            "executor cannot be used with a user-supplied http_client, which cannot be pickled for"
+            " another process; leave out one of them"
         ) from None
     try:
         return PickledClient(pickle.dumps(client))
@@ -152,7 +152,7 @@ def pickle_client(client: abeja_registry.Client) -> PickledClient:
         hook = settings.on_retry
         name = f"a {type(client).__name__}" if hook is None else f"on_retry, {safe_repr(hook)},"
         raise InvalidArgument(
-            f"executor cannot be used: {name} cannot be pickled to go to another process"
+            f"executor cannot be used: {name} cannot be pickled for another process"
             f" ({type(error).__name__})"
         ) from None
 

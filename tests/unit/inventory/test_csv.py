@@ -67,7 +67,7 @@ def test_a_field_without_end_is_refused(tmp_path: Path, quoted: bool) -> None:
     """So that a file of something else is not read into memory as a whole."""
     path = tmp_path / "a.csv"
     path.write_text(f"{HEADER}\n" + '"' * quoted + "a" * (MAX_FIELD + 1))
-    with pytest.raises(ValueError, match=r"line 2 of .*a\.csv is no row .*: field larger than"):
+    with pytest.raises(ValueError, match=r"line 2 of .*a\.csv is not a row .*: field larger than"):
         list(read_rows(path))
 
 
@@ -75,7 +75,7 @@ def test_the_line_of_a_bad_row_is_right_after_a_long_field(tmp_path: Path) -> No
     """Lines count that a long field goes over."""
     path = a_file(tmp_path, "two\nlines" + "x" * 200_000)
     path.write_text(path.read_text() + "1,2,3\n")
-    with pytest.raises(ValueError, match=r"line 4 of .* is no row"):
+    with pytest.raises(ValueError, match=r"line 4 of .* is not a row"):
         list(read_rows(path))
 
 

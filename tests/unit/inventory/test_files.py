@@ -190,7 +190,7 @@ async def test_a_file_that_cannot_be_replaced(
         replace(source, place, **options)
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OSError, match=r"resume=True goes on with them") as caught:
+    with pytest.raises(OSError, match=r"resume=True to continue with them") as caught:
         await written(either, target)
     assert (caught.value.errno, caught.value.filename) == (code, str(target))
     assert caught.value.filename2 is None
@@ -339,8 +339,8 @@ def open_on_windows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 REFUSALS: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], None], str]] = {
     "a folder": (a_folder, "Is a directory"),
-    "a pipe": (a_pipe, "it is no regular file"),
-    "a device": (a_device, "it is no regular file"),
+    "a pipe": (a_pipe, "it is not a regular file"),
+    "a device": (a_device, "it is not a regular file"),
     "a link to itself": (a_loop, "symbolic links"),
     "a mount": (a_mount, "it is mounted by itself"),
     "a mount elsewhere": (another_mount, "it is mounted by itself"),

@@ -242,7 +242,7 @@ def test_a_value_of_another_type(tmp_path: Path, column: str, value: object) -> 
     """It is refused by its column, and the line is named."""
     lines = [json.dumps(each) for each in (ROW.to_dict(), ROW.to_dict() | {column: value})]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    with pytest.raises(InvalidFile, match=f"^line 2 of .* is no row of .*: {column} must "):
+    with pytest.raises(InvalidFile, match=f"^line 2 of .* is not a row of .*: {column} must "):
         list(read_rows(tmp_path / "a.jsonl"))
 
 
@@ -400,18 +400,18 @@ def test_a_folder_cannot_be_a_file(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", "nonsense\n", "line 1 of .*: it is no JSON: Expecting value at column 1"),
-        ("a.jsonl", '{"tag": \n', "line 1 of .*: it is no JSON"),
+        ("a.jsonl", "nonsense\n", "line 1 of .*: it is not JSON: Expecting value at column 1"),
+        ("a.jsonl", '{"tag": \n', "line 1 of .*: it is not JSON"),
         ("a.jsonl", "[]\n", "line 1 of .*: it must be a JSON object, not a value of type list"),
         ("a.jsonl", "\n\n5\n", "line 3 of .*: it must be a JSON object, not 5"),
         ("a.jsonl", '{"tag": "1"}\n', "line 1 of .*: it has no 'repository_id'"),
-        ("a.jsonl", json.dumps(ROW.to_dict())[:-9], "line 1 of .*: it is no JSON"),
+        ("a.jsonl", json.dumps(ROW.to_dict())[:-9], "line 1 of .*: it is not JSON"),
         ("a.jsonl", "[" * 200_000, "line 1 of .*: it cannot be read"),
         ("a.jsonl", "1" * 5_000, "line 1 of .*: it cannot be read"),
-        ("a.jsonl", "\udcff\udc80\n", "line 1 of .*: it is no UTF-8"),
-        ("a.jsonl", "\0" * 25_000_000, "line 1 of .*: it is no JSON|cannot be read|no UTF-8"),
-        ("a.csv", "", "a.csv is no inventory: it has no column 'created_at'"),
-        ("a.csv", "a,b\n", "a.csv is no inventory: it has no column 'created_at'"),
+        ("a.jsonl", "\udcff\udc80\n", "line 1 of .*: it is not UTF-8"),
+        ("a.jsonl", "\0" * 25_000_000, "line 1 of .*: it is not JSON|cannot be read|not UTF-8"),
+        ("a.csv", "", "a.csv is not an inventory: it has no column 'created_at'"),
+        ("a.csv", "a,b\n", "a.csv is not an inventory: it has no column 'created_at'"),
         ("a.csv", HEADER + "1,2\n", "line 2 of .*: it has fewer values than there are columns"),
         (
             "a.csv",
@@ -427,11 +427,11 @@ def test_a_folder_cannot_be_a_file(kind: str, tmp_path: Path) -> None:
             HEADER + '1,2,3,4,5,6,7,2026-01-01,"2026-0',
             "line 2 of .*: the file ends within a quoted",
         ),
-        ("a.csv", "a" * 11_000_000, "line 1 of .*a.csv is no row of an inventory: field larger"),
-        ("a.csv", "a\n\udcff\n", "line 2 of .*a.csv is no row of an inventory: it is no UTF-8"),
-        ("a.csv", HEADER + GOOD * 999 + "\udcff\n", "line 1001 of .*: it is no UTF-8"),
-        ("a.parquet", "", "a.parquet is no inventory: "),
-        ("a.parquet", "nonsense", "a.parquet is no inventory: "),
+        ("a.csv", "a" * 11_000_000, "line 1 of .*a.csv is not a row of an inventory: field larger"),
+        ("a.csv", "a\n\udcff\n", "line 2 of .*a.csv is not a row of an inventory: it is not UTF-8"),
+        ("a.csv", HEADER + GOOD * 999 + "\udcff\n", "line 1001 of .*: it is not UTF-8"),
+        ("a.parquet", "", "a.parquet is not an inventory: "),
+        ("a.parquet", "nonsense", "a.parquet is not an inventory: "),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else None,
 )
@@ -529,7 +529,7 @@ def test_a_parquet_file_of_something_else(tmp_path: Path) -> None:
 
     path = tmp_path / "a.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), path)
-    with pytest.raises(InvalidFile, match=r"a\.parquet is no inventory: it has no column"):
+    with pytest.raises(InvalidFile, match=r"a\.parquet is not an inventory: it has no column"):
         list(read_rows(path))
 
 
@@ -537,9 +537,9 @@ def test_a_parquet_file_of_something_else(tmp_path: Path) -> None:
     ("column", "value", "message"),
     [
         ("tag", None, "tag is missing in a row"),
-        ("size", 1.9, "size is no int64: .*truncated"),
-        ("size", "large", "size is no int64: .*'large'"),
-        ("created_at", "yesterday", "created_at is no timestamp.*'yesterday'"),
+        ("size", 1.9, "size is not int64: .*truncated"),
+        ("size", "large", "size is not int64: .*'large'"),
+        ("created_at", "yesterday", "created_at is not timestamp.*'yesterday'"),
         ("created_at", 2**62, "out of range"),
     ],
 )
@@ -552,7 +552,7 @@ def test_a_parquet_file_of_other_values(
 
     columns = {name: [value] for name, value in (ROW._asdict() | {column: value}).items()}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    with pytest.raises(InvalidFile, match=f"a.parquet is no inventory: .*{message}"):
+    with pytest.raises(InvalidFile, match=f"a.parquet is not an inventory: .*{message}"):
         list(read_rows(tmp_path / "a.parquet"))
 
 
