@@ -1,7 +1,7 @@
-"""Every way to go wrong: one function each, whose docstring says what happens on the wire.
+"""The faults: one function each; its docstring says what happens on the wire.
 
-A function that takes a `Wire` strikes one request. One that takes a `Reply` only says which bytes
-go out in place of the answer, the work having been done.
+A function that takes a `Wire` handles one request. One that takes a `Reply` returns the bytes to
+send as the response, after the server has carried out the request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.support.server import response_head as head
 from .server import JSON, Fault, FaultServer, Setting, Strike, Wire, whole
 
 FAULTS: dict[str, Fault] = {}
-# What the table's client takes of a body.
+# The client's max_response_bytes.
 LIMIT = 2 << 20
 
 Pace = Literal["prompt", "never", "drips"]
@@ -39,7 +39,7 @@ def _add(
 
 
 def _server(at: Literal["idle", "connect"], pace: Pace = "prompt") -> Callable[[Setting], Setting]:
-    """Register what sets the server up to go wrong."""
+    """Register a fault of the server itself."""
 
     def register(setting: Setting) -> Setting:
         _add(setting, at=at, setting=setting, pace=pace)
@@ -51,7 +51,7 @@ def _server(at: Literal["idle", "connect"], pace: Pace = "prompt") -> Callable[[
 def _wire(
     at: Literal["request", "accept"] = "request", pace: Pace = "prompt"
 ) -> Callable[[Strike], Strike]:
-    """Register what strikes a request, or a connection as it is accepted."""
+    """Register a fault of a request, or of a new connection."""
 
     def register(strike: Strike) -> Strike:
         _add(strike, at=at, strike=strike, pace=pace)
@@ -60,8 +60,8 @@ def _wire(
     return register
 
 
-def _answer(function: Callable[[Reply], bytes]) -> Callable[[Reply], bytes]:
-    """Register what goes out in place of the answer."""
+def _response(function: Callable[[Reply], bytes]) -> Callable[[Reply], bytes]:
+    """Register a fault that replaces the response."""
 
     async def strike(wire: Wire) -> None:
         await wire.send(function(await wire.work()))
@@ -71,7 +71,7 @@ def _answer(function: Callable[[Reply], bytes]) -> Callable[[Reply], bytes]:
 
 
 def _refusal(function: Callable[[], bytes]) -> Callable[[], bytes]:
-    """Register an answer that is given with nothing done."""
+    """Register a response without carrying out the request."""
 
     async def strike(wire: Wire) -> None:
         await wire.request()
@@ -86,25 +86,25 @@ def _refusal(function: Callable[[], bytes]) -> Callable[[], bytes]:
 
 @_server("connect")
 async def connection_refused(server: FaultServer) -> None:
-    """Nobody listens."""
+    """The port is closed."""
     await server.refuse()
 
 
 @_server("connect", pace="never")
 async def connection_not_accepted(server: FaultServer) -> None:
-    """The queue of those who want to connect is full: a SYN gets no answer."""
+    """The server's backlog is full: a SYN gets no response."""
     await server.crowd()
 
 
 @_server("idle")
 async def idle_connection_closed(server: FaultServer) -> None:
-    """A kept connection is closed (FIN) while it is idle."""
+    """An idle connection is closed (FIN)."""
     await server.drop(reset=False)
 
 
 @_server("idle")
 async def idle_connection_reset(server: FaultServer) -> None:
-    """A kept connection is reset (RST) while it is idle."""
+    """An idle connection is reset (RST)."""
     await server.drop(reset=True)
 
 
@@ -122,47 +122,47 @@ async def closed_at_accept(wire: Wire) -> None:
 
 @_wire()
 async def reset_before_reading(wire: Wire) -> None:
-    """The connection is reset as the request comes."""
+    """The connection is reset when the request arrives."""
     wire.reset()
 
 
 @_wire()
 async def closed_before_reading(wire: Wire) -> None:
-    """The connection is closed (FIN) as the request comes."""
+    """The connection is closed (FIN) when the request arrives."""
     await wire.finish()
 
 
 @_wire()
 async def reset_before_the_work(wire: Wire) -> None:
-    """The request is read; the connection is reset with nothing done."""
+    """The server reads the request, and resets the connection without carrying it out."""
     await wire.request()
     wire.reset()
 
 
 @_wire()
 async def closed_before_the_work(wire: Wire) -> None:
-    """The request is read; the connection is closed with nothing done."""
+    """The server reads the request, and closes the connection without carrying it out."""
     await wire.request()
     await wire.finish()
 
 
 @_wire()
 async def reset_after_the_work(wire: Wire) -> None:
-    """The work is done; the connection is reset before the answer."""
+    """The server carries out the request, and resets the connection before it responds."""
     await wire.work()
     wire.reset()
 
 
 @_wire()
 async def closed_after_the_work(wire: Wire) -> None:
-    """The work is done; the connection is closed before the answer."""
+    """The server carries out the request, and closes the connection before it responds."""
     await wire.work()
     await wire.finish()
 
 
 @_wire()
 async def reset_in_the_headers(wire: Wire) -> None:
-    """The answer breaks off within its headers: reset."""
+    """The connection is reset within the headers."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body)[:30])
     await wire.pause()
@@ -171,7 +171,7 @@ async def reset_in_the_headers(wire: Wire) -> None:
 
 @_wire()
 async def closed_in_the_headers(wire: Wire) -> None:
-    """The answer breaks off within its headers: closed."""
+    """The connection is closed within the headers."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body)[:30])
     await wire.finish()
@@ -179,7 +179,7 @@ async def closed_in_the_headers(wire: Wire) -> None:
 
 @_wire()
 async def reset_after_the_headers(wire: Wire) -> None:
-    """The headers come, then a reset."""
+    """The connection is reset after the headers."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body)[: -len(reply.body)])
     await wire.pause()
@@ -188,7 +188,7 @@ async def reset_after_the_headers(wire: Wire) -> None:
 
 @_wire()
 async def closed_after_the_headers(wire: Wire) -> None:
-    """The headers come, then the end of the connection."""
+    """The connection is closed after the headers."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body)[: -len(reply.body)])
     await wire.finish()
@@ -196,7 +196,7 @@ async def closed_after_the_headers(wire: Wire) -> None:
 
 @_wire()
 async def reset_in_the_body(wire: Wire) -> None:
-    """Half of the body comes, then a reset."""
+    """The connection is reset after half of the body."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body)[: -len(reply.body) // 2])
     await wire.pause()
@@ -204,48 +204,48 @@ async def reset_in_the_body(wire: Wire) -> None:
 
 
 @_wire()
-async def body_cut_short(wire: Wire) -> None:
-    """Half of what Content-Length promises comes, then the end of the connection."""
+async def body_truncated(wire: Wire) -> None:
+    """The connection is closed after half of the Content-Length."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body)[: -len(reply.body) // 2])
     await wire.finish()
 
 
 @_wire()
-async def cut_between_chunks(wire: Wire) -> None:
-    """A chunk comes, then the end of the connection in place of the next."""
+async def truncated_between_chunks(wire: Wire) -> None:
+    """The connection is closed after a chunk that is not the last."""
     reply = await wire.work()
     await wire.send(_chunked(reply.status), _chunk(reply.body))
     await wire.finish()
 
 
 @_wire()
-async def cut_in_a_chunk(wire: Wire) -> None:
-    """Half of a chunk comes, then the end of the connection."""
+async def truncated_in_a_chunk(wire: Wire) -> None:
+    """The connection is closed after half of a chunk."""
     reply = await wire.work()
     await wire.send(_chunked(reply.status), _chunk(reply.body)[: len(reply.body) // 2])
     await wire.finish()
 
 
 @_wire()
-async def cut_without_a_length(wire: Wire) -> None:
-    """The answer has no length, ends where the connection does, and that is in the middle."""
+async def truncated_without_a_length(wire: Wire) -> None:
+    """A response without a length; the connection is closed after half of it."""
     reply = await wire.work()
     await wire.send(head(reply.status, JSON), reply.body[: len(reply.body) // 2])
     await wire.finish()
 
 
 @_wire()
-async def whole_without_a_length(wire: Wire) -> None:
-    """The answer has no length, and ends where the connection does."""
+async def complete_without_a_length(wire: Wire) -> None:
+    """A response without a length; the connection is closed after all of it."""
     reply = await wire.work()
     await wire.send(head(reply.status, JSON), reply.body)
     await wire.finish()
 
 
 @_wire()
-async def closed_behind_the_answer(wire: Wire) -> None:
-    """The connection is closed behind a good answer, which did not say so."""
+async def closed_after_the_response(wire: Wire) -> None:
+    """The connection is closed after a good response without `Connection: close`."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body))
     wire.close()
@@ -255,22 +255,22 @@ async def closed_behind_the_answer(wire: Wire) -> None:
 
 
 @_wire(pace="never")
-async def no_answer_to_nothing_done(wire: Wire) -> None:
-    """The request is read, nothing is done and nothing answered."""
+async def no_response_before_the_work(wire: Wire) -> None:
+    """The server reads the request, does not carry it out, and sends nothing."""
     await wire.request()
     await wire.silence()
 
 
 @_wire(pace="never")
-async def no_answer_to_work_done(wire: Wire) -> None:
-    """The work is done and nothing answered."""
+async def no_response_after_the_work(wire: Wire) -> None:
+    """The server carries out the request, and sends nothing."""
     await wire.work()
     await wire.silence()
 
 
 @_wire(pace="never")
 async def stalled_in_the_headers(wire: Wire) -> None:
-    """The answer stops within its headers, the connection stays open."""
+    """The response stops within its headers; the connection stays open."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body)[:30])
     await wire.silence()
@@ -278,25 +278,25 @@ async def stalled_in_the_headers(wire: Wire) -> None:
 
 @_wire(pace="never")
 async def stalled_in_the_body(wire: Wire) -> None:
-    """Content-Length promises a byte more than comes, the connection stays open."""
+    """The response stops a byte before its Content-Length; the connection stays open."""
     reply = await wire.work()
     await wire.send(head(reply.status, JSON, f"Content-Length: {len(reply.body) + 1}"), reply.body)
     await wire.silence()
 
 
-# Drips
+# Slow responses
 
 
 @_wire(pace="drips")
 async def headers_drip(wire: Wire) -> None:
-    """The headers come a byte at a time, and do not end."""
+    """The headers arrive byte by byte, and do not end."""
     reply = await wire.work()
     await wire.drip(_bytes(head(reply.status, JSON, "X-Slow: " + "a" * 1000)))
 
 
 @_wire(pace="drips")
 async def body_drips(wire: Wire) -> None:
-    """The body comes a byte at a time."""
+    """The body arrives byte by byte."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body)[: -len(reply.body)])
     await wire.drip(_bytes(reply.body))
@@ -304,7 +304,7 @@ async def body_drips(wire: Wire) -> None:
 
 @_wire(pace="drips")
 async def chunks_drip(wire: Wire) -> None:
-    """The body comes in chunks of a byte."""
+    """The body arrives in chunks of one byte."""
     reply = await wire.work()
     await wire.send(_chunked(reply.status))
     await wire.drip(map(_chunk, _bytes(reply.body)))
@@ -312,7 +312,7 @@ async def chunks_drip(wire: Wire) -> None:
 
 @_wire(pace="drips")
 async def chunk_size_drips(wire: Wire) -> None:
-    """The line that gives a chunk's size comes a byte at a time, and does not end."""
+    """The line with a chunk's size arrives byte by byte, and does not end."""
     reply = await wire.work()
     await wire.send(_chunked(reply.status), b"1;")
     await wire.drip(itertools.repeat(b"a"))
@@ -320,7 +320,7 @@ async def chunk_size_drips(wire: Wire) -> None:
 
 @_wire(pace="drips")
 async def error_drips(wire: Wire) -> None:
-    """A 500 whose body comes a byte at a time; nothing is done."""
+    """A 500 whose body arrives byte by byte; the request is not carried out."""
     await wire.request()
     await wire.send(whole(500, b"a" * 1000)[:-1000])
     await wire.drip(itertools.repeat(b"a"))
@@ -328,42 +328,42 @@ async def error_drips(wire: Wire) -> None:
 
 @_wire(pace="drips")
 async def endless_100_continue_drips(wire: Wire) -> None:
-    """100 Continue, again and again; nothing is done."""
+    """100 Continue, again and again; the request is not carried out."""
     await wire.request()
     await wire.drip(itertools.repeat(head(100)))
 
 
 @_wire(pace="drips")
 async def endless_100_continue_floods(wire: Wire) -> None:
-    """100 Continue, a thousand at a time, again and again; nothing is done."""
+    """100 Continue, a thousand at once, again and again; the request is not carried out."""
     await wire.request()
     await wire.drip(itertools.repeat(head(100) * 1000))
 
 
-# Heads
+# Headers and framing
 
 
-@_answer
+@_response
 def continued_100_once(reply: Reply) -> bytes:
-    """100 Continue, then the answer."""
+    """100 Continue, then the response."""
     return head(100) + whole(reply.status, reply.body)
 
 
-@_answer
+@_response
 def early_hints_103(reply: Reply) -> bytes:
-    """103 Early Hints, then the answer."""
+    """103 Early Hints, then the response."""
     return head(103, "Link: </style.css>") + whole(reply.status, reply.body)
 
 
-@_answer
-def unasked_101(reply: Reply) -> bytes:
-    """101 Switching Protocols, which nobody asked for."""
+@_response
+def unexpected_101(reply: Reply) -> bytes:
+    """101 Switching Protocols, which the client did not request."""
     return head(101, "Upgrade: h2c", "Connection: Upgrade") + reply.body
 
 
 @_wire()
 async def endless_headers(wire: Wire) -> None:
-    """Header after header, as fast as they are read."""
+    """Endless headers, as fast as the client reads."""
     await wire.work()
     await wire.send(head(200)[:-2])
     for number in itertools.count():
@@ -372,65 +372,65 @@ async def endless_headers(wire: Wire) -> None:
 
 @_wire()
 async def endless_header_line(wire: Wire) -> None:
-    """One header whose line does not end, as fast as it is read."""
+    """One header line without an end, as fast as the client reads."""
     await wire.work()
     await wire.send(head(200, "X-Header: ")[:-4])
     while True:
         await wire.send(b"a" * 65536)
 
 
-@_answer
+@_response
 def bare_line_feeds(reply: Reply) -> bytes:
-    """The lines of the head end with LF alone."""
+    """The lines of the head end with LF."""
     return whole(reply.status, reply.body).replace(b"\r\n", b"\n")
 
 
-@_answer
+@_response
 def folded_header(reply: Reply) -> bytes:
-    """A header goes on in a line of its own (obs-fold)."""
+    """A header continues in a second line (obs-fold)."""
     return whole(reply.status, reply.body, "X-Folded: a\r\n b")
 
 
-@_answer
+@_response
 def latin_header(reply: Reply) -> bytes:
-    """A header holds bytes that are no ASCII."""
+    """A header contains bytes outside ASCII."""
     return whole(reply.status, reply.body, "X-Name: caf\xe9")
 
 
-@_answer
+@_response
 def nul_in_a_header(reply: Reply) -> bytes:
-    """A header holds a NUL."""
+    """A header contains a NUL."""
     return whole(reply.status, reply.body, "X-Name: a\0b")
 
 
 @_wire()
 async def no_status_line(wire: Wire) -> None:
-    """The body alone, then the end of the connection, as in HTTP/0.9."""
+    """The body without a head, then the end of the connection, as in HTTP/0.9."""
     await wire.send((await wire.work()).body)
     await wire.finish()
 
 
-@_answer
+@_response
 def another_protocol(reply: Reply) -> bytes:
-    """A TLS alert, in place of HTTP."""
+    """A TLS alert instead of HTTP."""
     return b"\x15\x03\x01\x00\x02\x02\x16"
 
 
-@_answer
+@_response
 def two_lengths(reply: Reply) -> bytes:
-    """Two Content-Lengths that differ."""
+    """Two different Content-Lengths."""
     return whole(reply.status, reply.body, "Content-Length: 3")
 
 
-@_answer
-def length_that_is_no_number(reply: Reply) -> bytes:
-    """A Content-Length that is no number."""
+@_response
+def length_not_a_number(reply: Reply) -> bytes:
+    """A Content-Length that is not a number."""
     return head(reply.status, JSON, "Content-Length: many") + reply.body
 
 
-@_answer
+@_response
 def length_beside_chunks(reply: Reply) -> bytes:
-    """Content-Length and chunks, which contradict each other."""
+    """A Content-Length that contradicts the chunks."""
     return (
         head(reply.status, JSON, "Content-Length: 3", "Transfer-Encoding: chunked")
         + _chunk(reply.body)
@@ -438,65 +438,65 @@ def length_beside_chunks(reply: Reply) -> bytes:
     )
 
 
-@_answer
-def chunk_size_that_is_no_number(reply: Reply) -> bytes:
-    """A chunk whose size is no number."""
+@_response
+def chunk_size_not_a_number(reply: Reply) -> bytes:
+    """A chunk whose size is not a number."""
     return _chunked(reply.status) + b"many\r\n" + reply.body
 
 
-# More than was asked for
+# Extra and large data
 
 
-@_answer
+@_response
 def length_too_small(reply: Reply) -> bytes:
-    """Content-Length says half of what comes."""
+    """The Content-Length is half of the body."""
     half = len(reply.body) // 2
     return head(reply.status, JSON, f"Content-Length: {half}") + reply.body
 
 
-@_answer
-def bytes_behind_the_answer(reply: Reply) -> bytes:
-    """A good answer, and behind it, in the same packet, bytes that nobody asked for."""
+@_response
+def bytes_after_the_response(reply: Reply) -> bytes:
+    """A good response, and after it, in the same packet, extra bytes."""
     return whole(reply.status, reply.body) + b"more"
 
 
-@_answer
-def second_answer_behind_the_first(reply: Reply) -> bytes:
-    """A good answer, and behind it, in the same packet, a whole second one."""
+@_response
+def second_response_after_the_first(reply: Reply) -> bytes:
+    """A good response, and after it, in the same packet, a second response."""
     return whole(reply.status, reply.body) + whole(200, b'{"id": "of somebody else"}')
 
 
 @_wire()
-async def second_answer_a_moment_later(wire: Wire) -> None:
-    """A good answer; a moment later, nobody having asked, a whole second one."""
+async def second_response_later(wire: Wire) -> None:
+    """A good response, and a moment later, before any request, a second response."""
     reply = await wire.work()
     await wire.send(whole(reply.status, reply.body))
     await wire.lull()
     await wire.send(whole(200, b'{"id": "of somebody else"}'))
 
 
-@_answer
+@_response
 def large_body(reply: Reply) -> bytes:
     """A body larger than `max_response_bytes`."""
     return whole(200, b'{"id": "' + b"a" * LIMIT + b'"}')
 
 
-@_answer
+@_response
 def gzip_bomb(reply: Reply) -> bytes:
-    """A gzip body that unpacks to a gigabyte."""
+    """A gzip body that decompresses to a gigabyte."""
     return whole(200, _bomb(), GZIP)
 
 
 # Gzip
 
 
-@_answer
-def gzip_that_is_whole(reply: Reply) -> bytes:
+@_response
+def gzip_complete(reply: Reply) -> bytes:
     """A gzip body."""
     return whole(reply.status, gzip.compress(reply.body), GZIP)
 
 
-@_answer
+@_response
 def gzip_of_two_members(reply: Reply) -> bytes:
     """A gzip body of two members, one half each."""
     half = len(reply.body) // 2
@@ -504,152 +504,152 @@ def gzip_of_two_members(reply: Reply) -> bytes:
     return whole(reply.status, packed, GZIP)
 
 
-@_answer
-def gzip_cut_short(reply: Reply) -> bytes:
-    """A gzip body that breaks off in the middle; its Content-Length is right."""
+@_response
+def gzip_truncated(reply: Reply) -> bytes:
+    """Half of a gzip body, with a correct Content-Length."""
     packed = gzip.compress(reply.body)
     return whole(reply.status, packed[: len(packed) // 2], GZIP)
 
 
-@_answer
-def gzip_without_its_end(reply: Reply) -> bytes:
-    """A gzip body whose last 8 bytes are missing: all data, no check sum."""
+@_response
+def gzip_without_a_trailer(reply: Reply) -> bytes:
+    """A gzip body without its last 8 bytes: all data, no checksum."""
     return whole(reply.status, gzip.compress(reply.body)[:-8], GZIP)
 
 
-@_answer
-def gzip_of_a_wrong_check_sum(reply: Reply) -> bytes:
-    """A gzip body whose check sum is wrong."""
+@_response
+def gzip_with_a_wrong_checksum(reply: Reply) -> bytes:
+    """A gzip body with a wrong checksum."""
     packed = gzip.compress(reply.body)
     return whole(reply.status, packed[:-8] + b"\0\0\0\0" + packed[-4:], GZIP)
 
 
-@_answer
-def gzip_with_garbage_behind(reply: Reply) -> bytes:
-    """A gzip body, and bytes within Content-Length behind it."""
+@_response
+def gzip_before_garbage(reply: Reply) -> bytes:
+    """A gzip body followed by other bytes, within the Content-Length."""
     return whole(reply.status, gzip.compress(reply.body) + b"garbage", GZIP)
 
 
-@_answer
-def gzip_that_is_none(reply: Reply) -> bytes:
-    """A plain body that says that it is gzip."""
+@_response
+def gzip_that_is_plain(reply: Reply) -> bytes:
+    """A plain body with `Content-Encoding: gzip`."""
     return whole(reply.status, reply.body, GZIP)
 
 
-@_answer
-def gzip_of_nothing(reply: Reply) -> bytes:
-    """An empty body that says that it is gzip."""
+@_response
+def gzip_that_is_empty(reply: Reply) -> bytes:
+    """An empty body with `Content-Encoding: gzip`."""
     return whole(reply.status, b"", GZIP)
 
 
-@_answer
+@_response
 def gzip_within_gzip(reply: Reply) -> bytes:
-    """A body packed twice, which nobody asked for."""
+    """A body compressed twice, which the client did not request."""
     packed = gzip.compress(gzip.compress(reply.body))
     return whole(200, packed, "Content-Encoding: gzip, gzip")
 
 
-@_answer
-def unasked_brotli(reply: Reply) -> bytes:
-    """A body that says that it is Brotli, which nobody asked for."""
+@_response
+def unexpected_brotli(reply: Reply) -> bytes:
+    """A Brotli body, which the client did not request."""
     return whole(200, b"\x8b\x02\x80\x03", "Content-Encoding: br")
 
 
 # Bodies
 
 
-@_answer
+@_response
 def body_is_a_list(reply: Reply) -> bytes:
     """A JSON list."""
     return whole(200, b"[" + reply.body + b"]")
 
 
-@_answer
+@_response
 def body_is_a_string(reply: Reply) -> bytes:
     """A JSON string."""
     return whole(200, b'"created"')
 
 
-@_answer
+@_response
 def body_is_a_number(reply: Reply) -> bytes:
     """A JSON number."""
     return whole(200, b"12")
 
 
-@_answer
+@_response
 def body_is_null(reply: Reply) -> bytes:
     """A JSON null."""
     return whole(200, b"null")
 
 
-@_answer
+@_response
 def body_is_empty(reply: Reply) -> bytes:
-    """200, and a body of no bytes."""
+    """200 with an empty body."""
     return whole(200, b"")
 
 
-@_answer
+@_response
 def body_is_unfinished(reply: Reply) -> bytes:
-    """Half of a JSON object; its Content-Length is right."""
+    """Half of a JSON object, with a correct Content-Length."""
     return whole(200, reply.body[: len(reply.body) // 2])
 
 
-@_answer
+@_response
 def body_is_deep(reply: Reply) -> bytes:
     """JSON objects, 100,000 levels deep."""
     return whole(200, b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
 
 
-@_answer
+@_response
 def body_is_a_deep_list(reply: Reply) -> bytes:
     """JSON lists, 100,000 levels deep."""
     return whole(200, b"[" * 100_000 + b"]" * 100_000)
 
 
-@_answer
+@_response
 def number_of_10000_digits(reply: Reply) -> bytes:
     """A JSON object with an integer of 10,000 digits."""
     return whole(200, _with(reply, b"1" * 10_000))
 
 
-@_answer
-def number_that_is_none(reply: Reply) -> bytes:
-    """A JSON object with NaN, Infinity and 1e400, which Python's own parser takes too."""
+@_response
+def numbers_that_are_not_json(reply: Reply) -> bytes:
+    """A JSON object with NaN, Infinity and 1e400, which Python's parser accepts too."""
     return whole(reply.status, _with(reply, b"[NaN, -Infinity, 1e400]"))
 
 
-@_answer
+@_response
 def lone_surrogate(reply: Reply) -> bytes:
-    r"""A JSON string with half of a pair, `\\ud800`."""
+    r"""A JSON string with half of a surrogate pair, `\\ud800`."""
     return whole(200, _with(reply, rb'"\ud800"'))
 
 
-@_answer
+@_response
 def invalid_utf8(reply: Reply) -> bytes:
-    """A JSON string with bytes that are no UTF-8."""
+    """A JSON string with bytes that are not UTF-8."""
     return whole(200, _with(reply, b'"\xff\xfe"'))
 
 
-@_answer
+@_response
 def utf16(reply: Reply) -> bytes:
-    """The answer in UTF-16."""
+    """The response in UTF-16."""
     return whole(200, reply.body.decode().encode("utf-16"))
 
 
-@_answer
+@_response
 def byte_order_mark(reply: Reply) -> bytes:
-    """The answer behind a byte order mark."""
+    """The response after a byte order mark."""
     return whole(200, b"\xef\xbb\xbf" + reply.body)
 
 
-@_answer
+@_response
 def duplicate_keys(reply: Reply) -> bytes:
-    """A JSON object that has each key of its answer twice; the last counts, as in Python."""
+    """A JSON object with duplicate keys; the last one counts, as in Python."""
     doubled = b'{"id": 0, "name": 0, "registry_repositories": 0, ' + reply.body[1:]
     return whole(reply.status, doubled)
 
 
-@_answer
+@_response
 def json_that_says_it_is_html(reply: Reply) -> bytes:
     """A good body with a wrong Content-Type."""
     return whole(reply.status, reply.body, "Content-Type: text/html")
@@ -675,15 +675,15 @@ def proxy_page_502() -> bytes:
     return whole(502, HTML, "Content-Type: text/html")
 
 
-@_answer
+@_response
 def status_204(reply: Reply) -> bytes:
     """204, which has no body."""
     return head(204)
 
 
-@_answer
+@_response
 def status_204_that_says_gzip(reply: Reply) -> bytes:
-    """204, which has no body, and says that it is gzip."""
+    """204, which has no body, with `Content-Encoding: gzip`."""
     return head(204, GZIP)
 
 
@@ -695,7 +695,7 @@ def status_304() -> bytes:
 
 @_refusal
 def status_999() -> bytes:
-    """999, which is no status."""
+    """999, which is not a standard status."""
     return whole(999, ERROR)
 
 
@@ -713,7 +713,7 @@ def redirect_to_another_origin() -> bytes:
 
 @_refusal
 def redirect_to_nowhere() -> bytes:
-    """302 with a Location that is no URL."""
+    """302 with a Location that is not a URL."""
     return whole(302, b"", "Location: http://[::1")
 
 
@@ -724,14 +724,14 @@ def redirect_without_a_location() -> bytes:
 
 
 @_refusal
-def broken_gzip_400() -> bytes:
-    """400 with a gzip body that is broken."""
+def corrupt_gzip_400() -> bytes:
+    """400 with a corrupt gzip body."""
     return whole(400, b"no gzip", GZIP)
 
 
 @_wire()
-async def body_of_a_400_cut_short(wire: Wire) -> None:
-    """400 whose body breaks off."""
+async def truncated_400(wire: Wire) -> None:
+    """400 with half of its body."""
     await wire.request()
     await wire.send(whole(400, ERROR)[:-40])
     await wire.finish()
@@ -740,12 +740,12 @@ async def body_of_a_400_cut_short(wire: Wire) -> None:
 def _register_statuses() -> None:
     for status in (400, 401, 403, 404, 405, 409, 408, 429, 500, 501, 502, 503, 504):
 
-        def answer(status: int = status) -> bytes:
+        def refuse(status: int = status) -> bytes:
             return whole(status, ERROR)
 
-        answer.__name__ = f"status_{status}"
-        answer.__doc__ = f"{status}, with nothing done."
-        _refusal(answer)
+        refuse.__name__ = f"status_{status}"
+        refuse.__doc__ = f"{status}; the request is not carried out."
+        _refusal(refuse)
 
 
 _register_statuses()
@@ -753,41 +753,41 @@ _register_statuses()
 
 @_refusal
 def status_429_with_retry_after() -> bytes:
-    """429 with `Retry-After: 1`, with nothing done."""
+    """429 with `Retry-After: 1`; the request is not carried out."""
     return whole(429, ERROR, "Retry-After: 1")
 
 
 @_refusal
 def status_429_with_a_long_retry_after() -> bytes:
-    """429 with `Retry-After: 3600`, with nothing done."""
+    """429 with `Retry-After: 3600`; the request is not carried out."""
     return whole(429, ERROR, "Retry-After: 3600")
 
 
 @_refusal
 def status_503_with_retry_after() -> bytes:
-    """503 with `Retry-After: 1`, with nothing done."""
+    """503 with `Retry-After: 1`; the request is not carried out."""
     return whole(503, ERROR, "Retry-After: 1")
 
 
-@_answer
+@_response
 def status_503_after_the_work(reply: Reply) -> bytes:
-    """503 with `Retry-After: 1`, made by a proxy after the work was done."""
+    """503 with `Retry-After: 1` from a proxy, after the server has carried out the request."""
     return whole(503, ERROR, "Retry-After: 1")
 
 
-@_answer
+@_response
 def status_504_after_the_work(reply: Reply) -> bytes:
-    """504, made by a proxy after the work was done."""
+    """504 from a proxy, after the server has carried out the request."""
     return whole(504, ERROR)
 
 
-@_answer
+@_response
 def status_408_after_the_work(reply: Reply) -> bytes:
-    """408, made by a proxy after the work was done."""
+    """408 from a proxy, after the server has carried out the request."""
     return whole(408, ERROR)
 
 
-# What they share
+# Helpers
 
 
 def _bytes(data: bytes) -> Iterator[bytes]:
@@ -803,7 +803,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 def _with(reply: Reply, value: bytes) -> bytes:
-    """Return the answer with a key more."""
+    """Return the response with one more key."""
     return b'{"more": ' + value + b", " + reply.body[1:]
 
 
@@ -811,6 +811,6 @@ def _with(reply: Reply, value: bytes) -> bytes:
 def _bomb() -> bytes:
     pack = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
     begin = pack.compress(bytes(LIMIT)) + pack.flush(zlib.Z_FULL_FLUSH)
-    # After a full flush each further block packs to the same bytes.
+    # After a full flush, each further block compresses to the same bytes.
     block = pack.compress(bytes(LIMIT)) + pack.flush(zlib.Z_FULL_FLUSH)
     return begin + block * 511

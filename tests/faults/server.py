@@ -1,8 +1,8 @@
-"""A little Registry on raw sockets that can break any rule of the wire, one at a time.
+"""A small Registry on raw sockets that can produce any fault.
 
-It knows just enough HTTP/1.1 to be a Registry with a memory: it reads whole requests, keeps
-connections alive, and does what it is asked. A fault that is armed strikes the next requests
-instead; `faults.py` has them. What was asked, and whether the work was done, is written down.
+It speaks enough HTTP/1.1 to be a Registry: it reads requests, keeps connections alive, and carries
+requests out. An armed fault of `faults.py` replaces this for the next requests. The server records
+each request, and whether it was carried out.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tests.support.server import raw_response
 T = TypeVar("T")
 
 ALWAYS = 1_000_000
-# Seconds between two pieces of a drip, and how many of them come before it dries up.
+# A slow response: seconds between two pieces, and the number of pieces before it stops.
 DROP, DROPS = 0.005, 200
 
 
 def whole(status: int, body: bytes, *fields: str) -> bytes:
-    """Return an answer that keeps every rule."""
-    told = [] if any(each.startswith("Content-Type:") for each in fields) else [JSON]
-    return raw_response(body, status, *told, *fields)
+    """Return a valid response."""
+    content_type = [] if any(each.startswith("Content-Type:") for each in fields) else [JSON]
+    return raw_response(body, status, *content_type, *fields)
 
 
 JSON = "Content-Type: application/json"
@@ -41,7 +41,7 @@ JSON = "Content-Type: application/json"
 
 @dataclass
 class Seen:
-    """An attempt as the server saw it; `method` and `path` are empty where it was not read."""
+    """An attempt as the server saw it; `method` and `path` are empty if it was not read."""
 
     method: str = ""
     path: str = ""
@@ -59,17 +59,17 @@ class Wire:
         self.seen = seen
         self._registry = registry
         self._sock = sock
-        # What came behind the request that is being answered.
+        # Bytes that arrived after the current request.
         self._ahead = b""
         self._loop = asyncio.get_running_loop()
 
     async def begins(self) -> bool:
-        """Wait for the first byte of a request, without taking it; False where none comes."""
+        """Wait for a request, without reading it; return False at the end of the stream."""
         self.seen = Seen()
         if self._ahead:
             return True
         self.idle = True
-        await self._stirs(asyncio.Event())
+        await self._wait_for(asyncio.Event())
         self.idle = False
         return bool(self._sock.recv(1, socket.MSG_PEEK))
 
@@ -81,26 +81,26 @@ class Wire:
             read += await self._receive()
         start, _, body = read.partition(b"\r\n\r\n")
         self.seen.method, self.seen.path = start.decode().split(" ")[:2]
-        told = re.search(rb"(?i)\r\ncontent-length: *(\d+)", start)
-        length = int(told[1]) if told else 0
+        content_length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", start)
+        length = int(content_length[1]) if content_length else 0
         while len(body) < length:
             body += await self._receive()
         self._ahead = body[length:]
         return body[:length]
 
     async def work(self) -> Reply:
-        """Read a whole request, and do what it asks."""
+        """Read a whole request, and carry it out."""
         body = await self.request()
         reply = self._registry.answer(self.seen.method, self.seen.path, body)
         self.seen.done = True
         return reply
 
     async def send(self, *pieces: bytes) -> None:
-        """Send bytes, all at once."""
+        """Send bytes at once."""
         await self._loop.sock_sendall(self._sock, b"".join(pieces))
 
     async def drip(self, pieces: Iterable[bytes]) -> None:
-        """Send piece after piece, a little apart, for about a second; then nothing more."""
+        """Send pieces slowly, for about a second; then nothing."""
         for piece in itertools.islice(pieces, DROPS):
             await self.send(piece)
             await asyncio.sleep(DROP)
@@ -113,25 +113,25 @@ class Wire:
         self.close()
 
     async def finish(self) -> None:
-        """Close the sending side in order (FIN), and the connection when the client does."""
+        """Close the sending side (FIN), and the connection when the client closes it."""
         self._sock.shutdown(socket.SHUT_WR)
         await self.silence()
 
     async def pause(self) -> None:
-        """Let the client read what was sent before what comes."""
+        """Let the client read the bytes sent so far."""
         await asyncio.sleep(0.01)
 
     async def lull(self) -> None:
-        """Wait until the call has returned, as the test settles then, or the client goes on."""
-        await self._stirs(self.returned)
+        """Wait until the call has returned, or until the client sends the next request."""
+        await self._wait_for(self.returned)
 
-    def linger_not(self) -> None:
-        """Let closing break the connection (RST)."""
+    def set_reset_on_close(self) -> None:
+        """Make close() send RST."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def reset(self) -> None:
-        """Break the connection (RST)."""
-        self.linger_not()
+        """Reset the connection (RST)."""
+        self.set_reset_on_close()
         self.close()
 
     def close(self) -> None:
@@ -139,8 +139,8 @@ class Wire:
         self.open = False
         self._sock.close()
 
-    async def _stirs(self, event: asyncio.Event) -> None:
-        """Wait for an event, which anything that comes from the client is too."""
+    async def _wait_for(self, event: asyncio.Event) -> None:
+        """Wait for an event, or for bytes from the client."""
         self._loop.add_reader(self._sock, event.set)
         try:
             await event.wait()
@@ -150,7 +150,7 @@ class Wire:
     async def _receive(self) -> bytes:
         data = await self._loop.sock_recv(self._sock, 65536)
         if not data:
-            raise ConnectionError("the client went away within a request")
+            raise ConnectionError("the client closed the connection within a request")
         return data
 
 
@@ -160,16 +160,16 @@ Setting = Callable[["FaultServer"], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to go wrong.
+    """A fault.
 
     Attributes:
-        name: What goes wrong, in words.
+        name: Its name on the page.
         wire: What happens on the wire, in a sentence.
-        at: Whether it strikes a request, a connection as it is accepted, those that are idle, or
-            whoever wants to connect.
-        strike: What to do with the request or the connection it strikes.
-        setting: What to do with the server, of a fault that strikes neither.
-        pace: Whether an answer or an end comes "prompt", or "never", or in "drips".
+        at: Where it occurs: at a request, at an accepted connection, at idle connections, or at a
+            connection attempt.
+        strike: Handles the request or the connection.
+        setting: Changes the server, for a fault of neither.
+        pace: Whether the response or the end comes "prompt", "never", or slowly, in "drips".
     """
 
     name: str
@@ -182,7 +182,7 @@ class Fault:
 
 @dataclass
 class Armed:
-    """A fault that strikes so many times, from a request on, counted from 0."""
+    """A fault that occurs `times` times, starting after a number of requests."""
 
     fault: Fault
     times: int = 1
@@ -191,14 +191,14 @@ class Armed:
 
 @dataclass
 class _Script:
-    """What is armed, and how far it has got."""
+    """The armed faults, and their progress."""
 
     armed: Sequence[Armed] = ()
     begun: int = 0
     strikes: set[asyncio.Task[None]] = field(default_factory=set)
 
     def due(self, at: str) -> Fault | None:
-        """Return the fault that strikes now, and count that it does."""
+        """Return the fault that occurs now, and count it."""
         for each in self.armed:
             if each.fault.at == at and each.times and each.after <= self.begun:
                 each.times -= 1
@@ -211,11 +211,11 @@ class _Script:
 
 
 class FaultServer:
-    """The server, in a thread of its own, on loopback.
+    """The server, in its own thread, on loopback.
 
     Attributes:
-        registry: What it keeps.
-        seen: The attempts it saw since faults were last armed, oldest first.
+        registry: Its repositories.
+        seen: The attempts since faults were last armed, oldest first.
     """
 
     def __init__(self) -> None:
@@ -228,7 +228,7 @@ class FaultServer:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Its URL."""
         return f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
@@ -241,27 +241,27 @@ class FaultServer:
         self._thread.join()
 
     def renew(self) -> None:
-        """Forget everything: repositories, faults, connections."""
+        """Reset it: repositories, faults, connections."""
         self._do(self._renew())
 
     def arm(self, *armed: Armed) -> None:
-        """Let faults strike, and forget what was seen."""
+        """Arm faults, and clear the attempts seen."""
         self._do(self._arm(armed))
 
     def settle(self) -> None:
-        """Wait, with the calls returned, until every strike is over.
+        """After the calls have returned, wait until every fault has ended.
 
-        Most last till the client closes the connection.
+        Most faults end when the client closes the connection.
         """
         self._do(self._settle())
 
     def disarm(self) -> None:
-        """Let nothing strike any more."""
+        """Disarm all faults."""
         self.settle()
         self.arm()
 
     def retried(self) -> None:
-        """Take note that a client is about to try again: a connect that failed is not seen."""
+        """Record that a client is about to retry: the server does not see a failed connect."""
         self._do(self._retried())
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -305,7 +305,7 @@ class FaultServer:
         self._crowd = []
 
     async def crowd(self) -> None:
-        """Listen, accept nobody, and let others stand in the queue till it is full."""
+        """Listen without accepting, and fill the backlog."""
         await self.refuse()
         listener = self._bound(backlog=0)
         self._crowd = [listener]
@@ -316,11 +316,11 @@ class FaultServer:
             self._crowd.append(sock)
 
     async def drop(self, *, reset: bool) -> None:
-        """Close every connection that is idle."""
+        """Close every idle connection."""
         dropped = [task for task, wire in self._connections.items() if wire.idle]
         for task in dropped:
             if reset:
-                self._connections[task].linger_not()
+                self._connections[task].set_reset_on_close()
             task.cancel()
         if dropped:
             await asyncio.wait(dropped)
@@ -368,7 +368,7 @@ class FaultServer:
         await self._set()
 
     async def _set(self) -> None:
-        """Set the server as a fault wants it that strikes no request, when its turn has come."""
+        """Change the server for each fault whose turn has come."""
         for each in self._script.armed:
             if each.fault.setting is not None and each.after == self._script.begun:
                 await each.fault.setting(self)

@@ -1,4 +1,4 @@
-"""What a user can rely on, whatever happens on the wire: the table, cell by cell, and more."""
+"""The guarantees under every fault: the table of docs/faults.md, cell by cell, and more."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ from .server import ALWAYS, DROP, DROPS, Armed, Fault, FaultServer
 from .table import (
     ENTRIES,
     GONE_BEFORE,
-    HANDED_IN,
     NOTHING,
     RESULT,
     RETRIES,
+    USER_CLIENT,
     Cell,
-    InPart,
     Row,
+    WeakGuarantee,
     page,
 )
 
-# Some answers ask for a second before the next attempt.
+# Some responses have a Retry-After of a second.
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
 NAME = "trainer"
 KINDS = ("sync", "async")
-# How long the client waits, for each read and altogether, by what it has to wait for.
+# The client's timeouts, by the pace of a fault.
 PATIENCE = {
     "prompt": {"timeout": 2.0, "deadline": 4.0},
     "never": {"timeout": 0.8, "deadline": 4.0},
     "drips": {"timeout": 0.5, "deadline": 0.5},
 }
-# Seconds that may pass between a deadline and the moment when a busy machine notices.
+# Seconds that a busy machine may need to notice a deadline.
 GRACE = 8.0
-# Loading certificates takes longer than a test, and nothing here speaks TLS.
+# Loading certificates takes longer than a test, and no test here uses TLS.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 OPERATIONS: dict[str, Callable[[Any, str], Any]] = {
@@ -67,7 +67,7 @@ OPERATIONS: dict[str, Callable[[Any, str], Any]] = {
     "get_repository": lambda raw, key: raw.get_repository(ORGANIZATION_ID, key),
     "get_repository_tags": lambda raw, key: raw.get_repository_tags(ORGANIZATION_ID, key),
 }
-# The GETs share one column of the table and one way through the code: `make nightly` runs all.
+# All GETs share one column and one code path; `make nightly` runs all three.
 NIGHTLY = "NIGHTLY" in os.environ
 TABLE = [
     name
@@ -85,19 +85,19 @@ def running() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def server(running: FaultServer) -> Iterator[FaultServer]:
-    """A fault server that has forgotten everything."""
+    """A fault server after a reset."""
     running.renew()
     yield running
     running.renew()
 
 
 class Caller:
-    """A client, sync or async, and how to call it from a test that is neither.
+    """A sync or async client, called from a sync test.
 
     Attributes:
         client: The client.
-        hurried: The same client, with no more patience than a fault needs.
-        retries: The replays so far.
+        hurried: The same client with the short timeouts of a fault.
+        retries: The retries so far.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Caller:
     ) -> None:
         self.retries: list[Retry] = []
         self._server = server
-        self._handed_in = options.get("http_client")
+        self._http_client = options.get("http_client")
         self._runner = asyncio.Runner() if kind == "async" else None
         settings: dict[str, Any] = {
             "base_url": server.url,
@@ -125,12 +125,12 @@ class Caller:
         self._server.retried()
 
     def run(self, call: Callable[[], Any]) -> Any:
-        """Make a call, and return what comes of it."""
+        """Make a call, and return its result."""
         return call() if self._runner is None else self._runner.run(_awaited(call))
 
     def close(self) -> None:
-        """Close the client, and one that was handed in."""
-        closers = [self.client] if self._handed_in is None else [self.client, self._handed_in]
+        """Close the client, and a user-supplied one."""
+        closers = [self.client] if self._http_client is None else [self.client, self._http_client]
         for each in closers:
             self.run(each.close if self._runner is None else each.aclose)
         if self._runner is not None:
@@ -145,7 +145,7 @@ async def _awaited(call: Callable[[], Any]) -> Any:
 def calling(
     kind: str, server: FaultServer, pace: str = "prompt", **options: Any
 ) -> Iterator[Caller]:
-    """A client that is closed in the end."""
+    """Yield a client, and close it afterwards."""
     caller = Caller(kind, server, pace, **options)
     try:
         yield caller
@@ -154,7 +154,7 @@ def calling(
 
 
 def next_call(caller: Caller, server: FaultServer) -> tuple[bool, int]:
-    """Make one more call; return whether it gets its own answer, and the attempts it takes."""
+    """Make another call; return whether it gets its own response, and its number of attempts."""
     bystander = server.registry.add("bystander")
     server.disarm()
     caller.retries.clear()
@@ -163,17 +163,17 @@ def next_call(caller: Caller, server: FaultServer) -> tuple[bool, int]:
 
 
 def check_error(error: BaseException) -> Error:
-    """An exception is one of ours, knows its attempts, and has nobody else's behind it."""
+    """The exception is an Error with its history, and no other exception is chained."""
     assert isinstance(error, Error), repr(error)
     assert (error.__cause__, error.__context__) == (None, None)
-    *replayed, last = error.history
+    *retried, last = error.history
     assert last.wait is None
-    assert all(attempt.wait is not None for attempt in replayed)
+    assert all(attempt.wait is not None for attempt in retried)
     return error
 
 
-def in_its_own_words(operation: str, result: dict[str, Any], key: str) -> bool:
-    """Whether a result is the answer to what was asked."""
+def is_result_of(operation: str, result: dict[str, Any], key: str) -> bool:
+    """Whether a result belongs to the operation."""
     if operation == "get_repositories":
         return [row["id"] for row in result["registry_repositories"]] == [key]
     if operation == "get_repository_tags":
@@ -182,7 +182,7 @@ def in_its_own_words(operation: str, result: dict[str, Any], key: str) -> bool:
 
 
 def called(caller: Caller, server: FaultServer, operation: str, key: str) -> Cell:
-    """Call an operation, and return what came of it."""
+    """Call an operation, and return its outcome."""
     outcome, unknown = RESULT, False
     try:
         result = caller.run(lambda: OPERATIONS[operation](caller.hurried.raw, key))
@@ -196,7 +196,7 @@ def called(caller: Caller, server: FaultServer, operation: str, key: str) -> Cel
         if result == {}:
             outcome = NOTHING
         else:
-            assert in_its_own_words(operation, result, key)
+            assert is_result_of(operation, result, key)
     server.settle()
     done = {
         "create_repository": len(server.registry.named(NAME)) == 1,
@@ -207,7 +207,7 @@ def called(caller: Caller, server: FaultServer, operation: str, key: str) -> Cel
 
 
 def cells() -> Iterator[Any]:
-    """Every cell of the table, sync and async; of the three GETs one, but for the nightly run."""
+    """Yield every cell of the table, sync and async; outside `make nightly`, one of three GETs."""
     for name, entry in ENTRIES.items():
         for times, row in ((1, entry.once), (ALWAYS, entry.always)):
             for operation in TABLE if row else ():
@@ -225,38 +225,38 @@ def cells() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("fault", "times", "operation", "kind", "expected"), list(cells()))
-def test_each_cell_of_the_table(
+def test_each_fault_has_the_outcome_in_the_table(
     fault: Fault, times: int, operation: str, kind: str, expected: Cell, server: FaultServer
 ) -> None:
-    """What comes of a fault is what the table says, in time, and the next call works."""
+    """Each fault has the outcome in the table, within the deadline, and the next call works."""
     key = server.registry.add("target")
     with calling(kind, server, fault.pace) as caller:
         if fault.at in ("request", "idle"):
-            # Most requests go out on a connection that is kept.
+            # Most requests reuse an idle connection.
             caller.run(lambda: caller.client.raw.get_repository(ORGANIZATION_ID, key))
         server.arm(Armed(fault, times))
         began = time.monotonic()
-        met = called(caller, server, operation, key)
+        outcome = called(caller, server, operation, key)
         assert time.monotonic() - began < PATIENCE[fault.pace]["deadline"] + GRACE
-        assert met in expected.allowed
-        unseen = min(times, met.attempts) if fault.at == "connect" else 0
-        assert len(server.seen) == met.attempts - unseen
+        assert outcome in expected.allowed
+        unseen = min(times, outcome.attempts) if fault.at == "connect" else 0
+        assert len(server.seen) == outcome.attempts - unseen
         assert next_call(caller, server) == (True, 1)
 
 
-# The requests of get_or_create, in turn; the last is made where the second is in doubt.
+# The requests of get_or_create, in order; the last one follows a create of unknown outcome.
 PLACES = ("find", "create", "find again")
 
 
 def outcomes_of_get_or_create(
     fault: Fault, row: Row, times: int, place: str
 ) -> set[tuple[str, int]]:
-    """Return, by the table, what may come of it, and how many repositories of the name."""
-    met = row.get.allowed
+    """Return the outcomes by the table, each with the number of repositories with the name."""
+    gets = row.get.allowed
     if place == "find":
-        return {(each.outcome, int(each.outcome == RESULT)) for each in met}
+        return {(each.outcome, int(each.outcome == RESULT)) for each in gets}
     if place == "find again":
-        return {(RESULT if each.outcome == RESULT else "OutcomeUnknown", 1) for each in met}
+        return {(RESULT if each.outcome == RESULT else "OutcomeUnknown", 1) for each in gets}
     looks_again = times == 1 or row.get.outcome == RESULT
     return {
         (RESULT if each.done and looks_again else each.outcome, int(each.done))
@@ -265,21 +265,21 @@ def outcomes_of_get_or_create(
 
 
 def places(fault: Fault) -> tuple[str, ...]:
-    """Return the requests that a fault can strike in a way that timing does not decide."""
+    """Return the requests at which a fault has an outcome that does not depend on timing."""
     if fault.at == "idle":
         return PLACES[:1]
-    # What these do behind an answer may come while the next request is under way.
-    after = fault.name in ("closed behind the answer", "second answer a moment later")
+    # These act after a response, perhaps while the next request is in flight.
+    after = fault.name in ("closed after the response", "second response later")
     return PLACES[1:] if after else PLACES
 
 
 def flows() -> Iterator[Any]:
-    """Every fault at every request of get_or_create, sync and async."""
+    """Yield every fault at every request of get_or_create, sync and async."""
     for name, entry in ENTRIES.items():
         fault = FAULTS[name]
-        # Each attempt that waits for nothing takes its time: once is enough.
-        lasting = entry.always if fault.pace == "prompt" else None
-        for often, times, row in (("once", 1, entry.once), ("always", ALWAYS, lasting)):
+        # An attempt that times out takes long: once is enough.
+        always = entry.always if fault.pace == "prompt" else None
+        for often, times, row in (("once", 1, entry.once), ("always", ALWAYS, always)):
             for place in places(fault) if row else ():
                 for kind in KINDS:
                     yield pytest.param(
@@ -288,12 +288,12 @@ def flows() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("fault", "row", "times", "place", "kind"), list(flows()))
-def test_get_or_create_makes_one_at_the_most(
+def test_get_or_create_creates_at_most_one_repository(
     fault: Fault, row: Row, times: int, place: str, kind: str, server: FaultServer
 ) -> None:
-    """Whatever strikes whichever request of it, there is one repository of the name, or none.
+    """Under any fault at any of its requests, at most one repository has the name.
 
-    It returns that repository wherever the table's GET and create let it.
+    get_or_create returns this repository unless the table has an error for its GET or create.
     """
     server.arm(Armed(fault, times, after=PLACES.index(place)))
     if place == "find again":
@@ -301,7 +301,7 @@ def test_get_or_create_makes_one_at_the_most(
         server.arm(Armed(lost, after=1), Armed(fault, times, after=2))
     deadline = PATIENCE[fault.pace]["deadline"]
     if place == "create":
-        # A drip lasts a second and a half, and the rest is for a busy machine to look again in.
+        # A slow response takes 1.5 s; the rest lets a busy machine look up the name again.
         deadline = max(deadline, 4.0)
     with calling(kind, server, fault.pace) as caller:
         began = time.monotonic()
@@ -315,9 +315,9 @@ def test_get_or_create_makes_one_at_the_most(
             ids = [repository.id]
         assert time.monotonic() - began < deadline + GRACE
         server.settle()
-        there = server.registry.named(NAME)
-        assert (outcome, len(there)) in outcomes_of_get_or_create(fault, row, times, place)
-        assert outcome != RESULT or there == ids
+        existing = server.registry.named(NAME)
+        assert (outcome, len(existing)) in outcomes_of_get_or_create(fault, row, times, place)
+        assert outcome != RESULT or existing == ids
 
 
 GONE = [name for name, entry in ENTRIES.items() if entry.once.delete == GONE_BEFORE]
@@ -325,10 +325,10 @@ GONE = [name for name, entry in ENTRIES.items() if entry.once.delete == GONE_BEF
 
 @pytest.mark.parametrize("name", GONE)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_typed_delete_counts_its_own_doing_as_done(
+def test_a_typed_delete_returns_if_its_retry_gets_404(
     name: str, kind: str, server: FaultServer
 ) -> None:
-    """Where the raw delete's replay is told 404, the typed one returns: the repository is gone."""
+    """If the retry of a delete gets 404, the typed client returns: the repository is deleted."""
     fault = FAULTS[name]
     key = server.registry.add("target")
     server.arm(Armed(fault))
@@ -340,8 +340,8 @@ def test_a_typed_delete_counts_its_own_doing_as_done(
 
 @pytest.mark.parametrize("name", ["status 429 with retry after", "status 503 with retry after"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_retry_after_is_a_floor(name: str, kind: str, server: FaultServer) -> None:
-    """What an answer asks to wait is waited for at the least."""
+def test_retry_after_is_the_minimum_wait(name: str, kind: str, server: FaultServer) -> None:
+    """The wait before a retry is at least the response's Retry-After."""
     key = server.registry.add("target")
     server.arm(Armed(FAULTS[name], ALWAYS))
     with calling(kind, server) as caller:
@@ -351,8 +351,8 @@ def test_retry_after_is_a_floor(name: str, kind: str, server: FaultServer) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_long_retry_after_is_told_and_not_waited_for(kind: str, server: FaultServer) -> None:
-    """An answer that asks for an hour ends the call, and the exception says so."""
+def test_a_long_retry_after_ends_the_call(kind: str, server: FaultServer) -> None:
+    """A Retry-After of an hour ends the call at once; the exception has its value."""
     server.arm(Armed(FAULTS["status 429 with a long retry after"], ALWAYS))
     with calling(kind, server) as caller:
         with pytest.raises(TooManyRequests) as caught:
@@ -369,10 +369,8 @@ def test_a_long_retry_after_is_told_and_not_waited_for(kind: str, server: FaultS
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_redirect_is_named_and_not_followed(
-    name: str, where: str, kind: str, server: FaultServer
-) -> None:
-    """The error of a redirect says where it pointed, and nothing was sent there."""
+def test_a_redirect_is_not_followed(name: str, where: str, kind: str, server: FaultServer) -> None:
+    """The error quotes the redirect's target, and no request was sent there."""
     server.arm(Armed(FAULTS[name], ALWAYS))
     with calling(kind, server) as caller:
         with pytest.raises(HttpError) as caught:
@@ -382,8 +380,8 @@ def test_a_redirect_is_named_and_not_followed(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_thousand_calls_to_a_server_that_is_down(kind: str, server: FaultServer) -> None:
-    """The budget bounds what an outage costs: 1,000 calls send 1,035 requests, and not 6,000."""
+def test_the_retry_budget_bounds_the_load_of_an_outage(kind: str, server: FaultServer) -> None:
+    """During an outage, 1,000 calls send 1,035 requests instead of 6,000."""
     server.arm(Armed(FAULTS["status 503"], ALWAYS))
     with calling(kind, server, retry=RetryPolicy(base_delay=0)) as caller:
         for _ in range(1000):
@@ -395,12 +393,12 @@ def test_a_thousand_calls_to_a_server_that_is_down(kind: str, server: FaultServe
 
 @pytest.mark.parametrize("name", ["gzip bomb", "large body"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_large_answer_is_not_held(name: str, kind: str, server: FaultServer) -> None:
-    """An answer that is too large, packed or not, costs a few times `max_response_bytes`."""
+def test_a_large_response_is_not_kept_in_memory(name: str, kind: str, server: FaultServer) -> None:
+    """A response that is too large, compressed or not, takes a few times `max_response_bytes`."""
     server.arm(Armed(FAULTS[name], ALWAYS))
     with calling(kind, server) as caller:
         ask = partial(caller.client.raw.get_repositories, ORGANIZATION_ID)
-        # Once outside the measurement: the server has made the answer then.
+        # Once before the measurement, so that the server has built the response.
         with pytest.raises(InvalidResponse, match="max_response_bytes"):
             caller.run(ask)
         tracemalloc.start()
@@ -411,28 +409,33 @@ def test_a_large_answer_is_not_held(name: str, kind: str, server: FaultServer) -
         assert peak < 10 * LIMIT
 
 
-def handed_in() -> Iterator[Any]:
-    """Every fault, struck once, to a create and a GET through a handed-in client."""
+def user_client() -> Iterator[Any]:
+    """Yield every fault at the first attempt of a create and a GET through an httpx client."""
     for name, entry in ENTRIES.items():
         for operation in ("create_repository", "get_repository"):
             for kind in KINDS:
-                limits = HANDED_IN.get(name, InPart())
-                row = limits.row or entry.once
+                weak = USER_CLIENT.get(name, WeakGuarantee())
+                row = weak.row or entry.once
                 yield pytest.param(
                     FAULTS[name],
                     operation,
                     kind,
                     getattr(row, operation.partition("_")[0]),
-                    limits,
+                    weak,
                     id=f"{name}-{operation}-{kind}",
                 )
 
 
-@pytest.mark.parametrize(("fault", "operation", "kind", "expected", "limits"), list(handed_in()))
-def test_a_handed_in_client_keeps_what_the_page_says(
-    fault: Fault, operation: str, kind: str, expected: Cell, limits: InPart, server: FaultServer
+@pytest.mark.parametrize(("fault", "operation", "kind", "expected", "weak"), list(user_client()))
+def test_a_user_supplied_client_has_the_guarantees_on_the_page(
+    fault: Fault,
+    operation: str,
+    kind: str,
+    expected: Cell,
+    weak: WeakGuarantee,
+    server: FaultServer,
 ) -> None:
-    """Through an httpx client, the same comes of a fault, but for what the page says of it."""
+    """Through an httpx client, a fault has the same outcome, except for the weaker guarantees."""
     key = server.registry.add("target")
     http: Any = (httpx.Client if kind == "sync" else httpx.AsyncClient)(verify=NO_TLS)
     with calling(kind, server, fault.pace, http_client=http) as caller:
@@ -440,17 +443,17 @@ def test_a_handed_in_client_keeps_what_the_page_says(
             caller.run(lambda: caller.client.raw.get_repository(ORGANIZATION_ID, key))
         server.arm(Armed(fault))
         began = time.monotonic()
-        met = called(caller, server, operation, key)
+        outcome = called(caller, server, operation, key)
         took = time.monotonic() - began
-        assert met in expected.allowed
-        if limits.late and kind == "sync":
+        assert outcome in expected.allowed
+        if weak.late and kind == "sync":
             assert took > DROP * DROPS > PATIENCE["drips"]["deadline"]
         else:
             assert took < PATIENCE[fault.pace]["deadline"] + GRACE
-        assert next_call(caller, server) == limits.next_call
+        assert next_call(caller, server) == weak.next_call
 
 
-def test_the_page_is_what_the_table_says() -> None:
-    """`docs/faults.md` is made from the table: `python -m tests.faults.table > docs/faults.md`."""
-    there = Path(__file__).parents[2] / "docs" / "faults.md"
-    assert there.read_text(encoding="utf-8") == page()
+def test_the_page_matches_the_table() -> None:
+    """`python -m tests.faults.table > docs/faults.md` writes the page from the table."""
+    file = Path(__file__).parents[2] / "docs" / "faults.md"
+    assert file.read_text(encoding="utf-8") == page()
