@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import pickle
 import re
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from abeja_registry import (
     BearerToken,
     Client,
     ConfigurationError,
+    Error,
     InternalServerError,
     Repositories,
     Retry,
@@ -422,3 +426,24 @@ class AsyncRawTeam(AsyncAPIClient):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.team = "red"
+
+
+@pytest.mark.parametrize("status", [200, 404, 503], ids=str)
+@pytest.mark.parametrize("call", ["get", "find", "get_or_create"])
+def test_a_client_is_freed_with_its_last_use(
+    api: ScriptedApi, answer: Callable[[str], dict[str, Any]], status: int, call: str
+) -> None:
+    """No error keeps it in a reference cycle: its connections end without the garbage collector."""
+    listed = answer("get_repositories")
+    api.answers(answer("get_repository") | listed, status=status)
+    client = Client("1", {}, base_url=BASE_URL, max_retry_count=0)
+    freed = weakref.ref(client)
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(Error):
+            getattr(client.repositories, call)("5")
+        del client
+        assert freed() is None
+    finally:
+        gc.enable()

@@ -18,6 +18,7 @@ import httpx2
 import httpx_aiohttp
 import pytest
 from tests.support.examples import BASE_URL
+from tests.support.internals import replace_now
 from tests.support.worlds import done
 
 from abeja_registry import (
@@ -32,6 +33,7 @@ from abeja_registry import (
     InvalidResponse,
     NotFound,
     OutcomeUnknown,
+    Retry,
     RetryPolicy,
     Timeout,
     TransportError,
@@ -409,6 +411,62 @@ async def test_a_create_that_another_transport_calls_not_sent_may_have_been(
     with pytest.raises(TransportError):
         await done(ours.get_repository("1", "2"))
     assert attempts == ["POST", *["GET"] * (1 if name == "UnsupportedProtocol" else 4)]
+
+
+@pytest.mark.parametrize("name", ["ConnectError", "ProxyError", "PoolTimeout", "ReadError"])
+async def test_a_create_whose_body_is_lost_was_sent(owner: Owner, name: str) -> None:
+    """The head has arrived: whatever class the error of the body has, the outcome is unknown."""
+    attempts: list[str] = []
+    library = owner.library
+
+    class Broken(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc, name-defined]
+        def __iter__(self) -> Any:
+            yield b'{"id"'
+            raise getattr(library, name)("lost")
+
+        async def __aiter__(self) -> Any:
+            yield b'{"id"'
+            raise getattr(library, name)("lost")
+
+    def answer(request: Any) -> Any:
+        attempts.append(request.method)
+        return library.Response(200, headers={"content-length": "500"}, stream=Broken())
+
+    ours = owner.raw(
+        owner.real(transport=library.MockTransport(answer)),
+        max_retry_count=1,
+        retry=RetryPolicy(base_delay=0),
+    )
+    with pytest.raises(OutcomeUnknown):
+        await done(ours.create_repository("1", "sample"))
+    assert attempts == ["POST"]
+
+
+async def test_no_attempt_begins_after_the_deadline(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook that takes long leaves no time for another attempt, and none is sent."""
+    now = [0.0]
+    replace_now(monkeypatch, lambda: now[0])
+    attempts: list[str] = []
+
+    def answer(request: Any) -> Any:
+        attempts.append(request.method)
+        return owner.library.Response(503)
+
+    def late(_: Retry) -> None:
+        now[0] += 200
+
+    ours = owner.raw(
+        owner.real(transport=owner.library.MockTransport(answer)),
+        on_retry=late,
+        max_retry_count=1,
+        retry=RetryPolicy(base_delay=0),
+    )
+    with pytest.raises(Timeout) as caught:
+        await done(ours.delete_repository("1", "2"))
+    assert attempts == ["DELETE"]
+    assert [str(each) for each in caught.value.history] == ["503", "the call's deadline has passed"]
 
 
 async def test_a_transport_that_tries_again_is_not_believed(owner: Owner) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.examples import BASE_URL
 from tests.support.worlds import done, walked
 
-from abeja_registry import InvalidResponse, NotFound, PaginationError
+from abeja_registry import Client, InvalidResponse, NotFound, PaginationError
 
 if TYPE_CHECKING:
     from tests.support.scripted import ScriptedApi
@@ -173,6 +174,24 @@ async def test_an_id_cannot_forge_a_line_of_the_log(
     assert "id '7\\nCRITICALxxx" in record.getMessage()
     assert "\n" not in record.getMessage()
     assert len(record.getMessage()) < 300
+
+
+@pytest.mark.parametrize("api", ["own"], indirect=True)
+async def test_an_id_that_is_the_credential_is_not_logged(
+    api: ScriptedApi, listed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a server echoes as a row's id is redacted in the log, as in an error."""
+    page, ask, _ = listed
+    api.answers(page({"id": "s3cret-token", "created_at": None}))
+    with (
+        caplog.at_level(logging.WARNING, "abeja_registry"),
+        Client(
+            "1", {"auth_token": "s3cret-token"}, base_url=BASE_URL, invalid_rows="skip"
+        ) as client,
+    ):
+        ask(client)
+    [record] = caplog.records
+    assert "s3cret-token" not in record.getMessage()
 
 
 async def test_a_page_without_a_row_at_fault(

@@ -7,6 +7,7 @@ import inspect
 import os
 import pickle
 import threading
+import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -1593,3 +1594,24 @@ async def test_the_twins_take_the_same(client: Client, async_client: AsyncClient
     """Both kinds are made by their clients."""
     assert type(client.inventory()) is Inventory
     assert type(async_client.inventory()) is AsyncInventory
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no process forks there")
+def test_an_iteration_does_not_go_on_in_a_forked_process(sandbox: Sandbox, client: Client) -> None:
+    """The child has none of the threads: it gets an error, and the parent goes on."""
+    sandbox.seed(repositories=30, tags=1)
+    rows = iter(client.inventory(concurrency=2))
+    next(rows)
+    with warnings.catch_warnings():
+        # Python warns of threads beside a fork.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        try:
+            list(rows)
+        except Error as error:
+            os._exit(0 if "forked process" in str(error) else 2)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(list(rows)) == 29

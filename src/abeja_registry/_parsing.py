@@ -311,7 +311,8 @@ class PageRows(Generic[P]):
             return
         for index in self.errors if indexes is None else indexes:
             if (error := self.errors.get(index)) is not None:
-                row_id = safe_repr(self.ids[index])
+                # The error's body is redacted, the row's own id is not.
+                row_id = safe_repr(_get(error.body, "id"))
                 _logger.warning("row %d of a page, id %s, is skipped: %s", index, row_id, error)
 
     def subset(self, indexes: Sequence[int]) -> P:

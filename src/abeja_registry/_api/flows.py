@@ -227,5 +227,9 @@ def get_or_create(
     except Error:
         repository = None
     if repository is None:
-        raise create_error
+        try:
+            raise create_error
+        finally:
+            # With its traceback, the variable would be a reference cycle.
+            del create_error
     return repository

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from .._validation import check_choice, check_str, quote_path, quote_segment, safe_repr
 from ..exceptions import InvalidArgument
 
+_REPOSITORIES = "/organizations/{}/registry/repositories"
 # Of the HTTP methods, those that `request` sends.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -122,11 +123,12 @@ def _query(params: object) -> str:
 
 
 def _repositories(organization_id: object) -> str:
-    return f"/organizations/{_segment('organization_id', organization_id)}/registry/repositories"
+    return _REPOSITORIES.format(_segment("organization_id", organization_id))
 
 
 def _repository(organization_id: object, repository_id: object) -> str:
-    return f"{_repositories(organization_id)}/{_segment('repository_id', repository_id)}"
+    organization = _segment("organization_id", organization_id)
+    return f"{_REPOSITORIES.format(organization)}/{_segment('repository_id', repository_id)}"
 
 
 def _segment(name: str, value: object) -> str:

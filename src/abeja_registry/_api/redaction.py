@@ -25,6 +25,9 @@ _KEYS = frozenset(
 # Levels of quoting that are decoded; JSON in a URL in HTML has three.
 _MAX_QUOTE_DEPTH = 8
 
+# Characters that one of a secret's takes where it is escaped: `\\u0041`, `&#0065;`.
+_MAX_ESCAPED = 8
+
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 
 
@@ -56,6 +59,20 @@ class Redactor:
         if type(value) in (int, float):
             return self._number(value)
         return value
+
+    def quote(self, text: str, length: int, *, cut: bool) -> str:
+        """Return the start of a text, redacted.
+
+        Args:
+            text: The text.
+            length: Characters to return at most.
+            cut: Whether more followed: then the text may end with a part of a secret.
+        """
+        # Redact before truncating: half a credential would not be recognized.
+        redacted: str = self(text)
+        if cut and self._forms:
+            redacted = redacted[: max(0, len(redacted) - _MAX_ESCAPED * len(self._forms[0]))]
+        return redacted[:length]
 
     def _is_clean(self, text: str) -> bool:
         return not any(form in text for form in self._forms)

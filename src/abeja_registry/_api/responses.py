@@ -169,8 +169,7 @@ def parse_response(
         InvalidResponse: The body of a 2xx response is not a JSON object, or too large.
         TransportError: There was no response.
     """
-    success = 200 <= result.status < 300
-    if isinstance(result, Response) and success:
+    if isinstance(result, Response) and 200 <= result.status < 300:
         if type(result.body) is dict:
             return result.body
         # Assumption: a DELETE may return an empty body (204), though the reference shows one.
@@ -181,15 +180,28 @@ def parse_response(
                 return None  # type: ignore[return-value]
             if result.body is not NOT_JSON:
                 return result.body  # type: ignore[no-any-return]
+    # No local variable refers to it: with its traceback that would be a reference cycle.
+    raise _error(operation, base_url, result, history, after_unknown_outcome, redact)
+
+
+def _error(
+    operation: Operation,
+    base_url: str,
+    result: AttemptResult,
+    history: tuple[Attempt, ...],
+    after_unknown_outcome: bool,
+    redact: Redactor,
+) -> Error:
     url = base_url + operation.target
+    error: Error
     if isinstance(result, NoResponse):
-        error: Error = _transport_error(operation, url, result, after_unknown_outcome)
-    elif success:
+        error = _transport_error(operation, url, result, after_unknown_outcome)
+    elif 200 <= result.status < 300:
         error = _invalid_response(operation, url, result, redact)
     else:
         error = _http_error(operation, url, result, after_unknown_outcome, redact)
     error.history = history
-    raise error
+    return error
 
 
 def outcome_unknown(operation: Operation, result: AttemptResult) -> bool:
@@ -211,8 +223,9 @@ def _parse_time(text: str) -> datetime | None:
 
 
 def _text(content: bytes, redact: Redactor) -> str:
-    text: str = redact(content[:QUOTABLE].decode(errors="replace"))
-    return text[:QUOTED_CHARACTERS]
+    cut = len(content) >= QUOTABLE
+    text = content[:QUOTABLE].decode(errors="replace")
+    return redact.quote(text, QUOTED_CHARACTERS, cut=cut)
 
 
 def _invalid_response(

@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from io import BytesIO
 from typing import Any, cast
 
@@ -43,7 +44,8 @@ def read_response(response: Any, request: Request, deadline: float) -> AttemptRe
                 read_error = DEADLINE_EXCEEDED
                 break
     except Exception as error:
-        read_error = map_exception(error, request.redact)
+        # The head has arrived, so the request was sent, whatever the exception's class says.
+        read_error = replace(map_exception(error, request.redact), sent=True)
     finally:
         response.close()
     return decode_response(
@@ -72,7 +74,9 @@ async def aread_response(response: Any, request: Request, remaining: float | Non
                     break
     except Exception as error:
         late = isinstance(error, TimeoutError) and limit is not None and limit.expired()
-        read_error = DEADLINE_EXCEEDED if late else map_exception(error, request.redact)
+        read_error = (
+            DEADLINE_EXCEEDED if late else replace(map_exception(error, request.redact), sent=True)
+        )
     finally:
         await response.aclose()
     return decode_response(
@@ -118,24 +122,21 @@ def decode_response(
         read_error: The failure that ended the reading early.
     """
     limit = request.max_response_bytes
+    body_optional = not body and (request.method in ("DELETE", "HEAD") or status == 204)
     compressed = headers.get("content-encoding", "").lower() in ("gzip", "x-gzip")
-    # A 204 has no body to decompress.
-    if compressed and status != 204 and len(body) <= limit:
+    if compressed and not body_optional and len(body) <= limit:
         body, complete = _gunzip(body, limit)
         if not complete and read_error is None:
             read_error = NoResponse("the gzip body is corrupt or incomplete", "", sent=True)
     if len(body) > limit:
         return Response(status, headers, body[:QUOTABLE], NOT_JSON, too_large=True)
     parsed = parse_json(body)
-    if read_error is None and parsed is NOT_JSON and not compressed:
+    if read_error is None and parsed is NOT_JSON and not compressed and not body_optional:
         no_framing = not {"content-length", "transfer-encoding"} & headers.keys()
-        body_optional = not body and (request.method in ("DELETE", "HEAD") or status == 204)
         # Without framing, a lost connection looks like the body's end.
-        if no_framing and not body_optional and body.lstrip()[:1] in (b"", b"{"):
+        if no_framing and body.lstrip()[:1] in (b"", b"{"):
             read_error = NoResponse(
-                "the body is no complete JSON object, and has no Content-Length",
-                "",
-                sent=True,
+                "the body is no complete JSON object, and has no Content-Length", "", sent=True
             )
     if read_error is not None and 200 <= status < 300:
         return read_error

@@ -62,6 +62,5 @@ def map_exception(error: Exception, redact: Redactor) -> NoResponse:
 
 def _quote(error: Exception, redact: Redactor) -> str:
     """Return an exception's message, redacted: it may quote raw bytes from the server."""
-    # Redact before truncating: half a credential would not be recognized.
-    text: str = redact(str(error)[:QUOTABLE])
-    return text[:QUOTED_CHARACTERS]
+    text = str(error)
+    return redact.quote(text[:QUOTABLE], QUOTED_CHARACTERS, cut=len(text) > QUOTABLE)

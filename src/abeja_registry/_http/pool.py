@@ -380,8 +380,6 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
     async def send(self, request: Request, remaining: float) -> AttemptResult:
         """As `ConnectionPool.send`, awaited."""
         deadline = time.monotonic() + remaining
-        if remaining <= 0:
-            return NoResponse(DEADLINE_PASSED, "", sent=False, timeout=True)
         state = self._state()
         if not await _acquire(state.slots, min(request.timeout, remaining)):
             return self._pool_timeout()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from abeja_registry import __version__
 
-from .._api.flows import Flow, Step, Wait, Within
+from .._api.flows import Flow, Wait, Within
 from .._api.operations import Operation
 from .._api.redaction import Redactor
-from .._api.responses import ApiResult, AttemptResult, Response, parse_response
+from .._api.responses import (
+    DEADLINE_PASSED,
+    ApiResult,
+    AttemptResult,
+    NoResponse,
+    Response,
+    parse_response,
+)
 from .._api.retries import Attempts, Retry, RetryBudget
 from .._settings.network import proxy_secrets
 from .._settings.settings import Settings
@@ -27,6 +32,8 @@ _logger.addHandler(logging.NullHandler())
 
 # How often a sleeping retry checks whether the client was closed, in seconds.
 POLL_INTERVAL = 0.1
+# The result of an attempt whose turn comes after the deadline.
+NOT_SENT = NoResponse(DEADLINE_PASSED, "", sent=False, timeout=True)
 
 T = TypeVar("T")
 S = TypeVar("S", Sender, AsyncSender)
@@ -216,7 +223,7 @@ class Session(_BaseSession[Sender]):
         """
         started = self.clock.now()
         request, attempts = self._prepare(operation, deadline)
-        result = self.sender.send(request, deadline - started)
+        result = self._send(request, deadline - started)
         while not 200 <= result.status < 300 and (
             retry := attempts.record(result, self.clock.now())
         ):
@@ -229,8 +236,11 @@ class Session(_BaseSession[Sender]):
             if self.closed:
                 attempts.give_up()
                 break
-            result = self.sender.send(request, deadline - self.clock.now())
+            result = self._send(request, deadline - self.clock.now())
         return self._finish(attempts, result, started)
+
+    def _send(self, request: Request, remaining: float) -> AttemptResult:
+        return self.sender.send(request, remaining) if remaining > 0 else NOT_SENT
 
     def run(self, flow: Flow[T], deadline: float | None = None) -> T:
         """Execute a flow, and return its result.
@@ -242,21 +252,24 @@ class Session(_BaseSession[Sender]):
         """
         if deadline is None:
             deadline = self.clock.now() + self.settings.deadline
-        advance: Callable[[], Step] = partial(next, flow)
+        result: ApiResult | None = None
+        failure: Error | None = None
         while True:
             try:
-                step = advance()
+                step = flow.throw(failure) if failure else flow.send(result)  # type: ignore[arg-type]
             except StopIteration as end:
-                result: T = end.value
-                return result
+                value: T = end.value
+                return value
+            finally:
+                # A traceback that refers to its own exception is freed by the collector alone.
+                result = failure = None
             try:
                 if isinstance(step, Wait):
                     self.sleep(step.seconds)
-                    advance = partial(next, flow)
                 else:
-                    advance = partial(flow.send, self.request(*self._limit(step, deadline)))
+                    result = self.request(*self._limit(step, deadline))
             except Error as error:
-                advance = partial(flow.throw, error)
+                failure = error
 
     def sleep(self, seconds: float) -> None:
         """Sleep, until the client is closed at most."""
@@ -297,7 +310,7 @@ class AsyncSession(_BaseSession[AsyncSender]):
         """As `Session.request`, awaited."""
         started = self.clock.now()
         request, attempts = self._prepare(operation, deadline)
-        result = await self.sender.send(request, deadline - started)
+        result = await self._send(request, deadline - started)
         while not 200 <= result.status < 300 and (
             retry := attempts.record(result, self.clock.now())
         ):
@@ -310,28 +323,34 @@ class AsyncSession(_BaseSession[AsyncSender]):
             if self.closed:
                 attempts.give_up()
                 break
-            result = await self.sender.send(request, deadline - self.clock.now())
+            result = await self._send(request, deadline - self.clock.now())
         return self._finish(attempts, result, started)
+
+    async def _send(self, request: Request, remaining: float) -> AttemptResult:
+        return await self.sender.send(request, remaining) if remaining > 0 else NOT_SENT
 
     async def run(self, flow: Flow[T], deadline: float | None = None) -> T:
         """As `Session.run`, awaited."""
         if deadline is None:
             deadline = self.clock.now() + self.settings.deadline
-        advance: Callable[[], Step] = partial(next, flow)
+        result: ApiResult | None = None
+        failure: Error | None = None
         while True:
             try:
-                step = advance()
+                step = flow.throw(failure) if failure else flow.send(result)  # type: ignore[arg-type]
             except StopIteration as end:
-                result: T = end.value
-                return result
+                value: T = end.value
+                return value
+            finally:
+                # A traceback that refers to its own exception is freed by the collector alone.
+                result = failure = None
             try:
                 if isinstance(step, Wait):
                     await self.sleep(step.seconds)
-                    advance = partial(next, flow)
                 else:
-                    advance = partial(flow.send, await self.request(*self._limit(step, deadline)))
+                    result = await self.request(*self._limit(step, deadline))
             except Error as error:
-                advance = partial(flow.throw, error)
+                failure = error
 
     async def sleep(self, seconds: float) -> None:
         """As `Session.sleep`, awaited."""

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import abeja_registry
 
+from .._api import process
 from .._validation import check_type
 from ..exceptions import Error
 from ._base import (
@@ -101,6 +102,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
     ) -> Generator[Batch, None, None]:
         fetcher = Fetcher(self._client)
         iteration = self._begin(fetcher, finished, pages=self._pages)
+        started_in = process.token
         in_flight: dict[Future[FetchResult], FetchTask] = {}
         done: SimpleQueue[Future[FetchResult]] = SimpleQueue()
 
@@ -144,6 +146,9 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
                 batch = iteration.record(task, result)
                 submit_ready()
                 yield batch
+                if process.token is not started_in:
+                    # After fork() the child has none of the threads that it would wait for.
+                    raise Error("an iteration of an inventory cannot go on in a forked process")
             iteration.check_ended()
         finally:
             for future in in_flight:

@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -190,3 +191,17 @@ def test_redacting_raises_nothing_and_keeps_the_shape(value: Any, word: str) -> 
             assert word not in after.replace(PLACEHOLDER, "")
 
     check(value, redact(value))
+
+
+@pytest.mark.parametrize("escape", [str, quote, json.dumps], ids=["plain", "quoted", "JSON"])
+@given(length=st.integers(8, 5_000), before=st.integers(0, 3_000))
+def test_a_secret_that_is_cut_through_is_not_quoted(
+    escape: Callable[[str], str], length: int, before: int
+) -> None:
+    """However long the secret is, the start of a long text shows no part of it."""
+    secret = ("s3cr!t/" * (length // 7 + 1))[:length]
+    redact = Redactor("Bearer " + secret, [secret])
+    text = "x" * before + escape(secret) * (16 * 1024 // length + 2)
+    shown = redact.quote(text[: 16 * 1024], 1_000, cut=True)
+    assert len(shown) <= 1_000
+    assert "s3cr" not in shown

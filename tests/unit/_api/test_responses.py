@@ -669,6 +669,12 @@ def test_no_body_at_all_may_be_an_answer(status: int, may_be_empty: bool) -> Non
     assert outcome == response(status, {}, b"")
 
 
+@pytest.mark.parametrize("headers", [GZIP, {"content-encoding": "x-gzip"}])
+def test_no_body_needs_no_decompression(headers: dict[str, str]) -> None:
+    """A DELETE whose body is empty is done, whatever encoding its head names."""
+    assert parsed(DELETE, received(200, headers, b"", method="DELETE")) == {}
+
+
 # -- bodies that are too large --------------------------------------------------------------------
 
 
