@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.support.internals import MAX_FIELD, csv_records
+from tests.support.internals import FILE_COLUMNS, MAX_FIELD, csv_records, write_csv
+from tests.support.inventories import ROW
 
 from abeja_registry.inventory import read_rows
 
@@ -132,3 +133,11 @@ def test_both_parsers_agree(text: str) -> None:
     assert list(read()) == expected
     csv.field_size_limit(0)
     assert list(read()) == expected
+
+
+def test_the_lines_of_a_csv_file(tmp_path: Path) -> None:
+    """The first line has the columns' names, and each row is a line."""
+    write_csv(tmp_path / "a", [ROW])
+    first, second = (tmp_path / "a").read_text().splitlines()
+    assert first == ",".join(f'"{name}"' for name in FILE_COLUMNS)
+    assert second.startswith('"1","trainer","1.0","sha256:00",5,"a/b","a@example.com","2026-01-02T')
