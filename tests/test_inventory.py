@@ -1,4 +1,4 @@
-"""An organization as rows: in both worlds, by threads, processes and a cluster, into files."""
+"""An organization as rows, sync and async, by threads, processes and a cluster, and in files."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ KINDS = ["jsonl", "csv", "parquet"]
 
 @pytest.fixture(params=["sync", "async"])
 async def either(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncIterator[Any]:
-    """A client of the sandbox, of either world, that tries each call once."""
+    """A client of the sandbox, sync or async, without retries."""
     options: dict[str, Any] = {**sandbox.connection, "retry": RetryPolicy(max_retries=0)}
     if request.param == "sync":
         with Client(**options) as client:
@@ -80,7 +80,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 @pytest.fixture(params=["sync", "async"])
 async def either_of(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Any]]:
-    """What makes a client of either world, whose requests a function answers."""
+    """Creates sync or async clients, whose requests a function handles."""
     options: dict[str, Any] = {"credential": {}, "base_url": "https://api.example.com"}
     opened: list[Any] = []
 
@@ -98,7 +98,7 @@ async def either_of(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..
 
 
 def expected(sandbox: Sandbox, client: Client) -> list[InventoryRow]:
-    """Return the rows as a plain loop gets them."""
+    """Return the rows of a plain loop."""
     return [
         InventoryRow(
             repository.id,
@@ -117,7 +117,7 @@ def expected(sandbox: Sandbox, client: Client) -> list[InventoryRow]:
 
 
 def tag_requests(sandbox: Sandbox) -> list[str]:
-    """Return the repositories whose tags were asked for, once a request."""
+    """Return the repository of each request for tags."""
     paths = [request.path.split("/") for request in sandbox.requests]
     return [parts[-2] for parts in paths if parts[-1] == "tags"]
 
@@ -127,7 +127,7 @@ def tag_requests(sandbox: Sandbox) -> list[str]:
 async def test_every_tag_is_a_row(
     sandbox: Sandbox, client: Client, either: Any, concurrency: int, page_size: int | None
 ) -> None:
-    """Each comes once, with its repository, and those of a repository in order."""
+    """Each tag is returned once, with its repository, and those of a repository in order."""
     sandbox.seed(repositories=5, tags=3)
     [large] = sandbox.seed(repositories=1, tags=60)
     client.repositories.create("empty")
@@ -140,27 +140,27 @@ async def test_every_tag_is_a_row(
         assert inventory.failures == ()
 
 
-async def test_nothing_is_asked_before_a_walk(sandbox: Sandbox, either: Any) -> None:
-    """Making an inventory asks for nothing."""
+async def test_no_request_is_sent_before_iteration(sandbox: Sandbox, either: Any) -> None:
+    """Creating an inventory sends nothing."""
     either.inventory()
     assert not sandbox.requests
 
 
-async def test_no_more_requests_at_a_time_than_told(
+async def test_concurrency_bounds_the_requests_in_flight(
     sandbox: Sandbox, either: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`concurrency` bounds what is under way, and is made use of."""
+    """The inventory reaches `concurrency` requests in flight, and no more."""
     sandbox.seed(repositories=12, tags=1)
-    under_way, most = 0, 0
+    in_flight, most = 0, 0
     lock = threading.Lock()
     transport = type(session_of(either))
     call = transport.request
 
     def count(change: int) -> None:
-        nonlocal under_way, most
+        nonlocal in_flight, most
         with lock:
-            under_way += change
-            most = max(most, under_way)
+            in_flight += change
+            most = max(most, in_flight)
 
     def counted(*arguments: Any) -> Any:
         count(1)
@@ -183,35 +183,36 @@ async def test_no_more_requests_at_a_time_than_told(
     assert most == 4
 
 
-async def test_the_next_request_goes_out_before_the_next_answer_is_read(
+async def test_the_next_request_is_sent_before_the_next_response_is_parsed(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of answers that come at once, reading one does not hold up what follows upon another."""
+    """If several responses are ready, parsing one does not delay the next requests."""
     sandbox.seed(repositories=12, tags=1)
     events: list[str] = []
     at_once = asyncio.Barrier(4)
     async with AsyncClient(**sandbox.connection) as client:
         call = AsyncSession.request
 
-        async def asked(session: AsyncSession, operation: Operation, deadline: float) -> Any:
+        async def send(session: AsyncSession, operation: Operation, deadline: float) -> Any:
             if operation.name == "get_repositories":
                 return await call(session, operation, deadline)
-            events.append("asked")
+            events.append("sent")
             among_the_first = len(events) <= 4
             body = await call(session, operation, deadline)
             if among_the_first:
                 await at_once.wait()
             return body
 
-        monkeypatch.setattr(AsyncSession, "request", asked)
-        note_pages_of_tags(monkeypatch, client, lambda: events.append("read"))
+        monkeypatch.setattr(AsyncSession, "request", send)
+        note_pages_of_tags(monkeypatch, client, lambda: events.append("parsed"))
         assert len(await walked(client.inventory(concurrency=4))) == 12
-    for answers in range(1, 5):
-        until_read = events[: [at for at, event in enumerate(events) if event == "read"][answers]]
-        assert until_read.count("asked") >= 4 + answers
+    for responses in range(1, 5):
+        parsed = [at for at, event in enumerate(events) if event == "parsed"]
+        until_parsed = events[: parsed[responses]]
+        assert until_parsed.count("sent") >= 4 + responses
 
 
-async def test_a_response_that_comes_while_others_wait_is_followed_by_a_request(
+async def test_a_response_that_arrives_while_others_wait_is_followed_by_a_request(
     answer: Callable[[str], dict[str, Any]],
 ) -> None:
     """The request goes out before the next of the waiting responses is parsed."""
@@ -222,7 +223,7 @@ async def test_a_response_that_comes_while_others_wait_is_followed_by_a_request(
     sent = 0
     sent_when_parsed: list[int] = []
 
-    async def answered(request: httpx.Request) -> httpx.Response:
+    async def respond(request: httpx.Request) -> httpx.Response:
         nonlocal sent
         if not request.url.path.endswith("/tags"):
             return httpx.Response(200, json=listed)
@@ -239,7 +240,7 @@ async def test_a_response_that_comes_while_others_wait_is_followed_by_a_request(
             one_is_parsed.set()
 
     async with (
-        httpx.AsyncClient(transport=httpx.MockTransport(answered)) as http_client,
+        httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http_client,
         AsyncClient(ORGANIZATION_ID, {}, http_client=http_client) as client,
     ):
         assert len(await walked(client.inventory(concurrency=4, on_progress=parsed))) == 12
@@ -275,17 +276,17 @@ async def test_include_and_exclude_choose_repositories_by_name(
 
 
 async def test_progress(sandbox: Sandbox, either: Any) -> None:
-    """After each answer the function is told how far it is; in the end of everything."""
+    """The function is called with the counts after each response."""
     sandbox.seed(repositories=3, tags=2)
-    told: list[Progress] = []
-    await walked(either.inventory(on_progress=told.append))
-    assert len(told) == 4
-    assert told[0] == Progress(repositories=3, concurrency=16)
-    assert told[-1] == Progress(repositories=3, finished=3, rows=6, concurrency=16)
+    reports: list[Progress] = []
+    await walked(either.inventory(on_progress=reports.append))
+    assert len(reports) == 4
+    assert reports[0] == Progress(repositories=3, concurrency=16)
+    assert reports[-1] == Progress(repositories=3, finished=3, rows=6, concurrency=16)
 
 
 async def test_a_repository_that_fails_once(sandbox: Sandbox, either: Any) -> None:
-    """It is asked for again in the end, and nothing is missing."""
+    """It is requested again after the others, and no row is missing."""
     sandbox.seed(repositories=3, tags=2)
     sandbox.faults.add(operation="get_repository_tags", status=503, times=1)
     inventory = either.inventory(concurrency=1)
@@ -296,30 +297,30 @@ async def test_a_repository_that_fails_once(sandbox: Sandbox, either: Any) -> No
 
 
 async def test_a_repository_that_fails_twice(sandbox: Sandbox, either: Any) -> None:
-    """The others come; it stands among the failures, by name and with its error."""
+    """The rows of the others are returned; the failure has its id, its name and its error."""
     first, *_ = sandbox.seed(repositories=3, tags=2)
     failing(sandbox, first)
-    told: list[Progress] = []
-    inventory = either.inventory(on_progress=told.append)
+    reports: list[Progress] = []
+    inventory = either.inventory(on_progress=reports.append)
     assert len(await walked(inventory)) == 4
     [failure] = inventory.failures
     assert (failure.repository_id, failure.repository_name) == (first, "sample-0001")
     assert isinstance(failure.error, HttpError)
-    assert told[-1] == Progress(repositories=3, finished=2, failed=1, rows=4, concurrency=16)
+    assert reports[-1] == Progress(repositories=3, finished=2, failed=1, rows=4, concurrency=16)
     sandbox.faults.clear()
     assert len(await walked(inventory)) == 6
     assert inventory.failures == ()
 
 
 def failing(sandbox: Sandbox, repository_id: str) -> None:
-    """Let every request for a repository's tags fail."""
+    """Make every request for a repository's tags fail."""
     sandbox.faults.add(repository_id=repository_id, status=503)
 
 
-async def test_a_repository_that_is_deleted_meanwhile(
+async def test_a_repository_that_is_deleted_during_an_inventory(
     sandbox: Sandbox, either: Any, tmp_path: Path
 ) -> None:
-    """It is among the failures as deleted, and a file, a sum and a diff do without it."""
+    """It is a deleted failure; a file, a summary and a diff are made without it."""
     first, *_ = sandbox.seed(repositories=3, tags=2)
     sandbox.faults.add(repository_id=first, status=404)
     inventory = either.inventory()
@@ -330,32 +331,32 @@ async def test_a_repository_that_is_deleted_meanwhile(
     assert not await done(type(inventory).diff(tmp_path / "a.csv", inventory))
 
 
-async def test_a_repository_that_cannot_be_asked_for(
+async def test_a_repository_with_an_invalid_id(
     either_of: Callable[[Handler], Any], answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """Where an id of the API's own is none, that repository fails, and the others come."""
+    """If the API lists an invalid id, that repository fails, and the others are read."""
     repositories, tags = answer("get_repositories"), answer("get_repository_tags")
     [row] = repositories["registry_repositories"]
     repositories["registry_repositories"] = [row | {"id": each} for each in ("1", "..", "3")]
 
-    def answered(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         return httpx.Response(
             200, json=tags if request.url.path.endswith("/tags") else repositories
         )
 
-    inventory = either_of(answered).inventory()
+    inventory = either_of(respond).inventory()
     assert sorted(row.repository_id for row in await walked(inventory)) == ["1", "3"]
     [failure] = inventory.failures
     assert failure.repository_id == ".."
     assert "repository_id must be an id" in str(failure.error)
 
 
-async def test_a_client_that_is_closed_meanwhile(sandbox: Sandbox, either: Any) -> None:
-    """The walk ends with an error, and not as if the repositories had failed."""
+async def test_a_client_that_is_closed_during_an_inventory(sandbox: Sandbox, either: Any) -> None:
+    """The iteration ends with an error, and no repository counts as failed."""
     sandbox.seed(repositories=30, tags=1)
     inventory = either.inventory(concurrency=1)
 
-    async def walked_and_closed() -> None:
+    async def iterate_and_close() -> None:
         if isinstance(either, Client):
             for _ in inventory:
                 either.close()
@@ -364,12 +365,12 @@ async def test_a_client_that_is_closed_meanwhile(sandbox: Sandbox, either: Any) 
                 await either.aclose()
 
     with pytest.raises(Error, match="the client was closed"):
-        await walked_and_closed()
+        await iterate_and_close()
     assert not inventory.failures
 
 
 async def test_a_request_that_is_cancelled_below_the_client_ends_an_async_inventory() -> None:
-    """Its CancelledError is raised, whoever has cancelled it, and nothing waits for a response."""
+    """Its CancelledError is raised, and nothing waits for a response."""
 
     async def cancelled(_: httpx.Request) -> httpx.Response:
         raise asyncio.CancelledError
@@ -382,95 +383,93 @@ async def test_a_request_that_is_cancelled_below_the_client_ends_an_async_invent
             await asyncio.wait_for(walked(client.inventory()), PATIENCE)
 
 
-async def test_without_the_repositories_there_is_no_inventory(
-    sandbox: Sandbox, either: Any
-) -> None:
-    """Their list's error is raised."""
+async def test_the_list_of_repositories_is_required(sandbox: Sandbox, either: Any) -> None:
+    """The error of the list is raised."""
     sandbox.faults.add(operation="get_repositories", status=403)
     with pytest.raises(HttpError):
         await walked(either.inventory())
 
 
-async def test_a_walk_that_is_left_alone(sandbox: Sandbox, either: Any) -> None:
-    """Who stops early leaves nothing under way, and the client goes on."""
+async def test_an_iteration_that_is_closed_early(sandbox: Sandbox, either: Any) -> None:
+    """It leaves no request in flight, and the client can be used again."""
     sandbox.seed(repositories=30, tags=3)
     rows = either.inventory(concurrency=2)
     if isinstance(either, Client):
-        walk: Any = iter(rows)
-        next(walk)
-        walk.close()
+        iteration: Any = iter(rows)
+        next(iteration)
+        iteration.close()
     else:
-        async_walk = aiter(rows)
-        await anext(async_walk)
-        await async_walk.aclose()
+        async_iteration = aiter(rows)
+        await anext(async_iteration)
+        await async_iteration.aclose()
     assert len(tag_requests(sandbox)) < 10
     assert len(await walked(rows)) == 90
 
 
-def walking_threads() -> list[str]:
-    """Return the names of the threads that walks have left."""
+def running_threads() -> list[str]:
+    """Return the names of the threads that inventories have started."""
     names = (thread.name for thread in threading.enumerate())
     return [name for name in names if name.startswith("abeja_registry.inventory")]
 
 
-def test_who_stops_early_does_not_wait(sandbox: Sandbox) -> None:
-    """What is under way ends by itself, and is not replayed once the client is closed."""
-    until(lambda: not walking_threads())
+def test_closing_an_iteration_does_not_wait_for_requests(sandbox: Sandbox) -> None:
+    """A request in flight ends by itself, and is not retried once the client is closed."""
+    until(lambda: not running_threads())
     _, slow = sandbox.seed(repositories=2, tags=1)
     sandbox.faults.add(repository_id=slow, latency=3600)
     with Client(**sandbox.connection, timeout=2) as client:
-        walk = iter(client.inventory())
-        next(walk)
+        iteration = iter(client.inventory())
+        next(iteration)
         until(lambda: slow in tag_requests(sandbox))
-        assert isinstance(walk, Generator)
-        walk.close()
-        assert walking_threads()
-    until(lambda: not walking_threads())
+        assert isinstance(iteration, Generator)
+        iteration.close()
+        assert running_threads()
+    until(lambda: not running_threads())
     assert tag_requests(sandbox).count(slow) == 1
 
 
-def test_who_stops_early_makes_no_replay(sandbox: Sandbox) -> None:
-    """What is under way is not made again, though the client goes on."""
-    until(lambda: not walking_threads())
+def test_closing_an_iteration_stops_retries(sandbox: Sandbox) -> None:
+    """A request in flight is not retried, though the client stays open."""
+    until(lambda: not running_threads())
     _, slow = sandbox.seed(repositories=2, tags=1)
     sandbox.faults.add(repository_id=slow, latency=3600)
     with Client(**sandbox.connection, timeout=2) as client:
         for _ in client.inventory():
             until(lambda: slow in tag_requests(sandbox))
             break
-        until(lambda: not walking_threads())
+        until(lambda: not running_threads())
         assert tag_requests(sandbox).count(slow) == 1
         sandbox.faults.clear()
         assert len(list(client.inventory())) == 2
 
 
-async def test_an_async_walk_is_cancelled(sandbox: Sandbox, async_client: AsyncClient) -> None:
+async def test_cancelling_an_async_inventory(sandbox: Sandbox, async_client: AsyncClient) -> None:
     """Its requests are cancelled with it."""
     sandbox.seed(repositories=5, tags=1)
     sandbox.faults.add(operation="get_repository_tags", latency=3600)
     before = asyncio.all_tasks()
-    walk = asyncio.ensure_future(walked(async_client.inventory()))
+    reading = asyncio.ensure_future(walked(async_client.inventory()))
     await asyncio.to_thread(until, lambda: tag_requests(sandbox))
-    walk.cancel()
+    reading.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await walk
+        await reading
     assert asyncio.all_tasks() <= before
 
 
-async def test_rows_that_cannot_be_read_may_be_skipped(
+async def test_invalid_rows_may_be_skipped(
     sandbox: Sandbox, api: Any, answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """A client of `invalid_rows="skip"` leaves them out, here too."""
+    """A client with `invalid_rows="skip"` leaves them out of an inventory too."""
     repositories, tags = answer("get_repositories"), answer("get_repository_tags")
     [repository], [tag] = repositories["registry_repositories"], tags["tags"]
     repositories["registry_repositories"] = [repository, {"id": "2"}]
     tags["tags"] = [tag, tag | {"id": "a", "size": "large"}, tag | {"id": "b", "name": "b"}]
 
-    def answered(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         body = tags if request.url.path.endswith("/tags") else repositories
         return httpx.Response(200, json=body)
 
-    with httpx.Client(transport=httpx.MockTransport(answered)) as http_client:
+    with httpx.Client(transport=httpx.MockTransport(respond)) as http_client:
         client = Client(
             ORGANIZATION_ID,
             {},
@@ -483,7 +482,7 @@ async def test_rows_that_cannot_be_read_may_be_skipped(
 
 PERSON = {"creator": None}
 NAMELESS = "(row 1 of the list)"
-# What a row of the list has in place of a repository's, and what an inventory says of it.
+# The changes of a row in the list, and the id and the name of its failure.
 BAD_ROWS: dict[str, tuple[Any, str, str]] = {
     "a null creator": (PERSON, "2", "second"),
     "no creation time": ({"created_at": "yesterday"}, "2", "second"),
@@ -496,9 +495,9 @@ BAD_ROWS: dict[str, tuple[Any, str, str]] = {
 def broken(
     request: pytest.FixtureRequest, either_of: Any, answer: Callable[[str], dict[str, Any]]
 ) -> Callable[[Any], Any]:
-    """What makes a client of an API whose second repository's row is bad, or deleted.
+    """Creates a client of an API whose second repository has an invalid row.
 
-    The client skips bad rows, raises for them, or does as it does by default.
+    The client skips invalid rows, raises for them, or has the default.
     """
 
     def client(bad: Any) -> Any:
@@ -509,28 +508,28 @@ def broken(
         bad_row = {**second, **bad} if isinstance(bad, dict) else bad
         listed["registry_repositories"] = [first, bad_row, third]
 
-        def answered(asked: httpx.Request) -> httpx.Response:
-            body = tags if asked.url.path.endswith("/tags") else listed
+        def respond(sent: httpx.Request) -> httpx.Response:
+            body = tags if sent.url.path.endswith("/tags") else listed
             return httpx.Response(200, json=body)
 
-        return either_of(answered, invalid_rows=request.param)
+        return either_of(respond, invalid_rows=request.param)
 
     return client
 
 
 @pytest.mark.parametrize(("bad", "key", "name"), BAD_ROWS.values(), ids=BAD_ROWS)
-async def test_a_repository_whose_row_cannot_be_read_is_a_failure(
+async def test_a_repository_with_an_invalid_row_is_a_failure(
     broken: Callable[[Any], Any], tmp_path: Path, bad: Any, key: str, name: str
 ) -> None:
-    """Files, summaries and diffs are refused, and the rows of the others come."""
-    told: list[Progress] = []
-    inventory = broken(bad).inventory(on_progress=told.append)
+    """Files, summaries and diffs are refused, and the rows of the others are returned."""
+    reports: list[Progress] = []
+    inventory = broken(bad).inventory(on_progress=reports.append)
     rows = await walked(inventory)
     assert sorted(row.repository_name for row in rows) == ["sample_repository", "third"]
     [failure] = inventory.failures
     assert (failure.repository_id, failure.repository_name, failure.deleted) == (key, name, False)
     assert isinstance(failure.error, InvalidResponse)
-    assert (told[-1].repositories, told[-1].finished, told[-1].failed) == (3, 2, 1)
+    assert (reports[-1].repositories, reports[-1].finished, reports[-1].failed) == (3, 2, 1)
     before = [*rows, rows[0]._replace(repository_id="2", repository_name="second")]
     with pytest.raises(IncompleteInventory):
         await done(type(inventory).diff(before, inventory))
@@ -547,7 +546,7 @@ async def test_a_repository_whose_row_cannot_be_read_is_a_failure(
 async def test_a_row_of_the_list_without_an_id_ends_an_inventory(
     broken: Callable[[Any], Any], bad: Any
 ) -> None:
-    """What follows such a row could not be told from what was read before it."""
+    """Without the id, later rows cannot be distinguished from earlier ones."""
     with pytest.raises(InvalidResponse) as caught:
         await walked(broken(bad).inventory())
     assert caught.value.index == 1
@@ -558,19 +557,19 @@ async def test_a_row_of_the_list_without_an_id_ends_an_inventory(
     [(PERSON, 0), ({"name": "train-2", "creator": None}, 1), ({"name": None}, 1)],
     ids=["another name", "a matching name", "no name"],
 )
-async def test_a_bad_row_counts_where_its_repository_is_included(
+async def test_an_invalid_row_counts_if_its_repository_is_included(
     broken: Callable[[Any], Any], bad: Any, failed: int
 ) -> None:
-    """One whose name does not match is none of the inventory's; one without a name may be."""
+    """A row whose name does not match is left out; a row without a name may match."""
     inventory = broken(bad).inventory(include="train-*")
     assert await walked(inventory) == []
     assert len(inventory.failures) == failed
 
 
-async def test_a_bad_row_of_a_repository_that_an_earlier_run_has_read(
+async def test_an_invalid_row_of_a_repository_that_an_earlier_run_has_finished(
     sandbox: Sandbox, either: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A resumed inventory needs nothing of it, so its row does no harm."""
+    """A resumed inventory does not need the row."""
     first, second = sandbox.seed(repositories=2, tags=1)
     sandbox.faults.add(repository_id=second, status=403, times=2)
     inventory = either.inventory()
@@ -578,18 +577,18 @@ async def test_a_bad_row_of_a_repository_that_an_earlier_run_has_read(
         await done(inventory.write_csv(tmp_path / "a.csv"))
     fetch = type(session_of(either)).request
 
-    def without_creator(answered: Any) -> Any:
-        for row in answered.body.get("registry_repositories", ()):
+    def without_creator(result: Any) -> Any:
+        for row in result.body.get("registry_repositories", ()):
             if row["id"] == first:
                 row["creator"] = None
-        return answered
+        return result
 
-    async def later(answered: Any) -> Any:
-        return without_creator(await answered)
+    async def later(result: Any) -> Any:
+        return without_creator(await result)
 
     def fetched(*arguments: Any) -> Any:
-        answered = fetch(*arguments)
-        return later(answered) if inspect.isawaitable(answered) else without_creator(answered)
+        result = fetch(*arguments)
+        return later(result) if inspect.isawaitable(result) else without_creator(result)
 
     monkeypatch.setattr(type(session_of(either)), "request", fetched)
     assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True)) == 2
@@ -612,10 +611,10 @@ async def test_a_bad_row_of_a_repository_that_an_earlier_run_has_read(
         ({"on_progress": 5}, TypeError, "on_progress must be callable, not 5"),
     ],
 )
-async def test_arguments_that_cannot_be_meant(
+async def test_invalid_arguments_are_refused(
     either: Any, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    """They are refused by name and value when the inventory is made."""
+    """The error has the argument's name and value, before iteration starts."""
     with pytest.raises(error, match=message):
         either.inventory(**options)
 
@@ -625,7 +624,7 @@ async def test_arguments_that_cannot_be_meant(
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_file_of_all_rows(sandbox: Sandbox, either: Any, tmp_path: Path, kind: str) -> None:
-    """It holds what a walk gives, and nothing is left beside it."""
+    """It has the rows of an iteration, and no other file is left beside it."""
     sandbox.seed(repositories=3, tags=4)
     path = tmp_path / f"inventory.{kind}"
     inventory = either.inventory()
@@ -635,10 +634,10 @@ async def test_a_file_of_all_rows(sandbox: Sandbox, either: Any, tmp_path: Path,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_walk_to_a_file_goes_on_where_it_ended(
+async def test_an_interrupted_file_is_resumed(
     sandbox: Sandbox, either: Any, tmp_path: Path, kind: str
 ) -> None:
-    """With `resume` it asks for no repository again that it was through with."""
+    """With `resume`, no finished repository is requested again."""
     sandbox.seed(repositories=6, tags=4)
     path = tmp_path / f"inventory.{kind}"
 
@@ -650,29 +649,29 @@ async def test_a_walk_to_a_file_goes_on_where_it_ended(
     with pytest.raises(KeyboardInterrupt):
         await done(getattr(inventory, f"write_{kind}")(path))
     assert not path.exists()
-    before = set(tag_requests(sandbox)[:-2])
+    finished = set(tag_requests(sandbox)[:-2])
     sandbox.clear_requests()
     inventory = either.inventory()
     assert await done(getattr(inventory, f"write_{kind}")(path, resume=True)) == 24
-    assert len(before) == 2
+    assert len(finished) == 2
     assert len(set(tag_requests(sandbox))) == 4
-    assert not before & set(tag_requests(sandbox))
+    assert not finished & set(tag_requests(sandbox))
     assert sorted(read_rows(path)) == sorted(await walked(inventory))
     assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208
 
 
-async def test_an_interrupted_walk_to_a_file_has_repositories_that_are_whole(
+async def test_an_interrupted_file_has_finished_repositories(
     sandbox: Sandbox, either: Any, tmp_path: Path
 ) -> None:
-    """No more of them are begun than may be under way: half of the way is not for nothing."""
-    # Three pages each, and themselves five pages.
+    """Only as many repositories are started as requests may be in flight, so few are unfinished."""
+    # Three pages of tags each, and five pages of repositories.
     sandbox.seed(repositories=40, tags=28)
-    answers = 0
+    responses = 0
 
     def interrupted(_: Progress) -> None:
-        nonlocal answers
-        answers += 1
-        if answers == 45:
+        nonlocal responses
+        responses += 1
+        if responses == 45:
             raise KeyboardInterrupt
 
     path = tmp_path / "inventory.jsonl"
@@ -681,14 +680,14 @@ async def test_an_interrupted_walk_to_a_file_has_repositories_that_are_whole(
         await done(inventory.write_jsonl(path))
     sandbox.clear_requests()
     assert await done(either.inventory().write_jsonl(path, resume=True)) == 40 * 28
-    # 40 answers were of tags, two each at the most of eight repositories that were not whole.
+    # 40 responses had tags; at most two of each of eight unfinished repositories.
     assert len(set(tag_requests(sandbox))) <= 40 - (40 - 8 * 2) // 3
 
 
-async def test_a_file_is_not_written_where_a_repository_failed(
+async def test_a_file_is_not_written_if_a_repository_failed(
     sandbox: Sandbox, either: Any, tmp_path: Path
 ) -> None:
-    """The error tells which; to resume asks for these alone, `partial` does without them."""
+    """The error names it; `resume` requests only what is missing, and `partial` leaves it out."""
     first, *_ = sandbox.seed(repositories=3, tags=2)
     path = tmp_path / "inventory.jsonl"
     failing(sandbox, first)
@@ -709,7 +708,7 @@ async def test_a_file_is_not_written_where_a_repository_failed(
 
 
 async def test_a_file_that_cannot_be_written(sandbox: Sandbox, either: Any, tmp_path: Path) -> None:
-    """It is told before anything is asked."""
+    """The error is raised before the first request."""
     with pytest.raises(FileNotFoundError):
         await done(either.inventory().write_csv(tmp_path / "none" / "a.csv"))
     with pytest.raises(IsADirectoryError):
@@ -718,24 +717,24 @@ async def test_a_file_that_cannot_be_written(sandbox: Sandbox, either: Any, tmp_
 
 
 class Held:
-    """A function that a thread is held in until somebody lets it go on."""
+    """A function that waits until a test lets it continue."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self.begun = threading.Event()
-        self.go_on = threading.Event()
+        self.started = threading.Event()
+        self.resume = threading.Event()
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Wait, and call the function."""
-        self.begun.set()
-        assert self.go_on.wait(PATIENCE)
+        self.started.set()
+        assert self.resume.wait(PATIENCE)
         return self._function(*arguments, **options)
 
 
 @pytest.mark.parametrize(
     ("module", "held_in"), [(inventory_base, "Journal"), (inventory_async, "write_csv")]
 )
-async def test_an_async_walk_to_a_file_is_cancelled(
+async def test_cancelling_an_async_inventory_to_a_file(
     sandbox: Sandbox,
     async_client: AsyncClient,
     tmp_path: Path,
@@ -743,23 +742,23 @@ async def test_an_async_walk_to_a_file_is_cancelled(
     module: ModuleType,
     held_in: str,
 ) -> None:
-    """What a thread does for it is over then: the file that was there stays, for good."""
+    """Its thread has ended when CancelledError is raised, and the old file is unchanged."""
     sandbox.seed(repositories=2, tags=2)
     path = tmp_path / "a.csv"
     path.write_text("last week's")
     held = Held(getattr(module, held_in))
     monkeypatch.setattr(module, held_in, held)
     writing = asyncio.ensure_future(async_client.inventory().write_csv(path))
-    await asyncio.to_thread(until, held.begun.is_set)
+    await asyncio.to_thread(until, held.started.is_set)
     writing.cancel()
     for _ in range(10):
         await asyncio.sleep(0)
     assert not writing.done()
-    held.go_on.set()
+    held.resume.set()
     with pytest.raises(asyncio.CancelledError):
         await writing
     assert path.read_text() == "last week's"
-    # Nobody holds what was found so far.
+    # The journal is not locked.
     assert await async_client.inventory().write_csv(path, resume=True) == 4
 
 
@@ -818,7 +817,7 @@ async def test_the_order_of_patterns_does_not_matter(
 
 
 async def test_a_summary(sandbox: Sandbox, either: Any) -> None:
-    """It adds up what a walk gives; rows from anywhere can be added up the same way."""
+    """It adds up the rows of an iteration; `summarize` adds up other rows the same way."""
     sandbox.seed(repositories=2, tags=3)
     inventory = either.inventory()
     now = datetime(2100, 1, 1, tzinfo=UTC)
@@ -827,8 +826,8 @@ async def test_a_summary(sandbox: Sandbox, either: Any) -> None:
     assert summary == summarize(await walked(inventory), 30, now)
 
 
-async def test_a_summary_of_what_is_not_whole(sandbox: Sandbox, either: Any) -> None:
-    """It is refused where a repository failed; `partial` does without."""
+async def test_a_summary_is_refused_if_a_repository_failed(sandbox: Sandbox, either: Any) -> None:
+    """With `partial`, the summary leaves it out."""
     first, *_ = sandbox.seed(repositories=2, tags=3)
     failing(sandbox, first)
     with pytest.raises(IncompleteInventory, match="nothing was added up; pass partial=True"):
@@ -837,7 +836,7 @@ async def test_a_summary_of_what_is_not_whole(sandbox: Sandbox, either: Any) -> 
 
 
 async def test_a_diff(sandbox: Sandbox, client: Client, either: Any, tmp_path: Path) -> None:
-    """Files, rows and what is there now can be compared, each with each."""
+    """It compares files, rows and inventories, each with each."""
     sandbox.seed(repositories=2, tags=2)
     inventory = either.inventory()
     diff: Any = type(inventory).diff
@@ -864,7 +863,7 @@ async def test_a_diff(sandbox: Sandbox, client: Client, either: Any, tmp_path: P
 async def test_a_diff_with_a_file_that_cannot_be_read(
     sandbox: Sandbox, either: Any, tmp_path: Path, name: str, error: type[Exception]
 ) -> None:
-    """It is told before anything is asked, whichever side it is on."""
+    """The error is raised before the first request, on either side."""
     inventory = either.inventory()
     for sides in ((inventory, tmp_path / name), (tmp_path / name, inventory)):
         with pytest.raises(error):
@@ -872,8 +871,8 @@ async def test_a_diff_with_a_file_that_cannot_be_read(
     assert not sandbox.requests
 
 
-async def test_a_diff_from_an_inventory_that_is_not_whole(sandbox: Sandbox, either: Any) -> None:
-    """A repository that failed would look as if removed: the diff is refused."""
+async def test_a_diff_is_refused_if_a_repository_failed(sandbox: Sandbox, either: Any) -> None:
+    """A repository that failed would look removed."""
     first, *_ = sandbox.seed(repositories=2, tags=1)
     failing(sandbox, first)
     inventory = either.inventory()
@@ -911,18 +910,18 @@ async def test_repositories_with_and_without_tags(
     concurrency: int,
     page_size: int | None,
 ) -> None:
-    """All are known after an iteration, and counted in its progress; rows are tags alone."""
-    told: list[Progress] = []
+    """After an iteration all are known, and counted in its progress; rows are only tags."""
+    reports: list[Progress] = []
     inventory = either.inventory(
-        concurrency=concurrency, page_size=page_size, on_progress=told.append
+        concurrency=concurrency, page_size=page_size, on_progress=reports.append
     )
     assert inventory.repositories == ()
     await walked(inventory)
     rows = await walked(inventory)
     assert {row.repository_name for row in rows} == {"trainer", "predictor"}
     assert tag_counts(inventory.repositories) == mixed
-    assert (told[-1].repositories, told[-1].finished) == (5, 5)
-    assert (told[-1].rows, told[-1].empty) == (4, 3)
+    assert (reports[-1].repositories, reports[-1].finished) == (5, 5)
+    assert (reports[-1].rows, reports[-1].empty) == (4, 3)
     [trainer] = {row.repository_id for row in rows if row.repository_name == "trainer"}
     assert (trainer, "trainer", 3) in inventory.repositories
     summary = await done(inventory.summary())
@@ -936,9 +935,9 @@ async def test_repositories_with_and_without_tags(
 async def test_a_repository_that_failed_is_not_one_without_tags(
     sandbox: Sandbox, either: Any, mixed: dict[str, int]
 ) -> None:
-    """Neither it nor one that was deleted meanwhile is among the repositories."""
-    told: list[Progress] = []
-    inventory = either.inventory(on_progress=told.append)
+    """Neither a failed nor a deleted repository is among the `repositories`."""
+    reports: list[Progress] = []
+    inventory = either.inventory(on_progress=reports.append)
     await walked(inventory)
     ids = {each.name: each.id for each in inventory.repositories}
     failing(sandbox, ids["empty-1"])
@@ -946,7 +945,7 @@ async def test_a_repository_that_failed_is_not_one_without_tags(
     await walked(inventory)
     assert tag_counts(inventory.repositories) == {"trainer": 3, "predictor": 1, "empty-3": 0}
     assert {each.repository_name for each in inventory.failures} == {"empty-1", "empty-2"}
-    assert (told[-1].empty, told[-1].failed) == (1, 2)
+    assert (reports[-1].empty, reports[-1].failed) == (1, 2)
     assert (await done(inventory.summary(partial=True))).empty_repositories == 1
 
 
@@ -955,7 +954,7 @@ async def test_a_repository_that_failed_is_not_one_without_tags(
 async def test_files_name_repositories_without_tags(
     sandbox: Sandbox, client: Client, either: Any, tmp_path: Path, kind: str, repositories: int
 ) -> None:
-    """Where there are none, one, or many without a single tag; a summary counts them again."""
+    """A summary and a diff of the file count none, one or many of them."""
     sandbox.seed(repositories=repositories, tags=0)
     path = tmp_path / f"a.{kind}"
     inventory = either.inventory()
@@ -966,7 +965,7 @@ async def test_files_name_repositories_without_tags(
     assert len(inventory.repositories) == repositories
     assert summarize(read_rows(path)).empty_repositories == repositories
     assert summarize(read_rows(path)) == await done(inventory.summary())
-    # Nothing is unknown: the next repository is new, though it has no tags either.
+    # All names are known, so the next repository is new, though it has no tags.
     assert not await done(type(inventory).diff(path, inventory))
     client.repositories.create("new")
     diff = await done(type(inventory).diff(path, inventory))
@@ -986,7 +985,7 @@ async def test_a_diff_of_repositories_without_tags(
     old_kind: str,
     new_kind: str,
 ) -> None:
-    """Those that come and go are named; one with tags now, or created again, is the same."""
+    """Added and removed ones are named; one with new tags, or created again, is the same."""
     old, new = tmp_path / f"old.{old_kind}", tmp_path / f"new.{new_kind}"
     inventory = either.inventory()
     diff: Any = type(inventory).diff
@@ -1028,18 +1027,18 @@ async def test_a_resumed_file_names_repositories_without_tags(
     with pytest.raises(KeyboardInterrupt):
         await done(getattr(inventory, f"write_{kind}")(path))
     sandbox.clear_requests()
-    told: list[Progress] = []
-    inventory = either.inventory(on_progress=told.append)
+    reports: list[Progress] = []
+    inventory = either.inventory(on_progress=reports.append)
     assert await done(getattr(inventory, f"write_{kind}")(path, resume=True)) == 4
     assert len(tag_requests(sandbox)) == 5 - finished
     assert tag_counts(inventory.repositories) == mixed
-    assert (told[-1].finished, told[-1].empty) == (5, 3)
+    assert (reports[-1].finished, reports[-1].empty) == (5, 3)
     rows = read_rows(path)
     assert len(list(rows)) == 4
     assert tag_counts(rows.repositories) == mixed
 
 
-async def test_a_partial_file_does_without_what_failed(
+async def test_a_partial_file_leaves_out_failed_repositories(
     sandbox: Sandbox, either: Any, mixed: dict[str, int], tmp_path: Path
 ) -> None:
     """A repository that failed is not in it as one without tags."""
@@ -1055,18 +1054,18 @@ async def test_a_partial_file_does_without_what_failed(
     assert tag_counts(rows.repositories) == tag_counts(inventory.repositories) == expected
 
 
-async def test_a_repository_whose_tags_cannot_be_read_is_not_one_without_tags(
+async def test_a_repository_whose_tags_are_skipped_is_not_one_without_tags(
     either_of: Any, answer: Callable[[str], dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Its skipped tags count, so that nobody deletes it as empty; no diff takes it for removed."""
+    """Its skipped tags count, and a diff does not report it as removed."""
     repositories, tags = answer("get_repositories"), answer("get_repository_tags")
     tags["tags"] = [tags["tags"][0] | {"size": "large"}]
 
-    def answered(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         body = tags if request.url.path.endswith("/tags") else repositories
         return httpx.Response(200, json=body)
 
-    inventory = either_of(answered, invalid_rows="skip").inventory()
+    inventory = either_of(respond, invalid_rows="skip").inventory()
     assert await walked(inventory) == []
     [repository] = inventory.repositories
     assert (repository.name, repository.tag_count) == ("sample_repository", 1)
@@ -1079,7 +1078,7 @@ async def test_a_repository_whose_tags_cannot_be_read_is_not_one_without_tags(
 def test_repositories_without_tags_by_processes(
     client: Client, mixed: dict[str, int], processes: Executor
 ) -> None:
-    """They are known here, whoever reads their tags."""
+    """The inventory knows them, though workers read their tags."""
     inventory = client.inventory(executor=processes)
     assert len(list(inventory)) == 4
     assert tag_counts(inventory.repositories) == mixed
@@ -1092,7 +1091,7 @@ def test_repositories_without_tags_by_processes(
 async def test_a_file_of_the_first_version(
     sandbox: Sandbox, client: Client, either: Any, kind: str
 ) -> None:
-    """It is read; which repositories had no tags it does not say, and nothing else says so."""
+    """It is read; whether other repositories existed without tags is unknown."""
     path = FIRST_VERSION / f"inventory.{kind}"
     rows = read_rows(path)
     assert [(row.repository_name, row.tag, row.size) for row in rows] == [
@@ -1107,7 +1106,7 @@ async def test_a_file_of_the_first_version(
         ("trainer", 10**10, 2 * 10**10),
         ("predictor", 2757009, 2757009),
     ]
-    # It was written when `empty` had no tags, `predictor` one and `trainer` two.
+    # When it was written, `empty` had no tags, `predictor` one and `trainer` two.
     client.repositories.create("empty")
     client.repositories.create("predictor")
     sandbox.push(client.repositories.create("trainer"), "2.0.0")
@@ -1124,7 +1123,7 @@ async def test_a_file_of_the_first_version(
 async def test_an_empty_file_of_the_first_version(
     sandbox: Sandbox, client: Client, either: Any
 ) -> None:
-    """It does not say that there were no repositories, only that none had tags."""
+    """It leaves open whether repositories without tags existed."""
     client.repositories.create("empty")
     rows = read_rows(FIRST_VERSION / "none.jsonl")
     assert (list(rows), rows.repositories) == ([], None)
@@ -1136,7 +1135,7 @@ async def test_an_empty_file_of_the_first_version(
 async def test_a_journal_of_the_first_version(
     sandbox: Sandbox, client: Client, either: Any, tmp_path: Path, kind: str
 ) -> None:
-    """It is resumed: a finished repository without rows, whose name it lacks, is read again."""
+    """It is resumed; a finished repository without rows, whose name is missing, is read again."""
     names = ("trainer", "empty", "predictor")
     ids = [client.repositories.create(name).id for name in names]
     sandbox.push(ids[2], "1.0.0")
@@ -1161,24 +1160,24 @@ async def test_a_journal_of_the_first_version(
 
 @pytest.fixture(autouse=True)
 def no_kept_client() -> Iterator[None]:
-    """What a test's tasks leave in this process goes with the test."""
+    """Close the clients that a test's tasks have left in this process."""
     yield
     worker_clients.close()
 
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Executor]:
-    """Two worker processes, which begin with nothing of this one."""
+    """Two worker processes that were not forked."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         yield pool
 
 
 class Counting(Executor):
-    """An executor that counts the rows that each task brings."""
+    """An executor that counts the rows that each task returns."""
 
     def __init__(self, other: Executor) -> None:
         self._other = other
-        self.brought: list[int] = []
+        self.returned: list[int] = []
         self.shown = ""
 
     def submit(self, task: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
@@ -1186,20 +1185,20 @@ class Counting(Executor):
         self.shown += repr((arguments, options))
         future = self._other.submit(task, *arguments, **options)
         future.add_done_callback(
-            lambda done: self.brought.append(sum(len(page.rows) for page in done.result().pages))
+            lambda done: self.returned.append(sum(len(page.rows) for page in done.result().pages))
         )
         return future
 
 
 def test_by_processes(sandbox: Sandbox, client: Client, processes: Executor) -> None:
-    """Workers share the repositories; a large one comes in parts, and each keeps its client."""
+    """Workers share the repositories, a large one in parts, and each keeps one client."""
     sandbox.seed(repositories=3, tags=5)
     sandbox.seed(repositories=1, tags=2500)
     plain = expected(sandbox, client)
     counting = Counting(processes)
     for _ in range(2):
         assert sorted(client.inventory(executor=counting)) == sorted(plain)
-    assert 500 < max(counting.brought) <= 1000
+    assert 500 < max(counting.returned) <= 1000
     # Dask logs the arguments of what fails.
     assert "Bearer" not in counting.shown
     assert processes.submit(kept_clients).result() == 1
@@ -1210,24 +1209,24 @@ def kept_clients() -> int:
     return len(worker_clients)
 
 
-def test_small_pages_hold_no_worker_for_long(
+def test_a_task_with_small_pages_is_short(
     sandbox: Sandbox, client: Client, processes: Executor
 ) -> None:
-    """A task ends after so many requests, however few rows they bring."""
+    """A task ends after a number of requests, even if they return few rows."""
     sandbox.seed(repositories=1, tags=60)
     counting = Counting(processes)
     assert len(list(client.inventory(executor=counting, page_size=2))) == 60
-    assert max(counting.brought) == 20 * 2
+    assert max(counting.returned) == 20 * 2
 
 
 class Remembering(Executor):
-    """An executor that takes calls of equal arguments for one, as Dask does."""
+    """An executor that caches results by the calls' arguments, as Dask does."""
 
     def __init__(self) -> None:
         self._results: dict[bytes, Future[Any]] = {}
 
     def submit(self, task: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
-        """Run a task, unless it has been."""
+        """Run a task, or return its cached result."""
         key = pickle.dumps((task, arguments, options))
         if key not in self._results:
             future = self._results[key] = Future()
@@ -1238,8 +1237,10 @@ class Remembering(Executor):
         return self._results[key]
 
 
-def test_what_failed_is_asked_for_again_elsewhere_too(sandbox: Sandbox, client: Client) -> None:
-    """An executor that remembers what it has computed is given another task."""
+def test_a_failed_task_is_sent_again_to_an_executor_with_a_cache(
+    sandbox: Sandbox, client: Client
+) -> None:
+    """An executor that caches results by arguments is given another task."""
     sandbox.seed(repositories=1, tags=3)
     sandbox.faults.add(operation="get_repository_tags", status=403, times=1)
     inventory = client.inventory(executor=Remembering())
@@ -1248,36 +1249,36 @@ def test_what_failed_is_asked_for_again_elsewhere_too(sandbox: Sandbox, client: 
 
 
 class Idle(Executor):
-    """An executor that carries out two tasks, and has no time for the others."""
+    """An executor that runs two tasks, and queues the others."""
 
     def __init__(self) -> None:
-        self.left: list[Future[Any]] = []
-        self._carried_out = 0
+        self.queued: list[Future[Any]] = []
+        self._ran = 0
 
     def submit(self, task: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
-        """Carry a task out, or leave it for later."""
+        """Run a task, or queue it."""
         future: Future[Any] = Future()
-        if self._carried_out < 2:
-            self._carried_out += 1
+        if self._ran < 2:
+            self._ran += 1
             future.set_result(task(*arguments, **options))
         else:
-            self.left.append(future)
+            self.queued.append(future)
         return future
 
 
-def test_who_stops_early_leaves_no_task_elsewhere(sandbox: Sandbox, client: Client) -> None:
-    """What an executor has not begun is cancelled."""
+def test_closing_an_iteration_cancels_queued_tasks(sandbox: Sandbox, client: Client) -> None:
+    """An executor does not run the tasks that it has not started."""
     sandbox.seed(repositories=3, tags=1)
     idle = Idle()
     for _ in client.inventory(executor=idle):
         break
-    assert [future.cancelled() for future in idle.left] == [True, True]
+    assert [future.cancelled() for future in idle.queued] == [True, True]
 
 
-def test_a_failure_comes_back_from_a_process(
+def test_a_failure_in_a_process_is_returned(
     sandbox: Sandbox, client: Client, processes: Executor
 ) -> None:
-    """It is the error that it was there; the pages that went well before it are not lost."""
+    """The failure has the original error, and the pages before it are kept."""
     [gone, *_] = sandbox.seed(repositories=3, tags=5)
     sandbox.faults.add(repository_id=gone, status=404, skip=1)
     inventory = client.inventory(executor=processes, page_size=3)
@@ -1288,10 +1289,10 @@ def test_a_failure_comes_back_from_a_process(
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_walk_to_a_file_goes_on_while_forked_workers_live(
+def test_a_file_is_resumed_while_forked_workers_run(
     sandbox: Sandbox, client: Client, tmp_path: Path
 ) -> None:
-    """They were forked while the walk before was at what it found, and don't hold it."""
+    """Workers that were forked while the journal was open do not lock it."""
     first, *_ = sandbox.seed(repositories=3, tags=5)
     sandbox.faults.add(repository_id=first, status=403)
     with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
@@ -1302,8 +1303,8 @@ def test_a_walk_to_a_file_goes_on_while_forked_workers_live(
         assert inventory.write_csv(tmp_path / "a.csv", resume=True) == 15
 
 
-def test_by_threads_of_ones_own(sandbox: Sandbox) -> None:
-    """A pool of threads uses the very client, with what could not go elsewhere."""
+def test_by_a_user_supplied_pool_of_threads(sandbox: Sandbox) -> None:
+    """Threads use the same client, also one that cannot be pickled."""
     sandbox.seed(repositories=3, tags=5)
     with (
         httpx.Client(transport=sandbox.transport()) as http_client,
@@ -1315,13 +1316,13 @@ def test_by_threads_of_ones_own(sandbox: Sandbox) -> None:
 
 
 def test_a_worker_keeps_its_client(sandbox: Sandbox, client: Client) -> None:
-    """Tasks of the same settings share one."""
+    """Tasks with the same settings share one client."""
     first, *_ = sandbox.seed(repositories=3, tags=5)
     with ThreadPoolExecutor(2) as threads:
         elsewhere = Counting(threads)
         for _ in range(2):
             assert len(list(client.inventory(executor=elsewhere, page_size=2))) == 15
-        # In the middle of a task: what it had so far is not lost.
+        # Within a task: its earlier pages are kept.
         sandbox.faults.add(repository_id=first, status=404, skip=1, times=1)
         assert len(list(client.inventory(executor=elsewhere, page_size=2))) == 15
     assert kept_clients() == 1
@@ -1329,7 +1330,7 @@ def test_a_worker_keeps_its_client(sandbox: Sandbox, client: Client) -> None:
 
 @pytest.mark.filterwarnings("default")
 def test_by_a_dask_cluster(sandbox: Sandbox, client: Client) -> None:
-    """Two worker processes of a cluster share the repositories, with no adapter."""
+    """Two worker processes of a cluster share the repositories, without an adapter."""
     sandbox.seed(repositories=4, tags=5)
     sandbox.seed(repositories=1, tags=1500)
     plain = expected(sandbox, client)
@@ -1343,12 +1344,12 @@ def test_by_a_dask_cluster(sandbox: Sandbox, client: Client) -> None:
         for _ in range(2):
             counting = Counting(dask.get_executor())
             assert sorted(client.inventory(executor=counting)) == sorted(plain)
-            assert 500 < max(counting.brought) <= 1000
+            assert 500 < max(counting.returned) <= 1000
         assert sum(dask.run(kept_clients).values()) in (1, 2)
 
 
-def test_what_cannot_go_elsewhere_is_refused_by_name(sandbox: Sandbox, processes: Executor) -> None:
-    """A client handed in, and a hook that cannot be pickled, stay in this process."""
+def test_a_client_that_cannot_be_pickled_is_refused(sandbox: Sandbox, processes: Executor) -> None:
+    """The error names the user-supplied client, the hook or the class."""
     with (
         httpx.Client(transport=sandbox.transport()) as http_client,
         Client(**sandbox.connection, http_client=http_client) as client,
@@ -1375,12 +1376,12 @@ def test_what_cannot_go_elsewhere_is_refused_by_name(sandbox: Sandbox, processes
 
 
 class Limited:
-    """An API of many repositories that takes some requests a second, of a time that tests move.
+    """An API of many repositories that accepts some requests a second, by a clock of the test.
 
     Attributes:
         now: The time, in seconds.
-        asked: How many requests were sent.
-        throttled: How many of them came too fast.
+        requests: How many requests were sent.
+        throttled: How many of them were throttled.
         slept: The waits, oldest first.
     """
 
@@ -1388,7 +1389,7 @@ class Limited:
         self, answer: Callable[[str], dict[str, Any]], repositories: int, rate: float = 20
     ) -> None:
         self.now = 0.0
-        self.asked = self.throttled = 0
+        self.requests = self.throttled = 0
         self.slept: list[float] = []
         self.status, self.headers = 429, {"retry-after": "1"}
         self._rate = rate
@@ -1400,9 +1401,9 @@ class Limited:
         self._rows = [{**row, "id": str(at), "name": f"r{at}"} for at in range(repositories)]
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request."""
+        """Return the response to a request."""
         with self._lock:
-            self.asked += 1
+            self.requests += 1
             self._window = [then for then in self._window if then > self.now - 1]
             if len(self._window) >= self._rate:
                 self.throttled += 1
@@ -1420,7 +1421,7 @@ class Limited:
         return httpx.Response(200, json={**self._listed, **page, "offset": offset})
 
     def date(self) -> datetime:
-        """Return the time as the API tells it."""
+        """Return the time of the API."""
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now)
 
     def sleep(self, seconds: float) -> None:
@@ -1433,7 +1434,7 @@ class Limited:
 def limited(
     answer: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Limited]:
-    """Make an API that throttles, by whose time the clients wait."""
+    """Creates an API that throttles, and whose clock the clients use."""
 
     def make(*arguments: Any) -> Limited:
         api = Limited(answer, *arguments)
@@ -1468,26 +1469,26 @@ async def test_a_rate_limited_api_slows_an_inventory_down(
     seconds: float,
     options: dict[str, Any],
 ) -> None:
-    """Of 400 repositories at 20 requests a second every row comes, whatever a call may cost."""
+    """All rows of 400 repositories are returned, at 20 requests a second."""
     api = limited(400)
     api.status, api.headers = status, headers
-    told: list[Progress] = []
-    inventory = either_of(api, **options).inventory(on_progress=told.append)
+    reports: list[Progress] = []
+    inventory = either_of(api, **options).inventory(on_progress=reports.append)
     rows = await walked(inventory)
     assert (len(rows), inventory.failures) == (400, ())
     assert api.now <= seconds
     assert api.throttled <= 400
-    last = told[-1]
+    last = reports[-1]
     assert (last.throttled, last.failed, last.finished) == (api.throttled, 0, 400)
-    assert 1 <= min(each.concurrency for each in told) < 16
-    assert max(each.concurrency for each in told) <= 16
+    assert 1 <= min(each.concurrency for each in reports) < 16
+    assert max(each.concurrency for each in reports) <= 16
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 100])
 async def test_a_rate_limited_api_at_any_concurrency(
     either_of: Any, limited: Callable[..., Limited], concurrency: int
 ) -> None:
-    """No row fails because a hundred neighbours compete for the same seconds."""
+    """No repository fails because many requests compete for the same seconds."""
     api = limited(200)
     inventory = either_of(api).inventory(concurrency=concurrency)
     assert len(await walked(inventory)) == 200
@@ -1498,30 +1499,28 @@ async def test_a_rate_limited_api_at_any_concurrency(
 async def test_an_inventory_to_a_file_slows_down_too(
     either_of: Any, limited: Callable[..., Limited], tmp_path: Path
 ) -> None:
-    """The file is whole."""
+    """The file has all rows."""
     api = limited(100)
     inventory = either_of(api).inventory()
     assert await done(inventory.write_csv(tmp_path / "a.csv")) == 100
     assert api.now <= 1.5 * 5
 
 
-async def test_what_an_inventory_says_while_the_api_throttles(
+async def test_throttled_requests_are_logged_and_reported(
     either_of: Any, limited: Callable[..., Limited], caplog: pytest.LogCaptureFixture
 ) -> None:
     """`on_retry` is called, and a line logged, for each request that is sent again."""
     api = limited(60)
-    told: list[Retry] = []
+    reports: list[Retry] = []
     with caplog.at_level("WARNING", "abeja_registry"):
-        assert len(await walked(either_of(api, on_retry=told.append).inventory())) == 60
-    assert len(told) == api.throttled == len(caplog.records)
-    assert {(retry.attempt, retry.cause, retry.wait) for retry in told} == {(1, "429", 1.0)}
-    assert {retry.operation for retry in told} >= {"get_repository_tags"}
+        assert len(await walked(either_of(api, on_retry=reports.append).inventory())) == 60
+    assert len(reports) == api.throttled == len(caplog.records)
+    assert {(retry.attempt, retry.cause, retry.wait) for retry in reports} == {(1, "429", 1.0)}
+    assert {retry.operation for retry in reports} >= {"get_repository_tags"}
 
 
-async def test_an_api_that_asks_for_an_hour(
-    either_of: Any, limited: Callable[..., Limited]
-) -> None:
-    """Nobody waits so long: the repositories fail that did not come, and say how long."""
+async def test_a_retry_after_of_an_hour(either_of: Any, limited: Callable[..., Limited]) -> None:
+    """The inventory does not wait: the throttled repositories fail with that `retry_after`."""
     api = limited(50)
     api.headers = {"retry-after": "3600"}
     inventory = either_of(api).inventory()
@@ -1534,18 +1533,18 @@ async def test_an_api_that_asks_for_an_hour(
 async def test_an_api_that_throttles_all_requests_ends_an_inventory(
     either_of: Any, limited: Callable[..., Limited]
 ) -> None:
-    """After some minutes: the error is the API's."""
+    """After some minutes the API's error is raised."""
     api = limited(50, 0)
     with pytest.raises(TooManyRequests):
         await walked(either_of(api).inventory())
     assert 300 <= api.now < 600
-    assert api.asked < 100
+    assert api.requests < 100
 
 
 async def test_a_client_that_is_closed_while_its_inventory_waits(
     either_of: Any, limited: Callable[..., Limited], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wait ends, and so does the inventory."""
+    """The wait and the inventory end."""
     api = limited(50, 0)
     client = either_of(api)
     close = client.close if isinstance(client, Client) else client.aclose
@@ -1561,37 +1560,37 @@ def test_processes_slow_down_together(
     """Worker processes leave throttling to the inventory, which gives them fewer tasks."""
     sandbox.seed(repositories=30, tags=1)
     sandbox.faults.add(operation="get_repository_tags", status=429, retry_after=0, times=20)
-    told: list[Progress] = []
-    inventory = client.inventory(executor=processes, on_progress=told.append)
+    reports: list[Progress] = []
+    inventory = client.inventory(executor=processes, on_progress=reports.append)
     assert len(list(inventory)) == 30
-    assert (told[-1].throttled, inventory.failures) == (20, ())
-    assert min(each.concurrency for each in told) < 16
+    assert (reports[-1].throttled, inventory.failures) == (20, ())
+    assert min(each.concurrency for each in reports) < 16
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_worker_s_task_that_is_throttled_on_its_way_keeps_its_pages(
-    sandbox: Sandbox, client: Client
-) -> None:
-    """The pages before it count, and the inventory slows down all the same."""
+def test_a_task_that_is_throttled_keeps_its_earlier_pages(sandbox: Sandbox, client: Client) -> None:
+    """The pages before the throttled one count, and the inventory slows down."""
     sandbox.seed(repositories=1, tags=60)
     sandbox.faults.add(operation="get_repository_tags", status=429, skip=3, times=1)
-    told: list[Progress] = []
+    reports: list[Progress] = []
     with ThreadPoolExecutor(1) as threads:
         inventory = client.inventory(
-            executor=Counting(threads), page_size=2, on_progress=told.append
+            executor=Counting(threads), page_size=2, on_progress=reports.append
         )
         assert len(list(inventory)) == 60
-    assert (told[-1].throttled, inventory.failures) == (1, ())
+    assert (reports[-1].throttled, inventory.failures) == (1, ())
 
 
-def test_an_executor_that_is_none(client: Client) -> None:
-    """It is refused when the inventory is made."""
+def test_another_object_is_not_an_executor(client: Client) -> None:
+    """It is refused when the inventory is created."""
     with pytest.raises(TypeError, match=r"executor must be a concurrent\.futures\.Executor, not 4"):
         client.inventory(executor=4)  # type: ignore[arg-type]
 
 
-async def test_the_twins_take_the_same(client: Client, async_client: AsyncClient) -> None:
-    """Both kinds are made by their clients."""
+async def test_each_client_creates_its_kind_of_inventory(
+    client: Client, async_client: AsyncClient
+) -> None:
+    """`Client` creates an `Inventory`, and `AsyncClient` an `AsyncInventory`."""
     assert type(client.inventory()) is Inventory
     assert type(async_client.inventory()) is AsyncInventory
 

@@ -41,8 +41,8 @@ def a_file(folder: Path, *names: str) -> Path:
 
 @pytest.mark.usefixtures("limit")
 @pytest.mark.parametrize("before", [1, 100, 131_072, 50_000_000])
-def test_reading_leaves_the_limit_of_the_process(tmp_path: Path, before: int) -> None:
-    """Whatever it is, it is the same before, during and after."""
+def test_reading_does_not_change_the_limit_of_the_process(tmp_path: Path, before: int) -> None:
+    """It is the same before, during and after reading."""
     csv.field_size_limit(before)
     rows = read_rows(a_file(tmp_path, "a", "b" * 200_000, "c"))
     for name in ("a", "b" * 200_000, "c"):
@@ -58,22 +58,22 @@ def test_reading_leaves_the_limit_of_the_process(tmp_path: Path, before: int) ->
     ids=["over the limit", "nearly the longest", "quotes", "lines", "line ends of Windows"],
 )
 def test_long_fields_are_read(tmp_path: Path, name: str) -> None:
-    """A field that `csv.reader` refuses is read like any other, and so is the row after it."""
+    """A field that `csv.reader` refuses, and the row after it, are read like any other."""
     rows = list(read_rows(a_file(tmp_path, name, "after")))
     assert [row.repository_name for row in rows] == [name.replace('""', '"'), "after"]
 
 
 @pytest.mark.parametrize("quoted", [False, True])
-def test_a_field_without_end_is_refused(tmp_path: Path, quoted: bool) -> None:
-    """So that a file of something else is not read into memory as a whole."""
+def test_an_endless_field_is_refused(tmp_path: Path, quoted: bool) -> None:
+    """Another kind of file is not read into memory as a whole."""
     path = tmp_path / "a.csv"
     path.write_text(f"{HEADER}\n" + '"' * quoted + "a" * (MAX_FIELD + 1))
     with pytest.raises(ValueError, match=r"line 2 of .*a\.csv is not a row .*: field larger than"):
         list(read_rows(path))
 
 
-def test_the_line_of_a_bad_row_is_right_after_a_long_field(tmp_path: Path) -> None:
-    """Lines count that a long field goes over."""
+def test_the_error_after_a_long_field_has_the_right_line(tmp_path: Path) -> None:
+    """The lines within a long field count."""
     path = a_file(tmp_path, "two\nlines" + "x" * 200_000)
     path.write_text(path.read_text() + "1,2,3\n")
     with pytest.raises(ValueError, match=r"line 4 of .* is not a row"):
@@ -81,7 +81,7 @@ def test_the_line_of_a_bad_row_is_right_after_a_long_field(tmp_path: Path) -> No
 
 
 def test_threads_read_long_fields_while_another_changes_the_limit(tmp_path: Path) -> None:
-    """What another thread sets is its own business, and decides no row."""
+    """The limit that another thread sets does not affect a row."""
     path = a_file(tmp_path, *["x" * 2_000] * 300)
     before = csv.field_size_limit()
     done = threading.Event()

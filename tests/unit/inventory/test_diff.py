@@ -37,15 +37,15 @@ def test_equal_inventories_have_no_differences() -> None:
 
 def test_added_removed_and_moved_tags() -> None:
     """Repositories and tags are identified by their names, and a tag's image by its digest."""
-    old = [row("a", "1"), row("a", "2", size=5), row("gone", "1", size=10)]
+    old = [row("a", "1"), row("a", "2", size=5), row("old", "1", size=10)]
     new = [row("a", "1", 7, size=3), row("a", "3", size=100), row("new", "1", size=1000)]
     diff = compare(old, new)
     assert diff
-    assert (diff.repositories_added, diff.repositories_removed) == (("new",), ("gone",))
+    assert (diff.repositories_added, diff.repositories_removed) == (("new",), ("old",))
     assert diff.added == (new[1], new[2])
     assert diff.removed == (old[1], old[2])
     assert diff.moved == (Moved(old[0], new[0]),)
-    # Image 0 of a is in both; image 7 of it and that of new come, that of gone goes.
+    # Image 0 of a is in both; image 7 of a and that of new are added, that of old is removed.
     assert diff.bytes_added == 3 + 1000 - 10
 
 
@@ -75,7 +75,7 @@ def test_another_size_is_not_a_difference() -> None:
         # Another tag of an image that exists costs nothing, in either direction.
         ([row("a", "1", size=10)], [row("a", "1", size=10), row("a", "latest", size=10)], 0),
         ([row("a", "1", size=10), row("a", "latest", size=10)], [row("a", "1", size=10)], 0),
-        # latest moves from one image, which another tag keeps, to the next.
+        # latest moves from an image that another tag still points to.
         (
             [row("a", "1", 1, size=10), row("a", "latest", 1, size=10)],
             [row("a", "1", 1, size=10), row("a", "2", 2, size=7), row("a", "latest", 2, size=7)],
@@ -129,11 +129,11 @@ def test_the_last_row_of_a_tag_counts() -> None:
         (([row("a", "1")], ["a"]), ([], ["a"]), (), ()),
         (([row("a", "1")], None), ([], ["a"]), (), ()),
         (([], ["a"]), ([row("a", "1")], None), (), ()),
-        # What one side does not know is no difference.
+        # A name that one side may lack is not a difference.
         (([], None), ([], ["a"]), (), ()),
         (([], ["a"]), ([], None), (), ()),
         (([], None), ([], None), (), ()),
-        # With tags it is one, as it always was; and what the other side knows decides.
+        # A repository with tags on one side is one; the other side decides whether it had it.
         (([], None), ([row("a", "1")], ["a"]), ("a",), ()),
         (([row("a", "1")], ["a"]), ([], None), (), ("a",)),
         (([row("a", "1")], None), ([], []), (), ("a",)),
@@ -191,7 +191,7 @@ def test_any_diff(
     }
     names = [{name for name, _ in side} for side in (before, after)]
     all_names = [names[0] | {*(old_names or ())}, names[1] | {*(new_names or ())}]
-    # Of what is in one inventory alone, its own empty ones count where the other names all.
+    # Repositories without tags count if the other inventory names all of its own.
     added = (names[1] if old_names is None else all_names[1]) - all_names[0]
     removed = (names[0] if new_names is None else all_names[0]) - all_names[1]
     assert set(diff.repositories_added) == added

@@ -23,12 +23,12 @@ from abeja_registry.sandbox import Sandbox
 pytestmark = pytest.mark.anyio
 
 KINDS = ["jsonl", "csv", "parquet"]
-WALKED = {"organization_id": "1", "include": "*"}
+SOURCE = {"organization_id": "1", "include": "*"}
 
 
 @pytest.fixture(params=["sync", "async"])
 async def either(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncIterator[Any]:
-    """A client of the sandbox, of either world; two repositories with two tags each."""
+    """A client, sync or async, of a sandbox of two repositories with two tags each."""
     sandbox.seed(repositories=2, tags=2)
     options: dict[str, Any] = {**sandbox.connection, "retry": RetryPolicy(max_retries=0)}
     if request.param == "sync":
@@ -41,7 +41,7 @@ async def either(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncItera
 
 @pytest.fixture(params=KINDS)
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A file with content, in a folder of its own."""
+    """A file with content, in its own directory."""
     folder = tmp_path / "folder"
     folder.mkdir()
     path = folder / f"inventory.{request.param}"
@@ -61,13 +61,13 @@ def move(old: Path, new: Path) -> None:
     old.rename(new)
 
 
-def untouched(path: Path) -> bool:
-    """Return whether a file is as it was, with no temporary file beside it."""
+def unchanged(path: Path) -> bool:
+    """Return whether a file has its old content, with no temporary file beside it."""
     return path.read_text() == "last week's" and not list(path.parent.glob("*.tmp*"))
 
 
-def whole(path: Path) -> bool:
-    """Return whether a file is the inventory, with nothing beside it."""
+def complete(path: Path) -> bool:
+    """Return whether a file has all rows, with no other file beside it."""
     return len(list(read_rows(path))) == 4 and list(path.parent.iterdir()) == [path]
 
 
@@ -93,15 +93,15 @@ def refusing(name: str, code: int) -> Callable[..., Any]:
         ("unlink", errno.EPERM),
     ],
 )
-async def test_what_cannot_be_set_is_not_needed(
+async def test_optional_steps_may_fail(
     either: Any, target: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
 ) -> None:
-    """A file system without modes, syncing or removal takes the file all the same."""
+    """A file system without modes, syncing or removal holds the file."""
     monkeypatch.setattr(os, name, refusing(name, code))
     assert await written(either, target) == 4
     assert len(list(read_rows(target))) == 4
     monkeypatch.undo()
-    # Rows that could not be removed are not taken for those of another run.
+    # A journal that could not be removed is not resumed as that of another run.
     assert await written(either, target, resume=True) == 4
 
 
@@ -111,12 +111,12 @@ async def test_what_cannot_be_set_is_not_needed(
 async def test_a_file_system_or_a_platform_without_locks(
     either: Any, target: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
 ) -> None:
-    """The file is written, and another inventory to it in this process is refused."""
+    """The file is written, and a second inventory to it in this process is refused."""
     fcntl = None
     if code is not None:
         fcntl = SimpleNamespace(LOCK_EX=2, LOCK_NB=4, LOCK_UN=8, flock=refusing("flock", code))
     monkeypatch.setattr(inventory_files, "fcntl", fcntl)
-    journal = Journal(target, WALKED, resume=False)
+    journal = Journal(target, SOURCE, resume=False)
     for resume in (True, False):
         with pytest.raises(
             BlockingIOError, match="another inventory is being written to this file"
@@ -125,13 +125,13 @@ async def test_a_file_system_or_a_platform_without_locks(
         assert caught.value.filename == str(target)
     journal.close()
     assert await written(either, target) == 4
-    assert whole(target)
+    assert complete(target)
 
 
-async def test_windows_has_locks_of_its_own(
+async def test_windows_locks_a_byte(
     either: Any, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A byte far beyond the end of what is kept is locked, by each inventory in any process."""
+    """The byte is far beyond the end of the file, and each inventory in any process locks it."""
     locked: dict[int, int] = {}
 
     def locking(file: int, how: int, count: int) -> None:
@@ -147,27 +147,27 @@ async def test_windows_has_locks_of_its_own(
     monkeypatch.setattr(inventory_files, "fcntl", None)
     msvcrt = SimpleNamespace(LK_NBLCK=2, LK_UNLCK=0, locking=locking)
     monkeypatch.setattr(inventory_files, "msvcrt", msvcrt)
-    journal = Journal(target, WALKED, resume=False)
+    journal = Journal(target, SOURCE, resume=False)
     with pytest.raises(BlockingIOError, match="another inventory is being written to this file"):
         await written(either, target, resume=True)
     journal.close()
     assert not locked
     assert await written(either, target) == 4
-    assert whole(target)
+    assert complete(target)
     assert not locked
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_two_inventories_without_locks_are_told_apart(
+def test_two_inventories_without_locks_do_not_mix_their_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: bool
 ) -> None:
-    """On two machines, say: the one that finds rows of another writes no file."""
+    """On two machines, the one that finds the other's rows in its journal writes no file."""
     monkeypatch.setattr(inventory_files, "fcntl", None)
-    first = Journal(tmp_path / "a.csv", WALKED, resume=False)
+    first = Journal(tmp_path / "a.csv", SOURCE, resume=False)
     first.add([], [InventoryRepository("1", "a", 0)])
-    # Another process knows nothing of what this one holds.
+    # Another process does not know the locks of this one.
     forget_locked_files(monkeypatch)
-    second = Journal(tmp_path / "a.csv", WALKED, resume=resume)
+    second = Journal(tmp_path / "a.csv", SOURCE, resume=resume)
     second.add([], [InventoryRepository("2", "b", 0)])
     with pytest.raises(OSError, match=r"another inventory has written to a\.csv\.partial\.jsonl"):
         list(first.entries())
@@ -181,7 +181,7 @@ def test_two_inventories_without_locks_are_told_apart(
 async def test_a_file_that_cannot_be_replaced(
     either: Any, target: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """It is as it was; the error names it, and resuming needs no request."""
+    """It is unchanged; the error names it, and resuming needs no request."""
     replace = os.replace
 
     def refuse(source: Any, place: Any, **options: Any) -> None:
@@ -195,18 +195,18 @@ async def test_a_file_that_cannot_be_replaced(
     assert (caught.value.errno, caught.value.filename) == (code, str(target))
     assert caught.value.filename2 is None
     assert ".tmp" not in str(caught.value)
-    assert untouched(target)
+    assert unchanged(target)
     assert len(list(target.parent.iterdir())) == 2
     monkeypatch.undo()
     before = [request for request in sandbox.requests if request.path.endswith("/tags")]
     assert await written(either, target, resume=True) == 4
     assert [each for each in sandbox.requests if each.path.endswith("/tags")] == before
-    assert whole(target)
+    assert complete(target)
 
 
 @contextmanager
 def limited(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond this size: as on a full disk."""
+    """Limit the size of files that this process writes, as a full disk does."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -218,23 +218,23 @@ def limited(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", [0, 40, 700, 1_300])
-async def test_a_disk_that_is_full(either: Any, target: Path, sandbox: Sandbox, size: int) -> None:
-    """At the first byte, while rows are kept, or while the file is written: it is as it was."""
+async def test_a_full_disk(either: Any, target: Path, sandbox: Sandbox, size: int) -> None:
+    """The old file is unchanged, whether the first byte, the journal or the file does not fit."""
     with limited(size), pytest.raises(OSError, match="File too large") as caught:
         await written(either, target)
     assert caught.value.filename == str(target)
     assert ("resume=True" in str(caught.value)) is (len(sandbox.requests) > 0)
     assert (len(sandbox.requests) > 0) is (size > 40)
-    assert untouched(target)
+    assert unchanged(target)
     assert await written(either, target, resume=True) == 4
-    assert whole(target)
+    assert complete(target)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-async def test_a_disk_that_says_so_late(
+async def test_a_disk_that_reports_an_error_when_the_file_is_synced(
     either: Any, target: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """When the whole is synced: the rows are kept."""
+    """The rows are kept in the journal."""
     sync, calls = os.fsync, []
 
     def refuse(file: int) -> None:
@@ -247,39 +247,39 @@ async def test_a_disk_that_says_so_late(
     with pytest.raises(OSError, match="resume=True") as caught:
         await written(either, target)
     assert (caught.value.errno, caught.value.filename) == (code, str(target))
-    assert untouched(target)
+    assert unchanged(target)
     monkeypatch.undo()
     assert await written(either, target, resume=True) == 4
-    assert whole(target)
+    assert complete(target)
 
 
 def a_folder(path: Path, _: pytest.MonkeyPatch) -> None:
-    """Put a folder there."""
+    """Replace the file with a directory."""
     path.unlink()
     path.mkdir()
 
 
 def a_pipe(path: Path, _: pytest.MonkeyPatch) -> None:
-    """Put a named pipe there."""
+    """Replace the file with a named pipe."""
     path.unlink()
     os.mkfifo(path)
 
 
 def a_device(path: Path, _: pytest.MonkeyPatch) -> None:
-    """Put a link to a device there, as /dev/stdout is one."""
+    """Replace the file with a link to a device, such as /dev/stdout."""
     path.unlink()
-    # A terminal's: nothing replaces a file in its folder, whatever a test finds wrong.
+    # A terminal: even a failing test replaces no file in its directory.
     path.symlink_to(os.ttyname(os.openpty()[1]))
 
 
 def a_loop(path: Path, _: pytest.MonkeyPatch) -> None:
-    """Put a link there that leads to itself."""
+    """Replace the file with a link to itself."""
     path.unlink()
     path.symlink_to(path)
 
 
 def a_mount(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mount a file there."""
+    """Make the file look mounted."""
     mounts = path.parent.parent / "mountinfo"
     place = str(path).replace(" ", "\\040")
     mounts.write_text(
@@ -289,18 +289,18 @@ def a_mount(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def another_mount(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mount a file there, where no list of mounts is to be read."""
+    """Make the file look mounted, on a system without a list of mounts."""
     monkeypatch.setattr(inventory_files, "MOUNTS", path.parent / "none")
     monkeypatch.setattr(os.path, "ismount", lambda place: place == path)
 
 
 def no_folder(path: Path, _: pytest.MonkeyPatch) -> None:
-    """Remove the folder."""
+    """Remove the directory."""
     shutil.rmtree(path.parent)
 
 
 def no_new_files(code: int) -> Callable[[Path, pytest.MonkeyPatch], None]:
-    """Return what lets the folder take no new file."""
+    """Return a function that makes the directory refuse new files."""
 
     def prepare(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened = os.open
@@ -316,7 +316,7 @@ def no_new_files(code: int) -> Callable[[Path, pytest.MonkeyPatch], None]:
 
 
 def no_renaming(code: int) -> Callable[[Path, pytest.MonkeyPatch], None]:
-    """Return what lets the file system rename nothing."""
+    """Return a function that makes the file system refuse to rename."""
 
     def prepare(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "replace", refusing("replace", code))
@@ -325,7 +325,7 @@ def no_renaming(code: int) -> Callable[[Path, pytest.MonkeyPatch], None]:
 
 
 def open_on_windows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let another program have it open for itself, on Windows."""
+    """Make another program lock the file, on Windows."""
     opened = Path.open
 
     def refuse(place: Path, *arguments: Any, **options: Any) -> Any:
@@ -356,7 +356,7 @@ REFUSALS: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], None], str]] = {
 
 
 @pytest.mark.parametrize(("prepare", "reason"), REFUSALS.values(), ids=REFUSALS)
-async def test_what_can_be_refused_is_refused_before_the_first_request(
+async def test_refusals_precede_the_first_request(
     either: Any,
     target: Path,
     sandbox: Sandbox,
@@ -364,7 +364,7 @@ async def test_what_can_be_refused_is_refused_before_the_first_request(
     prepare: Callable[[Path, pytest.MonkeyPatch], None],
     reason: str,
 ) -> None:
-    """The error says why, and names the file that was asked for, and nothing is left beside it."""
+    """The error has the reason and the target's path, and no other file is left."""
     prepare(target, monkeypatch)
     with pytest.raises(OSError, match=reason) as caught:
         await written(either, target)
@@ -374,20 +374,18 @@ async def test_what_can_be_refused_is_refused_before_the_first_request(
     assert [path.name for path in target.parent.glob("*")] in ([target.name], [])
 
 
-async def test_a_file_that_nobody_has_open_on_windows(
+async def test_a_file_that_no_program_has_open_on_windows(
     either: Any, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is written there as elsewhere."""
+    """It is written as on other systems."""
     monkeypatch.setattr(inventory_files, "WINDOWS", True)
     assert await written(either, target) == 4
-    assert whole(target)
+    assert complete(target)
 
 
 @pytest.mark.parametrize("length", [200, 241, 242, 254, 255])
-async def test_a_long_name_is_no_obstacle(
-    either: Any, target: Path, sandbox: Sandbox, length: int
-) -> None:
-    """The names beside it are made shorter, and a run is resumed all the same."""
+async def test_a_long_name(either: Any, target: Path, sandbox: Sandbox, length: int) -> None:
+    """The names of the files beside it are shorter, and a run is resumed."""
     path = target.with_name("n" * (length - len(target.suffix)) + target.suffix)
     move(target, path)
     listed = await done(either.raw.get_repositories(either.organization_id))
@@ -399,7 +397,7 @@ async def test_a_long_name_is_no_obstacle(
     before = len(sandbox.requests)
     assert await written(either, path, resume=True) == 4
     assert len(sandbox.requests) == before + 2
-    assert whole(path)
+    assert complete(path)
 
 
 async def test_a_name_that_is_too_long(either: Any, target: Path, sandbox: Sandbox) -> None:
@@ -411,7 +409,7 @@ async def test_a_name_that_is_too_long(either: Any, target: Path, sandbox: Sandb
     assert not sandbox.requests
 
 
-async def test_a_folder_that_takes_no_names_with_a_dot(
+async def test_a_directory_that_refuses_names_with_a_dot(
     either: Any, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The temporary file has another name there."""
@@ -424,19 +422,19 @@ async def test_a_folder_that_takes_no_names_with_a_dot(
 
     monkeypatch.setattr(os, "open", refuse)
     assert await written(either, target) == 4
-    assert whole(target)
+    assert complete(target)
 
 
-def test_a_mode_holds_where_modes_are_kept(sandbox: Sandbox, client: Client, target: Path) -> None:
-    """Trying the folder changes nothing of what a file may be read by."""
+def test_a_replaced_file_keeps_its_mode(sandbox: Sandbox, client: Client, target: Path) -> None:
+    """Trying the directory first does not change it."""
     sandbox.seed(repositories=1, tags=1)
     target.chmod(0o640)
     client.inventory().write_csv(target)
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
 
 
-async def test_an_error_of_somebody_else_is_left_alone(either: Any, target: Path) -> None:
-    """What a function of the caller's raises says nothing about the file."""
+async def test_an_error_of_the_caller_s_function_is_unchanged(either: Any, target: Path) -> None:
+    """It says nothing about the file, so no hint at `resume` is added."""
 
     def fail(_: object) -> None:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")

@@ -14,7 +14,7 @@ from tests.support.inventories import SOURCE, many
 from abeja_registry import InvalidFile
 from abeja_registry.inventory import InventoryRepository, InventoryRow
 
-WHOLE = b'{"finished": "2", "name": "trainer", "tags": 1}\n'
+FINISHED = b'{"finished": "2", "name": "trainer", "tags": 1}\n'
 
 
 def ended(*ids: str) -> list[InventoryRepository]:
@@ -23,7 +23,7 @@ def ended(*ids: str) -> list[InventoryRepository]:
 
 
 def rows_of(journal: Journal) -> list[InventoryRow]:
-    """Return the rows that a journal has."""
+    """Return a journal's rows of tags."""
     return [each for each in journal.entries() if isinstance(each, InventoryRow)]
 
 
@@ -48,18 +48,21 @@ def test_a_journal_has_the_rows_of_finished_repositories(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("keep", "finished"),
     [
-        (lambda whole: whole[:-1], {"0"}),
-        (lambda whole: whole[:-60], set()),
-        (lambda whole: whole[:10], set()),
-        (lambda whole: b"", set()),
-        (lambda whole: whole + b"\0" * 20 + b"\n" + WHOLE, {"0", "1"}),
-        (lambda whole: whole + b"5\n" + WHOLE, {"0", "1"}),
-        # A name or a count that is missing: as the first version wrote, but not whole.
-        (lambda whole: whole + b'{"finished": "2", "name": "trainer"}\n', {"0", "1", "2"}),
-        (lambda whole: whole + b'{"finished": "3", "name": "trainer"}\n', {"0", "1"}),
-        # Of a kind that a later version may write.
-        (lambda whole: whole + b"{}\n" + WHOLE, {"0", "1", "2"}),
-        (lambda whole: whole + b'{"finished": 2}\n{"repository_id": 2}\n' + WHOLE, {"0", "1", "2"}),
+        (lambda journal: journal[:-1], {"0"}),
+        (lambda journal: journal[:-60], set()),
+        (lambda journal: journal[:10], set()),
+        (lambda journal: b"", set()),
+        (lambda journal: journal + b"\0" * 20 + b"\n" + FINISHED, {"0", "1"}),
+        (lambda journal: journal + b"5\n" + FINISHED, {"0", "1"}),
+        # A line without a count is read as the first version wrote it, by its id alone.
+        (lambda journal: journal + b'{"finished": "2", "name": "trainer"}\n', {"0", "1", "2"}),
+        (lambda journal: journal + b'{"finished": "3", "name": "trainer"}\n', {"0", "1"}),
+        # Lines of a kind that a later version may write.
+        (lambda journal: journal + b"{}\n" + FINISHED, {"0", "1", "2"}),
+        (
+            lambda journal: journal + b'{"finished": 2}\n{"repository_id": 2}\n' + FINISHED,
+            {"0", "1", "2"},
+        ),
     ],
 )
 def test_a_journal_that_was_cut_or_damaged(
@@ -96,14 +99,14 @@ def test_a_journal_that_another_inventory_has_locked(tmp_path: Path, resume: boo
 def test_rows_of_interrupted_runs_count_once(tmp_path: Path) -> None:
     """A repository that several runs have read counts with the rows of the run that finished it."""
     target = tmp_path / "a"
-    found = many(9)
+    rows = many(9)
     for finished in (["0"], ["1"], ["2"]):
         journal = Journal(target, SOURCE, resume=True)
-        left = [row for row in found if row.repository_id not in journal.finished]
+        left = [row for row in rows if row.repository_id not in journal.finished]
         journal.add(left, ended(*finished))
         journal.close()
     journal = Journal(target, SOURCE, resume=True)
-    assert sorted(rows_of(journal)) == sorted(found)
+    assert sorted(rows_of(journal)) == sorted(rows)
     journal.close()
 
 
@@ -127,31 +130,31 @@ def test_a_journal_that_a_forked_process_has_open_too(tmp_path: Path) -> None:
         process.join()
 
 
-@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("replaced", [False, True])
 def test_a_journal_that_is_removed_while_it_is_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
 ) -> None:
     """An inventory that starts as another ends opens and locks the current file."""
     fcntl = pytest.importorskip("fcntl")
     first = Journal(tmp_path / "a", SOURCE, resume=False)
 
-    def late(file: object, how: int) -> None:
+    def delayed_lock(file: object, how: int) -> None:
         monkeypatch.undo()
         first.remove()
         first.close()
-        if anew:
+        if replaced:
             other = Journal(tmp_path / "a", SOURCE, resume=False)
             other.add(many(1), ended("0"))
             other.close()
         fcntl.flock(file, how)
 
-    monkeypatch.setattr(fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", delayed_lock)
     second = Journal(tmp_path / "a", SOURCE, resume=True)
-    assert set(second.finished) == ({"0"} if anew else set())
+    assert set(second.finished) == ({"0"} if replaced else set())
     with pytest.raises(BlockingIOError):
         Journal(tmp_path / "a", SOURCE, resume=True)
     second.add(many(2)[1:], ended("1"))
-    assert list(second.entries()) == many(2)[0 if anew else 1 :]
+    assert list(second.entries()) == many(2)[0 if replaced else 1 :]
     second.close()
 
 

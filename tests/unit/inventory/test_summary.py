@@ -74,12 +74,12 @@ OLD = NOW - timedelta(days=91)
         ),
         # The same digest in two repositories is two images.
         ([row("a", "1", size=7), row("b", "1", size=7)], 2, 14, 14, 0),
-        # A fresh tag keeps an image that a stale one points to too.
+        # A fresh tag keeps the image of a stale tag.
         ([row("a", "1", size=7, updated_at=OLD), row("a", "2", size=7)], 1, 7, 14, 0),
         ([row("a", n, size=7, updated_at=OLD) for n in "123"], 1, 7, 21, 7),
-        # One fresh tag in another repository keeps nothing here.
+        # A fresh tag in another repository does not keep it.
         ([row("a", "1", size=7, updated_at=OLD), row("b", "1", size=7)], 2, 14, 14, 7),
-        # Tags that say different sizes of one image: the larger one counts, in any order.
+        # Tags of one image with different sizes: the largest counts, in any order.
         ([row("a", "1", size=7), row("a", "2", size=9)], 1, 9, 16, 0),
         ([row("a", "1", size=9), row("a", "2", size=7)], 1, 9, 16, 0),
         ([row("a", "1", size=-5), row("a", "2", size=-7)], 1, -5, -12, 0),
@@ -185,7 +185,7 @@ def test_invalid_days_are_refused(days: int, now: datetime | None, message: str)
 
 
 def totals(name: str, own: list[InventoryRow], rows: list[InventoryRow]) -> Totals:
-    """Return the totals of some of all rows."""
+    """Return the totals of some rows."""
     stale_before = NOW - timedelta(days=1)
     images = {image(each) for each in own}
     sizes = {at: max(each.size for each in rows if image(each) == at) for at in images}

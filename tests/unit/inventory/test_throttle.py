@@ -1,4 +1,4 @@
-"""How an inventory slows down: the width, the waits, and whole inventories in simulated time."""
+"""How an inventory slows down: the width, the waits, and inventories in simulated time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def throttle_of(
 
 
 def test_the_width_falls_at_once_and_rises_slowly() -> None:
-    """Multiplicative decrease, once a pause; additive increase, a part of one for each success."""
+    """Multiplicative decrease, once a pause; additive increase, a fraction for each success."""
     throttle = throttle_of(16, fraction=0.0)
     assert (throttle.width, throttle.narrowed) == (16, False)
     widths = []
@@ -49,7 +49,7 @@ def test_the_width_falls_at_once_and_rises_slowly() -> None:
 
 
 @pytest.mark.parametrize("asked", [1, 7, 60])
-def test_nothing_is_sent_until_the_time_is_over(asked: int) -> None:
+def test_nothing_is_sent_before_retry_after_is_over(asked: int) -> None:
     """`Retry-After` counts from the latest response that has it."""
     throttle = throttle_of(fraction=0.0)
     assert throttle.wait(100.0) == 0
@@ -63,8 +63,8 @@ def test_nothing_is_sent_until_the_time_is_over(asked: int) -> None:
     assert throttle.count == 3
 
 
-def test_a_clock_that_stands_still_ends_no_inventory() -> None:
-    """A wait that was slept is over, whatever the clock says."""
+def test_a_wait_ends_even_if_the_clock_does_not_move() -> None:
+    """After a sleep the wait is over, though the clock is the same."""
     throttle = throttle_of()
     throttle.throttled("a", 1, 0.0)
     throttle.resume()
@@ -73,7 +73,7 @@ def test_a_clock_that_stands_still_ends_no_inventory() -> None:
 
 @pytest.mark.parametrize("retry_after", [None, 0.0])
 def test_without_retry_after_the_wait_doubles(retry_after: float | None) -> None:
-    """From the policy's, until a request succeeds; 0 seconds ask for nothing."""
+    """It starts at the policy's delay again after a success; `Retry-After: 0` counts as none."""
     throttle = throttle_of(policy=RetryPolicy(throttled_base_delay=2, max_delay=10))
     waits = []
     for _ in range(4):
@@ -85,7 +85,7 @@ def test_without_retry_after_the_wait_doubles(retry_after: float | None) -> None
     assert [*waits, throttle.wait(0.0)] == [2, 4, 8, 10, 2]
 
 
-def test_more_than_the_policy_allows_is_not_waited_for() -> None:
+def test_a_longer_retry_after_than_the_policy_allows_fails() -> None:
     """The request fails at once, and others may be sent."""
     throttle = throttle_of(policy=RetryPolicy(max_retry_after=5))
     assert not throttle.throttled("a", 6, 0.0)
@@ -98,7 +98,7 @@ def test_more_than_the_policy_allows_is_not_waited_for() -> None:
 def test_an_api_that_throttles_everything_ends_an_inventory(
     policy: RetryPolicy, retry_after: float | None
 ) -> None:
-    """After some minutes of waits without a success; then each request fails that comes."""
+    """After some minutes of waits without a success, each throttled request fails."""
     throttle = throttle_of(policy=policy)
     waited = now = 0.0
     sent = 0
@@ -114,8 +114,8 @@ def test_an_api_that_throttles_everything_ends_an_inventory(
     assert throttle.throttled("another", retry_after, now)
 
 
-def test_a_request_that_is_throttled_for_good_ends_alone() -> None:
-    """Others succeed between, for minutes: its own failure, and no matter of the rate."""
+def test_a_request_that_is_always_throttled_fails_alone() -> None:
+    """Others succeed meanwhile, for minutes: the rate is not its cause."""
     throttle = throttle_of()
     now, turns = 0.0, 0
     while throttle.throttled("bad", 20, now):
@@ -132,7 +132,7 @@ def test_a_request_that_is_throttled_for_good_ends_alone() -> None:
 def test_the_width_stays_within_its_bounds(
     widest: int, events: list[tuple[float | None, int]]
 ) -> None:
-    """At least one request may be in flight, and never more than asked for."""
+    """It is at least one request, and at most the concurrency."""
     throttle = throttle_of(widest)
     now = 0.0
     for retry_after, successes in events:
@@ -219,10 +219,10 @@ class Simulation:
     rows: list[Any] = field(default_factory=list)
 
     def run(self) -> Crawler:
-        """Drive a walk to its end, as the inventories do."""
+        """Drive a crawler to its end, as the inventories do."""
         chance = random.Random(self.seed)
         throttle = Throttle(self.concurrency, RetryPolicy(), chance.random)
-        walk = Crawler(
+        crawler = Crawler(
             page_size=100,
             concurrency=self.concurrency,
             pages=1,
@@ -235,15 +235,15 @@ class Simulation:
         while True:
             wait = throttle.wait(self.now)
             room = throttle.width
-            while not wait and len(coming) < room and (task := walk.next_task()) is not None:
+            while not wait and len(coming) < room and (task := crawler.next_task()) is not None:
                 self.sent += 1
                 arrives = self.now + self.latency * chance.uniform(0.4, 0.6)
                 key = task.repository and task.repository.id
                 allowed = self.allow(arrives) and key not in self.refused
                 heappush(coming, (arrives + self.latency / 2, next(numbers), task, allowed))
             if not coming and not wait:
-                walk.check_ended()
-                return walk
+                crawler.check_ended()
+                return crawler
             if wait and (not coming or coming[0][0] > self.now + wait):
                 self.now += wait
                 throttle.resume()
@@ -251,11 +251,11 @@ class Simulation:
             self.now, _, task, allowed = heappop(coming)
             if allowed:
                 throttle.succeeded(task)
-                self.rows += walk.record(task, self.registry.fetch(task)).rows
+                self.rows += crawler.record(task, self.registry.fetch(task)).rows
             elif throttle.throttled(task, self.retry_after, self.now):
-                walk.send_again(task)
+                crawler.send_again(task)
             else:
-                walk.fail(task, TooManyRequests("too_many_requests", "", status_code=429))
+                crawler.fail(task, TooManyRequests("too_many_requests", "", status_code=429))
 
 
 @pytest.mark.parametrize("limiter", LIMITERS)
@@ -275,8 +275,8 @@ def test_a_rate_limited_api_slows_an_inventory_down_and_does_not_end_it(
     simulation = Simulation(
         Lists(*[1] * repositories), limiter(rate), concurrency=concurrency, latency=latency
     )
-    walk = simulation.run()
-    assert not walk.failures
+    crawler = simulation.run()
+    assert not crawler.failures
     assert len(simulation.rows) == repositories
     assert simulation.now <= 1.5 * repositories / rate
     assert simulation.sent <= repositories * 1.6 + 5 * concurrency
@@ -311,9 +311,9 @@ def test_a_repository_that_is_always_throttled_is_a_failure_of_its_own(concurren
     simulation = Simulation(
         Lists(*[1] * 100), lambda _: True, concurrency=concurrency, refused=frozenset({"r7"})
     )
-    walk = simulation.run()
-    assert [failure.repository_id for failure in walk.failures] == ["r7"]
-    assert isinstance(walk.failures[0].error, TooManyRequests)
+    crawler = simulation.run()
+    assert [failure.repository_id for failure in crawler.failures] == ["r7"]
+    assert isinstance(crawler.failures[0].error, TooManyRequests)
     assert len(simulation.rows) == 99
 
 

@@ -30,7 +30,7 @@ from abeja_registry.sandbox import Sandbox
 BASE_URL = "https://api.example.com"
 
 
-def packed(token: str) -> PickledClient:
+def pickled(token: str) -> PickledClient:
     """Return a client with this token, pickled."""
     with Client("1", {"auth_token": token}, base_url=BASE_URL, max_retry_count=0) as client:
         return PickledClient(pickle.dumps(client))
@@ -47,13 +47,13 @@ def closed(client: Client) -> bool:
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is sent: an open client meets a closed port of this machine."""
+    """No request is sent: the base URL is a closed port of this machine."""
     monkeypatch.setattr(f"{__name__}.BASE_URL", "http://127.0.0.1:9")
 
 
 @pytest.fixture
 def clients() -> Iterator[WorkerClients]:
-    """Two clients are kept."""
+    """A cache of two clients."""
     kept = WorkerClients(2)
     yield kept
     kept.close()
@@ -66,15 +66,15 @@ def test_rotating_credentials_keep_a_bounded_number_of_clients(
     """Each new credential makes a client; the least recently used ones are closed."""
     seen = []
     for at in range(rotations):
-        with clients.lease(packed(f"token-{at}")) as client:
+        with clients.lease(pickled(f"token-{at}")) as client:
             seen.append(client)
     assert len(clients) == 2
     assert [closed(client) for client in seen] == [*[True] * (rotations - 2), False, False]
 
 
-def test_tasks_of_the_same_settings_share_a_client(clients: WorkerClients) -> None:
-    """One that is used again stays; the one that was not used for longest falls out."""
-    a, b, c = packed("a"), packed("b"), packed("c")
+def test_tasks_with_the_same_settings_share_a_client(clients: WorkerClients) -> None:
+    """A client that is used again is kept; the least recently used one is dropped."""
+    a, b, c = pickled("a"), pickled("b"), pickled("c")
     with clients.lease(a) as first, clients.lease(a) as same:
         assert first is same
     with clients.lease(b) as second:
@@ -87,29 +87,29 @@ def test_tasks_of_the_same_settings_share_a_client(clients: WorkerClients) -> No
     assert not closed(first)
 
 
-def test_a_client_that_falls_out_stays_open_while_tasks_use_it(clients: WorkerClients) -> None:
-    """It is closed when the last of them ends."""
+def test_a_dropped_client_stays_open_while_tasks_use_it(clients: WorkerClients) -> None:
+    """It is closed when the last task ends."""
     with ExitStack() as leases:
-        used = [leases.enter_context(clients.lease(packed(str(at)))) for at in range(5)]
+        used = [leases.enter_context(clients.lease(pickled(str(at)))) for at in range(5)]
         assert len(clients) == 5
         assert not any(map(closed, used))
     assert len(clients) == 2
     assert sum(map(closed, used)) == 3
 
 
-def test_threads_use_clients_that_others_push_out() -> None:
-    """No task ever meets a closed client, however many settings compete for one place."""
+def test_a_client_is_not_closed_while_a_thread_uses_it() -> None:
+    """No task has a closed client, even if many settings compete for one slot."""
     clients = WorkerClients(1)
     ready = threading.Barrier(4)
-    settings = [packed(str(at)) for at in range(4)]
+    settings = [pickled(str(at)) for at in range(4)]
 
     def use(at: int) -> list[bool]:
         ready.wait()
-        found = []
+        states = []
         for turn in range(20):
             with clients.lease(settings[(at + turn) % 4]) as client:
-                found.append(session_of(client).sender.closed)
-        return found
+                states.append(session_of(client).sender.closed)
+        return states
 
     with ThreadPoolExecutor(4) as threads:
         assert not any(chain.from_iterable(threads.map(use, range(4))))
@@ -118,25 +118,25 @@ def test_threads_use_clients_that_others_push_out() -> None:
     assert len(clients) == 0
 
 
-def test_a_packed_client_shows_no_credential() -> None:
+def test_a_pickled_client_shows_no_credential() -> None:
     """Dask logs the arguments of a task that fails."""
-    assert "secret" not in repr(packed("secret-token"))
+    assert "secret" not in repr(pickled("secret-token"))
 
 
-def test_a_child_process_waits_for_no_lock_of_its_parent(clients: WorkerClients) -> None:
-    """After a fork, a lock that another thread held and tasks that run elsewhere count no more."""
-    lease = clients.lease(packed("a"))
+def test_a_child_process_does_not_wait_for_its_parent_s_lock(clients: WorkerClients) -> None:
+    """After fork(), a lock that another thread held, and the parent's tasks, do not count."""
+    lease = clients.lease(pickled("a"))
     lease.__enter__()
     lock_of(clients).acquire()
     clients.renew()
     for at in range(3):
-        with clients.lease(packed(str(at))):
+        with clients.lease(pickled(str(at))):
             pass
     assert len(clients) == 2
 
 
 class Here(Executor):
-    """An executor that runs each task at once, in this process, as a worker would."""
+    """An executor that runs each task immediately, in this process, as a worker would."""
 
     def submit(self, task: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
         """Run a task."""
@@ -146,7 +146,7 @@ class Here(Executor):
 
 
 def test_inventories_with_rotating_credentials(sandbox: Sandbox) -> None:
-    """A long-lived worker ends with a bounded number of clients."""
+    """A long-lived worker keeps a bounded number of clients."""
     sandbox.seed(repositories=2, tags=1)
     for at in range(MAX_CLIENTS + 3):
         connection: dict[str, Any] = {**sandbox.connection, "timeout": 20 + at}
@@ -162,22 +162,22 @@ def test_inventories_with_rotating_credentials(sandbox: Sandbox) -> None:
 
 @pytest.fixture(params=[RuntimeError("can't start new thread"), MemoryError()])
 def no_threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """No thread of an inventory starts, as at a process's limit; those that did not."""
+    """The names of an inventory's threads, none of which can start, as at a process's limit."""
     refused: list[str] = []
     start = threading.Thread.start
 
-    def fail(thread: threading.Thread) -> None:
+    def start_none(thread: threading.Thread) -> None:
         if thread.name.startswith("abeja_registry.inventory"):  # others are the sandbox's
             refused.append(thread.name)
             raise request.param
         start(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", fail)
+    monkeypatch.setattr(threading.Thread, "start", start_none)
     return refused
 
 
 def stocked(sandbox: Sandbox) -> Client:
-    """Return a client of three repositories with a tag each."""
+    """Return a client of three repositories, each with one tag."""
     client = Client(**sandbox.connection)
     for name in "abc":
         sandbox.push(client.repositories.create(name).id, "1.0")
@@ -210,9 +210,7 @@ async def test_an_async_inventory_where_no_thread_starts(
     assert no_threads
 
 
-def test_an_inventory_of_an_api_that_fails_where_no_thread_starts(
-    sandbox: Sandbox, no_threads: list[str]
-) -> None:
+def test_a_failing_api_where_no_thread_starts(sandbox: Sandbox, no_threads: list[str]) -> None:
     """Its errors are the same."""
     with stocked(sandbox) as client:
         sandbox.faults.add(status=403)
@@ -223,7 +221,7 @@ def test_an_inventory_of_an_api_that_fails_where_no_thread_starts(
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_an_inventory_at_the_end_of_the_process(sandbox: Sandbox, is_async: bool) -> None:
-    """Executors take no call then, in any version of Python."""
+    """Executors accept no call then, in any version of Python."""
     stocked(sandbox).close()
     call = "asyncio.run(main())" if is_async else 'print(inventory.write_csv("rows.csv"))'
     script = f"""
@@ -245,8 +243,8 @@ atexit.register(lambda: {call})
     assert ran.stdout == "3\n"
 
 
-def test_a_call_is_carried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a further thread does not start, one that runs may take the call meanwhile."""
+def test_a_call_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a further thread does not start, a running one may take the call meanwhile."""
     go_on = threading.Event()
     start = threading.Thread.start
     calls: list[int] = []
@@ -271,8 +269,8 @@ def test_a_call_is_carried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [future.result() for future in futures] == calls == list(range(5))
 
 
-def test_a_call_that_was_cancelled_is_not_carried_out() -> None:
-    """While it waited for a thread."""
+def test_a_call_that_was_cancelled_does_not_run() -> None:
+    """It was cancelled while it waited for a thread."""
     go_on = threading.Event()
     calls: list[int] = []
     with Threads(1) as threads:
