@@ -167,14 +167,14 @@ class Client(_BaseClient[Session]):
         """The tags of any repository, by the repository's id."""
         from .tags import Tags
 
-        return Tags(self._session, self.organization_id)
+        return Tags(self._session)
 
     @cached_property
     def repositories(self) -> abeja_registry.Repositories:
         """The organization's repositories."""
         from .repositories import Repositories
 
-        return Repositories(self._session, self.organization_id, self.tags)
+        return Repositories(self._session, self.tags)
 
     @cached_property
     def raw(self) -> APIClient:
@@ -330,14 +330,14 @@ class AsyncClient(_BaseClient[AsyncSession]):
         """The tags of any repository, by the repository's id."""
         from .tags import AsyncTags
 
-        return AsyncTags(self._session, self.organization_id)
+        return AsyncTags(self._session)
 
     @cached_property
     def repositories(self) -> abeja_registry.AsyncRepositories:
         """The organization's repositories."""
         from .repositories import AsyncRepositories
 
-        return AsyncRepositories(self._session, self.organization_id, self.tags)
+        return AsyncRepositories(self._session, self.tags)
 
     @cached_property
     def raw(self) -> AsyncAPIClient:

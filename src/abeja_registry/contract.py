@@ -6,7 +6,6 @@ no secret, no e-mail address, no id and no name of what the registry holds is in
 
 from __future__ import annotations
 
-import math
 import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 from abeja_registry import __version__
 
 from ._api import reference
-from ._api.flows import Flow
+from ._api.flows import EACH_CALL, Flow
 from ._api.operations import Operation, get_repositories, get_repository, get_repository_tags
 from ._api.reference import DEFAULT_LIMIT, Shape, differences, rows, strings
 from ._http.adapter import AsyncHttpClientAdapter, HttpClientAdapter
@@ -125,12 +124,12 @@ class ContractReport:
 
 def check(session: Session) -> ContractReport:
     """Compare the API behind a session with its reference."""
-    return session.run(_Check(session).flow(), math.inf)
+    return session.run(_Check(session).flow(), EACH_CALL)
 
 
 async def acheck(session: AsyncSession) -> ContractReport:
     """As `check`, awaited."""
-    return await session.run(_Check(session).flow(), math.inf)
+    return await session.run(_Check(session).flow(), EACH_CALL)
 
 
 # -- the work, written once -----------------------------------------------------------------------

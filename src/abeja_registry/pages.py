@@ -12,8 +12,10 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from functools import partial
 from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar, get_args, overload
 
+from ._api.flows import EACH_CALL, Flow
 from ._api.paging import PAGE_SIZE, PageWalk
 from ._parsing import ROWS_KEYS, PageSource, real_datetime, rows_key
 from ._validation import check_count
@@ -208,12 +210,14 @@ class Listing(Unread, Iterable[T_co], Generic[T_co]):
 
     def __init__(
         self,
-        fetch: Callable[[PageWalk[Any]], Page[T_co] | None],
+        run: Callable[[Flow[Page[T_co] | None], float], Page[T_co] | None],
+        next_page: Callable[[PageWalk[Any]], Flow[Page[T_co] | None]],
         page_size: int | None = None,
         offset: int = 0,
         keep: Callable[[Any], bool] | None = None,
     ) -> None:
-        self._fetch = fetch
+        self._run = run
+        self._next_page = next_page
         self._keep = keep
         self._page_size = _page_size(page_size)
         self._offset = check_count("offset", offset, least=0)
@@ -223,7 +227,8 @@ class Listing(Unread, Iterable[T_co], Generic[T_co]):
 
     def pages(self) -> Iterator[Page[T_co]]:
         """Return a walk through the same list, a page at a time; each holds new items alone."""
-        return _Pages(self._fetch, PageWalk(self._page_size, self._offset, self._keep))
+        walk: PageWalk[Any] = PageWalk(self._page_size, self._offset, self._keep)
+        return _Pages(self._run, partial(self._next_page, walk))
 
 
 class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
@@ -233,12 +238,14 @@ class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
 
     def __init__(
         self,
-        fetch: Callable[[PageWalk[Any]], Awaitable[AsyncPage[T_co] | None]],
+        run: Callable[[Flow[AsyncPage[T_co] | None], float], Awaitable[AsyncPage[T_co] | None]],
+        next_page: Callable[[PageWalk[Any]], Flow[AsyncPage[T_co] | None]],
         page_size: int | None = None,
         offset: int = 0,
         keep: Callable[[Any], bool] | None = None,
     ) -> None:
-        self._fetch = fetch
+        self._run = run
+        self._next_page = next_page
         self._keep = keep
         self._page_size = _page_size(page_size)
         self._offset = check_count("offset", offset, least=0)
@@ -248,7 +255,8 @@ class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
 
     def pages(self) -> AsyncIterator[AsyncPage[T_co]]:
         """As `Listing.pages`, for `async for`."""
-        return _AsyncPages(self._fetch, PageWalk(self._page_size, self._offset, self._keep))
+        walk: PageWalk[Any] = PageWalk(self._page_size, self._offset, self._keep)
+        return _AsyncPages(self._run, partial(self._next_page, walk))
 
 
 def _page_size(given: int | None) -> int:
@@ -261,13 +269,15 @@ def _page_size(given: int | None) -> int:
 
 class _Pages(Iterator[Page[T_co]]):
     def __init__(
-        self, fetch: Callable[[PageWalk[Any]], Page[T_co] | None], walk: PageWalk[Any]
+        self,
+        run: Callable[[Flow[Page[T_co] | None], float], Page[T_co] | None],
+        next_page: Callable[[], Flow[Page[T_co] | None]],
     ) -> None:
-        self._fetch = fetch
-        self._walk = walk
+        self._run = run
+        self._next_page = next_page
 
     def __next__(self) -> Page[T_co]:
-        page = self._fetch(self._walk)
+        page = self._run(self._next_page(), EACH_CALL)
         if page is None:
             raise StopIteration
         return page
@@ -276,14 +286,14 @@ class _Pages(Iterator[Page[T_co]]):
 class _AsyncPages(AsyncIterator[AsyncPage[T_co]]):
     def __init__(
         self,
-        fetch: Callable[[PageWalk[Any]], Awaitable[AsyncPage[T_co] | None]],
-        walk: PageWalk[Any],
+        run: Callable[[Flow[AsyncPage[T_co] | None], float], Awaitable[AsyncPage[T_co] | None]],
+        next_page: Callable[[], Flow[AsyncPage[T_co] | None]],
     ) -> None:
-        self._fetch = fetch
-        self._walk = walk
+        self._run = run
+        self._next_page = next_page
 
     async def __anext__(self) -> AsyncPage[T_co]:
-        page = await self._fetch(self._walk)
+        page = await self._run(self._next_page(), EACH_CALL)
         if page is None:
             raise StopAsyncIteration
         return page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime
@@ -47,9 +46,12 @@ class _BaseTags(ABC, Generic[S, P]):
 
     _kind: PageKind[P]
 
-    def __init__(self, session: S, organization_id: str) -> None:
+    def __init__(self, session: S) -> None:
         self._session: S = session
-        self._organization_id = organization_id
+
+    @property
+    def _organization_id(self) -> str:
+        return self._session.settings.organization_id
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._organization_id!r}>"
@@ -79,42 +81,35 @@ class _BaseTags(ABC, Generic[S, P]):
     def _list(self, repository_id: str, limit: int | None, offset: int | None) -> Flow[P]:
         check_window(limit, offset)
         operation = self._list_operation(repository_id, limit, offset)
-        try:
-            page = self._read_page(repository_id, (yield operation))
-        except NotFound as error:
-            hint_if_name_was_given(error, repository_id)
-            raise
+        page = self._read_page(repository_id, (yield operation))
         page.log_skipped()
         return page.page
 
+    def _pages(self, repository_id: str) -> tuple[flows.ListOperation, Callable[..., PageRows[P]]]:
+        """Return how to list a page of a repository's tags, and how to read it."""
+        return partial(self._list_operation, repository_id), partial(self._read_page, repository_id)
+
     def _next_page(self, repository_id: str, walk: PageWalk[Any]) -> Flow[P | None]:
-        return self._look_up(repository_id, partial(flows.next_page, walk))
+        return _hinted(repository_id, flows.next_page(walk, *self._pages(repository_id)))
 
     def _get(self, repository_id: str, name: str) -> Flow[Tag]:
-        return self._look_up(repository_id, partial(flows.get_by_name, name, noun="tag"))
+        flow: Flow[Tag] = flows.get_by_name(name, *self._pages(repository_id), "tag")
+        return _hinted(repository_id, flow)
 
     def _latest(
         self, repository_id: str, by: TagOrder, pattern: str | None, prereleases: bool
     ) -> Flow[Tag]:
-        flow = partial(_latest, repository_id, by, pattern, prereleases)
-        return self._look_up(repository_id, flow)
+        flow = _latest(repository_id, by, pattern, prereleases, *self._pages(repository_id))
+        return _hinted(repository_id, flow)
 
     def _wait_for(
         self, repository_id: str, name: str, timeout: float, problem: Callable[[Tag], str | None]
     ) -> Flow[Tag]:
-        flow = partial(
-            flows.wait_for, name, problem=problem, timeout=timeout, now=self._session.clock.now
+        now = self._session.clock.now
+        pages = self._pages(repository_id)
+        return _hinted(
+            repository_id, flows.wait_for(name, *pages, problem, timeout=timeout, now=now)
         )
-        return self._look_up(repository_id, flow)
-
-    def _look_up(self, repository_id: str, flow: Callable[..., Flow[T]]) -> Flow[T]:
-        """Run a flow over the pages of a repository's tags."""
-        list_page = partial(self._list_operation, repository_id)
-        try:
-            return (yield from flow(list_page, partial(self._read_page, repository_id)))
-        except NotFound as error:
-            hint_if_name_was_given(error, repository_id)
-            raise
 
 
 class Tags(_BaseTags[Session, Page[Tag]]):
@@ -145,7 +140,8 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             >>> [tag.name for tag in client.tags.list(repository.id, limit=2)]
             ['0.0.1', '0.0.2']
         """
-        return self._session.run(self._list(repository_id, limit, offset))
+        flow = self._list(repository_id, limit, offset)
+        return self._session.run(_hinted(repository_id, flow))
 
     def iter(
         self,
@@ -186,10 +182,8 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         """
         quote_segment("repository_id", repository_id)
         keep = _filter(pattern, since, until)
-        return Listing(partial(self._fetch_next, repository_id), page_size, offset, keep)
-
-    def _fetch_next(self, repository_id: str, walk: PageWalk[Any]) -> Page[Tag] | None:
-        return self._session.run(self._next_page(repository_id, walk), math.inf)
+        flow = partial(self._next_page, repository_id)
+        return Listing(self._session.run, flow, page_size, offset, keep)
 
     def get(self, repository_id: str, name: str) -> Tag:
         """Return the tag of a name.
@@ -304,7 +298,8 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         self, repository_id: str, limit: int | None = None, offset: int | None = None
     ) -> AsyncPage[Tag]:
         """As `Tags.list`, awaited."""
-        return await self._session.run(self._list(repository_id, limit, offset))
+        flow = self._list(repository_id, limit, offset)
+        return await self._session.run(_hinted(repository_id, flow))
 
     def iter(
         self,
@@ -319,10 +314,8 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         """As `Tags.iter`, to walk through with `async for`."""
         quote_segment("repository_id", repository_id)
         keep = _filter(pattern, since, until)
-        return AsyncListing(partial(self._fetch_next, repository_id), page_size, offset, keep)
-
-    async def _fetch_next(self, repository_id: str, walk: PageWalk[Any]) -> AsyncPage[Tag] | None:
-        return await self._session.run(self._next_page(repository_id, walk), math.inf)
+        flow = partial(self._next_page, repository_id)
+        return AsyncListing(self._session.run, flow, page_size, offset, keep)
 
     async def get(self, repository_id: str, name: str) -> Tag:
         """As `Tags.get`, awaited."""
@@ -352,6 +345,15 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         problem = _problem(timeout, digest, changed_from)
         flow = self._wait_for(repository_id, name, timeout, problem)
         return await self._session.run(flow, self._session.clock.now() + timeout)
+
+
+def _hinted(repository_id: str, flow: Flow[T]) -> Flow[T]:
+    """Run a flow, with a hint on its NotFound where a name was given in place of an id."""
+    try:
+        return (yield from flow)
+    except NotFound as error:
+        hint_if_name_was_given(error, repository_id)
+        raise
 
 
 def hint_if_name_was_given(error: NotFound, repository_id: str) -> None:

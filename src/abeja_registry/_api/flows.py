@@ -6,6 +6,7 @@ and tasks; a session's `run` executes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -35,6 +36,10 @@ _MIN_REMAINING = 0.05
 # A create takes at most this share of the remaining time; its flow needs the rest to look up
 # whether the create was carried out.
 _CREATE_SHARE = 2 / 3
+
+
+# The deadline of a flow that may take as long as it likes: each of its requests has a call's.
+EACH_CALL = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ R_co = TypeVar("R_co", covariant=True)
 N = TypeVar("N", bound=Named)
 
 
-class PageRows(Protocol[R_co]):
+class RowsOf(Protocol[R_co]):
     """A page with each of its rows: None for one that was skipped."""
 
     @property
@@ -80,7 +85,7 @@ class PageRows(Protocol[R_co]):
     def rows(self) -> Sequence[R_co | None]: ...
 
 
-class FetchedPage(PageRows[Any], Protocol[P_co]):
+class NewRowsOf(RowsOf[Any], Protocol[P_co]):
     """A page that can be reduced to its new rows."""
 
     def log_skipped(self, indexes: Sequence[int]) -> None: ...
@@ -93,11 +98,11 @@ Flow = Generator[Step, ApiResult, T]
 ListOperation = Callable[[int, int], Operation]
 # Takes a result and a filter of names, returns the page. An invalid row is skipped if its name can
 # be read and the filter rejects it; otherwise it raises.
-ReadPage = Callable[[ApiResult, Callable[[str], bool]], PageRows[R]]
+ReadPage = Callable[[ApiResult, Callable[[str], bool]], RowsOf[R]]
 
 
 def next_page(
-    walk: PageWalk[Any], list_page: ListOperation, read_page: Callable[[ApiResult], FetchedPage[P]]
+    walk: PageWalk[Any], list_page: ListOperation, read_page: Callable[[ApiResult], NewRowsOf[P]]
 ) -> Flow[P | None]:
     """Fetch the next page that has new rows, and return only these; None at the end."""
     try:

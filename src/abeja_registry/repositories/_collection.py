@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Generic, NoReturn, TypeVar
@@ -17,7 +16,7 @@ from .._parsing import PageKind, PageRows, Wanted, parse, read_page
 from .._validation import InvalidRows, check_window
 from ..exceptions import NotFound
 from ..pages import AsyncListing, AsyncPage, Listing, Page
-from ..tags import AsyncTags, Tags, hint_if_name_was_given
+from ..tags import hint_if_name_was_given
 from ._repository import AsyncRepository, Origin, Repository
 
 # Named once, at module level: pydantic's parametrized classes pickle only so.
@@ -38,16 +37,20 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
     _repository: type[R]
     _kind: PageKind[P]
 
-    def __init__(self, session: S, organization_id: str) -> None:
+    def __init__(self, session: S, tags: object) -> None:
         self._session: S = session
-        self._organization_id = organization_id
+        self._tags = tags
+
+    @property
+    def _organization_id(self) -> str:
+        return self._session.settings.organization_id
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._organization_id!r}>"
 
-    @abstractmethod
     def _origin(self) -> Origin[Any, Any]:
-        """Return what repositories are bound to."""
+        # Made for each call: kept, it would be a cycle, and the client would outlive its last use.
+        return Origin(self, self._tags)
 
     @abstractmethod
     def list(self, limit: int | None = None, offset: int | None = None) -> object:
@@ -119,14 +122,6 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
 
     _repository = Repository
     _kind = REPOSITORY_PAGES
-
-    def __init__(self, session: Session, organization_id: str, tags: Tags) -> None:
-        super().__init__(session, organization_id)
-        self._tags = tags
-
-    def _origin(self) -> Origin[Any, Any]:
-        # Made for each call: kept, it would be a cycle, and the client would outlive its last use.
-        return Origin(self, self._tags)
 
     def create(self, name: str, description: str | None = None) -> Repository:
         """Create a repository.
@@ -281,10 +276,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             >>> repository.name in [each.name for each in client.repositories.iter()]
             True
         """
-        return Listing(self._fetch_next, page_size, offset)
-
-    def _fetch_next(self, walk: PageWalk[Any]) -> Page[Repository] | None:
-        return self._session.run(self._next_page(walk), math.inf)
+        return Listing(self._session.run, self._next_page, page_size, offset)
 
     def __iter__(self) -> Iterator[Repository]:
         return iter(self.iter())
@@ -320,14 +312,6 @@ class AsyncRepositories(
     _repository = AsyncRepository
     _kind = ASYNC_REPOSITORY_PAGES
 
-    def __init__(self, session: AsyncSession, organization_id: str, tags: AsyncTags) -> None:
-        super().__init__(session, organization_id)
-        self._tags = tags
-
-    def _origin(self) -> Origin[Any, Any]:
-        # Made for each call: kept, it would be a cycle, and the client would outlive its last use.
-        return Origin(self, self._tags)
-
     async def create(self, name: str, description: str | None = None) -> AsyncRepository:
         """As `Repositories.create`, awaited."""
         return await self._session.run(self._create(name, description))
@@ -358,10 +342,7 @@ class AsyncRepositories(
         self, *, page_size: int | None = None, offset: int = 0
     ) -> AsyncListing[AsyncRepository]:
         """As `Repositories.iter`, to walk through with `async for`."""
-        return AsyncListing(self._fetch_next, page_size, offset)
-
-    async def _fetch_next(self, walk: PageWalk[Any]) -> AsyncPage[AsyncRepository] | None:
-        return await self._session.run(self._next_page(walk), math.inf)
+        return AsyncListing(self._session.run, self._next_page, page_size, offset)
 
     def __aiter__(self) -> AsyncIterator[AsyncRepository]:
         return aiter(self.iter())

@@ -7,7 +7,8 @@ import itertools
 import pickle
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,6 @@ from tests.support.internals import (
     MAX_STALLED_PAGES,
     Cursor,
     PageRows,
-    PageWalk,
     check_count,
     check_window,
     next_page,
@@ -37,8 +37,6 @@ from abeja_registry import (
 from abeja_registry.sandbox import Sandbox
 
 TAG = Tag.model_validate(examples.TAG)
-# In place of the operation of a page: its limit and its offset.
-Window: Any = lambda limit, offset: (limit, offset)  # noqa: E731
 
 
 class Server:
@@ -116,13 +114,16 @@ def rows_of(page: Any) -> PageRows[Any]:
     return PageRows(page, page.items, [item.id for item in page], {})
 
 
+# A page's limit and offset in place of its operation.
+NEXT_PAGE: Any = partial(next_page, list_page=lambda *window: cast(Any, window), read_page=rows_of)
+
+
 def listing(
     fetch: Callable[[int, int], Page[Tag]], page_size: int | None = None, start: int = 0
 ) -> Listing[Tag]:
     """Return a list whose pages a function fetches."""
 
-    def fetch_next(walk: PageWalk[Any]) -> Page[Tag] | None:
-        flow: Any = next_page(walk, Window, rows_of)
+    def run(flow: Any, _: float) -> Page[Tag] | None:
         try:
             window = next(flow)
             while True:
@@ -136,7 +137,7 @@ def listing(
             found: Page[Tag] | None = end.value
             return found
 
-    return Listing(fetch_next, page_size, start)
+    return Listing(run, NEXT_PAGE, page_size, start)
 
 
 def async_listing(
@@ -146,8 +147,7 @@ def async_listing(
 ) -> AsyncListing[Tag]:
     """Return an async list whose pages a function fetches."""
 
-    async def fetch_next(walk: PageWalk[Any]) -> AsyncPage[Tag] | None:
-        flow: Any = next_page(walk, Window, rows_of)
+    async def run(flow: Any, _: float) -> AsyncPage[Tag] | None:
         try:
             window = next(flow)
             while True:
@@ -161,7 +161,7 @@ def async_listing(
             found: AsyncPage[Tag] | None = end.value
             return found
 
-    return AsyncListing(fetch_next, page_size, start)
+    return AsyncListing(run, NEXT_PAGE, page_size, start)
 
 
 def numbers(tags: Sequence[Tag]) -> list[int]:
@@ -622,7 +622,7 @@ def test_a_walk_goes_on_where_it_stepped_back() -> None:
 def test_a_bad_offset_is_refused(kind: Callable[..., object], offset: Any) -> None:
     """It is refused by name before anything is sent."""
     with pytest.raises((TypeError, ValueError), match=r"^offset must be "):
-        kind(Server(1).tags, 10, offset)
+        kind(print, NEXT_PAGE, 10, offset)
 
 
 # -- numbers --------------------------------------------------------------------------------------
