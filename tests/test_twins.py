@@ -163,6 +163,6 @@ def test_an_async_class_says_of_what_it_is_the_twin(pair: tuple[type[Any], type[
     """Its docstring names the sync class, or is a sentence of the same shape."""
     cls, twin = pair
     if cls is HttpClient:
-        assert str(twin.__doc__).startswith("What an async client takes as `http_client`")
+        assert str(twin.__doc__).startswith("The type of an async client's `http_client`")
     else:
         assert f"`{cls.__name__}`" in str(twin.__doc__).splitlines()[0]
