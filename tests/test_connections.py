@@ -1,4 +1,4 @@
-"""Our own connections: how many there are, what they keep, when they close, whom they trust."""
+"""Connection pools: number of connections, reuse, closing, and trusted certificates."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ from abeja_registry import (
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server that is watched."""
+    """A server that records its requests and connections."""
     with Server() as server:
         yield server
 
 
 @pytest.fixture
 def held(server: Server) -> Iterator[Callable[[str], threading.Event]]:
-    """Let the server hold its answer to a repository's request until the event that is returned."""
+    """Hold the response to one repository's request until the returned event is set."""
     events: dict[str, threading.Event] = {}
 
     def hold(repository_id: str) -> threading.Event:
@@ -90,7 +90,7 @@ def held(server: Server) -> Iterator[Callable[[str], threading.Event]]:
 
 
 class World:
-    """Starts calls as threads do, or as the tasks of an event loop: one test is for both."""
+    """Starts calls in threads or in tasks, so that one test serves both."""
 
     def __init__(self, portal: BlockingPortal | None, threads: ThreadPoolExecutor) -> None:
         self._portal = portal
@@ -102,7 +102,7 @@ class World:
         return self._portal is not None
 
     def start(self, call: Callable[..., Any], *arguments: object) -> Future[Any]:
-        """Start a call beside those that are under way."""
+        """Start a call in parallel to those in flight."""
         if self._portal is None:
             return self._threads.submit(call, *arguments)
         return self._portal.start_task_soon(call, *arguments)
@@ -152,8 +152,8 @@ def client(world: World, server: Server) -> Iterator[Any]:
 # -- how many, and which --------------------------------------------------------------------------
 
 
-def test_a_connection_is_kept_and_used_again(world: World, server: Server, client: Any) -> None:
-    """Calls one after the other go over one connection, open until the client closes."""
+def test_sequential_calls_reuse_one_connection(world: World, server: Server, client: Any) -> None:
+    """Sequential calls use one connection, which is open until the client closes."""
     for _ in range(5):
         world.get(client).result(PATIENCE)
     assert len(server.connections) == 1
@@ -162,14 +162,16 @@ def test_a_connection_is_kept_and_used_again(world: World, server: Server, clien
     assert server.gone.get(timeout=PATIENCE) == server.connections[0]
 
 
-def test_nothing_is_opened_before_it_is_needed(world: World, server: Server, client: Any) -> None:
-    """A client that is made and closed asks nobody anything."""
+def test_a_client_without_calls_opens_no_connection(
+    world: World, server: Server, client: Any
+) -> None:
+    """Creating and closing a client sends no request."""
     world.close(client)
     assert not server.connections
 
 
-def test_clients_that_share_use_the_same_connections(world: World, server: Server) -> None:
-    """A typed client, its raw one and those derived from it go over one connection."""
+def test_derived_clients_share_the_connection(world: World, server: Server) -> None:
+    """A typed client, its raw client and derived clients use one connection."""
     client = world.typed(server.url)
     for each in (client, client.with_options(timeout=5), client.with_options(organization_id="2")):
         world.get(each.raw).result(PATIENCE)
@@ -178,10 +180,8 @@ def test_clients_that_share_use_the_same_connections(world: World, server: Serve
     assert len(server.connections) == 1
 
 
-def test_there_are_no_more_connections_than_calls_at_the_same_time(
-    world: World, server: Server, client: Any
-) -> None:
-    """Three calls side by side open three connections, and three more rounds no further one."""
+def test_as_many_connections_as_parallel_calls(world: World, server: Server, client: Any) -> None:
+    """Three parallel calls open three connections; three more rounds open no further one."""
     together = threading.Barrier(3)
 
     def answer_together(request: Request) -> bytes:
@@ -196,10 +196,10 @@ def test_there_are_no_more_connections_than_calls_at_the_same_time(
 
 
 @pytest.mark.parametrize("last", ["a", "b"])
-def test_the_connection_used_last_is_the_first_to_be_used_again(
+def test_the_latest_connection_is_reused_first(
     world: World, server: Server, client: Any, held: Callable[[str], threading.Event], last: str
 ) -> None:
-    """What was used last is the least likely to have been closed by the server meanwhile."""
+    """The server has most likely kept the latest connection open."""
     calls, ports = {}, {}
     for name in ("a", "b"):
         held(name)
@@ -214,17 +214,17 @@ def test_the_connection_used_last_is_the_first_to_be_used_again(
 
 
 def test_cookies_are_not_kept(world: World, server: Server, client: Any) -> None:
-    """What one answer sets is not sent with the next call."""
+    """A Set-Cookie of one response is not sent with the next call."""
     server.answer = lambda _: response({}, 200, "Set-Cookie: tied=1")
     for _ in range(2):
         world.get(client).result(PATIENCE)
         assert "cookie" not in server.asked.get(timeout=PATIENCE).head.lower()
 
 
-def test_a_create_does_not_go_out_on_a_connection_that_the_server_has_closed(
+def test_a_create_after_the_server_closed_the_idle_connection(
     world: World, server: Server, client: Any
 ) -> None:
-    """It goes out once, over a new connection, at its first attempt."""
+    """It is sent once, over a new connection, at the first attempt."""
     server.answer = closing(response({}))
     for _ in range(3):
         for call in (world.get, world.create):
@@ -234,8 +234,8 @@ def test_a_create_does_not_go_out_on_a_connection_that_the_server_has_closed(
     assert [request.port for request in server.requests] == server.connections
 
 
-def test_a_create_has_a_connection_of_its_own(world: World, server: Server, client: Any) -> None:
-    """It never goes out on an idle connection, and nothing goes out on its own after it."""
+def test_a_create_uses_a_separate_connection(world: World, server: Server, client: Any) -> None:
+    """A create never reuses an idle connection, and its connection is not reused."""
     for call in (world.get, world.create, world.create, world.get):
         assert call(client).result(PATIENCE) == {}
     ports = [request.port for request in server.requests]
@@ -275,10 +275,10 @@ UNASKED = {
 
 @pytest.mark.parametrize("delay", [0, 0.02], ids=["at once", "late"])
 @pytest.mark.parametrize(("to_get", "to_post", "stays"), UNASKED.values(), ids=UNASKED)
-def test_get_or_create_is_right_whatever_a_server_sends_unasked(
+def test_get_or_create_despite_unsolicited_responses(
     world: World, server: Server, to_get: bytes, to_post: bytes, stays: bool, delay: float
 ) -> None:
-    """It creates once, and returns the repository that it made."""
+    """It creates once, and returns the repository that it created."""
 
     def answer_and_more(request: Request) -> bytes | None:
         create = request.method == "POST"
@@ -308,10 +308,10 @@ stray = pytest.mark.parametrize("stray", STRAY.values(), ids=STRAY)
 
 
 @stray
-def test_bytes_behind_an_answer_are_no_answer(
+def test_extra_bytes_with_a_response_close_the_connection(
     world: World, server: Server, client: Any, stray: bytes
 ) -> None:
-    """What comes with an answer and is not of it ends the connection; the next call has its own."""
+    """The next call opens a new connection, and gets its own response."""
     server.answer = lambda _: response({}) + stray
     for number, call in enumerate((world.get, world.create, world.get)):
         assert call(client).result(PATIENCE) == {}
@@ -320,10 +320,10 @@ def test_bytes_behind_an_answer_are_no_answer(
 
 
 @stray
-def test_bytes_that_come_after_an_answer_are_no_answer(
+def test_extra_bytes_on_an_idle_connection_close_it(
     world: World, server: Server, client: Any, stray: bytes
 ) -> None:
-    """What comes while nothing is asked ends the connection before the next call goes out."""
+    """The next call opens a new connection, and gets its own response."""
     go_on, sent = threading.Event(), threading.Event()
 
     def answer_and_more(request: Request) -> bytes:
@@ -344,10 +344,10 @@ def test_bytes_that_come_after_an_answer_are_no_answer(
     assert len(server.connections) == 3
 
 
-def test_a_name_with_several_addresses_is_reached_at_the_one_that_listens(
+def test_a_host_with_one_listening_address(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An address at which nobody listens is passed over."""
+    """An address that refuses connections is skipped."""
     port = server.port
     addresses = [
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
@@ -361,7 +361,7 @@ def test_a_name_with_several_addresses_is_reached_at_the_one_that_listens(
 
 @pytest.fixture
 def black_hole() -> Iterator[int]:
-    """A port of 127.0.0.2 where nobody accepts: a connection to it neither succeeds nor fails."""
+    """A port of 127.0.0.2 that does not accept: a connection neither succeeds nor fails."""
     with socket.create_server(("127.0.0.2", 0), backlog=0) as full, socket.socket() as first:
         first.connect(full.getsockname())
         yield full.getsockname()[1]
@@ -369,7 +369,7 @@ def black_hole() -> Iterator[int]:
 
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Have every name resolve to these addresses."""
+    """Make every host name resolve to these addresses."""
 
     def to(*addresses: tuple[str, int]) -> None:
         infos = [
@@ -383,10 +383,10 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("holes", [1, 3])
-def test_addresses_that_do_not_answer_are_no_matter(
+def test_an_address_that_does_not_respond_costs_little_time(
     world: World, server: Server, black_hole: int, resolve: Callable[..., None], holes: int
 ) -> None:
-    """The next ones are tried meanwhile: a call takes nothing like its timeout."""
+    """The next addresses are tried in parallel, long before the timeout."""
     resolve(*[("127.0.0.2", black_hole)] * holes, ("127.0.0.1", server.port))
     client = world.client("http://api.example.com", timeout=PATIENCE)
     started = time.monotonic()
@@ -397,10 +397,10 @@ def test_addresses_that_do_not_answer_are_no_matter(
     world.close(client)
 
 
-def test_addresses_of_which_none_answers_are_bounded_together(
+def test_addresses_that_do_not_respond_share_one_timeout(
     world: World, black_hole: int, resolve: Callable[..., None]
 ) -> None:
-    """However many there are, no more than one timeout passes, and nothing was sent."""
+    """Any number of addresses takes one timeout, and no request is sent."""
     resolve(*[("127.0.0.2", black_hole)] * 4)
     client = world.client("http://api.example.com", timeout=0.4)
     started = time.monotonic()
@@ -411,10 +411,10 @@ def test_addresses_of_which_none_answers_are_bounded_together(
     world.close(client)
 
 
-def test_an_address_that_refuses_does_not_end_the_wait_for_another(
+def test_a_refusal_leaves_the_timeout_to_other_addresses(
     world: World, server: Server, black_hole: int, resolve: Callable[..., None]
 ) -> None:
-    """One that may still accept has the rest of the timeout."""
+    """An address that may still accept has the rest of the timeout."""
     with socket.create_server(("127.0.0.3", 0)) as closed:
         refusing = closed.getsockname()
     resolve(("127.0.0.2", black_hole), refusing)
@@ -424,10 +424,10 @@ def test_an_address_that_refuses_does_not_end_the_wait_for_another(
     world.close(client)
 
 
-def test_an_event_loop_that_takes_no_socket_is_a_failed_connection(
+def test_an_event_loop_that_rejects_the_socket(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The socket is closed, and nothing was sent."""
+    """The connection fails: the socket is closed, and no request is sent."""
 
     async def refuse(*_: object, **__: object) -> object:
         raise OSError(24, "Too many open files")
@@ -444,7 +444,7 @@ def test_an_event_loop_that_takes_no_socket_is_a_failed_connection(
 
 
 def test_a_url_that_is_too_long_is_not_sent(world: World, server: Server) -> None:
-    """Httpx accepts 65,536 characters, and so do we."""
+    """The limit is httpx's: 65,536 characters."""
     client = world.client(server.url)
     call = world.start(client.create_repository, "1" * 70_000, "sample")
     with pytest.raises(TransportError, match="InvalidURL: the URL is longer than") as caught:
@@ -455,10 +455,10 @@ def test_a_url_that_is_too_long_is_not_sent(world: World, server: Server) -> Non
 
 
 @pytest.mark.parametrize("hosts", [["127.0.0.2"], ["127.0.0.2", "127.0.0.3"], ["::1", "127.0.0.2"]])
-def test_addresses_that_all_refuse_are_an_error_at_once(
+def test_addresses_that_all_refuse_fail_at_once(
     world: World, server: Server, resolve: Callable[..., None], hosts: list[str]
 ) -> None:
-    """No more than one failure of each is waited for, and nothing was sent."""
+    """The call fails after one refusal of each address, and no request is sent."""
     resolve(*((host, server.port) for host in hosts))
     client = world.client("http://api.example.com", timeout=PATIENCE)
     with pytest.raises(TransportError, match="ConnectError") as caught:
@@ -468,10 +468,10 @@ def test_addresses_that_all_refuse_are_an_error_at_once(
     world.close(client)
 
 
-def test_both_families_of_addresses_are_tried_in_turns(
+def test_address_families_alternate(
     world: World, server: Server, black_hole: int, resolve: Callable[..., None]
 ) -> None:
-    """After the first of one family comes the first of the other (RFC 8305)."""
+    """IPv6 and IPv4 addresses are tried alternately (RFC 8305)."""
     tried: list[str] = []
     real = socket.socket
 
@@ -499,10 +499,10 @@ def test_both_families_of_addresses_are_tried_in_turns(
 @pytest.mark.parametrize(
     "error", [RuntimeError("can't start new thread"), MemoryError()], ids=["limit", "memory"]
 )
-def test_where_no_thread_can_be_started_a_name_is_looked_up_without_one(
+def test_a_look_up_without_a_thread(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """As at a process's limit of threads, and while it ends: the call works."""
+    """The call works if the process has reached its limit of threads, or is ending."""
     client = world.client(server.url.replace("127.0.0.1", "localhost"), timeout=PATIENCE)
     assert world.get(client).result(PATIENCE) == {}
 
@@ -524,7 +524,7 @@ def test_where_no_thread_can_be_started_a_name_is_looked_up_without_one(
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_a_call_at_the_end_of_the_process_works(server: Server, is_async: bool) -> None:
-    """Python 3.12 and later start no thread then."""
+    """Python 3.12 and later start no thread at the end of a process."""
     server_url = server.url.replace("127.0.0.1", "localhost")
     call = "asyncio.run(main())" if is_async else 'print(client.get_repository("1", "2"))'
     script = f"""
@@ -566,10 +566,10 @@ atexit.register(lambda: {call})
         "none",
     ],
 )
-def test_whatever_goes_wrong_in_a_look_up_is_an_error_at_once(
+def test_any_failed_look_up_is_a_transport_error(
     world: World, monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
-    """It is a TransportError, a create's outcome is certain, and no time is waited for."""
+    """The call fails at once, and the outcome of a create is certain."""
 
     def look_up(*_: object, **__: object) -> list[object]:
         if error is not None:
@@ -591,10 +591,10 @@ def test_whatever_goes_wrong_in_a_look_up_is_an_error_at_once(
 @pytest.mark.parametrize(
     "part", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"], ids=["no answer", "a part"]
 )
-def test_a_call_that_fails_leaves_no_connection(
+def test_a_failed_call_closes_its_connection(
     world: World, server: Server, client: Any, part: bytes
 ) -> None:
-    """After an answer that was lost, the next call works, over a new connection."""
+    """After a lost response, the next call works over a new connection."""
     closed: SimpleQueue[bool] = SimpleQueue()
 
     def answer_in_part(request: Request) -> None:
@@ -611,12 +611,12 @@ def test_a_call_that_fails_leaves_no_connection(
     assert len(set(server.connections)) == 2
 
 
-def test_a_call_that_took_too_long_closes_its_connection(
+def test_a_timed_out_call_closes_its_connection(
     world: World,
     server: Server,
     held: Callable[[str], threading.Event],
 ) -> None:
-    """An answer that comes late goes nowhere: the next call has a connection of its own."""
+    """A late response is dropped, and the next call opens a new connection."""
     typed = world.typed(server.url, timeout=PATIENCE)
     held("late")
     with pytest.raises(Timeout, match="ReadTimeout"):
@@ -641,10 +641,10 @@ DRIPS = {
 
 
 @pytest.mark.parametrize(("start", "drop"), DRIPS.values(), ids=DRIPS)
-def test_the_deadline_bounds_an_answer_that_drips(
+def test_the_deadline_bounds_a_slow_response(
     world: World, server: Server, start: bytes, drop: bytes
 ) -> None:
-    """However long each byte is waited for, the call ends and its connection closes."""
+    """The call ends and its connection closes, though each byte arrives in time."""
     late = "deadline has passed"
     server.answer = server.dripping(start, drop)
     typed = world.typed(server.url, timeout=PATIENCE)
@@ -665,7 +665,7 @@ def test_the_deadline_bounds_an_answer_that_drips(
 def test_a_cancelled_call_closes_its_connection(
     server: Server, held: Callable[[str], threading.Event]
 ) -> None:
-    """A task that is cancelled gives back its place, and its connection is closed."""
+    """A cancelled task releases its slot, and closes its connection."""
     with ThreadPoolExecutor() as threads, start_blocking_portal() as portal:
         world = World(portal, threads)
         client = world.client(server.url, timeout=PATIENCE)
@@ -685,14 +685,14 @@ def test_a_cancelled_call_closes_its_connection(
 
 
 @pytest.mark.parametrize("option", ["timeout", "deadline"])
-def test_a_call_waits_for_a_connection_no_longer_than_its_timeout(
+def test_waiting_for_a_connection_is_within_the_timeout(
     world: World,
     server: Server,
     held: Callable[[str], threading.Event],
     monkeypatch: pytest.MonkeyPatch,
     option: str,
 ) -> None:
-    """With every connection in use, Timeout says that none came free; nothing was sent."""
+    """With all connections in use, the call raises Timeout, and sends no request."""
     limit_connections(monkeypatch, 1)
     typed = world.typed(server.url, timeout=PATIENCE)
     held("slow")
@@ -711,10 +711,10 @@ def test_a_call_waits_for_a_connection_no_longer_than_its_timeout(
     world.close(typed)
 
 
-def test_a_call_that_is_cancelled_while_it_waits_takes_no_connection(
+def test_a_call_cancelled_while_it_waits_for_a_slot(
     server: Server, held: Callable[[str], threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A task cancelled before its turn leaves the place to the next one, and was never sent."""
+    """It leaves the slot to the next call, and sends no request."""
     limit_connections(monkeypatch, 1)
     with ThreadPoolExecutor() as threads, start_blocking_portal() as portal:
         world = World(portal, threads)
@@ -732,10 +732,10 @@ def test_a_call_that_is_cancelled_while_it_waits_takes_no_connection(
         world.close(client)
 
 
-def test_closing_lets_the_call_under_way_finish(
+def test_closing_lets_the_call_in_flight_finish(
     world: World, server: Server, client: Any, held: Callable[[str], threading.Event]
 ) -> None:
-    """A call under way is answered, then its connection closes; no call comes after it."""
+    """The call gets its response, then its connection closes; later calls are refused."""
     held("slow")
     slow = world.get(client, "slow")
     server.asked.get(timeout=PATIENCE)
@@ -747,16 +747,14 @@ def test_closing_lets_the_call_under_way_finish(
     assert server.gone.get(timeout=PATIENCE) == server.connections[0]
 
 
-def test_a_host_that_no_name_server_could_be_asked_for_is_an_error_of_ours(world: World) -> None:
-    """A name with a part of over 63 characters is refused, or no connection: never UnicodeError."""
+def test_a_host_name_that_dns_does_not_allow(world: World) -> None:
+    """A label of over 63 characters is refused or fails to connect: never a UnicodeError."""
     with pytest.raises(Error):
         world.get(world.client(f"http://{'a' * 64}.invalid")).result(PATIENCE)
 
 
-def test_a_host_without_an_address_was_sent_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where no name server knows it, a create's outcome is certain."""
+def test_a_host_without_an_address(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outcome of a create is certain."""
 
     def fail(*_: object, **options: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -768,8 +766,8 @@ def test_a_host_without_an_address_was_sent_nothing(
     assert not caught.value.outcome_unknown
 
 
-def test_a_handshake_that_does_not_end_has_sent_nothing(world: World, server: Server) -> None:
-    """The deadline bounds it, a create's outcome is certain, and no socket is left open."""
+def test_a_handshake_that_does_not_end(world: World, server: Server) -> None:
+    """The deadline ends it, the outcome of a create is certain, and the socket is closed."""
     client = world.client(server.url.replace("http:", "https:"), timeout=PATIENCE, deadline=0.5)
     with warnings.catch_warnings(record=True) as leaks:
         warnings.simplefilter("always", ResourceWarning)
@@ -782,7 +780,7 @@ def test_a_handshake_that_does_not_end_has_sent_nothing(world: World, server: Se
 
 
 class Bare:
-    """A connection of httpcore's with nothing but its public interface, less one name."""
+    """A connection of httpcore with its public interface, except one name."""
 
     def __init__(self, connection: Any, missing: str) -> None:
         public = {"handle_request", "handle_async_request", "close", "aclose"}
@@ -792,10 +790,10 @@ class Bare:
 
 
 @pytest.mark.parametrize("missing", ["", "is_idle", "has_expired"])
-def test_a_release_that_takes_names_away_costs_a_connection_and_nothing_else(
+def test_httpcore_without_a_private_name_disables_reuse(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    """Where nothing tells whether a response left bytes behind, its connection is closed."""
+    """If unread bytes cannot be detected, the connection is closed."""
     for pool in (httpcore.ConnectionPool, httpcore.AsyncConnectionPool):
         real: Any = pool.create_connection
         monkeypatch.setattr(
@@ -810,10 +808,10 @@ def test_a_release_that_takes_names_away_costs_a_connection_and_nothing_else(
 
 
 @pytest.mark.parametrize("name", ["_h11_state", "trailing_data"])
-def test_a_state_that_cannot_be_read_costs_a_connection_and_nothing_else(
+def test_h11_without_a_private_name_disables_reuse(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Also where the connection itself can be found."""
+    """If the parser's state cannot be read, the connection is closed."""
 
     class Half(Bare):
         _connection = None if name == "_h11_state" else SimpleNamespace(_h11_state=object())
@@ -830,10 +828,10 @@ def test_a_state_that_cannot_be_read_costs_a_connection_and_nothing_else(
     world.close(client)
 
 
-def test_an_httpx_that_keeps_its_pool_elsewhere_is_refused_before_anything_is_sent(
+def test_an_httpx_without_its_private_name_is_refused(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own pool would lack what ours promises: the error says what to do."""
+    """No request is sent, and the error says what to do."""
     for transport in (httpx.HTTPTransport, httpx.AsyncHTTPTransport):
         real: Any = transport.__init__
 
@@ -849,16 +847,16 @@ def test_an_httpx_that_keeps_its_pool_elsewhere_is_refused_before_anything_is_se
     world.close(client)
 
 
-def test_the_one_private_name_is_where_httpx_has_its_pool() -> None:
-    """A transport sends through its `_pool`: where that changes, our calls would go past it."""
+def test_the_private_name_is_httpx_s_pool() -> None:
+    """A transport sends through `_pool`; if this changes, calls would bypass our connections."""
     pools = [vars(each())["_pool"] for each in (httpx.HTTPTransport, httpx.AsyncHTTPTransport)]
     assert isinstance(pools[0], httpcore.ConnectionPool)
     assert isinstance(pools[1], httpcore.AsyncConnectionPool)
 
 
 @pytest.mark.usefixtures("trusted")
-def test_an_event_loop_of_another_make_does_as_well(layered: Server) -> None:
-    """uvloop, in the clear, over TLS and over TLS within TLS."""
+def test_uvloop(layered: Server) -> None:
+    """Uvloop works with plain http, TLS, and TLS within TLS."""
 
     async def main() -> None:
         url = layered.url.replace("127.0.0.1", "localhost")
@@ -871,8 +869,8 @@ def test_an_event_loop_of_another_make_does_as_well(layered: Server) -> None:
     assert len(layered.connections) == 2
 
 
-def test_a_worker_of_gunicorn_that_gevent_patches_after_the_import_works(server: Server) -> None:
-    """As `gunicorn -k gevent --preload` does it: a client at module level, then the fork."""
+def test_gunicorn_with_gevent_and_preload(server: Server) -> None:
+    """A client at module level works after the fork and gevent's patching."""
     script = f"""
 import os
 from abeja_registry import APIClient
@@ -897,10 +895,10 @@ client.close()
 
 
 @pytest.mark.parametrize("same_pid", [False, True], ids=["its own pid", "its parent's pid"])
-def test_a_child_process_leaves_its_parents_connections_alone(
+def test_a_child_process_opens_its_own_connections(
     server: Server, monkeypatch: pytest.MonkeyPatch, same_pid: bool
 ) -> None:
-    """After a fork both sides work, each over a connection of its own."""
+    """After fork(), both processes work, each over its own connection."""
     if same_pid:
         monkeypatch.setattr(os, "getpid", lambda: 1)
     with APIClient({}, base_url=server.url, max_retry_count=0) as client:
@@ -913,7 +911,7 @@ def test_a_child_process_leaves_its_parents_connections_alone(
 
 
 def test_threads_of_a_child_process_share_its_connections(server: Server) -> None:
-    """Several may be the first to find that this is another process."""
+    """Several threads may detect the fork at the same time."""
 
     def calls_of_threads() -> bool:
         sys.setswitchinterval(1e-6)
@@ -931,18 +929,18 @@ def test_threads_of_a_child_process_share_its_connections(server: Server) -> Non
         assert all(in_child(calls_of_threads) for _ in range(10))
 
 
-def test_two_threads_that_drop_an_ancestors_connections(server: Server) -> None:
-    """One may have dropped them between the other's look and its turn."""
+def test_two_threads_drop_the_parent_s_connections(server: Server) -> None:
+    """One thread may drop them just before the other."""
     with APIClient({}, base_url=server.url, max_retry_count=0) as client:
         client.get_repository("1", "parent")
         with ancestors_dropped_twice(client):
             assert in_child(lambda: client.get_repository("1", "2") == {})
 
 
-def test_what_an_ancestor_left_idle_is_closed(
+def test_a_child_closes_its_copies_of_idle_sockets(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child keeps no copy of its parent's sockets once it uses the client."""
+    """A child keeps no copy of its parent's sockets after its first call."""
     with APIClient({}, base_url=server.url, max_retry_count=0) as client:
         client.get_repository("1", "parent")
         as_in_child(monkeypatch)
@@ -951,10 +949,10 @@ def test_what_an_ancestor_left_idle_is_closed(
     assert len(server.connections) == 2
 
 
-def test_a_client_of_a_parent_process_does_not_warn_in_its_child(
+def test_a_child_does_not_warn_about_its_parent_s_client(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who opened the connections closes them."""
+    """The parent closes the connections that it opened."""
 
     async def use() -> None:
         client = AsyncAPIClient({}, base_url=server.url, max_retry_count=0)
@@ -969,10 +967,10 @@ def test_a_client_of_a_parent_process_does_not_warn_in_its_child(
     asyncio.run(use())
 
 
-def test_a_child_process_of_an_event_loop_leaves_its_connections_alone(
+def test_a_child_of_an_event_loop_opens_its_own_connections(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A loop that the child starts has connections of its own; the parent's go on."""
+    """The child's event loop has its own connections; the parent's still work."""
     monkeypatch.setattr(os, "getpid", lambda: 1)
 
     async def main() -> None:
@@ -1011,8 +1009,8 @@ def in_child(call: Callable[[], bool]) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def test_each_event_loop_has_connections_of_its_own(server: Server) -> None:
-    """A client that is used in two loops answers in both, and each keeps its own connection."""
+def test_each_event_loop_has_its_own_connections(server: Server) -> None:
+    """A client works in two event loops, each with its own connection."""
     client: Any = AsyncAPIClient({}, base_url=server.url, max_retry_count=0)
     with ThreadPoolExecutor() as threads, start_blocking_portal() as one:
         first = World(one, threads)
@@ -1028,8 +1026,8 @@ def test_each_event_loop_has_connections_of_its_own(server: Server) -> None:
         assert server.gone.get(timeout=PATIENCE) == server.connections[0]
 
 
-def test_a_client_that_was_not_closed_warns(world: World, server: Server) -> None:
-    """One that goes with a connection open says so once, and the connection goes too."""
+def test_an_unclosed_client_warns(world: World, server: Server) -> None:
+    """A client that is collected with an open connection warns once, and closes it."""
 
     def use(close: bool) -> None:
         client = world.client(server.url)
@@ -1051,14 +1049,14 @@ def test_a_client_that_was_not_closed_warns(world: World, server: Server) -> Non
     assert {server.gone.get(timeout=PATIENCE) for _ in range(2)} == set(server.connections)
 
 
-def test_what_was_idle_for_long_is_closed(
+def test_expired_connections_are_closed(
     world: World,
     held: Callable[[str], threading.Event],
     server: Server,
     client: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After a burst, connections that nobody needs any more go with the next call."""
+    """After a burst, the next call closes the connections that were idle for too long."""
     held("a"), held("b")
     burst = [world.get(client, name) for name in ("a", "b")]
     for _ in burst:
@@ -1073,10 +1071,8 @@ def test_what_was_idle_for_long_is_closed(
     assert gone == set(server.connections[:2])
 
 
-def test_looking_up_a_name_is_within_the_deadline(
-    monkeypatch: pytest.MonkeyPatch, server: Server
-) -> None:
-    """The system's look-up cannot be cut short, the call that waits for it can: nothing is sent."""
+def test_a_look_up_is_within_the_deadline(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+    """A call does not wait for a hanging DNS look-up, and sends no request."""
     enough = threading.Event()
     told: SimpleQueue[bool] = SimpleQueue()
     look_up = socket.getaddrinfo
@@ -1097,8 +1093,8 @@ def test_looking_up_a_name_is_within_the_deadline(
         assert not server.connections
 
 
-def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a connection that did not come about, in the system's words; nothing is sent."""
+def test_an_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call raises TransportError with the system's message, and sends no request."""
 
     def unknown(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -1110,8 +1106,8 @@ def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not caught.value.outcome_unknown
 
 
-def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -> None:
-    """A create that comes to its deadline before its turn was not carried out, for certain."""
+def test_a_call_after_its_deadline_sends_no_request(world: World, server: Server) -> None:
+    """The outcome of a create that waited until its deadline is certain."""
     client = world.typed(server.url)
     operation = create_repository("1", "sample")
 
@@ -1130,14 +1126,14 @@ def test_a_call_whose_time_is_over_sends_nothing(world: World, server: Server) -
 
 @pytest.fixture
 def tls_server() -> Iterator[Server]:
-    """A server that is watched, over TLS."""
+    """A server over TLS that records its requests and connections."""
     with Server(tls=certified()) as server:
         yield server
 
 
 @pytest.fixture
 def tls_proxy(tls_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A proxy over TLS that the environment names, and behind it the server over TLS."""
+    """A proxy over TLS from the environment, and behind it the server over TLS."""
     with Server(tls=certified()) as proxy:
         proxy.answer = partial(tunnel, tls_server.port)
         monkeypatch.setenv("https_proxy", proxy.url)
@@ -1146,7 +1142,7 @@ def tls_proxy(tls_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
 
 @pytest.fixture
 def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The CA's certificate in a file, or in a folder as OpenSSL wants it."""
+    """The CA's certificate in a file, or in a folder for OpenSSL."""
     if request.param == "file":
         return TLS / "ca.pem"
     (tmp_path / CA_HASH).write_bytes((TLS / "ca.pem").read_bytes())
@@ -1164,22 +1160,22 @@ def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     ],
     indirect=["bundle"],
 )
-def test_a_ca_that_the_environment_names_is_trusted(
+def test_a_ca_of_the_environment_is_trusted(
     world: World,
     tls_server: Server,
     variable: str,
     bundle: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The variables that deployments of requests set count, and those of OpenSSL."""
+    """The variables of requests and those of OpenSSL are read."""
     monkeypatch.setenv(variable, str(bundle))
     client = world.client(tls_server.url)
     assert world.get(client).result(PATIENCE) == {}
     world.close(client)
 
 
-def test_a_ca_that_nobody_knows_is_not_trusted(world: World, tls_server: Server) -> None:
-    """A certificate that cannot be verified is a TransportError that says so; nothing is sent."""
+def test_an_unknown_ca_is_not_trusted(world: World, tls_server: Server) -> None:
+    """An unverified certificate is a TransportError with its reason; no request is sent."""
     client = world.client(tls_server.url)
     with pytest.raises(TransportError, match="certificate verify failed") as caught:
         world.create(client).result(PATIENCE)
@@ -1188,10 +1184,10 @@ def test_a_ca_that_nobody_knows_is_not_trusted(world: World, tls_server: Server)
     world.close(client)
 
 
-def test_certificates_are_loaded_once_with_the_first_connection(
+def test_certificates_are_loaded_once(
     world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that is built has loaded none; of calls that begin at once, one loads them."""
+    """The first connection loads them; parallel first calls load them once."""
     loaded: list[ssl.SSLContext] = []
     twice = threading.Event()
 
@@ -1211,10 +1207,8 @@ def test_certificates_are_loaded_once_with_the_first_connection(
     world.close(client)
 
 
-def test_certificates_that_are_not_there_are_a_wrong_configuration(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the usual ones cannot be loaded, as in a frozen application, the first call says so."""
+def test_missing_default_certificates(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first call raises ConfigurationError, as in a frozen application."""
 
     def load(*, trust_env: bool) -> ssl.SSLContext:
         raise FileNotFoundError(2, "No such file or directory")
@@ -1228,10 +1222,8 @@ def test_certificates_that_are_not_there_are_a_wrong_configuration(
     world.close(client)
 
 
-def test_a_certificate_that_is_not_trusted_now_is_not_tried_again(
-    world: World, tls_server: Server
-) -> None:
-    """Of all that can be wrong with a connection, this does not pass."""
+def test_an_untrusted_certificate_is_not_retried(world: World, tls_server: Server) -> None:
+    """Unlike other failures of a connection, it is not transient."""
     kind = AsyncAPIClient if world.is_async else APIClient
     client: Any = kind({}, base_url=tls_server.url, retry=RetryPolicy(max_retries=3))
     with pytest.raises(TransportError) as caught:
@@ -1242,15 +1234,13 @@ def test_a_certificate_that_is_not_trusted_now_is_not_tried_again(
 
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CA of the server's certificate is known."""
+    """Trust the CA of the server's certificate."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(TLS / "ca.pem"))
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_second_answer_in_a_record_of_its_own_is_nobodys(
-    world: World, tls_server: Server
-) -> None:
-    """What comes behind an answer, and is encrypted by itself, is not the next call's answer."""
+def test_an_unsolicited_response_in_its_own_tls_record(world: World, tls_server: Server) -> None:
+    """It is not taken for the response to the next call."""
     sent = threading.Event()
 
     def answer_twice(request: Request) -> bytes:
@@ -1274,7 +1264,7 @@ def test_a_second_answer_in_a_record_of_its_own_is_nobodys(
 
 
 def repository(name: str, size: int = 0) -> bytes:
-    """Return an answer that holds a repository's id; of tens of thousands of bytes, if told."""
+    """Return a response with a repository's id, and with a large body if requested."""
     body = b'{"id": "%s"}' % name.encode()
     body = body.ljust(size - len(b"HTTP/1.1 200 OK\r\nContent-Length: 00000\r\n\r\n"))
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -1282,7 +1272,7 @@ def repository(name: str, size: int = 0) -> bytes:
 
 @pytest.fixture(params=[0, 1, 2], ids=["in the clear", "over TLS", "over TLS within TLS"])
 def layered(request: pytest.FixtureRequest) -> Server:
-    """A server that is watched; with two layers of TLS, it stands behind a proxy."""
+    """A recording server; with two TLS layers, it is behind a proxy."""
     if request.param == 2:
         request.getfixturevalue("tls_proxy")
     server: Server = request.getfixturevalue("tls_server" if request.param else "server")
@@ -1295,10 +1285,10 @@ READ, RECORD, ADDED = 64 * 1024, 16 * 1024, 22
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("fills_a_read", [False, True], ids=["a short one", "a read"])
-def test_a_second_answer_at_the_first_ones_heels_is_nobodys(
+def test_an_unsolicited_response_in_any_buffer(
     world: World, layered: Server, fills_a_read: bool
 ) -> None:
-    """Whatever layer or buffer holds what came behind an answer, the next call gets its own."""
+    """The next call gets its own response, whichever layer has buffered the extra bytes."""
     size = 0
     if fills_a_read:
         size = READ - (READ // RECORD * ADDED if layered.url.startswith("https") else 0)
@@ -1334,8 +1324,8 @@ def test_a_second_answer_at_the_first_ones_heels_is_nobodys(
 
 
 @pytest.mark.usefixtures("trusted")
-def test_what_cannot_be_decrypted_is_a_lost_connection(world: World, tls_server: Server) -> None:
-    """A create that was sent and is answered with a broken record is in doubt, a get is not."""
+def test_a_corrupt_tls_record_is_a_lost_connection(world: World, tls_server: Server) -> None:
+    """The outcome of a sent create is unknown; a GET has no effect."""
 
     def answer_garbage(request: Request) -> None:
         with socket.socket(fileno=os.dup(request.socket.fileno())) as bare:
@@ -1354,10 +1344,10 @@ def test_what_cannot_be_decrypted_is_a_lost_connection(world: World, tls_server:
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "no certificate"])
-def test_a_ca_bundle_that_cannot_be_loaded_is_named(
+def test_a_bad_ca_bundle_is_a_configuration_error(
     world: World, content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bundle that is not there, or holds no certificate, is a ConfigurationError naming it."""
+    """The error names the bundle's file, if it is missing or has no certificate."""
     path = tmp_path / "bundle.pem"
     if content is not None:
         path.write_text(content)
@@ -1369,10 +1359,10 @@ def test_a_ca_bundle_that_cannot_be_loaded_is_named(
 # -- proxies --------------------------------------------------------------------------------------
 
 
-def test_the_environments_proxy_is_used(
+def test_the_proxy_of_the_environment_is_used(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proxy is asked for the whole URL, and the base URL's host is not looked up."""
+    """The proxy gets the whole URL, and the API's host is not looked up."""
     monkeypatch.setenv("http_proxy", server.url)
     client = world.client("http://api.example.com/v1")
     assert world.get(client).result(PATIENCE) == {}
@@ -1383,10 +1373,10 @@ def test_the_environments_proxy_is_used(
 
 
 @pytest.mark.usefixtures("trusted")
-def test_a_proxy_over_tls_is_trusted_by_the_same_bundle(
+def test_an_https_proxy_uses_the_same_ca_bundle(
     world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A CA that the environment names is known there too, whether or not the API is https."""
+    """The environment's CA is trusted for the proxy, with an http or https API."""
     monkeypatch.setenv("http_proxy", tls_server.url)
     client = world.client("http://api.example.com")
     assert world.get(client).result(PATIENCE) == {}
@@ -1396,10 +1386,10 @@ def test_a_proxy_over_tls_is_trusted_by_the_same_bundle(
 
 
 @pytest.mark.usefixtures("trusted")
-def test_an_api_over_tls_through_a_proxy_over_tls(
+def test_an_https_api_through_an_https_proxy(
     world: World, tls_server: Server, tls_proxy: Server
 ) -> None:
-    """Two layers of TLS carry a call, and the next one on the same connection."""
+    """Two sequential calls work over one connection with two TLS layers."""
     client = world.client(tls_server.url)
     for _ in range(2):
         assert world.get(client).result(PATIENCE) == {}
@@ -1408,7 +1398,7 @@ def test_an_api_over_tls_through_a_proxy_over_tls(
 
 
 def tunnel(port: int, request: Request) -> None:
-    """Open a tunnel to a port, and pass on what comes on either side until one side ends."""
+    """Open a tunnel to a port, and forward bytes until one side closes."""
     request.send(b"HTTP/1.1 200 OK\r\n\r\n")
     here = request.socket
     with socket.create_connection(("127.0.0.1", port)) as there:
@@ -1422,7 +1412,7 @@ def tunnel(port: int, request: Request) -> None:
 
 @pytest.fixture(params=["http", "https"])
 def proxy(request: pytest.FixtureRequest) -> Server:
-    """A proxy that is spoken to in the clear, or over TLS."""
+    """An http or https proxy."""
     server: Server = request.getfixturevalue("server" if request.param == "http" else "tls_server")
     return server
 
@@ -1438,10 +1428,10 @@ def proxy(request: pytest.FixtureRequest) -> Server:
     ],
     ids=["refused", "no way on", "opened and closed", "no answer"],
 )
-def test_a_proxy_that_opens_no_way_has_sent_nothing_on(
+def test_a_refused_tunnel(
     world: World, proxy: Server, monkeypatch: pytest.MonkeyPatch, said: bytes, message: str
 ) -> None:
-    """A tunnel that does not come about is a TransportError whose outcome is certain."""
+    """It is a TransportError, and the outcome of a create is certain."""
     proxy.answer = closing(said)
     monkeypatch.setenv("https_proxy", proxy.url)
     client = world.client("https://api.example.com")
@@ -1453,10 +1443,10 @@ def test_a_proxy_that_opens_no_way_has_sent_nothing_on(
 
 
 @pytest.mark.parametrize(("status", "attempts"), [(407, 1), (502, 3)])
-def test_a_proxy_that_wants_another_credential_is_not_asked_again(
+def test_a_407_of_a_proxy_is_not_retried(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch, status: int, attempts: int
 ) -> None:
-    """What a setting mends does not pass by itself; a proxy's trouble may."""
+    """Other failures of a proxy are retried."""
     server.answer = closing(raw_response(b"", status))
     monkeypatch.setenv("https_proxy", server.url)
     kind: Any = AsyncAPIClient if world.is_async else APIClient
@@ -1467,10 +1457,10 @@ def test_a_proxy_that_wants_another_credential_is_not_asked_again(
     world.close(client)
 
 
-def test_a_host_that_no_proxy_names_is_reached_directly(
+def test_no_proxy_bypasses_the_proxy(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What no_proxy names is asked without the proxy."""
+    """A host in NO_PROXY gets its requests directly."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     client = world.client(server.url)
@@ -1490,10 +1480,10 @@ TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_siz
     repository_id=TEXT.filter(lambda text: text not in (".", "..")),
     limit=st.none() | st.integers(1),
 )
-def test_a_request_is_what_the_library_makes_of_it(
+def test_a_request_equals_one_that_httpx_builds(
     base: str, organization_id: str, repository_id: str, limit: int | None
 ) -> None:
-    """Whoever looks at a request sees what httpx builds of the whole URL: OpenTelemetry, a mock."""
+    """Tools see the URL that httpx builds from the whole text."""
     seen: list[httpx.Request] = []
 
     def answer(_: object, request: httpx.Request) -> httpx.Response:

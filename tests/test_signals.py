@@ -23,7 +23,7 @@ from abeja_registry import APIClient, OutcomeUnknown, RetryPolicy, Timeout
 
 
 class JobLimit(OSError):
-    """What a job's owner may raise."""
+    """An exception of a job's time limit."""
 
 
 LIMITS = {
@@ -46,7 +46,7 @@ limits = pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
 
 @contextmanager
 def alarm(error: Exception, begun: threading.Event | None = None) -> Iterator[None]:
-    """Raise an error in this thread soon, as a job's limit does; at first after an event."""
+    """Raise an error in this thread soon, as a time limit does; first, wait for an event."""
 
     def handler(_: int, __: FrameType | None) -> None:
         raise error
@@ -68,7 +68,7 @@ def alarm(error: Exception, begun: threading.Event | None = None) -> Iterator[No
 
 @pytest.fixture
 def over() -> Iterator[threading.Event]:
-    """Set in the end: what waits for it goes on."""
+    """Set at the end; threads that wait for it continue."""
     over = threading.Event()
     yield over
     over.set()
@@ -76,13 +76,13 @@ def over() -> Iterator[threading.Event]:
 
 @pytest.fixture
 def begun() -> threading.Event:
-    """Set once the slow server has received a request."""
+    """Set when the slow server has received a request."""
     return threading.Event()
 
 
 @pytest.fixture(params=["no head", "half a head", "half a body"])
 def slow(request: pytest.FixtureRequest, begun: threading.Event) -> Iterator[Server]:
-    """A server whose response does not end until the test does."""
+    """A server whose response does not end before the test does."""
     start = {
         "no head": b"",
         "half a head": b"HTTP/1.1 200 OK\r\nContent-",
@@ -99,20 +99,20 @@ def slow(request: pytest.FixtureRequest, begun: threading.Event) -> Iterator[Ser
 
 
 def client_of(url: str, **options: Any) -> APIClient:
-    """Return a client that would try again."""
+    """Return a client with retries."""
     options = {"timeout": PATIENCE, "retry": RetryPolicy(base_delay=0), **options}
     return APIClient({}, base_url=url, **options)
 
 
 @limits
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_it_comes_out_as_it_is(
+def test_it_is_raised_unchanged(
     slow: Server,
     begun: threading.Event,
     call: Callable[[APIClient], object],
     limit: Callable[[], Exception],
 ) -> None:
-    """It is not taken for the socket's: nothing is sent again, and the next call works."""
+    """It is not mistaken for a socket's error: no retry, and the next call works."""
     error = limit()
     with client_of(slow.url) as client:
         with alarm(error, begun), pytest.raises(type(error)) as caught:
@@ -126,10 +126,10 @@ def test_it_comes_out_as_it_is(
 
 @limits
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_it_comes_out_of_a_user_supplied_client_as_it_is(
+def test_it_is_raised_unchanged_through_a_user_supplied_client(
     slow: Server, begun: threading.Event, library: Any, limit: Callable[[], Exception]
 ) -> None:
-    """The HTTP library takes it for its own time-out or lost connection; we do not."""
+    """The HTTP library mistakes it for its own timeout or a lost connection."""
     error = limit()
     with library.Client() as theirs, client_of(slow.url, http_client=theirs) as client:
         with alarm(error, begun), pytest.raises(type(error)) as caught:
@@ -139,10 +139,10 @@ def test_it_comes_out_of_a_user_supplied_client_as_it_is(
 
 
 @limits
-def test_it_comes_out_of_a_handshake_as_it_is(
+def test_it_is_raised_unchanged_during_a_handshake(
     monkeypatch: pytest.MonkeyPatch, limit: Callable[[], Exception]
 ) -> None:
-    """Also where TLS waits for the server."""
+    """Also while TLS waits for the server."""
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     error = limit()
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -153,10 +153,10 @@ def test_it_comes_out_of_a_handshake_as_it_is(
 
 
 @limits
-def test_it_comes_out_of_a_look_up_as_it_is(
+def test_it_is_raised_unchanged_during_a_look_up(
     over: threading.Event, monkeypatch: pytest.MonkeyPatch, limit: Callable[[], Exception]
 ) -> None:
-    """Also where a name server takes its time."""
+    """Also while DNS is slow."""
     error = limit()
 
     def wait(*_: object, **__: object) -> list[object]:
@@ -174,10 +174,10 @@ def test_it_comes_out_of_a_look_up_as_it_is(
 
 
 @limits
-def test_it_comes_out_of_tls_as_it_is(
+def test_it_is_raised_unchanged_while_reading_over_tls(
     monkeypatch: pytest.MonkeyPatch, limit: Callable[[], Exception]
 ) -> None:
-    """Also while an encrypted response is waited for."""
+    """Also while an encrypted response is awaited."""
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     error = limit()
     with Server(tls=certified()) as server, client_of(server.url) as client:
@@ -187,8 +187,8 @@ def test_it_comes_out_of_tls_as_it_is(
     assert caught.value is error
 
 
-def test_a_time_out_of_the_socket_is_still_one(slow: Server) -> None:
-    """Without a signal, the timeout passes and the call says so."""
+def test_a_timeout_of_the_socket_is_a_timeout(slow: Server) -> None:
+    """Without a signal, the call raises Timeout."""
     with client_of(slow.url, timeout=0.05, max_retry_count=1) as client:
         with pytest.raises(OutcomeUnknown):
             client.create_repository("1", "sample")
@@ -199,10 +199,10 @@ def test_a_time_out_of_the_socket_is_still_one(slow: Server) -> None:
 
 @pytest.mark.parametrize("library", ["own", "httpx", "httpx2"])
 @pytest.mark.parametrize("number", [errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT])
-def test_an_error_of_the_system_is_still_one(
+def test_a_reset_is_a_transport_error(
     slow: Server, monkeypatch: pytest.MonkeyPatch, library: str, number: int
 ) -> None:
-    """A reset comes from the socket itself, not from Python code: the create's outcome is open."""
+    """The socket itself raises it, so the outcome of a create is unknown."""
 
     def fail(*_: object) -> bytes:
         raise OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""Which tools see our calls: docs/tools.md says so, tool by tool."""
+"""Which tools see the package's requests; docs/tools.md lists them."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ SEEN = {"seen": True}
 
 @pytest.fixture(params=["sync", "async"])
 def is_async(request: pytest.FixtureRequest) -> bool:
-    """Threads, or tasks."""
+    """Threads or tasks."""
     return bool(request.param == "async")
 
 
 @pytest.fixture(params=["own connections", "http_client"])
 def client(request: pytest.FixtureRequest, is_async: bool) -> Any:
-    """A raw client that sends over its own connections, or through one of httpx's."""
+    """A raw client over its own connections, or over a client of httpx."""
     options: dict[str, Any] = {"base_url": BASE_URL, "max_retry_count": 0}
     if request.param == "http_client":
         options["http_client"] = httpx.AsyncClient() if is_async else httpx.Client()
     return (AsyncAPIClient if is_async else APIClient)({}, **options)
 
 
-async def test_respx_as_it_is(client: Any) -> None:
-    """It patches httpcore, which is below both."""
+async def test_respx_by_default(client: Any) -> None:
+    """It patches httpcore, below both."""
     with respx.mock() as router:
         router.get(url__startswith=BASE_URL).respond(json=SEEN)
         assert await done(client.get_repository("1", "2")) == SEEN
 
 
 async def test_pytest_httpx(client: Any, httpx_mock: HTTPXMock) -> None:
-    """It patches httpx's transport, which both go through."""
+    """It patches httpx's transport, which both use."""
     httpx_mock.add_response(json=SEEN)
     assert await done(client.get_repository("1", "2")) == SEEN
     [request] = httpx_mock.get_requests()
     assert str(request.url) == f"{BASE_URL}/organizations/1/registry/repositories/2"
 
 
-async def test_what_patches_a_client_sees_only_a_user_supplied_one(is_async: bool) -> None:
-    """As respx does with `using="httpx"`, Sentry, and vcrpy before 8.2."""
+async def test_tools_that_patch_httpx_clients(is_async: bool) -> None:
+    """They see a user-supplied client only: respx with `using="httpx"`, Sentry, old vcrpy."""
     http_client: Any = httpx.AsyncClient() if is_async else httpx.Client()
     kind: Any = AsyncAPIClient if is_async else APIClient
     with respx.mock(using="httpx") as router:

@@ -1,4 +1,4 @@
-"""What went wrong on the wire, as the documented exception, through each door to the network."""
+"""Failures on the wire, as the documented exceptions, through each sender."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ Call = Callable[..., Awaitable[dict[str, Any]]]
 
 
 def calling(client: Any) -> Call:
-    """Return what calls an operation of a client of either world."""
+    """Return a function that calls an operation of a sync or async client."""
 
     async def call(operation: str, *arguments: str) -> dict[str, Any]:
         answer = getattr(client, operation)(*arguments)
@@ -72,13 +72,13 @@ def calling(client: Any) -> Call:
 
 @pytest.fixture(params=["sync", "async"])
 def call(request: pytest.FixtureRequest, api: ScriptedApi) -> Call:
-    """Call an operation of the scripted API, once."""
+    """Call an operation of the scripted API once."""
     raw = api.raw if request.param == "sync" else api.async_raw
     return calling(raw(max_retry_count=0))
 
 
 async def failed(call: Call, *arguments: str) -> Error:
-    """Return the error that a call comes to, which hangs on no other exception."""
+    """Return the error that a call raises; no other exception is chained."""
     with pytest.raises(Error) as caught:
         await call(*arguments)
     assert caught.value.__cause__ is None
@@ -90,7 +90,7 @@ async def failed(call: Call, *arguments: str) -> Error:
 async def test_an_exception_of_the_library_becomes_the_documented_one(
     api: ScriptedApi, call: Call, name: str, sent: bool, late: bool
 ) -> None:
-    """The class says whether time ran out; of what changes something, whether it was sent."""
+    """The class tells a timeout; of a change, `outcome_unknown` tells whether it was sent."""
     api.fails(name)
     usual = Timeout if late else TransportError
     for arguments, kind, unknown in [
@@ -113,25 +113,25 @@ async def test_an_exception_of_the_library_becomes_the_documented_one(
 @pytest.mark.parametrize(
     "content", [b"<html>", b"", b"[1]", b'{"a": \xff}', b"[" * 300], ids=lambda content: content[:9]
 )
-async def test_what_is_no_json_object_is_an_invalid_response(
+async def test_a_success_without_a_json_object_is_invalid(
     api: ScriptedApi, call: Call, content: bytes
 ) -> None:
-    """A success that is no JSON object is told from no answer; what the parser said is dropped."""
+    """It is an InvalidResponse; the JSON parser's exception is not chained."""
     # With its length: without one, an empty body would be one that was lost.
     api.answers(content=content, headers={"content-length": str(len(content))})
     assert type(await failed(call, *GET)) is InvalidResponse
 
 
 @pytest.mark.parametrize("header", ["gzip", "GZIP", "x-gzip"])
-async def test_a_packed_answer_is_unpacked(api: ScriptedApi, call: Call, header: str) -> None:
-    """An answer may come packed, as our requests allow it to; one through a mock comes so too."""
+async def test_a_gzip_response_is_decompressed(api: ScriptedApi, call: Call, header: str) -> None:
+    """Our requests accept gzip; a mock's response may be compressed too."""
     api.answers(content=gzip.compress(b'{"a": 1}'), headers={"content-encoding": header})
     assert await call(*GET) == {"a": 1}
 
 
 @pytest.mark.parametrize("client", [APIClient, AsyncAPIClient], ids=["sync", "async"])
-async def test_an_exception_that_is_not_the_librarys_comes_out_as_it_is(client: Any) -> None:
-    """A fault of somebody else's, such as a test double's, is not taken for the network's."""
+async def test_an_exception_of_a_test_double_is_raised_unchanged(client: Any) -> None:
+    """It is not mistaken for a failure of the network."""
     mine = LookupError("mine")
     call = calling(client({}, base_url=BASE_URL))
     with respx.mock() as router:
@@ -146,14 +146,14 @@ async def test_an_exception_that_is_not_the_librarys_comes_out_as_it_is(client: 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server whose answers the test writes byte by byte."""
+    """A server whose responses a test writes byte by byte."""
     with Server() as server:
         yield server
 
 
 @pytest.fixture
 def limits() -> dict[str, Any]:
-    """How long to wait for the server and what to take from it, unless a test says otherwise."""
+    """The client's timeouts and limits, unless a test sets others."""
     return {}
 
 
@@ -170,7 +170,7 @@ BLIND = ("sync-httpx", "sync-httpx2")
 
 
 def through(*names: str) -> pytest.MarkDecorator:
-    """Let a test go through some of the doors only."""
+    """Restrict a test to some of the senders."""
     doors = [DOORS[name] for name in names]
     return pytest.mark.parametrize("call_server", doors, ids=names, indirect=True)
 
@@ -179,7 +179,7 @@ def through(*names: str) -> pytest.MarkDecorator:
 async def call_server(
     request: pytest.FixtureRequest, server: Server, limits: dict[str, Any]
 ) -> AsyncIterator[Call]:
-    """Call an operation of the server through each door, once."""
+    """Call an operation of the server once, through each sender."""
     kind, handed_in = request.param
     async with AsyncExitStack() as stack:
 
@@ -193,8 +193,8 @@ async def call_server(
         yield calling(await entered(kind({}, **options, **limits)))
 
 
-async def test_a_whole_answer_is_returned(server: Server, call_server: Call) -> None:
-    """A body that comes in chunks and packed is the same as any other."""
+async def test_a_complete_response_is_returned(server: Server, call_server: Call) -> None:
+    """A chunked and compressed body equals any other."""
     packed = gzip.compress(b'{"a": 1}')
     server.answer = closing(
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -216,10 +216,10 @@ LOST = {
 
 
 @pytest.mark.parametrize("answer", LOST.values(), ids=LOST.keys())
-async def test_an_answer_that_is_not_whole_is_none(
+async def test_a_truncated_response_is_a_transport_error(
     server: Server, call_server: Call, answer: bytes
 ) -> None:
-    """A success that was cut short is a TransportError; of a create, an OutcomeUnknown."""
+    """For a create, it is an OutcomeUnknown."""
     server.answer = closing(answer)
     assert type(await failed(call_server, *GET)) is TransportError
     assert (await failed(call_server, *DELETE)).outcome_unknown
@@ -230,10 +230,10 @@ async def test_an_answer_that_is_not_whole_is_none(
 @pytest.mark.parametrize(
     "answer", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a": 1}'], ids=["head", "body"]
 )
-async def test_an_answer_that_does_not_come_is_a_timeout(
+async def test_a_stalled_response_is_a_timeout(
     server: Server, call_server: Call, answer: bytes
 ) -> None:
-    """A server that stalls is given up in time, at its answer's head or in its body."""
+    """The call ends in time, whether the head or the body stalls."""
     server.answer = server.dripping(answer)
     assert type(await failed(call_server, *GET)) is Timeout
     assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
@@ -250,26 +250,24 @@ soon = pytest.mark.parametrize("limits", [{"deadline": 0.5}], ids=["soon"])
 
 @soon
 @pytest.mark.parametrize(("answer", "drop"), DRIPS.values(), ids=DRIPS)
-async def test_a_body_that_drips_is_bounded_by_the_deadline(
+async def test_the_deadline_bounds_a_slow_body(
     server: Server, call_server: Call, answer: bytes, drop: bytes
 ) -> None:
-    """Bytes that come in time each do not put the end off."""
+    """Bytes that each arrive in time do not extend the call."""
     server.answer = server.dripping(answer, drop)
     await check_that_it_ends(call_server)
 
 
 @soon
 @through(*(name for name in DOORS if name not in BLIND))
-async def test_a_head_that_drips_is_bounded_by_the_deadline(
-    server: Server, call_server: Call
-) -> None:
-    """Headers that come in time each do not put the end off."""
+async def test_the_deadline_bounds_slow_headers(server: Server, call_server: Call) -> None:
+    """Headers that each arrive in time do not extend the call."""
     server.answer = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
     await check_that_it_ends(call_server)
 
 
 async def check_that_it_ends(call_server: Call) -> None:
-    """See that calls end of themselves, with what is known, at their first attempt."""
+    """Check that calls end by themselves at their first attempt, with the right error."""
     for arguments, kind in ((GET, Timeout), (CREATE, OutcomeUnknown)):
         error = await failed(call_server, *arguments)
         assert type(error) is kind
@@ -278,10 +276,10 @@ async def check_that_it_ends(call_server: Call) -> None:
 
 @soon
 @through(*BLIND)
-async def test_a_head_that_drips_to_a_sync_client_handed_in_is_read_to_its_end(
+async def test_slow_headers_through_a_user_supplied_sync_client(
     server: Server, call_server: Call
 ) -> None:
-    """As the docs say: only the time-out of each read bounds it."""
+    """Only the timeout of each read bounds them, as the docs say."""
     server.answer = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
     over = threading.Timer(1, server.over.set)
     over.start()
@@ -306,10 +304,10 @@ LARGE = {
 @pytest.mark.parametrize("limits", [{"max_response_bytes": 5_000}], ids=["little"])
 @pytest.mark.parametrize("status", [200, 404])
 @pytest.mark.parametrize(("headers", "body"), LARGE.values(), ids=LARGE)
-async def test_an_answer_that_is_too_large_is_not_read_to_its_end(
+async def test_a_response_that_is_too_large_is_not_read_completely(
     server: Server, call_server: Call, status: int, headers: bytes, body: bytes
 ) -> None:
-    """A success is an InvalidResponse that says why; an error keeps its status."""
+    """A success is an InvalidResponse with the reason; an error keeps its status."""
     server.answer = server.dripping(b"HTTP/1.1 %d X\r\n%b\r\n\r\n%b" % (status, headers, body))
     error = await failed(call_server, *CREATE)
     if isinstance(error, NotFound):
@@ -325,10 +323,10 @@ async def test_an_answer_that_is_too_large_is_not_read_to_its_end(
 
 @pytest.mark.parametrize("limits", [{"max_response_bytes": len(BODY)}], ids=["enough"])
 @pytest.mark.parametrize("more", [b"", b" "], ids=["all", "more"])
-async def test_the_largest_answer_is_as_large_as_it_may_be(
+async def test_max_response_bytes_is_inclusive(
     server: Server, call_server: Call, more: bytes
 ) -> None:
-    """An answer of just so many bytes is taken, one with another byte is not."""
+    """A response of exactly this size is accepted; one more byte is not."""
     server.answer = closing(raw_response(BODY + more))
     if more:
         assert type(await failed(call_server, *GET)) is InvalidResponse
@@ -358,10 +356,10 @@ CUT_ERRORS = {
 @pytest.mark.parametrize(
     ("answer", "kind", "description"), CUT_ERRORS.values(), ids=CUT_ERRORS.keys()
 )
-async def test_an_errors_broken_body_does_not_hide_its_status(
+async def test_a_truncated_error_keeps_its_status(
     server: Server, call_server: Call, answer: bytes, kind: type[Error], description: str
 ) -> None:
-    """An error status is believed though its body is cut short; what came of it is quoted."""
+    """The error quotes the bytes that arrived."""
     server.answer = closing(answer)
     error = await failed(call_server, *CREATE)
     assert type(error) is kind
@@ -369,13 +367,13 @@ async def test_an_errors_broken_body_does_not_hide_its_status(
 
 
 async def test_a_redirect_is_not_followed(server: Server, call_server: Call) -> None:
-    """A redirect is an HttpError of its status, and the API is asked once."""
+    """A redirect is an HttpError with its status, after one request."""
     server.answer = closing(raw_response(b"", 302, "Location: http://127.0.0.1:1/"))
     assert "(302 from http://127.0.0.1" in str(await failed(call_server, *GET))
 
 
-async def test_a_refused_connection_sends_nothing(server: Server, call_server: Call) -> None:
-    """Where nobody listens, not even a create's outcome is in doubt."""
+async def test_a_refused_connection_sends_no_request(server: Server, call_server: Call) -> None:
+    """The outcome of a create is certain."""
     server.shutdown()
     server.server_close()
     error = await failed(call_server, *CREATE)
@@ -384,16 +382,16 @@ async def test_a_refused_connection_sends_nothing(server: Server, call_server: C
     assert "ConnectError" in str(error)
 
 
-async def test_a_url_that_the_library_cannot_send_is_never_sent(call_server: Call) -> None:
-    """An id too long for a URL is a TransportError, whose outcome is certain."""
+async def test_an_id_too_long_for_a_url(call_server: Call) -> None:
+    """It is a TransportError, and the outcome is certain."""
     error = await failed(call_server, "delete_repository", "1", "x" * 70_000)
     assert type(error) is TransportError
     assert not error.outcome_unknown
     assert "InvalidURL" in str(error)
 
 
-def test_what_an_exception_says_is_bounded() -> None:
-    """A status line of junk is quoted in it, however long: not so in our logs and errors."""
+def test_a_quoted_exception_is_truncated() -> None:
+    """An exception may quote an invalid status line of any length; our errors do not."""
     with (
         Server(lambda _: b"j" * 60_000 + b"\r\n\r\n") as peer,
         APIClient({}, base_url=peer.url, max_retry_count=0) as client,
@@ -404,8 +402,8 @@ def test_what_an_exception_says_is_bounded() -> None:
     assert 1_000 < len(str(caught.value)) < 1_200
 
 
-def test_an_error_of_tls_that_the_library_lets_out_is_a_lost_connection() -> None:
-    """As its async streams do: a create's outcome is open."""
+def test_an_ssl_error_is_a_lost_connection() -> None:
+    """The library's async streams raise it unconverted; the outcome of a create is unknown."""
 
     def fail(_: httpx.Request) -> httpx.Response:
         raise ssl.SSLError(1, "[SSL] record layer failure")
@@ -416,8 +414,8 @@ def test_an_error_of_tls_that_the_library_lets_out_is_a_lost_connection() -> Non
             client.create_repository("1", "sample")
 
 
-def test_a_header_that_is_no_utf_8_is_latin_1() -> None:
-    """As HTTP had it: a Retry-After beside it is read all the same."""
+def test_a_header_outside_utf_8_is_latin_1() -> None:
+    """A Retry-After next to it is still read."""
 
     def refuse(_: httpx.Request) -> httpx.Response:
         headers = [(b"Retry-After", b"7"), (b"X-Name", b"caf\xe9")]

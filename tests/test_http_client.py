@@ -1,4 +1,4 @@
-"""A client handed in: what stays its owner's, and what of its owner's is not for our calls."""
+"""User-supplied HTTP clients: what stays their owner's, and what does not apply to our calls."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OURS = {"auth_token": "ours"}
 
 @dataclass
 class Owner:
-    """Somebody with a client of one of the libraries, of one of the worlds.
+    """The owner of a sync or async client of one of the libraries.
 
     Attributes:
         library: httpx or httpx2.
@@ -65,16 +65,16 @@ class Owner:
     headers: dict[str, str] = field(default_factory=dict)
 
     def scripted(self, **options: Any) -> Any:
-        """Return a client of theirs that never reaches the network."""
+        """Return a client of the library that never uses the network."""
         return self.real(transport=self.library.MockTransport(self._answer), **options)
 
     def real(self, **options: Any) -> Any:
-        """Return a client of theirs."""
+        """Return a client of the library."""
         kind = self.library.AsyncClient if self.is_async else self.library.Client
         return kind(**options)
 
     def hook(self, hook: Callable[[Any], None]) -> dict[str, list[Any]]:
-        """Return event hooks with one for responses."""
+        """Return event hooks with a response hook."""
 
         async def awaited(response: Any) -> None:
             hook(response)
@@ -82,13 +82,13 @@ class Owner:
         return {"response": [awaited if self.is_async else hook]}
 
     def raw(self, http_client: Any, base_url: str = BASE_URL, **options: Any) -> Any:
-        """Return a raw client over theirs, which calls once unless told."""
+        """Return a raw client over the user-supplied one, by default without retries."""
         kind: Any = AsyncAPIClient if self.is_async else APIClient
         options = {"max_retry_count": 0, **options}
         return kind(OURS, base_url=base_url, http_client=http_client, **options)
 
     async def call(self, http_client: Any, operation: str, *arguments: str) -> dict[str, Any]:
-        """Call an operation through a client of theirs."""
+        """Call an operation through a user-supplied client."""
         body: dict[str, Any] = await done(getattr(self.raw(http_client), operation)(*arguments))
         return body
 
@@ -98,13 +98,13 @@ class Owner:
 
 
 async def close(client: Any) -> None:
-    """Close a client of either world."""
+    """Close a sync or async client."""
     await done(client.aclose() if hasattr(client, "aclose") else client.close())
 
 
 @asynccontextmanager
 async def closing(client: Any) -> AsyncIterator[Any]:
-    """Close a client of either world in the end."""
+    """Yield a sync or async client, and close it."""
     try:
         yield client
     finally:
@@ -116,12 +116,12 @@ async def closing(client: Any) -> AsyncIterator[Any]:
     ids=["httpx-sync", "httpx-async", "httpx2-sync", "httpx2-async"],
 )
 def owner(request: pytest.FixtureRequest) -> Owner:
-    """Somebody with a client of each library in each world."""
+    """An owner of a client, for each library, sync and async."""
     return Owner(*request.param)
 
 
-async def test_it_stays_open(owner: Owner) -> None:
-    """Closing our client closes ours alone; its owner's goes on working, for others of ours too."""
+async def test_closing_our_client_keeps_it_open(owner: Owner) -> None:
+    """The owner, and other clients of ours, can still use it."""
     theirs = owner.scripted()
     ours = owner.raw(theirs)
     await close(ours)
@@ -131,8 +131,8 @@ async def test_it_stays_open(owner: Owner) -> None:
     assert await owner.call(theirs, *GET) == {}
 
 
-async def test_one_that_its_owner_closed_is_said_to_be(owner: Owner) -> None:
-    """A call through a client that its owner closed is an Error that says so."""
+async def test_a_client_closed_by_its_owner(owner: Owner) -> None:
+    """A call through it is an Error that says so."""
     theirs = owner.scripted()
     ours = owner.raw(theirs)
     await close(theirs)
@@ -155,8 +155,8 @@ async def test_one_that_its_owner_closed_is_said_to_be(owner: Owner) -> None:
     ],
     ids=lambda wrong: f"{wrong.__module__}.{wrong.__name__}",
 )
-def test_one_of_the_wrong_kind_is_refused(kind: Any, wrong: type[Any]) -> None:
-    """Sync for async, async for sync or anything else: refused when made, by what it is."""
+def test_a_client_of_the_wrong_type_is_refused(kind: Any, wrong: type[Any]) -> None:
+    """The constructor's error names the type: sync for async, or another class."""
     right = (
         (httpx.AsyncClient, httpx2.AsyncClient)
         if kind in (AsyncAPIClient, AsyncClient)
@@ -172,14 +172,14 @@ def test_one_of_the_wrong_kind_is_refused(kind: Any, wrong: type[Any]) -> None:
         kind(**options)
 
 
-async def test_its_auth_is_not_for_our_calls(owner: Owner) -> None:
-    """What we send is our credential, whatever the owner set up as theirs."""
+async def test_its_auth_is_not_used(owner: Owner) -> None:
+    """Requests have our credential only."""
     await owner.call(owner.scripted(auth=("their", "secret")), *GET)
     assert owner.requests[0].headers["authorization"] == "Bearer ours"
 
 
-async def test_its_redirects_are_not_for_our_calls(owner: Owner) -> None:
-    """A redirect is an answer that is no success, though the owner's client follows them."""
+async def test_its_redirects_are_not_followed(owner: Owner) -> None:
+    """A redirect is an error, even if the owner's client follows redirects."""
     owner.status, owner.headers = 307, {"location": "/elsewhere"}
     with pytest.raises(HttpError) as caught:
         await owner.call(owner.scripted(follow_redirects=True), *GET)
@@ -187,24 +187,24 @@ async def test_its_redirects_are_not_for_our_calls(owner: Owner) -> None:
     assert len(owner.requests) == 1
 
 
-async def test_its_time_outs_are_not_for_our_calls(owner: Owner) -> None:
-    """Each call has our timeout, whatever the owner's is."""
+async def test_its_timeouts_are_not_used(owner: Owner) -> None:
+    """Each call has our timeout."""
     theirs = owner.scripted(timeout=1)
     await done(owner.raw(theirs, timeout=7).get_repository("1", "2"))
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), 7.0)
     assert owner.requests[0].extensions["timeout"] == timeouts
 
 
-async def test_what_is_left_of_the_deadline_bounds_each_of_its_time_outs(owner: Owner) -> None:
-    """No connect, read or write is allowed more than the call has left."""
+async def test_the_deadline_bounds_its_timeouts(owner: Owner) -> None:
+    """No connect, read or write may take longer than the remaining time."""
     await done(owner.raw(owner.scripted(), timeout=9, deadline=7).get_repository("1", "2"))
     timeouts = owner.requests[0].extensions["timeout"]
     assert timeouts.keys() == {"connect", "read", "write", "pool"}
     assert all(6 < seconds <= 7 for seconds in timeouts.values())
 
 
-async def test_its_calls_are_made_again_as_others_are(owner: Owner) -> None:
-    """Retries are ours: a client handed in sends each attempt."""
+async def test_its_calls_are_retried(owner: Owner) -> None:
+    """Each attempt is one request of the user-supplied client."""
     owner.status = 503
     ours = owner.raw(owner.scripted(), max_retry_count=2, retry=RetryPolicy(base_delay=0))
     with pytest.raises(HttpError) as caught:
@@ -213,17 +213,17 @@ async def test_its_calls_are_made_again_as_others_are(owner: Owner) -> None:
     assert len(owner.requests) == 3
 
 
-async def test_the_environments_proxy_is_its_owners_to_read(
+async def test_the_environment_s_proxy_is_ignored(
     owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy that our own connections could not use is no matter to a client handed in."""
+    """A proxy that our own connections refuse does not matter."""
     theirs = owner.scripted()
     monkeypatch.setenv("https_proxy", "nonsense://a")
     assert await owner.call(theirs, *GET) == {}
 
 
-async def test_its_headers_and_cookies_are_its_owners(owner: Owner) -> None:
-    """Ours go before its headers of the same name; what else it sends and keeps, it does."""
+async def test_its_headers_and_cookies_are_sent(owner: Owner) -> None:
+    """Our headers take precedence over its headers with the same name."""
     owner.headers = {"set-cookie": "kept=1"}
     theirs = owner.scripted(headers={"user-agent": "theirs", "x-team": "theirs"})
     for _ in range(2):
@@ -235,7 +235,7 @@ async def test_its_headers_and_cookies_are_its_owners(owner: Owner) -> None:
 
 
 async def test_a_hook_may_read_the_body(owner: Owner, sandbox: Sandbox) -> None:
-    """An answer whose body the owner's hook has read is returned like any other."""
+    """A response that the owner's hook has read is returned like any other."""
     [repository_id] = sandbox.seed(repositories=1, tags=0)
     seen: list[Any] = []
 
@@ -253,8 +253,8 @@ async def test_a_hook_may_read_the_body(owner: Owner, sandbox: Sandbox) -> None:
     assert repository_id.encode() in seen[0]
 
 
-async def test_what_a_hook_raises_comes_out_as_it_is(owner: Owner) -> None:
-    """An exception of the owner's own is not taken for the network's."""
+async def test_an_exception_of_a_hook_is_raised_unchanged(owner: Owner) -> None:
+    """It is not mistaken for a failure of the network."""
     mine = LookupError("mine")
 
     def fail(_: Any) -> None:
@@ -265,18 +265,16 @@ async def test_what_a_hook_raises_comes_out_as_it_is(owner: Owner) -> None:
     assert caught.value is mine
 
 
-async def test_a_hook_that_raises_for_a_status_does_not_hide_it(owner: Owner) -> None:
-    """An owner's `raise_for_status()` makes no lost answer of a status that came."""
+async def test_raise_for_status_in_a_hook(owner: Owner) -> None:
+    """The status is not mistaken for a lost response."""
     owner.status = 400
     hooks = owner.hook(lambda response: response.raise_for_status())
     with pytest.raises(BadRequest):
         await owner.call(owner.scripted(event_hooks=hooks), "create_repository", "1", "sample")
 
 
-async def test_a_hook_that_reads_and_raises_for_a_status_keeps_what_the_api_said(
-    owner: Owner, sandbox: Sandbox
-) -> None:
-    """Where the owner's hook has read an error's body, the error says what the API said."""
+async def test_raise_for_status_after_reading_the_body(owner: Owner, sandbox: Sandbox) -> None:
+    """The error has the API's description."""
 
     def read(response: Any) -> None:
         response.read()
@@ -294,8 +292,8 @@ async def test_a_hook_that_reads_and_raises_for_a_status_keeps_what_the_api_said
     assert caught.value.error == "not_found"
 
 
-async def test_a_hook_that_raises_unread_leaves_the_status(owner: Owner, sandbox: Sandbox) -> None:
-    """Where the owner's hook raises before the body is read, the status is all that is known."""
+async def test_raise_for_status_before_reading_the_body(owner: Owner, sandbox: Sandbox) -> None:
+    """The error has the status only."""
     hooks = owner.hook(lambda response: response.raise_for_status())
     async with closing(owner.real(event_hooks=hooks)) as theirs:
         with pytest.raises(NotFound) as caught:
@@ -303,8 +301,8 @@ async def test_a_hook_that_raises_unread_leaves_the_status(owner: Owner, sandbox
     assert (caught.value.error, caught.value.error_description) == ("Not Found", "")
 
 
-async def test_the_status_of_another_call_is_not_taken_for_the_apis(owner: Owner) -> None:
-    """A hook's own call to somebody else, say for a token, says nothing of our answer."""
+async def test_raise_for_status_of_another_response(owner: Owner) -> None:
+    """A hook's own request, as for a token, does not decide our result."""
 
     def ask_elsewhere(response: Any) -> None:
         request = owner.library.Request("GET", "https://tokens.example.com/")
@@ -315,10 +313,8 @@ async def test_the_status_of_another_call_is_not_taken_for_the_apis(owner: Owner
         await owner.call(owner.scripted(event_hooks=hooks), *GET)
 
 
-async def test_a_hook_that_reads_half_the_body_is_an_error_of_ours(
-    owner: Owner, sandbox: Sandbox
-) -> None:
-    """An answer that the owner's hook left unusable is an Error, none of the library's own."""
+async def test_a_hook_that_reads_half_the_body(owner: Owner, sandbox: Sandbox) -> None:
+    """The call raises an Error, without an exception of the library."""
     [repository_id] = sandbox.seed(repositories=1, tags=0)
 
     def read(response: Any) -> None:
@@ -334,10 +330,10 @@ async def test_a_hook_that_reads_half_the_body_is_an_error_of_ours(
             await done(ours.get_repository(sandbox.organization_id, repository_id))
 
 
-async def test_a_hook_that_reads_is_no_way_around_the_largest_body(
+async def test_max_response_bytes_after_a_hook_has_read_the_body(
     owner: Owner, sandbox: Sandbox
 ) -> None:
-    """An answer that the owner's hook has read whole may still be too large for ours."""
+    """The limit applies to a body that the hook has read, too."""
     [repository_id] = sandbox.seed(repositories=1, tags=0)
 
     def read(response: Any) -> None:
@@ -354,8 +350,8 @@ async def test_a_hook_that_reads_is_no_way_around_the_largest_body(
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
-async def test_the_deadline_ends_whatever_its_hook_waits_for(library: ModuleType) -> None:
-    """An async client is cancelled in the midst; what was sent by then may have happened."""
+async def test_the_deadline_cancels_an_async_hook(library: ModuleType) -> None:
+    """A request that was sent before may have been carried out."""
 
     async def wait(_: Any) -> None:
         await asyncio.Event().wait()
@@ -369,8 +365,8 @@ async def test_the_deadline_ends_whatever_its_hook_waits_for(library: ModuleType
         await ours.create_repository("1", "sample")
 
 
-async def test_a_time_out_of_its_hooks_is_not_the_deadline(owner: Owner) -> None:
-    """A TimeoutError that the owner's hook raises comes out as it is."""
+async def test_a_timeout_error_of_a_hook(owner: Owner) -> None:
+    """A TimeoutError that the hook raises is raised unchanged."""
     mine = TimeoutError("mine")
 
     def fail(_: Any) -> None:
@@ -390,10 +386,10 @@ CAUSES = [None, OSError(104, "Connection reset by peer"), httpcore.ConnectError(
 
 @pytest.mark.parametrize("cause", CAUSES, ids=["none", "anybody's", "httpcore's"])
 @pytest.mark.parametrize("name", NOT_SENT)
-async def test_a_create_that_another_transport_calls_not_sent_may_have_been(
+async def test_a_custom_transport_s_connect_error(
     owner: Owner, name: str, cause: Exception | None
 ) -> None:
-    """It may name a lost connection so, or have tried before: a create is sent once."""
+    """The transport may have sent the request, so a create is not retried."""
     attempts: list[str] = []
 
     def fail(request: Any) -> Any:
@@ -469,8 +465,8 @@ async def test_no_attempt_begins_after_the_deadline(
     assert [str(each) for each in caught.value.history] == ["503", "the call's deadline has passed"]
 
 
-async def test_a_transport_that_tries_again_is_not_believed(owner: Owner) -> None:
-    """Its last attempt was refused, but an earlier one may have created the repository."""
+async def test_a_custom_transport_with_retries(owner: Owner) -> None:
+    """An earlier attempt of the transport may have created the repository."""
     library = owner.library
     sent: list[str] = []
 
@@ -494,8 +490,8 @@ async def test_a_transport_that_tries_again_is_not_believed(owner: Owner) -> Non
     assert sent == ["POST"]
 
 
-async def test_what_httpcore_says_was_not_sent_is_sent_again(owner: Owner) -> None:
-    """A refused connection of the library's own is certain: a create is retried."""
+async def test_httpcore_s_connect_error(owner: Owner) -> None:
+    """The request certainly was not sent, so a create is retried."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     async with closing(owner.real()) as theirs:
@@ -507,8 +503,8 @@ async def test_what_httpcore_says_was_not_sent_is_sent_again(owner: Owner) -> No
     assert len(caught.value.history) == 3
 
 
-async def test_a_url_that_the_library_cannot_build_was_not_sent(owner: Owner) -> None:
-    """It fails before any transport is asked."""
+async def test_a_url_that_the_library_cannot_build(owner: Owner) -> None:
+    """The call fails before the transport is used."""
     with pytest.raises(TransportError, match="InvalidURL") as caught:
         await owner.call(owner.scripted(), "create_repository", "1" * 70_000, "sample")
     assert type(caught.value) is TransportError
@@ -517,7 +513,7 @@ async def test_a_url_that_the_library_cannot_build_was_not_sent(owner: Owner) ->
 
 
 async def test_httpx_aiohttp_creates_once() -> None:
-    """It calls a connection that is lost a time-out to connect."""
+    """It reports a lost connection as a connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         accepted: list[bytes] = []
 

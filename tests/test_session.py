@@ -1,4 +1,4 @@
-"""The way through: what each call sends besides its operation, what it logs, and closing."""
+"""Sessions: the headers of each request, logging, and closing."""
 
 from __future__ import annotations
 
@@ -45,31 +45,31 @@ CALLED_OFF = "the client was closed, or the call's inventory was stopped"
 
 
 async def close(client: Any) -> None:
-    """Close a client of either world."""
+    """Close a sync or async client."""
     await done(client.aclose() if hasattr(client, "aclose") else client.close())
 
 
 @pytest.fixture(params=["sync", "async"])
 def world(request: pytest.FixtureRequest) -> str:
-    """Which world a test's clients are of."""
+    """Whether a test's clients are sync or async."""
     world: str = request.param
     return world
 
 
 @pytest.fixture
 def raw(api: ScriptedApi, world: str) -> Any:
-    """A raw client of the scripted API, in either world, which makes no call again."""
+    """A raw client of the scripted API, sync or async, without retries."""
     return (api.raw if world == "sync" else api.async_raw)(max_retry_count=0)
 
 
 @pytest.fixture
 def typed(api: ScriptedApi, world: str) -> Any:
-    """A typed client of the scripted API, in either world."""
+    """A typed client of the scripted API, sync or async."""
     return api.client() if world == "sync" else api.async_client()
 
 
-async def test_every_request_says_who_asks_and_what_for(api: ScriptedApi, raw: Any) -> None:
-    """The headers are the credential, our name and version, and what we can read."""
+async def test_the_headers_of_a_request(api: ScriptedApi, raw: Any) -> None:
+    """A request has the credential, our name and version, and the formats we accept."""
     await done(raw.get_repository("1", "2"))
     [sent] = api.requests
     headers = ("authorization", "user-agent", "accept", "accept-encoding")
@@ -82,8 +82,8 @@ async def test_every_request_says_who_asks_and_what_for(api: ScriptedApi, raw: A
     assert not {"cookie", "content-type", "content-length"} & set(sent.headers)
 
 
-async def test_a_body_is_said_to_be_json(api: ScriptedApi, raw: Any) -> None:
-    """The content type is sent where there is content, and its length with it."""
+async def test_a_body_has_a_content_type(api: ScriptedApi, raw: Any) -> None:
+    """Content-Type and Content-Length are sent with a body only."""
     await done(raw.create_repository("1", "sample"))
     [sent] = api.requests
     assert sent.headers["content-type"] == "application/json"
@@ -91,8 +91,8 @@ async def test_a_body_is_said_to_be_json(api: ScriptedApi, raw: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient], ids=["sync", "async"])
-async def test_without_a_credential_none_is_sent(sandbox: Sandbox, kind: Any) -> None:
-    """An anonymous call has no Authorization header, not an empty one."""
+async def test_an_anonymous_request_has_no_authorization(sandbox: Sandbox, kind: Any) -> None:
+    """The header is absent, not empty."""
     client: Any = kind({}, base_url=sandbox.url)
     with pytest.raises(HttpError):
         await done(client.get_repositories(sandbox.organization_id))
@@ -141,19 +141,17 @@ async def test_a_call_logs_one_line(
     assert re.fullmatch(LINE.format(outcome, 1, request_id), line.getMessage())
 
 
-async def test_nothing_is_logged_unless_it_is_asked_for(
-    raw: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Above DEBUG the package says nothing."""
+async def test_a_call_logs_nothing_above_debug(raw: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """At INFO, the package's logger stays silent."""
     caplog.set_level(logging.INFO, "abeja_registry")
     await done(raw.get_repository("1", "2"))
     assert "abeja_registry" not in {record.name for record in caplog.records}
 
 
-async def test_a_replay_logs_a_warning_and_is_told(
+async def test_a_retry_logs_a_warning_and_calls_the_hook(
     api: ScriptedApi, world: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Operation, attempt, cause and wait at WARNING, before the wait; then the call's own line."""
+    """The WARNING comes before the wait; the call's DEBUG line comes last."""
     told: list[tuple[Retry, int]] = []
 
     def hook(retry: Retry) -> None:
@@ -181,8 +179,8 @@ async def test_a_replay_logs_a_warning_and_is_told(
 # -- closing --------------------------------------------------------------------------------------
 
 
-async def test_a_closed_client_says_so(api: ScriptedApi, raw: Any) -> None:
-    """A call after closing is an Error that names the call; closing twice does nothing more."""
+async def test_a_call_of_a_closed_client_is_an_error(api: ScriptedApi, raw: Any) -> None:
+    """The error names the operation; closing twice does no harm."""
     await close(raw)
     await close(raw)
     with pytest.raises(Error, match="get_repository was not sent: the client was closed"):
@@ -190,8 +188,8 @@ async def test_a_closed_client_says_so(api: ScriptedApi, raw: Any) -> None:
     assert not api.requests
 
 
-async def test_a_client_that_is_closed_makes_no_replay(api: ScriptedApi, world: str) -> None:
-    """A call that waits for its replay as the client is closed ends with what it has met."""
+async def test_closing_a_client_cancels_its_retries(api: ScriptedApi, world: str) -> None:
+    """A call sleeping before a retry raises its last error."""
     closing: list[Any] = []
 
     def close_it(_: Retry) -> None:
@@ -219,8 +217,8 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-async def test_a_wait_ends_by_itself(api: ScriptedApi, world: str) -> None:
-    """A replay is made when its time has come."""
+async def test_a_retry_is_sent_after_its_wait(api: ScriptedApi, world: str) -> None:
+    """A sleeping call sends its retry when the wait is over."""
 
     def mend(_: Retry) -> None:
         api.answers({})
@@ -233,10 +231,10 @@ async def test_a_wait_ends_by_itself(api: ScriptedApi, world: str) -> None:
 
 
 @pytest.mark.parametrize("derived", [False, True], ids=["owner", "derived"])
-def test_closing_wakes_who_waits(
+def test_closing_wakes_sleeping_threads(
     api: ScriptedApi, threads: ThreadPoolExecutor, derived: bool
 ) -> None:
-    """Nobody sits out a minute's Retry-After of a client that is closed, nor of one derived."""
+    """A Retry-After of a minute ends at once, also in a derived client."""
     waits = threading.Event()
     client = api.client(on_retry=lambda _: waits.set())
     caller = client.with_options(timeout=5) if derived else client
@@ -250,8 +248,8 @@ def test_closing_wakes_who_waits(
 
 
 @pytest.mark.parametrize("derived", [False, True], ids=["owner", "derived"])
-async def test_closing_wakes_the_tasks_that_wait(api: ScriptedApi, derived: bool) -> None:
-    """The same is true of the async clients."""
+async def test_closing_wakes_sleeping_tasks(api: ScriptedApi, derived: bool) -> None:
+    """As with threads."""
     waits = asyncio.Event()
     client = api.async_client(on_retry=lambda _: waits.set())
     caller = client.with_options(timeout=5) if derived else client
@@ -264,10 +262,10 @@ async def test_closing_wakes_the_tasks_that_wait(api: ScriptedApi, derived: bool
     assert caught.value.history == (Attempt(503, stop_reason=CALLED_OFF),)
 
 
-def test_a_transport_that_is_stopped_leaves_the_door_to_others(
+def test_a_cancelled_session_leaves_its_sender_to_others(
     api: ScriptedApi, threads: ThreadPoolExecutor
 ) -> None:
-    """Its call ends with what it has met and it makes no other; who shares the door waits on."""
+    """Its call raises the last error; calls of other sessions continue."""
     both_wait = threading.Barrier(3)
     client = api.client(on_retry=lambda _: both_wait.wait(PATIENCE))
     stopped = session_of(client).with_settings(session_of(client).settings)
@@ -288,16 +286,16 @@ def test_a_transport_that_is_stopped_leaves_the_door_to_others(
     assert len(api.requests) == 2
 
 
-async def test_what_is_said_of_an_attempt_is_bounded(api: ScriptedApi, raw: Any) -> None:
-    """A status line of junk is quoted in an exception of the HTTP library's, however long."""
+async def test_the_message_of_an_attempt_is_truncated(api: ScriptedApi, raw: Any) -> None:
+    """The HTTP library's exception may quote an invalid status line of any length."""
     api.fails("RemoteProtocolError", "j" * 60_000)
     with pytest.raises(TransportError) as caught:
         await done(raw.get_repository("1", "2"))
     assert len(caught.value.history[0].message) == QUOTED_CHARACTERS
 
 
-async def test_what_shares_connections_does_not_close_them(api: ScriptedApi, typed: Any) -> None:
-    """Closing `.raw` or a derived client ends nobody's calls, not even its own."""
+async def test_closing_a_derived_client_closes_no_connections(api: ScriptedApi, typed: Any) -> None:
+    """Closing `.raw` or a derived client ends no calls."""
     shared = [typed.raw, typed.with_options(timeout=5), typed.with_options(timeout=5).raw]
     for each in shared:
         await close(each)
@@ -307,10 +305,10 @@ async def test_what_shares_connections_does_not_close_them(api: ScriptedApi, typ
     assert len(api.requests) == 4
 
 
-async def test_what_shares_connections_says_when_their_owner_was_closed(
+async def test_a_derived_client_fails_after_its_owner_was_closed(
     api: ScriptedApi, typed: Any
 ) -> None:
-    """After the owner's closing, each one that shares its connections is an Error to use."""
+    """The error says that the owner of the connections was closed."""
     derived = typed.with_options(timeout=5).with_options(organization_id="2")
     await close(typed)
     for call in (typed.raw.get_repositories, derived.raw.get_repositories):
@@ -323,7 +321,7 @@ async def test_what_shares_connections_says_when_their_owner_was_closed(
 
 @pytest.mark.parametrize("name", ["raw", "client"])
 def test_a_client_closes_as_a_context_manager(api: ScriptedApi, name: str) -> None:
-    """`with` gives the client itself, and closes it."""
+    """`with` returns the client, and closes it."""
     client: Any = getattr(api, name)()
     with client as entered:
         assert entered is client
@@ -333,7 +331,7 @@ def test_a_client_closes_as_a_context_manager(api: ScriptedApi, name: str) -> No
 
 @pytest.mark.parametrize("name", ["async_raw", "async_client"])
 async def test_an_async_client_closes_as_a_context_manager(api: ScriptedApi, name: str) -> None:
-    """`async with` gives the client itself, and closes it."""
+    """`async with` returns the client, and closes it."""
     client: Any = getattr(api, name)()
     async with client as entered:
         assert entered is client
@@ -341,8 +339,8 @@ async def test_an_async_client_closes_as_a_context_manager(api: ScriptedApi, nam
         await getattr(client, "raw", client).get_repositories("1")
 
 
-async def test_what_is_no_model_tells_its_attempts_too(world: str) -> None:
-    """An InvalidResponse that came of a replay has the history of the call."""
+async def test_an_invalid_model_has_the_history_of_its_call(world: str) -> None:
+    """An InvalidResponse after a retry lists all attempts."""
     answers = iter([httpx.Response(503), httpx.Response(200, json={"id": "2"})])
     transport = httpx.MockTransport(lambda _: next(answers))
     http_client: Any = (httpx.Client if world == "sync" else httpx.AsyncClient)(transport=transport)
