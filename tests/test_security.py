@@ -1,4 +1,4 @@
-"""What never happens: a secret that shows, a request that goes where it was not sent."""
+"""No secret is shown, and no request goes to an unintended place."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ all_four = pytest.mark.parametrize("kind", [Client, AsyncClient, APIClient, Asyn
 
 @pytest.fixture(autouse=True)
 def one_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One certificate is loaded for each client of httpx, and not the whole bundle."""
+    """Make clients of httpx load one certificate instead of the whole bundle."""
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
 
 
@@ -81,15 +81,15 @@ def one_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, and all that stand behind it."""
+    """Return an exception and all that are chained to it."""
     while error is not None:
         yield error
         yield from chain(error.__context__)
         error = error.__cause__
 
 
-def told_by(error: BaseException) -> Iterator[str]:
-    """Everything that an exception can be made to say."""
+def texts_of(error: BaseException) -> Iterator[str]:
+    """Return all texts of an exception: str, repr, pickle, attributes."""
     yield "".join(traceback.format_exception(error))
     for each in chain(error):
         yield from (repr(each), str(each), repr(each.args), repr(getattr(each, "__notes__", ())))
@@ -97,15 +97,15 @@ def told_by(error: BaseException) -> Iterator[str]:
     yield pickle.dumps(error).decode("latin-1")
 
 
-def told_by_value(value: object) -> Iterator[str]:
-    """Everything that a value can be made to say."""
+def texts_of_value(value: object) -> Iterator[str]:
+    """Return all texts of a value."""
     yield from (repr(value), str(value), f"{value}", pprint.pformat(value))
     if hasattr(value, "__dict__"):
         yield pprint.pformat(vars(value))
 
 
-class Hearing:
-    """What was said and logged and warned of, to be looked through for the marker."""
+class Recording:
+    """Everything that was logged, warned and raised, to be searched for the marker."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self._caplog = caplog
@@ -116,28 +116,28 @@ class Hearing:
 
     @contextmanager
     def on(self) -> Iterator[None]:
-        """Hear everything within."""
+        """Record everything within the block."""
         with warnings.catch_warnings(record=True) as self._warned:
             warnings.simplefilter("always")
             yield
 
     def call(self, call: Callable[[], object]) -> None:
-        """Make a call, and hear what comes of it."""
+        """Make a call, and record its result."""
         try:
             value = call()
         except Exception as error:
             self.errors.append(error)
-            self.told += told_by(error)
+            self.told += texts_of(error)
         else:
-            self.brought += told_by_value(value)
+            self.brought += texts_of_value(value)
 
     @property
     def loggers(self) -> set[str]:
-        """The names of the loggers that were heard, up to the first dot."""
+        """Return the top-level names of the recorded loggers."""
         return {record.name.partition(".")[0] for record in self._caplog.records}
 
     def check(self, *, but_what_calls_brought: bool = False) -> None:
-        """The marker is nowhere, in none of its forms."""
+        """Check that the marker appears in none of its forms."""
         said = [*self.told, self._caplog.text]
         said += [] if but_what_calls_brought else self.brought
         for record in self._caplog.records:
@@ -149,16 +149,16 @@ class Hearing:
 
 
 @pytest.fixture
-def hearing(caplog: pytest.LogCaptureFixture) -> Hearing:
-    """Everything that is logged, at DEBUG, and what a test adds to it."""
+def recording(caplog: pytest.LogCaptureFixture) -> Recording:
+    """A recording of all logs at DEBUG; a test adds other texts."""
     caplog.set_level(logging.DEBUG)
     for name in ("abeja_registry", "httpx", "httpcore", "asyncio"):
         caplog.set_level(logging.DEBUG, name)
-    return Hearing(caplog)
+    return Recording(caplog)
 
 
 def calls(client: Any) -> list[Callable[[], Any]]:
-    """One of each kind of call: what is replayed, what is not, and what is several."""
+    """Each kind of call: retried, not retried, and of several requests."""
     return [
         lambda: client.repositories.get("1"),
         lambda: client.repositories.create("trainer"),
@@ -168,26 +168,30 @@ def calls(client: Any) -> list[Callable[[], Any]]:
     ]
 
 
-def call_each(hearing: Hearing, credential: Any, base_url: str, **options: Any) -> None:
+def call_each(recording: Recording, credential: Any, base_url: str, **options: Any) -> None:
     """Make each call, sync and async."""
-    settings: dict[str, Any] = {"base_url": base_url, **OPTIONS, "on_retry": hearing_of(hearing)}
+    settings: dict[str, Any] = {
+        "base_url": base_url,
+        **OPTIONS,
+        "on_retry": recording_hook(recording),
+    }
     with Client(ORGANIZATION_ID, credential, **(settings | options)) as client:
         for call in calls(client):
-            hearing.call(call)
+            recording.call(call)
     with asyncio.Runner() as runner:
         async_client = AsyncClient(ORGANIZATION_ID, credential, **(settings | options))
         for call in calls(async_client):
-            hearing.call(partial(run, runner, call))
+            recording.call(partial(run, runner, call))
         runner.run(async_client.aclose())
 
 
-def hearing_of(hearing: Hearing) -> Callable[[object], None]:
-    """Return a hook that hears of retries."""
-    return lambda retry: hearing.told.extend(told_by_value(retry))
+def recording_hook(recording: Recording) -> Callable[[object], None]:
+    """Return a hook that records retries."""
+    return lambda retry: recording.told.extend(texts_of_value(retry))
 
 
 def run(runner: asyncio.Runner, call: Callable[[], Any]) -> Any:
-    """Make a call in an event loop."""
+    """Run a call in an event loop."""
 
     async def awaited() -> Any:
         return await call()
@@ -206,48 +210,46 @@ def running() -> Iterator[FaultServer]:
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_no_secret_shows_through_any_fault(
-    running: FaultServer, hearing: Hearing, fault: Fault
-) -> None:
-    """Whatever breaks on the wire, nothing that is said, logged or pickled holds the token."""
+def test_no_fault_shows_the_token(running: FaultServer, recording: Recording, fault: Fault) -> None:
+    """Under any fault, no log, message or pickle contains the token."""
     running.renew()
     running.arm(Armed(fault, ALWAYS))
-    with hearing.on():
+    with recording.on():
         deadline = DEADLINES[fault.pace]
-        call_each(hearing, CREDENTIALS["personal access token"], running.url, deadline=deadline)
+        call_each(recording, CREDENTIALS["personal access token"], running.url, deadline=deadline)
     running.disarm()
-    hearing.check()
-    assert {"abeja_registry", "httpcore"} <= hearing.loggers
-    assert all(isinstance(error, Error) for error in hearing.errors)
+    recording.check()
+    assert {"abeja_registry", "httpcore"} <= recording.loggers
+    assert all(isinstance(error, Error) for error in recording.errors)
 
 
 @credentials
-def test_a_secret_goes_out_and_does_not_show(hearing: Hearing, credential: Any) -> None:
-    """The very header that arrives is in nothing that a good call, or a failed one, leaves."""
+def test_the_sent_header_is_not_shown(recording: Recording, credential: Any) -> None:
+    """The Authorization header is sent, and no successful or failed call shows it."""
     for status in (200, 302, 401, 403, 500, 999):
-        with Server(partial(whatever, status)) as server, hearing.on():
-            call_each(hearing, credential, server.url)
+        with Server(partial(whatever, status)) as server, recording.on():
+            call_each(recording, credential, server.url)
             for owned in ({}, {"auth": ("other", "other"), "follow_redirects": True}):
                 with httpx.Client(**owned) as library:  # type: ignore[arg-type]
                     given: dict[str, Any] = {"base_url": server.url, "http_client": library}
                     client = Client("1", credential, **given, **OPTIONS)
-                    hearing.call(partial(client.repositories.get, "1"))
+                    recording.call(partial(client.repositories.get, "1"))
         sent = {each.headers["authorization"] for each in server.requests}
         assert sent == {authorization(credential)}
         assert any(form in authorization(credential) for form in FORMS)
-    hearing.check()
-    assert {"abeja_registry", "httpcore", "httpx"} <= hearing.loggers
+    recording.check()
+    assert {"abeja_registry", "httpcore", "httpx"} <= recording.loggers
 
 
 def whatever(status: int, request: Request) -> bytes:
-    """Answer with a repository, under a status."""
+    """Respond with a repository and this status."""
     return response(REPOSITORY, status)
 
 
 @credentials
-def test_no_object_shows_a_secret(hearing: Hearing, credential: Any) -> None:
-    """Neither repr, str, format, nor vars of anything public, nor a model's dump."""
-    with Server(any_repository) as server, hearing.on():
+def test_no_object_shows_a_secret(recording: Recording, credential: Any) -> None:
+    """No repr, str, format or vars of a public object, and no model's dump, shows it."""
+    with Server(any_repository) as server, recording.on():
         options: dict[str, Any] = {"base_url": server.url, **OPTIONS}
         with Client("1", credential, **options) as client, APIClient(credential, **options) as raw:
             repository = client.repositories.get("1")
@@ -263,11 +265,11 @@ def test_no_object_shows_a_secret(hearing: Hearing, credential: Any) -> None:
                 *(repository, repository.creator, repository.model_dump()),
                 *(page, page.next_page, page.model_dump_json()),
             ):
-                hearing.told += told_by_value(value)
+                recording.told += texts_of_value(value)
             # A repository and a page are values that go along; they carry no client.
             for carried in (repository, page, OPTIONS["retry"]):
-                hearing.told.append(pickle.dumps(carried).decode("latin-1"))
-    hearing.check()
+                recording.told.append(pickle.dumps(carried).decode("latin-1"))
+    recording.check()
 
 
 def page_of(*ids: str) -> dict[str, Any]:
@@ -309,26 +311,26 @@ FILES: dict[str, object] = {
 
 
 @pytest.mark.parametrize("content", FILES.values(), ids=FILES)
-def test_no_secret_of_a_broken_file_shows(hearing: Hearing, content: object) -> None:
-    """Whatever is wrong with the command line's file, the error does not quote its token."""
+def test_an_error_of_the_cli_file_shows_no_token(recording: Recording, content: object) -> None:
+    """However the file is broken, the error does not quote its token."""
     cli_file(content)
-    with hearing.on():
-        hearing.call(lambda: Client())
-        hearing.call(lambda: AsyncClient(profile="other"))
-    hearing.check()
-    assert [type(error) for error in hearing.errors] == [ConfigurationError] * 2
+    with recording.on():
+        recording.call(lambda: Client())
+        recording.call(lambda: AsyncClient(profile="other"))
+    recording.check()
+    assert [type(error) for error in recording.errors] == [ConfigurationError] * 2
 
 
-def test_no_secret_of_a_good_file_shows(hearing: Hearing) -> None:
-    """A token that the command line's file holds is used, and shows nowhere."""
-    with Server(lambda request: None) as server, hearing.on():
+def test_a_token_of_the_cli_file_is_not_shown(recording: Recording) -> None:
+    """A token from the file is used, and shown nowhere."""
+    with Server(lambda request: None) as server, recording.on():
         cli_file(FILE | {"abeja-api-url": server.url}, 0o644)
         with Client(**OPTIONS) as client:
-            hearing.told += told_by_value(client)
-            hearing.call(lambda: client.repositories.get("1"))
+            recording.told += texts_of_value(client)
+            recording.call(lambda: client.repositories.get("1"))
     assert server.requests[0].headers["authorization"].removeprefix("Basic ") in FORMS
-    hearing.check()
-    assert isinstance(hearing.errors[0], TransportError)
+    recording.check()
+    assert isinstance(recording.errors[0], TransportError)
 
 
 BAD = (f"{MARKER}\n", f" {MARKER}", f"{MARKER}é", f"\0{MARKER}", [MARKER], {"token": MARKER})
@@ -348,19 +350,19 @@ MISTAKES: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_no_secret_shows_where_it_was_misplaced(
-    hearing: Hearing, monkeypatch: pytest.MonkeyPatch, mistake: Callable[[], object]
+def test_a_misplaced_secret_is_not_shown(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch, mistake: Callable[[], object]
 ) -> None:
-    """A secret in the place of another argument, or with half missing, is not quoted."""
+    """An error does not quote a secret passed as another argument, or half a credential."""
     monkeypatch.setenv("PLATFORM_AUTH_TOKEN", "of the environment")
-    with hearing.on():
-        hearing.call(mistake)
-    hearing.check()
+    with recording.on():
+        recording.call(mistake)
+    recording.check()
 
 
 @pytest.mark.parametrize("value", BAD, ids=ascii)
-def test_no_secret_shows_that_no_header_can_hold(hearing: Hearing, value: Any) -> None:
-    """It is refused at construction, as an argument and as a credential kind, unquoted."""
+def test_an_invalid_secret_is_not_shown(recording: Recording, value: Any) -> None:
+    """The constructor's error does not quote it."""
     for build in (
         lambda: BearerToken(value),
         lambda: UserCredential("4", value),
@@ -369,9 +371,9 @@ def test_no_secret_shows_that_no_header_can_hold(hearing: Hearing, value: Any) -
         lambda: AsyncAPIClient({"user_id": "4", "personal_access_token": value}),
         lambda: APIClient({"datasource_id": value, "datasource_secret": MARKER}),
     ):
-        hearing.call(build)
-    hearing.check()
-    assert [type(error) for error in hearing.errors] == [ConfigurationError] * 6
+        recording.call(build)
+    recording.check()
+    assert [type(error) for error in recording.errors] == [ConfigurationError] * 6
 
 
 # What a proxy may answer; the last four break the connection or the protocol.
@@ -387,45 +389,45 @@ PROXY_ANSWERS = {
 
 @pytest.mark.parametrize("answer", PROXY_ANSWERS.values(), ids=PROXY_ANSWERS)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_no_secret_of_a_proxy_shows(
-    hearing: Hearing, monkeypatch: pytest.MonkeyPatch, scheme: str, answer: bytes
+def test_a_proxy_s_password_is_not_shown(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch, scheme: str, answer: bytes
 ) -> None:
-    """The password in a proxy's URL reaches the proxy, and shows nowhere."""
-    with Server(lambda request: answer) as server, hearing.on():
+    """The proxy gets its password, and it is shown nowhere."""
+    with Server(lambda request: answer) as server, recording.on():
         monkeypatch.setenv(f"{scheme}_proxy", f"{PROXY}127.0.0.1:{server.port}")
-        call_each(hearing, BearerToken(MARKER), f"{scheme}://registry.invalid")
+        call_each(recording, BearerToken(MARKER), f"{scheme}://registry.invalid")
     used = {each.headers["proxy-authorization"] for each in server.requests}
     assert used == {"Basic " + base64.b64encode(PAIRS[2]).decode()}
     # A proxy that is to pass on TLS is not told what is for the API.
     assert scheme == "http" or not any("authorization" in each.headers for each in server.requests)
-    hearing.check()
-    assert hearing.errors
+    recording.check()
+    assert recording.errors
 
 
-def test_no_secret_of_a_proxy_that_is_gone_shows(
-    hearing: Hearing, monkeypatch: pytest.MonkeyPatch
+def test_an_unreachable_proxy_s_password_is_not_shown(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy where nobody listens is an error without its password."""
+    """The error of a refused connection does not contain it."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     monkeypatch.setenv("all_proxy", f"{PROXY}127.0.0.1:{port}")
-    with hearing.on():
-        call_each(hearing, {}, "https://registry.invalid")
-    hearing.check()
-    assert all(isinstance(error, TransportError) for error in hearing.errors)
-    assert len(hearing.errors) == 2 * len(calls(None))
+    with recording.on():
+        call_each(recording, {}, "https://registry.invalid")
+    recording.check()
+    assert all(isinstance(error, TransportError) for error in recording.errors)
+    assert len(recording.errors) == 2 * len(calls(None))
 
 
 @all_four
-def test_a_pickled_client_carries_its_credential(kind: Callable[..., Any]) -> None:
-    """As the documentation says: who has the pickle has the token; its repr still shows none."""
+def test_a_pickled_client_contains_its_credential(kind: Callable[..., Any]) -> None:
+    """As documented: the pickle has the token, and the client's repr does not show it."""
     pickled = pickle.dumps(kind(**arguments(kind, "https://registry.invalid")))
     assert MARKER.encode() in pickled
-    assert MARKER not in "".join(told_by_value(pickle.loads(pickled)))
+    assert MARKER not in "".join(texts_of_value(pickle.loads(pickled)))
 
 
 def arguments(kind: Callable[..., Any], base_url: str, **more: Any) -> dict[str, Any]:
-    """Return what a client of any kind needs."""
+    """Return the arguments of a client of any kind."""
     of_typed = {"organization_id": "1"} if kind in (Client, AsyncClient) else {}
     return of_typed | {"credential": {"auth_token": MARKER}, "base_url": base_url} | more
 
@@ -433,8 +435,8 @@ def arguments(kind: Callable[..., Any], base_url: str, **more: Any) -> dict[str,
 # -- redirects, .netrc, cookies -------------------------------------------------------------------
 
 
-def doors(server: Server) -> dict[str, Callable[[], Any]]:
-    """Two calls by every way to a server; the clients handed in are set up to know better."""
+def senders(server: Server) -> dict[str, Callable[[], Any]]:
+    """Yield two calls through each sender; the user-supplied clients would follow redirects."""
     owned: dict[str, Any] = {"follow_redirects": True, "auth": ("other", "other")}
     settings: dict[str, Any] = {"credential": {"auth_token": MARKER}, "base_url": server.url}
 
@@ -467,11 +469,11 @@ def doors(server: Server) -> dict[str, Callable[[], Any]]:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("form", ["http://127.0.0.1:{port}/x", "//127.0.0.1:{port}", "/same?a=b"])
 def test_no_redirect_is_followed(status: int, form: str) -> None:
-    """The error names where it pointed; nobody is asked there, nor the same server again."""
+    """The error quotes the target, and no further request is sent."""
     with Server(any_repository) as elsewhere, Server(any_repository) as server:
         target = form.format(port=elsewhere.port)
         server.answer = lambda request: response({}, status, f"Location: {target}")
-        for number, call in enumerate(doors(server).values(), start=1):
+        for number, call in enumerate(senders(server).values(), start=1):
             with pytest.raises(HttpError, match="redirects are not followed") as caught:
                 call()
             assert repr(target) in str(caught.value)
@@ -482,7 +484,7 @@ def test_no_redirect_is_followed(status: int, form: str) -> None:
 
 @pytest.mark.parametrize("handed_in", [False, True], ids=["own", "handed in"])
 def test_a_create_is_not_redirected(handed_in: bool) -> None:
-    """Not with 307 and 308 either, which would send it again with its body."""
+    """Also not with 307 and 308, which would repeat its body."""
     with (
         Server(any_repository) as elsewhere,
         Server(any_repository) as server,
@@ -503,13 +505,13 @@ def test_a_create_is_not_redirected(handed_in: bool) -> None:
 def test_a_netrc_never_replaces_the_credential(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
 ) -> None:
-    """What arrives is the client's credential, by every door, or none if it has none."""
+    """Through each sender, requests have the client's credential, or none."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login other password other\ndefault login o password o\n")
     netrc.chmod(0o600)
     monkeypatch.setenv(variable, str(tmp_path if variable == "HOME" else netrc))
     with Server(any_repository) as server:
-        for call in doors(server).values():
+        for call in senders(server).values():
             call()
         assert {each.headers["authorization"] for each in server.requests} == {f"Bearer {MARKER}"}
         server.requests.clear()
@@ -521,10 +523,10 @@ def test_a_netrc_never_replaces_the_credential(
 
 
 def test_no_cookie_is_sent_back() -> None:
-    """Our own connections know nothing of cookies; those of a client handed in are its owner's."""
+    """Our connections keep no cookies; those of a user-supplied client are its owner's."""
     with Server(lambda request: response(REPOSITORY, 200, "Set-Cookie: a=b; Path=/")) as server:
-        doors(server)["own"]()
-        doors(server)["async own"]()
+        senders(server)["own"]()
+        senders(server)["async own"]()
         assert len(server.requests) == 4
         assert not any("cookie" in each.headers for each in server.requests)
 
@@ -555,7 +557,7 @@ REFUSED = ("", ".", "..", "a\nb", "\r", "\0", "a\tb", "\x7f", "a\u2028b", "\ud80
 
 
 def calls_with(client: Any, raw: Any, each: str) -> Iterator[Callable[[], Any]]:
-    """Every call with an id, an organization's or a repository's, raw or typed."""
+    """Return every call with an id, of an organization or a repository, raw and typed."""
     yield lambda: raw.get_repository(each, "2")
     yield lambda: raw.get_repository("1", each)
     yield lambda: raw.delete_repository("1", each)
@@ -568,7 +570,7 @@ def calls_with(client: Any, raw: Any, each: str) -> Iterator[Callable[[], Any]]:
 
 
 def paths_with(each: str) -> list[str]:
-    """The path of each of these calls."""
+    """Return the path of each of these calls."""
     start = "/organizations/{}/registry/repositories"
     mine = start.format("1")
     return [
@@ -581,7 +583,7 @@ def paths_with(each: str) -> list[str]:
 
 @pytest.mark.parametrize("each", ODD, ids=ascii)
 def test_an_id_cannot_change_the_path(each: str) -> None:
-    """Each arrives as one percent-encoded segment of the path that it belongs to."""
+    """Each id is one percent-encoded segment of its path."""
     with Server(lambda request: response(REPOSITORY | page_of())) as server:
         given: dict[str, Any] = {"credential": {}, "base_url": server.url}
         with Client("1", **given) as client, APIClient(**given) as raw:
@@ -602,7 +604,7 @@ def test_an_id_cannot_change_the_path(each: str) -> None:
 
 @pytest.mark.parametrize("each", ODD, ids=ascii)
 def test_an_id_cannot_change_an_async_path(each: str) -> None:
-    """The same is true of the async clients."""
+    """As with sync clients."""
 
     async def call_all(base_url: str) -> None:
         given: dict[str, Any] = {"credential": {}, "base_url": base_url}
@@ -616,8 +618,8 @@ def test_an_id_cannot_change_an_async_path(each: str) -> None:
 
 
 @pytest.mark.parametrize("each", REFUSED, ids=ascii)
-def test_an_id_that_would_is_refused_by_name(each: str) -> None:
-    """Empty, a dot segment, a control character: nothing is sent, the argument is named."""
+def test_an_id_that_would_change_the_path_is_refused(each: str) -> None:
+    """Empty, a dot segment, a control character: no request, and the error has its name."""
 
     async def call_all(base_url: str) -> list[str]:
         given: dict[str, Any] = {"credential": {}, "base_url": base_url}
@@ -647,8 +649,8 @@ def test_an_id_that_would_is_refused_by_name(each: str) -> None:
         Client(each, {})
 
 
-def test_a_name_is_no_part_of_the_path() -> None:
-    """A name goes in the body, whatever it is; looking for one does not send it at all."""
+def test_a_name_is_not_part_of_the_path() -> None:
+    """A create sends it in the body, and a look-up by name does not send it."""
     names = ("../../2", "a?b", "\r\nX: y", "", "店")
 
     def answer(request: Request) -> bytes:
@@ -672,7 +674,7 @@ def test_a_name_is_no_part_of_the_path() -> None:
 def test_a_credential_over_plain_http_warns(
     monkeypatch: pytest.MonkeyPatch, kind: Callable[..., Any]
 ) -> None:
-    """As the client is made, before anything is looked up or sent, and without the credential."""
+    """The constructor warns before any look-up or request, without the credential."""
 
     def touched(*_: object) -> None:
         raise AssertionError("the network was touched")
@@ -692,8 +694,8 @@ def test_a_credential_over_plain_http_warns(
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
-def test_a_file_that_others_may_read_warns(mode: int) -> None:
-    """The warning names the file and its mode, and not what is in it."""
+def test_a_cli_file_that_others_can_read_warns(mode: int) -> None:
+    """The warning names the file and its mode, without its content."""
     cli_file(FILE, mode)
     with pytest.warns(UserWarning, match=rf"\(mode {mode:o}\)") as caught:
         Client()
@@ -704,12 +706,12 @@ def test_a_file_that_others_may_read_warns(mode: int) -> None:
 
 
 def whatever_was_sent(request: Request) -> bytes:
-    """Answer as a proxy's page for an error that shows the request, headers and all."""
+    """Respond with a proxy's error page that quotes the request with its headers."""
     return response({"error_description": f"you sent {request.headers}"}, 502)
 
 
 def cut_through(header: str) -> bytes:
-    """Return a page in which what an error quotes ends within the header."""
+    """Return a page whose quoted excerpt ends within the header."""
     return b"<p>" + b"x" * (995 - len("Bearer ")) + header.encode() + b"</p>"
 
 
@@ -739,26 +741,26 @@ ECHOES: dict[str, Callable[[str], bytes]] = {
 
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
 @credentials
-def test_no_secret_shows_that_an_answer_quotes(
-    hearing: Hearing,
+def test_a_quoted_secret_is_redacted(
+    recording: Recording,
     caplog: pytest.LogCaptureFixture,
     credential: Any,
     echo: Callable[[str], bytes],
 ) -> None:
-    """However a server quotes what it was sent, our errors and our log do not."""
+    """However a server quotes the request, no error or log contains the credential."""
     # What httpcore logs at DEBUG is what came.
     caplog.set_level(logging.WARNING, "httpcore")
-    with Server(lambda request: echo(request.headers["authorization"])) as server, hearing.on():
-        call_each(hearing, credential, server.url)
-        call_each(hearing, credential, server.url, invalid_rows="skip")
+    with Server(lambda request: echo(request.headers["authorization"])) as server, recording.on():
+        call_each(recording, credential, server.url)
+        call_each(recording, credential, server.url, invalid_rows="skip")
     # A raw client's success is what came.
-    hearing.check(but_what_calls_brought=True)
-    assert hearing.errors or echo is ECHOES["as the request's id"]
+    recording.check(but_what_calls_brought=True)
+    assert recording.errors or echo is ECHOES["as the request's id"]
 
 
 @pytest.mark.parametrize("credential", CREDENTIALS.values(), ids=CREDENTIALS)
-def test_no_secret_shows_in_an_error_with_its_frames(credential: Any) -> None:
-    """Neither where a page quotes the request, nor to what prints the variables of our frames."""
+def test_no_frame_variable_of_an_error_shows_a_secret(credential: Any) -> None:
+    """Tools that print the variables of our frames do not show it."""
     with (
         Server(whatever_was_sent) as server,
         Client(ORGANIZATION_ID, credential, base_url=server.url, max_retry_count=0) as client,

@@ -1,4 +1,4 @@
-"""One client for many: threads, tasks, processes, event loops; and what becomes of it unclosed."""
+"""One client for many threads, tasks, processes and event loops; and unclosed clients."""
 
 from __future__ import annotations
 
@@ -58,19 +58,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server that answers with the repository of the id that is asked for."""
+    """A server that responds with the requested repository."""
     with Server(any_repository) as server:
         yield server
 
 
 @pytest.fixture
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client has five places for connections."""
+    """Limit a client to five connections."""
     limit_connections(monkeypatch, PLACES)
 
 
 def asks(client: Client, names: list[str]) -> bool:
-    """Ask for repository after repository; whether each answer belongs to its question."""
+    """Get repository after repository; return whether each response has the requested id."""
     return all(client.repositories.get(name).id == name for name in names)
 
 
@@ -80,7 +80,7 @@ async def asks_async(client: AsyncClient, names: list[str]) -> bool:
 
 
 def names(prefix: str, count: int = 20) -> list[str]:
-    """Return ids that nobody else asks for."""
+    """Return unique ids."""
     return [f"{prefix}-{number}" for number in range(count)]
 
 
@@ -88,7 +88,7 @@ def names(prefix: str, count: int = 20) -> list[str]:
 
 
 def test_threads_share_a_client(sandbox: Sandbox) -> None:
-    """Of 32 threads, each creates, gets, lists and deletes, and gets its own answers."""
+    """Each of 32 threads creates, gets, lists and deletes, and gets its own responses."""
     begin = threading.Barrier(32)
 
     def work(client: Client, number: int) -> None:
@@ -114,7 +114,7 @@ def test_threads_share_a_client(sandbox: Sandbox) -> None:
 
 @pytest.mark.anyio
 async def test_tasks_share_a_client(sandbox: Sandbox, async_client: AsyncClient) -> None:
-    """Of 200 tasks, each creates, gets, lists and deletes, and gets its own answers."""
+    """Each of 200 tasks creates, gets, lists and deletes, and gets its own responses."""
 
     async def work(number: int) -> None:
         name = f"of-{number}"
@@ -132,8 +132,8 @@ async def test_tasks_share_a_client(sandbox: Sandbox, async_client: AsyncClient)
 
 
 @pytest.mark.usefixtures("few_places")
-def test_threads_wait_for_a_place(server: Server) -> None:
-    """However many threads there are, no more connections are opened than there are places."""
+def test_threads_wait_for_a_free_connection(server: Server) -> None:
+    """Any number of threads opens no more connections than the limit."""
     with Client("1", TOKEN, base_url=server.url) as client, ThreadPoolExecutor(32) as pool:
         assert all(pool.map(lambda number: asks(client, names(f"{number}", 10)), range(32)))
         assert len(server.connections) <= PLACES
@@ -142,7 +142,7 @@ def test_threads_wait_for_a_place(server: Server) -> None:
 
 @contextmanager
 def all_at_once(server: Server) -> Iterator[None]:
-    """Have the server answer nobody until all places are taken."""
+    """Hold all responses until all connections are in use."""
     taken = threading.Barrier(PLACES, timeout=30)
 
     def answer(request: Request) -> bytes:
@@ -155,13 +155,13 @@ def all_at_once(server: Server) -> Iterator[None]:
 
 
 def check_places(client: Client, server: Server) -> bool:
-    """Whether as many threads can call at the same time as there are places."""
+    """Return whether as many threads as the limit can call in parallel."""
     with all_at_once(server), ThreadPoolExecutor(PLACES) as pool:
         return all(pool.map(partial(asks, client), [[f"place-{n}"] for n in range(PLACES)]))
 
 
 async def check_async_places(client: AsyncClient, server: Server) -> bool:
-    """Whether as many tasks can call at the same time as there are places."""
+    """Return whether as many tasks as the limit can call in parallel."""
     with all_at_once(server):
         return all(
             await asyncio.gather(*(asks_async(client, [f"place-{n}"]) for n in range(PLACES)))
@@ -173,7 +173,7 @@ async def check_async_places(client: AsyncClient, server: Server) -> bool:
 
 @types.coroutine
 def cancelled_at(work: Coroutine[Any, Any, T], *places: int) -> Generator[Any, Any, T]:
-    """Await something, and have its task cancelled at the awaits of these numbers, from 0."""
+    """Await something, and cancel its task at these awaits, counted from 0."""
     task = asyncio.current_task()
     assert task is not None
     number = 0
@@ -194,7 +194,7 @@ def cancelled_at(work: Coroutine[Any, Any, T], *places: int) -> Generator[Any, A
 
 
 async def survives(work: Awaitable[object]) -> bool:
-    """Whether something comes to its end, and is not cancelled, in a task of its own."""
+    """Return whether something completes in a separate task without being cancelled."""
 
     async def awaited() -> None:
         await work
@@ -218,7 +218,7 @@ CALLS: dict[str, Callable[[AsyncClient], Coroutine[Any, Any, Any]]] = {
 async def test_a_call_can_be_cancelled_at_every_await(
     server: Server, call: Callable[[AsyncClient], Coroutine[Any, Any, Any]], kept: bool
 ) -> None:
-    """And once more at every await of what it does then: nothing is lost but the call."""
+    """Also at every await of its clean-up: no slot and no budget is lost."""
     both = REPOSITORY | {"offset": 0, "limit": 10, "has_next": False, "registry_repositories": []}
     fields = [] if kept else ["Connection: close"]
     async with AsyncClient("1", TOKEN, base_url=server.url) as client:
@@ -242,7 +242,7 @@ async def test_a_call_can_be_cancelled_at_every_await(
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.anyio
 async def test_a_client_works_after_a_storm_of_cancellations(server: Server, seed: int) -> None:
-    """Calls are cancelled at random, many times over: every place is free, the budget whole."""
+    """After many random cancellations, all slots are free and the budget is full."""
     chance = random.Random(seed)
     async with AsyncClient("1", TOKEN, base_url=server.url) as client:
 
@@ -261,10 +261,10 @@ async def test_a_client_works_after_a_storm_of_cancellations(server: Server, see
 
 
 @pytest.mark.anyio
-async def test_a_replay_that_was_cancelled_costs_nothing(
+async def test_a_cancelled_retry_costs_nothing(
     monkeypatch: pytest.MonkeyPatch, server: Server
 ) -> None:
-    """A call that is cancelled in its wait before a replay gives back what that would cost."""
+    """A call that is cancelled before its retry returns the cost to the budget."""
     replace_random(monkeypatch, lambda: 1.0)
     server.answer = lambda request: response({}, 503)
     given: dict[str, Any] = {
@@ -280,8 +280,8 @@ async def test_a_replay_that_was_cancelled_costs_nothing(
 
 
 @pytest.mark.anyio
-async def test_an_answer_that_was_cancelled_is_nobody_else_s(server: Server) -> None:
-    """What is still on its way to a cancelled call is never the answer to the next one."""
+async def test_the_response_to_a_cancelled_call_is_dropped(server: Server) -> None:
+    """It is never taken for the response to the next call."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
 
@@ -303,7 +303,7 @@ async def test_an_answer_that_was_cancelled_is_nobody_else_s(server: Server) -> 
 
 
 def in_a_child(work: Callable[[], bool]) -> int:
-    """Start a child process that does some work, and return its id."""
+    """Start a child process that does some work; return its pid."""
     child = os.fork()
     if child == 0:
         verdict = 1
@@ -316,12 +316,12 @@ def in_a_child(work: Callable[[], bool]) -> int:
 
 
 def went_well(child: int) -> bool:
-    """Wait for a child process; whether it did its work."""
+    """Wait for a child process; return whether it succeeded."""
     return os.waitpid(child, 0)[1] == 0
 
 
 def test_a_child_opens_its_own_connections(server: Server) -> None:
-    """Parent and child call at the same time, each over a connection of its own."""
+    """Parent and child call in parallel, each over its own connection."""
     with Client("1", TOKEN, base_url=server.url) as client:
         assert asks(client, names("before"))
         child = in_a_child(lambda: asks(client, names("child", 100)))
@@ -332,7 +332,7 @@ def test_a_child_opens_its_own_connections(server: Server) -> None:
 
 
 def test_a_child_of_a_busy_parent(server: Server) -> None:
-    """Other threads call while children are made: everybody gets their own answers."""
+    """Other threads call during the forks: each gets its own responses."""
     stop = threading.Event()
 
     def keep_asking(client: Client, number: int) -> bool:
@@ -353,8 +353,8 @@ def test_a_child_of_a_busy_parent(server: Server) -> None:
         assert all(each.result() for each in busy)
 
 
-def test_a_child_is_made_while_the_budget_is_in_use(server: Server) -> None:
-    """A fork may find any lock of the client held by a thread that the child does not have."""
+def test_a_fork_while_a_lock_is_held(server: Server) -> None:
+    """Another thread may hold any lock of the client at fork(), and the child still works."""
     with Client("1", TOKEN, base_url=server.url) as client:
         with lock_of(budget_of(client)):
             child = in_a_child(lambda: asks(client, names("child")))
@@ -362,7 +362,7 @@ def test_a_child_is_made_while_the_budget_is_in_use(server: Server) -> None:
 
 
 def test_threads_of_a_child(server: Server) -> None:
-    """Wherever a second thread comes in while a first begins, neither uses what is the parent's."""
+    """At any interleaving of two first calls, neither uses the parent's connections."""
 
     def work() -> bool:
         answered = []
@@ -392,7 +392,7 @@ def test_threads_of_a_child(server: Server) -> None:
 
 
 def test_a_child_of_an_async_parent(server: Server) -> None:
-    """A child made within a running loop runs one of its own; the parent's goes on."""
+    """A child forked within an event loop runs its own loop; the parent's still works."""
 
     async def parent() -> bool:
         async with AsyncClient("1", TOKEN, base_url=server.url) as client:
@@ -407,7 +407,7 @@ def test_a_child_of_an_async_parent(server: Server) -> None:
 
 
 def test_a_child_of_a_child(server: Server) -> None:
-    """The same is true one generation on."""
+    """A grandchild opens its own connections, too."""
     with Client("1", TOKEN, base_url=server.url) as client:
         assert asks(client, names("before"))
 
@@ -422,7 +422,7 @@ def test_a_child_of_a_child(server: Server) -> None:
 
 
 def test_a_child_may_close_its_parent_s_client(server: Server) -> None:
-    """The parent's connection is none of the child's business."""
+    """The parent's connection stays open."""
     with Client("1", TOKEN, base_url=server.url) as client:
 
         def work() -> bool:
@@ -440,7 +440,7 @@ def test_a_child_may_close_its_parent_s_client(server: Server) -> None:
 
 @pytest.fixture
 def no_garbage() -> Iterator[None]:
-    """What a test of several loops leaves goes with it."""
+    """Collect garbage after tests of several event loops."""
     yield
     gc.collect()
 
@@ -451,8 +451,8 @@ quiet = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 @quiet
 @pytest.mark.usefixtures("no_garbage")
-def test_one_loop_after_the_other(server: Server) -> None:
-    """A client works in a second event loop, over a connection of its own, and closes there."""
+def test_sequential_event_loops(server: Server) -> None:
+    """A client works in a second event loop over a new connection, and closes there."""
     client = AsyncClient("1", TOKEN, base_url=server.url)
     for number in range(3):
         assert asyncio.run(asks_async(client, names(f"loop-{number}")))
@@ -462,8 +462,8 @@ def test_one_loop_after_the_other(server: Server) -> None:
 
 @quiet
 @pytest.mark.usefixtures("no_garbage")
-def test_loops_that_are_over_leave_nothing_behind(server: Server) -> None:
-    """The connections of a loop that was closed are closed when the client is used again."""
+def test_connections_of_closed_event_loops_are_closed(server: Server) -> None:
+    """The next use of the client closes them."""
     client = AsyncClient("1", TOKEN, base_url=server.url)
     for number in range(20):
         assert asyncio.run(asks_async(client, names(f"loop-{number}", 1)))
@@ -476,8 +476,8 @@ def test_loops_that_are_over_leave_nothing_behind(server: Server) -> None:
 
 @quiet
 @pytest.mark.usefixtures("no_garbage")
-def test_two_loops_at_once(server: Server) -> None:
-    """Two threads that each run a loop share a client."""
+def test_parallel_event_loops(server: Server) -> None:
+    """Two threads that each run an event loop share a client."""
     client = AsyncClient("1", TOKEN, base_url=server.url)
     begin = threading.Barrier(2)
 
@@ -516,7 +516,7 @@ kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
 async def asks_any(client: Any, name: str) -> bool:
-    """Ask a client of any kind."""
+    """Get repositories with a client of any kind."""
     raw = getattr(client, "raw", client)
     made = raw.get_repository("1", name)
     answer = await made if isinstance(made, Awaitable) else made
@@ -533,8 +533,8 @@ async def close(client: Any) -> None:
 
 @kinds
 @pytest.mark.anyio
-async def test_a_pickled_client_is_another_one(server: Server, kind: Callable[..., Any]) -> None:
-    """It has the same settings, and connections and a budget of its own."""
+async def test_a_pickled_client_is_a_new_client(server: Server, kind: Callable[..., Any]) -> None:
+    """It has the same settings, with its own connections and budget."""
     client = kind(base_url=server.url)
     assert await asks_any(client, "here")
     other = pickle.loads(pickle.dumps(client))
@@ -553,7 +553,7 @@ async def test_a_pickled_client_is_another_one(server: Server, kind: Callable[..
 @pytest.mark.parametrize("kind", [KINDS["Client"], KINDS["AsyncClient"]])
 @pytest.mark.anyio
 async def test_a_derived_client_pickles(server: Server, kind: Callable[..., Any]) -> None:
-    """With options, or the raw one of a typed one: its own settings, and it closes its own."""
+    """An unpickled derived or raw client has its settings, and closes its own connections."""
     client = kind(base_url=server.url)
     derived = client.with_options(organization_id="2", timeout=7, deadline=8, retry=AT_ONCE)
     for each in (derived, client.raw, derived.raw):
@@ -569,10 +569,10 @@ async def test_a_derived_client_pickles(server: Server, kind: Callable[..., Any]
 @pytest.mark.parametrize("library", [httpx, httpx2])
 @kinds
 @pytest.mark.anyio
-async def test_a_client_with_another_s_does_not_pickle(
+async def test_a_client_with_http_client_cannot_be_pickled(
     kind: Callable[..., Any], library: Any
 ) -> None:
-    """What was handed in cannot go along: the error names the argument, and nothing is lost."""
+    """The error names the argument, and the client still works."""
     is_async = "Async" in kind.func.__name__  # type: ignore[attr-defined]
     handed_in = (library.AsyncClient if is_async else library.Client)(
         transport=library.MockTransport(lambda request: library.Response(200, json={"id": "1"}))
@@ -590,7 +590,7 @@ async def test_a_client_with_another_s_does_not_pickle(
 
 @contextmanager
 def warned() -> Iterator[list[str]]:
-    """Collect what the package says of what was not closed."""
+    """Collect the warnings about unclosed clients."""
     told: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -605,8 +605,8 @@ def warned() -> Iterator[list[str]]:
 
 
 @kinds
-def test_a_client_that_was_not_closed_warns(server: Server, kind: Callable[..., Any]) -> None:
-    """One that was used and not closed says so once, when it goes; its connection goes as well."""
+def test_an_unclosed_client_warns(server: Server, kind: Callable[..., Any]) -> None:
+    """A used client that is collected warns once, and its connection closes."""
 
     async def use() -> None:
         assert await asks_any(kind(base_url=server.url), "1")
@@ -620,8 +620,10 @@ def test_a_client_that_was_not_closed_warns(server: Server, kind: Callable[..., 
 
 
 @kinds
-def test_a_client_that_needs_no_closing_is_silent(server: Server, kind: Callable[..., Any]) -> None:
-    """Neither one that was never used, nor one that was closed, nor one whose calls failed."""
+def test_a_client_without_open_connections_does_not_warn(
+    server: Server, kind: Callable[..., Any]
+) -> None:
+    """One that was unused, closed, or whose calls failed."""
 
     async def use() -> None:
         kind(base_url=server.url)
@@ -643,10 +645,10 @@ def test_a_client_that_needs_no_closing_is_silent(server: Server, kind: Callable
 
 @kinds
 @pytest.mark.anyio
-async def test_a_create_goes_out_on_a_connection_of_its_own(
+async def test_a_create_uses_a_separate_connection(
     server: Server, kind: Callable[..., Any]
 ) -> None:
-    """However new the idle one is; and no other call goes out on the create's."""
+    """However new the idle connection is; no other call reuses the create's."""
     client = kind(base_url=server.url)
     raw = getattr(client, "raw", client)
     assert await asks_any(client, "1")
@@ -663,10 +665,10 @@ async def test_a_create_goes_out_on_a_connection_of_its_own(
 
 @kinds
 @pytest.mark.anyio
-async def test_no_call_goes_out_on_a_connection_that_was_closed(
+async def test_a_closed_idle_connection_is_not_reused(
     server: Server, kind: Callable[..., Any]
 ) -> None:
-    """Where the server has closed what is kept, a call has a new one, at its first attempt."""
+    """The call opens a new connection, at its first attempt."""
     client = kind(base_url=server.url, max_retry_count=0)
     raw = getattr(client, "raw", client)
     assert await asks_any(client, "1")

@@ -1,4 +1,4 @@
-"""The checks of arguments: each returns a good value, and names the argument and a bad one."""
+"""The checks of arguments: each returns a valid value, or raises an error with the name."""
 
 from __future__ import annotations
 
@@ -78,15 +78,17 @@ BAD: dict[str, tuple[Callable[..., object], Any, str]] = {
 
 
 @pytest.mark.parametrize(("check", "value", "message"), BAD.values(), ids=BAD)
-def test_a_bad_value_is_refused(check: Callable[..., object], value: Any, message: str) -> None:
-    """The error begins with the argument's name, and shows the value or its type."""
+def test_an_invalid_value_is_refused(
+    check: Callable[..., object], value: Any, message: str
+) -> None:
+    """The error starts with the argument's name, and shows the value or its type."""
     with pytest.raises(InvalidArgument) as caught:
         check("the_argument", value)
     assert str(caught.value).startswith(f"the_argument {message}")
 
 
-def test_a_good_value_comes_back() -> None:
-    """A check returns the value as its caller uses it."""
+def test_a_valid_value_is_returned() -> None:
+    """A check returns the value in the form that callers use."""
     value = {"a": 1}
     assert check_type("name", value, dict, "a dict") is value
     assert check_str("name", "") == ""
@@ -98,8 +100,8 @@ def test_a_good_value_comes_back() -> None:
     assert [type(check_timeout("name", 5)), type(check_delay("name", 0))] == [float, float]
 
 
-def test_a_good_value_passes() -> None:
-    """A check that returns nothing lets None pass where the argument may be left out."""
+def test_a_valid_value_is_accepted() -> None:
+    """A check without a result accepts None for an optional argument."""
     check_choice("name", "b", ("a", "b"))
     check_digest("name", "sha256:0a")
     for check, value in ((check_callable, print), (check_time, datetime.now(UTC))):
@@ -107,8 +109,8 @@ def test_a_good_value_passes() -> None:
         check("name", None)
 
 
-def test_an_argument_that_is_a_setting() -> None:
-    """A bad setting is a ConfigurationError with the same message."""
+def test_an_invalid_setting() -> None:
+    """It is a ConfigurationError with the same message."""
     match = r"^name must be a string, not 5$"
     with pytest.raises(ConfigurationError, match=match), as_configuration_error():
         check_str("name", 5)

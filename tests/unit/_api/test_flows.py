@@ -1,4 +1,4 @@
-"""Work of several requests: find, get_or_create, and a delete whose first answer was lost."""
+"""Flows: find, get_or_create, wait_for_tag, and a delete whose first response was lost."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NAME = "sample"
 
 
 class Faulty(Registry):
-    """A registry in which faults strike; it takes a name twice unless told otherwise.
+    """A registry with faults; by default, it accepts a name twice.
 
     Attributes:
         asked: The methods and queries of its requests, oldest first.
@@ -67,7 +67,7 @@ class Faulty(Registry):
         self.later: dict[int, Callable[[], object]] = {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request."""
+        """Respond to a request."""
         number = len(self.asked)
         fault = self.faults.get(number)
         self.asked.append(f"{request.method} {request.url.query.decode()}".strip())
@@ -88,7 +88,7 @@ class Faulty(Registry):
         return httpx.Response(reply.status, content=reply.body)
 
     async def awaited(self, request: httpx.Request) -> httpx.Response:
-        """As a call."""
+        """As `__call__`, awaited."""
         return self(request)
 
     def client(self) -> Client:
@@ -104,7 +104,7 @@ class Faulty(Registry):
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Wait for nothing, and write down for how long."""
+    """Record waits instead of sleeping."""
     waited: list[float] = []
     replace_sleep(monkeypatch, waited.append)
     return waited
@@ -114,7 +114,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def client_of(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[Faulty], Any]]:
-    """Build a typed client of a registry, of either world, over connections of our own."""
+    """Return a sync or async typed client of a registry."""
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     kind = Client if request.param == "sync" else AsyncClient
     with respx.mock(assert_all_called=False) as router:
@@ -133,7 +133,7 @@ ClientOf = Callable[[Faulty], Any]
 
 @pytest.mark.parametrize("at", [0, 99, 100, 198, 199, 249])
 async def test_a_repository_is_found_by_its_name(client_of: ClientOf, at: int) -> None:
-    """Page by page, and no page after the one that holds it."""
+    """find() stops at the page with the name."""
     registry = Faulty(*(f"r{number}" for number in range(250)))
     client = client_of(registry)
     repository = await done(client.repositories.find(f"r{at}"))
@@ -145,17 +145,17 @@ async def test_a_repository_is_found_by_its_name(client_of: ClientOf, at: int) -
 
 
 @pytest.mark.parametrize("names", [(), ("Sample", "sample2", "")], ids=["none", "others"])
-async def test_a_repository_that_is_not_there_is_none(
+async def test_find_returns_none_for_an_unknown_name(
     client_of: ClientOf, names: tuple[str, ...]
 ) -> None:
-    """A name is found as a whole, in its case, or not at all."""
+    """The whole name must match, including its case."""
     registry = Faulty(*names)
     assert await done(client_of(registry).repositories.find(NAME)) is None
     assert registry.asked == ["GET limit=100&offset=0"]
 
 
-async def test_a_repository_is_found_on_pages_that_move(client_of: ClientOf) -> None:
-    """What moves to an earlier page between two requests is not passed over."""
+async def test_find_works_while_others_delete(client_of: ClientOf) -> None:
+    """A row that moves to an earlier page between two requests is not missed."""
     registry = Faulty(*(f"r{number}" for number in range(150)))
 
     def remove_some() -> None:
@@ -169,10 +169,10 @@ async def test_a_repository_is_found_on_pages_that_move(client_of: ClientOf) -> 
 @pytest.mark.parametrize(
     ("fault", "kind"), [(403, Forbidden), ("refused", TransportError), ("{}", InvalidResponse)]
 )
-async def test_what_goes_wrong_while_looking_is_raised(
+async def test_find_raises_the_error_of_a_page(
     client_of: ClientOf, fault: int | str, kind: type[Error]
 ) -> None:
-    """The error of the page is the error of the call, and nothing hangs on it."""
+    """No other exception is chained."""
     registry = Faulty(*(f"r{number}" for number in range(150)))
     registry.faults = dict.fromkeys(range(1, 20), fault)
     with pytest.raises(kind) as caught:
@@ -180,8 +180,8 @@ async def test_what_goes_wrong_while_looking_is_raised(
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
-async def test_a_broken_list_ends_a_search(client_of: ClientOf) -> None:
-    """Pages that contradict each other are a PaginationError here too."""
+async def test_find_on_a_contradictory_list(client_of: ClientOf) -> None:
+    """Pages that contradict each other raise PaginationError."""
     registry = Faulty()
     empty = {"registry_repositories": [], "has_next": True, "limit": 100, "offset": 0}
     registry.faults = {0: json.dumps(empty)}
@@ -194,15 +194,15 @@ async def test_a_broken_list_ends_a_search(client_of: ClientOf) -> None:
 LOOK = "GET limit=100&offset=0"
 
 
-async def test_what_is_there_is_not_created(client_of: ClientOf) -> None:
-    """One request, and the repository that it finds."""
+async def test_get_or_create_returns_an_existing_repository(client_of: ClientOf) -> None:
+    """It sends one request."""
     registry = Faulty("other", NAME)
     repository = await done(client_of(registry).repositories.get_or_create(NAME, "d"))
     assert (repository.id, registry.asked) == ("2", [LOOK])
 
 
-async def test_what_is_not_there_is_created(client_of: ClientOf) -> None:
-    """It is looked for first, then created once, and bound to its client."""
+async def test_get_or_create_creates_a_missing_repository(client_of: ClientOf) -> None:
+    """It looks the name up, creates the repository once, and binds it to the client."""
     registry = Faulty("other")
     repository = await done(client_of(registry).repositories.get_or_create(NAME, "d"))
     assert (repository.id, registry.asked) == ("2", [LOOK, "POST"])
@@ -211,10 +211,10 @@ async def test_what_is_not_there_is_created(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(None,), (b"n",), (NAME, 1)], ids=repr)
-async def test_a_bad_argument_sends_nothing(
+async def test_an_invalid_argument_sends_no_request(
     client_of: ClientOf, arguments: tuple[Any, ...]
 ) -> None:
-    """A name or a description that is no text is refused before the search."""
+    """A name or a description that is not a string is refused before the look-up."""
     registry = Faulty()
     with pytest.raises(TypeError, match="must be a string"):
         await done(client_of(registry).repositories.get_or_create(*arguments))
@@ -237,15 +237,15 @@ DOUBTFUL: dict[str, tuple[int | str, type[Error]]] = {
 
 
 def carried_out(fault: int | str) -> bool:
-    """Whether a fault strikes after a create was carried out."""
+    """Return whether a fault occurs after the create was carried out."""
     return fault < 0 if isinstance(fault, int) else fault not in ("refused", "lost")
 
 
 @pytest.mark.parametrize(("fault", "kind"), DOUBTFUL.values(), ids=DOUBTFUL)
-async def test_a_doubtful_create_is_looked_for(
+async def test_a_create_of_unknown_outcome_is_looked_up(
     client_of: ClientOf, fault: int | str, kind: type[Error]
 ) -> None:
-    """It is found where it was created all the same; else its own error is raised."""
+    """If the repository exists, it is returned; else the create's error is raised."""
     registry = Faulty()
     registry.faults = {1: fault}
     call = client_of(registry).repositories.get_or_create
@@ -260,10 +260,10 @@ async def test_a_doubtful_create_is_looked_for(
 
 
 @pytest.mark.parametrize(("fault", "kind"), DOUBTFUL.values(), ids=DOUBTFUL)
-async def test_a_search_that_fails_does_not_hide_the_doubt(
+async def test_a_failed_second_look_up_raises_the_create_s_error(
     client_of: ClientOf, fault: int | str, kind: type[Error]
 ) -> None:
-    """Where looking again fails, what is raised is what became of the create."""
+    """The caller learns that the outcome of the create is unknown."""
     registry = Faulty()
     registry.faults = {1: fault} | dict.fromkeys(range(2, 20), 403)
     with pytest.raises(kind) as caught:
@@ -277,10 +277,10 @@ async def test_a_search_that_fails_does_not_hide_the_doubt(
     ("fault", "kind", "creates"),
     [(401, HttpError, 1), (403, Forbidden, 1), (404, NotFound, 1), ("refused", TransportError, 6)],
 )
-async def test_a_create_that_certainly_failed_is_not_looked_for(
+async def test_a_create_that_certainly_failed_is_not_looked_up(
     client_of: ClientOf, fault: int | str, kind: type[Error], creates: int
 ) -> None:
-    """The error is raised as it came."""
+    """Its error is raised."""
     registry = Faulty()
     registry.faults = dict.fromkeys(range(1, 20), fault)
     with pytest.raises(kind) as caught:
@@ -289,8 +289,8 @@ async def test_a_create_that_certainly_failed_is_not_looked_for(
     assert caught.value.outcome_unknown is False
 
 
-async def test_somebody_else_was_faster(client_of: ClientOf) -> None:
-    """A name that was taken between the search and the create is theirs, and is returned."""
+async def test_another_client_creates_the_name_first(client_of: ClientOf) -> None:
+    """If the name is taken between look-up and create, that repository is returned."""
     registry = Faulty("other", unique=True)
     registry.later = {0: lambda: registry.add(NAME)}
     assert (await done(client_of(registry).repositories.get_or_create(NAME))).id == "2"
@@ -306,10 +306,10 @@ FAULTS = st.sampled_from(
 @settings(deadline=None)
 @example({1: "{}"}, False, False)
 @given(st.dictionaries(st.integers(0, 12), FAULTS, max_size=6), st.booleans(), st.booleans())
-def test_whatever_strikes_at_most_one_comes_of_it(
+def test_get_or_create_under_any_faults(
     faults: dict[int, int | str], unique: bool, there: bool
 ) -> None:
-    """No faults make two of a name, both worlds do the same, and an error tells the truth."""
+    """At most one repository has the name, and sync and async clients do the same."""
     # A 429 is taken for one that was made before the work.
     faults = {at: 429 if fault == -429 else fault for at, fault in faults.items()}
     registries = [Faulty(*[NAME] * there, unique=unique) for _ in range(2)]
@@ -341,7 +341,7 @@ def test_whatever_strikes_at_most_one_comes_of_it(
 
 @pytest.fixture
 def deadlines(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Write down the deadline of each request that goes through our own connections."""
+    """Record the deadline of each request over our own connections."""
     seen: list[float] = []
     # Each request takes a second.
     now = [0.0]
@@ -368,7 +368,7 @@ def deadlines(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def test_a_flow_has_one_deadline(
     api: ScriptedApi, deadlines: list[float], world: str, answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """It is that of all its requests but a create, which leaves some; each page has its own."""
+    """All requests share it; a create leaves some time, and each page of a list has its own."""
     client: Any = api.client() if world == "sync" else api.async_client()
     api.answers(status=503)
     with pytest.raises(HttpError):
@@ -395,7 +395,7 @@ async def test_a_flow_has_one_deadline(
 @pytest.mark.parametrize("api", ["own"], indirect=True)
 @pytest.mark.parametrize("world", ["sync", "async"])
 @pytest.mark.parametrize(("timeout", "allowed"), [(1000, 120), (50, 50)])
-async def test_a_look_of_a_wait_has_no_more_time_than_a_call(
+async def test_a_poll_has_at_most_the_deadline_of_a_call(
     api: ScriptedApi,
     deadlines: list[float],
     world: str,
@@ -403,7 +403,7 @@ async def test_a_look_of_a_wait_has_no_more_time_than_a_call(
     timeout: float,
     allowed: float,
 ) -> None:
-    """However long the wait may be, a single request has a call's deadline, or what is left."""
+    """Or the remaining time of the wait, if that is less."""
     client: Any = api.client() if world == "sync" else api.async_client()
     page = answer("get_repository_tags")
     api.answers(page | {"has_next": False})
@@ -418,10 +418,8 @@ FIRST = {"unanswered": "unanswered", "500": -500, "503": -503, "504": -504, "408
 
 
 @pytest.mark.parametrize("fault", FIRST.values(), ids=FIRST)
-async def test_a_delete_that_was_done_without_an_answer(
-    client_of: ClientOf, fault: int | str
-) -> None:
-    """The typed one counts it as done; the raw one says that it may have been its own doing."""
+async def test_a_delete_whose_response_was_lost(client_of: ClientOf, fault: int | str) -> None:
+    """The typed client returns; the raw client's NotFound has after_unknown_outcome."""
     registry = Faulty("a", "b")
     registry.faults = {0: fault, 2: fault}
     client = client_of(registry)
@@ -434,10 +432,10 @@ async def test_a_delete_that_was_done_without_an_answer(
 
 
 @pytest.mark.parametrize("faults", [{}, {0: "refused"}, {0: 429}], ids=["", "refused", "429"])
-async def test_a_delete_of_what_was_not_there(
+async def test_a_delete_of_a_missing_repository(
     client_of: ClientOf, faults: dict[int, int | str]
 ) -> None:
-    """After no attempt, or one that certainly did nothing, a 404 is not the call's own doing."""
+    """If no earlier attempt can have deleted it, a 404 raises NotFound."""
     for missing_ok in (True, False):
         registry = Faulty("a")
         registry.faults = dict(faults)
@@ -451,8 +449,8 @@ async def test_a_delete_of_what_was_not_there(
         assert len(registry.names) == 1
 
 
-async def test_a_delete_that_stays_in_doubt(client_of: ClientOf) -> None:
-    """Where no attempt is answered, the error says that it may have happened."""
+async def test_a_delete_without_any_response(client_of: ClientOf) -> None:
+    """The error has outcome_unknown."""
     registry = Faulty("a")
     registry.faults = {0: "unanswered", **dict.fromkeys(range(1, 9), "refused")}
     with pytest.raises(TransportError) as caught:
@@ -466,8 +464,8 @@ async def test_a_delete_that_stays_in_doubt(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize("body", ["{}", "<html>", "[1]"])
-async def test_a_create_answered_with_no_repository(client_of: ClientOf, body: str) -> None:
-    """Whatever a success holds that is no repository, one may exist now, and the error says so."""
+async def test_a_create_with_an_invalid_response(client_of: ClientOf, body: str) -> None:
+    """The repository may exist, so the error has outcome_unknown."""
     registry = Faulty()
     registry.faults = {0: body}
     with pytest.raises(InvalidResponse) as caught:

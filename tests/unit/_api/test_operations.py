@@ -1,4 +1,4 @@
-"""What each endpoint sends, and which arguments are refused before anything is sent."""
+"""The operation of each endpoint, and the arguments that are refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ BAD_IDS: dict[str, tuple[object, type[Exception]]] = {
 
 
 class Known(str, Enum):  # noqa: UP042 - unlike a StrEnum it prints as more than its text
-    """Ids as many a program names them."""
+    """An Enum of ids, as programs define it."""
 
     REPOSITORY = "2"
 
@@ -84,7 +84,7 @@ class Known(str, Enum):  # noqa: UP042 - unlike a StrEnum it prints as more than
 def test_an_endpoint(
     operation: Operation, method: str, target: str, body: dict[str, str] | None
 ) -> None:
-    """Method, target and body are the reference's; what is optional is there only when given."""
+    """Method, target and body follow the reference, with optional parts only if given."""
     assert (operation.method, operation.target) == (method, target)
     assert (operation.body and json.loads(operation.body)) == body
 
@@ -100,8 +100,8 @@ def test_an_endpoint(
     ],
     ids=lambda value: "" if isinstance(value, str) else value.name,
 )
-def test_an_operation_knows_its_name_and_its_subject(operation: Operation, subject: str) -> None:
-    """Its name is the raw client's method, its subject the name or the id that it is about."""
+def test_the_name_and_subject_of_an_operation(operation: Operation, subject: str) -> None:
+    """The raw client's method, and the name or the id in the request."""
     assert operation.name in OPERATIONS
     assert operation.subject == subject
 
@@ -116,8 +116,8 @@ def test_an_operation_knows_its_name_and_its_subject(operation: Operation, subje
         ("get_repository_tags", False, True),
     ],
 )
-def test_what_an_operation_does(name: str, changes: bool, idempotent: bool) -> None:
-    """Only a create and a delete change anything, and only a create must not be sent twice."""
+def test_which_operations_change_something(name: str, changes: bool, idempotent: bool) -> None:
+    """Only create and delete change the registry; only create is not idempotent."""
     operation = OPERATIONS[name]("1", "2")
     assert operation.name == name
     assert (operation.changes, operation.idempotent) == (changes, idempotent)
@@ -158,8 +158,8 @@ def test_a_bad_repository_id_is_refused(
     ],
     ids=["no name", "bytes", "number"],
 )
-def test_what_is_no_text_is_refused(arguments: tuple[Any, ...], message: str) -> None:
-    """A create's name and description are strings, or the error names the argument."""
+def test_a_name_must_be_a_string(arguments: tuple[Any, ...], message: str) -> None:
+    """The error for a create's name or description has the argument's name."""
     with pytest.raises(TypeError, match=f"^{message}$"):
         create_repository("1", *arguments)
 
@@ -169,7 +169,7 @@ def test_what_is_no_text_is_refused(arguments: tuple[Any, ...], message: str) ->
     | st.text(min_size=1).filter(lambda text: text.isprintable() and text not in (".", ".."))
 )
 def test_an_id_is_one_segment_of_the_path(identifier: int | str) -> None:
-    """Whatever prints arrives as one segment of the path, and reads back as what was given."""
+    """Any printable id is one segment of the path, and decodes to itself."""
     target = get_repository_tags(identifier, identifier).target
     assert target.isascii()
     # As it goes out: no part of an id becomes a query, a fragment, or a step up or down.
@@ -181,7 +181,7 @@ def test_an_id_is_one_segment_of_the_path(identifier: int | str) -> None:
 
 @given(st.text())
 def test_an_id_is_quoted_or_refused(identifier: str) -> None:
-    """There is no text that an id neither passes for nor is refused as, by name."""
+    """Every string is either quoted as an id, or refused with the argument's name."""
     if identifier.isprintable() and identifier not in ("", ".", ".."):
         assert unquote(quote_segment("id", identifier)) == identifier
     else:
@@ -191,7 +191,7 @@ def test_an_id_is_quoted_or_refused(identifier: str) -> None:
 
 @given(st.text(), st.none() | st.text())
 def test_a_create_sends_any_text(name: str, description: str | None) -> None:
-    """Every name and description arrives as it was given, in JSON of plain ASCII."""
+    """Every name and description is sent unchanged, as ASCII JSON."""
     body = create_repository("1", name, description).body
     assert body is not None
     assert body.isascii()

@@ -1,4 +1,4 @@
-"""Where a walk is in a list that others change, and the numbers that are refused."""
+"""Exactly-once iteration over a list that others change, and the checks of windows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TAG = Tag.model_validate(examples.TAG)
 
 
 class Server:
-    """A list that others change between requests, and how it is paged through.
+    """A list that others change between requests, and its pages.
 
     Args:
         size: Items at the beginning: the numbers up to it.
@@ -78,12 +78,12 @@ class Server:
         return self.items[offset:end], end < len(self.items)
 
     def tags(self, limit: int, offset: int) -> Page[Tag]:
-        """Return a page as a typed client does."""
+        """Return a page of tags."""
         page: Page[Tag] = self._page_of(Page[Tag], limit, offset)
         return page
 
     async def async_tags(self, limit: int, offset: int) -> AsyncPage[Tag]:
-        """Return a page as an async typed client does."""
+        """Return an async page of tags."""
         page: AsyncPage[Tag] = self._page_of(AsyncPage[Tag], limit, offset)
         return page
 
@@ -93,14 +93,14 @@ class Server:
         return kind.model_construct(items=tags, offset=offset, limit=limit, has_next=has_next)
 
     def check(self, yielded: Sequence[int]) -> None:
-        """See that what lasted was yielded once and in order, and that nothing was twice."""
+        """Check that surviving items were yielded once, in order, and none twice."""
         assert len(set(yielded)) == len(yielded)
         lasting = [item for item in self.items if item in self.lasting]
         assert [item for item in yielded if item in self.lasting] == lasting
 
 
 def walk(cursor: Cursor, server: Server) -> list[int]:
-    """Walk through a server's list to its end, and return what a walk yields."""
+    """Iterate over a server's list to its end; return the yielded items."""
     yielded = []
     while not cursor.done:
         items, has_next = server.page(cursor.limit, cursor.offset)
@@ -110,7 +110,7 @@ def walk(cursor: Cursor, server: Server) -> list[int]:
 
 
 def rows_of(page: Any) -> PageRows[Any]:
-    """Return a page as it was read, nothing of it skipped."""
+    """Return a page without skipped rows."""
     return PageRows(page, page.items, [item.id for item in page], {})
 
 
@@ -121,7 +121,7 @@ NEXT_PAGE: Any = partial(next_page, list_page=lambda *window: cast(Any, window),
 def listing(
     fetch: Callable[[int, int], Page[Tag]], page_size: int | None = None, start: int = 0
 ) -> Listing[Tag]:
-    """Return a list whose pages a function fetches."""
+    """Return a list with pages from a function."""
 
     def run(flow: Any, _: float) -> Page[Tag] | None:
         try:
@@ -145,7 +145,7 @@ def async_listing(
     page_size: int | None = None,
     start: int = 0,
 ) -> AsyncListing[Tag]:
-    """Return an async list whose pages a function fetches."""
+    """Return an async list with pages from a function."""
 
     async def run(flow: Any, _: float) -> AsyncPage[Tag] | None:
         try:
@@ -165,17 +165,17 @@ def async_listing(
 
 
 def numbers(tags: Sequence[Tag]) -> list[int]:
-    """Return the items that tags stand for."""
+    """Return the items of tags."""
     return [int(tag.id) for tag in tags]
 
 
 async def gathered(listing: AsyncListing[Tag]) -> list[Tag]:
-    """Walk through an async list."""
+    """Iterate over an async list."""
     return [tag async for tag in listing]
 
 
 async def gathered_by_page(listing: AsyncListing[Tag]) -> list[Tag]:
-    """Walk through an async list by its pages."""
+    """Iterate over an async list by its pages."""
     return [tag async for page in listing.pages() for tag in page]
 
 
@@ -192,19 +192,19 @@ SIZES = st.integers(0, 60)
 
 @settings(max_examples=400)
 @given(SIZES, LIMITS, CLAMPS, CHANGES)
-def test_whatever_others_do(
+def test_exactly_once_under_any_changes(
     size: int, limit: int, clamps: list[int], changes: list[list[tuple[bool, int]]]
 ) -> None:
-    """What is there from the first request to the last is yielded once, in order; nothing twice."""
+    """Items that exist throughout are yielded once, in order; none is yielded twice."""
     server = Server(size, changes, clamps)
     server.check(walk(Cursor(limit), server))
 
 
 @given(SIZES, LIMITS, CLAMPS, CHANGES)
-def test_whatever_others_do_to_a_listing(
+def test_listings_under_any_changes(
     size: int, limit: int, clamps: list[int], changes: list[list[tuple[bool, int]]]
 ) -> None:
-    """The same holds for items and pages, in both worlds, which ask for the same windows."""
+    """The same for items and pages; sync and async request the same windows."""
     servers = [Server(size, changes, clamps) for _ in range(4)]
     one, two, three, four = servers
     walks = [
@@ -220,14 +220,14 @@ def test_whatever_others_do_to_a_listing(
 
 
 @given(SIZES, LIMITS, CLAMPS, DELETES, st.integers(12, 30))
-def test_a_walk_that_remembers_little(
+def test_a_small_memory_under_any_changes(
     size: int,
     limit: int,
     clamps: list[int],
     deletes: list[list[tuple[bool, int]]],
     remembered: int,
 ) -> None:
-    """However much is removed, nothing is yielded twice; at worst the walk says why it ends."""
+    """No item is yielded twice; at worst a PaginationError gives the reason."""
     server = Server(size, deletes, clamps)
     cursor = Cursor(limit, max_remembered=remembered)
     yielded: list[int] = []
@@ -246,8 +246,8 @@ def test_a_walk_that_remembers_little(
 
 
 @given(SIZES, LIMITS, CLAMPS, SIZES)
-def test_a_list_that_stays_as_it_is(size: int, limit: int, clamps: list[int], start: int) -> None:
-    """Everything from the start on is yielded once and in order."""
+def test_an_unchanged_list(size: int, limit: int, clamps: list[int], start: int) -> None:
+    """All items from the offset on are yielded once, in order."""
     server = Server(size, (), clamps)
     cursor = Cursor(limit, start)
     assert walk(cursor, server) == list(range(start, size))
@@ -257,22 +257,24 @@ def test_a_list_that_stays_as_it_is(size: int, limit: int, clamps: list[int], st
 
 @given(st.integers(0, 20))
 def test_pages_of_one(size: int) -> None:
-    """Where a server gives single items, each costs one request, as long as nothing moves."""
+    """If the server returns single items, each costs one request in an unchanged list."""
     server = Server(size, (), [1])
     assert walk(Cursor(10), server) == list(range(size))
     assert server.requests == [(10, offset) for offset in range(max(1, size))]
 
 
-def test_a_walk_starts_at_its_offset_and_is_not_done() -> None:
-    """A new cursor asks for the first page, from the offset that it was given."""
+def test_a_new_cursor_starts_at_its_offset() -> None:
+    """It is not done, and requests the first page."""
     first, later = Cursor(10), Cursor(10, 30)
     assert (first.limit, first.offset, first.done, first.resume_offset) == (10, 0, False, 0)
     assert (later.limit, later.offset, later.done, later.resume_offset) == (10, 30, False, 30)
 
 
 @given(st.lists(st.integers(2, 50)), st.integers(1, 50), st.integers(0, 1000), st.integers(2, 100))
-def test_a_walk_moves_by_what_came(full: list[int], last: int, start: int, limit: int) -> None:
-    """However the server clamps the limit, the next page begins with the last item that came."""
+def test_the_next_page_starts_at_the_last_item(
+    full: list[int], last: int, start: int, limit: int
+) -> None:
+    """Also if the server clamps the limit."""
     cursor = Cursor(limit, start)
     here = start
     for count in full:
@@ -289,7 +291,7 @@ def test_a_walk_moves_by_what_came(full: list[int], last: int, start: int, limit
 
 
 @pytest.mark.parametrize(("size", "requests"), [(0, 1), (100, 1), (199, 2), (1000, 11)])
-def test_what_an_undisturbed_walk_costs(size: int, requests: int) -> None:
+def test_the_requests_for_an_unchanged_list(size: int, requests: int) -> None:
     """A thousand items in pages of a hundred cost eleven requests."""
     server = Server(size)
     assert numbers(list(listing(server.tags))) == list(range(size))
@@ -300,8 +302,8 @@ def test_what_an_undisturbed_walk_costs(size: int, requests: int) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 1000, 12_000])
-def test_removing_all_that_is_shown_empties_the_list(size: int) -> None:
-    """Of 12,000 items not one is left, and each is shown once."""
+def test_deleting_every_yielded_item(size: int) -> None:
+    """Of 12,000 items none is left, and each is yielded once."""
     server = Server(size)
     shown = []
     for tag in listing(server.tags):
@@ -311,8 +313,8 @@ def test_removing_all_that_is_shown_empties_the_list(size: int) -> None:
     assert server.items == []
 
 
-def test_removing_only_the_last_item_shown() -> None:
-    """The overlap is removed each time: nothing is lost, for twice the requests at the most."""
+def test_deleting_the_last_item_of_each_page() -> None:
+    """No item is missed, with at most twice the requests."""
     server = Server(1000)
     shown = []
     for page in listing(server.tags).pages():
@@ -323,8 +325,8 @@ def test_removing_only_the_last_item_shown() -> None:
 
 
 @pytest.mark.parametrize("kept", [2, 3, 7])
-def test_removing_most_of_what_is_shown(kept: int) -> None:
-    """What a filter keeps is there at the end, and nothing else."""
+def test_deleting_most_of_the_yielded_items(kept: int) -> None:
+    """Exactly the items that a filter keeps are left."""
     server = Server(1000)
     for tag in listing(server.tags):
         if int(tag.id) % kept:
@@ -342,8 +344,8 @@ def test_an_organization_is_emptied(sandbox: Sandbox) -> None:
         assert list(client.repositories) == []
 
 
-def test_more_is_removed_than_a_walk_remembers() -> None:
-    """It ends where a repeat could follow, says why, and does not go on by itself."""
+def test_more_deletions_than_a_cursor_remembers() -> None:
+    """PaginationError: older items could be yielded twice."""
     server = Server(400)
     cursor = Cursor(10, max_remembered=50)
     seen = []
@@ -359,8 +361,8 @@ def test_more_is_removed_than_a_walk_remembers() -> None:
     assert server.requests[-1] == (10, 0)
 
 
-def test_what_is_remembered_no_more_was_removed_too() -> None:
-    """Where the first of the list is known, nothing older is there that could come again."""
+def test_evicted_items_were_deleted_too() -> None:
+    """If the list starts with a remembered item, no evicted item is left."""
     server = Server(20)
     cursor = Cursor(4, max_remembered=4)
     seen: list[int] = []
@@ -378,8 +380,8 @@ def test_what_is_remembered_no_more_was_removed_too() -> None:
     assert seen == list(range(20))
 
 
-def test_what_looked_removed_is_remembered_as_long_as_what_was_seen() -> None:
-    """The latest that turn up again are known; one before those comes again."""
+def test_items_that_reappear() -> None:
+    """The latest of those that looked removed are remembered; older ones are yielded again."""
     cursor = Cursor(4, max_remembered=3)
     assert cursor.record(["a", "b"], has_next=True) == [0, 1]
     for after in ("c", "d", "e", "f"):
@@ -389,8 +391,8 @@ def test_what_looked_removed_is_remembered_as_long_as_what_was_seen() -> None:
     assert cursor.record(["a", "b"], has_next=True) == [1]
 
 
-def test_as_much_is_removed_as_a_walk_remembers() -> None:
-    """Ten thousand may go between two requests, as long as one that was seen is left."""
+def test_as_many_deletions_as_a_cursor_remembers() -> None:
+    """Ten thousand may be deleted between two requests if one seen item is left."""
     server = Server(MAX_REMEMBERED + 500)
     tags = iter(listing(server.tags, 1000))
     seen = numbers([next(tags) for _ in range(MAX_REMEMBERED - 9)])
@@ -399,8 +401,8 @@ def test_as_much_is_removed_as_a_walk_remembers() -> None:
     assert seen == list(range(MAX_REMEMBERED + 500))
 
 
-def test_a_start_in_the_middle_that_is_removed() -> None:
-    """What stands before the start was not seen, and cannot be told from what is new."""
+def test_deletions_before_the_first_offset() -> None:
+    """Items before the offset were not seen, and look like new ones."""
     server = Server(100)
     tags = iter(listing(server.tags, 10, 50))
     assert numbers([next(tags) for _ in range(10)]) == list(range(50, 60))
@@ -409,8 +411,8 @@ def test_a_start_in_the_middle_that_is_removed() -> None:
         next(tags)
 
 
-def test_memory_stays_flat() -> None:
-    """However long the list, and however much of it goes, a walk holds so many ids and no more."""
+def test_memory_is_bounded() -> None:
+    """A cursor keeps a limited number of ids, for any list and any deletions."""
     server = Server(2000)
     cursor = Cursor(20, max_remembered=40)
     while not cursor.done:
@@ -424,25 +426,25 @@ def test_memory_stays_flat() -> None:
 
 
 def page_of(ids: Sequence[int], has_next: bool = True) -> Page[Tag]:
-    """Return a page that says of itself what a broken server may say."""
+    """Return a page as a broken server may send it."""
     items = tuple(TAG.model_copy(update={"id": str(number)}) for number in ids)
     return Page[Tag].model_construct(items=items, offset=0, limit=10, has_next=has_next)
 
 
 def cycling() -> Callable[[int, int], Page[Tag]]:
-    """Return a server of three pages that follow each other for ever."""
+    """Return a server with three pages that repeat forever."""
     pages = itertools.cycle([page_of(range(10)), page_of(range(9, 19)), page_of(range(18, 28))])
     return lambda limit, offset: next(pages)
 
 
 def swapping() -> Callable[[int, int], Page[Tag]]:
-    """Return a server of two pages that have nothing in common and follow each other for ever."""
+    """Return a server with two disjoint pages that alternate forever."""
     pages = itertools.cycle([page_of(range(10)), page_of(range(10, 20))])
     return lambda limit, offset: next(pages)
 
 
 def ever_more(limit: int, offset: int) -> Page[Tag]:
-    """Return a page of a list of 50 that says at its end that more follow."""
+    """Return a page of a list of 50 that always says that more follow."""
     end = min(50, offset + limit)
     return page_of(range(min(offset, 49), end))
 
@@ -470,10 +472,10 @@ BROKEN: dict[str, tuple[Callable[[int, int], Page[Tag]], int, str]] = {
 
 
 @pytest.mark.parametrize(("fetch", "items", "message"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_server_ends(
+def test_iteration_over_a_broken_list_ends(
     fetch: Callable[[int, int], Page[Tag]], items: int, message: str
 ) -> None:
-    """Each item comes once, and then an error that says what was seen, and where to go on."""
+    """Each item is yielded once; then the error has the reason and an offset."""
     requests = 0
 
     def counted(limit: int, offset: int) -> Page[Tag]:
@@ -490,8 +492,8 @@ def test_a_broken_server_ends(
 
 
 @given(st.integers(0, 2**32), st.integers(1, 12))
-def test_a_server_that_answers_anything_ends(seed: int, size: int) -> None:
-    """Of a server that gives rows at random nothing comes twice, and the walk ends."""
+def test_iteration_over_random_pages_ends(seed: int, size: int) -> None:
+    """No item is yielded twice."""
     draw = random.Random(seed)
     cursor = Cursor(10)
     seen: list[str] = []
@@ -506,21 +508,21 @@ def test_a_server_that_answers_anything_ends(seed: int, size: int) -> None:
     assert len(set(seen)) == len(seen)
 
 
-def test_a_row_twice_in_a_page() -> None:
-    """A page that repeats itself yields an item once."""
+def test_a_duplicate_row_in_a_page() -> None:
+    """It is yielded once."""
     assert Cursor(10).record(["a", "b", "a"], has_next=False) in ([0, 1], [1, 2])
 
 
-def test_an_empty_page_with_more_to_come_is_an_error() -> None:
-    """A page that would keep the walk where it is, for ever, names its place and moves nothing."""
+def test_an_empty_page_with_has_next_is_an_error() -> None:
+    """The error has the offset, and the cursor does not move."""
     cursor = Cursor(10, 20)
     with pytest.raises(PaginationError, match="offset 20 is empty"):
         cursor.record([], has_next=True)
     assert (cursor.offset, cursor.done) == (20, False)
 
 
-def test_an_empty_list_after_a_walk_has_begun() -> None:
-    """Where all was removed meanwhile, the walk goes back to the start and ends."""
+def test_all_items_are_deleted_during_an_iteration() -> None:
+    """It goes back to the start, and ends."""
     server = Server(100)
     tags = iter(listing(server.tags, 10))
     assert numbers([next(tags) for _ in range(10)]) == list(range(10))
@@ -533,7 +535,7 @@ def test_an_empty_list_after_a_walk_has_begun() -> None:
 
 
 class Failing(Server):
-    """A server that fails a request."""
+    """A server that fails one request."""
 
     fails = -1
 
@@ -546,7 +548,7 @@ class Failing(Server):
 
 
 def until_it_fails(walk: Iterator[Tag]) -> tuple[list[Tag], Error]:
-    """Return what a walk yields before it fails, and how."""
+    """Return the items yielded before the failure, and the error."""
     tags: list[Tag] = []
     with pytest.raises(Error) as caught:
         tags.extend(walk)
@@ -554,10 +556,10 @@ def until_it_fails(walk: Iterator[Tag]) -> tuple[list[Tag], Error]:
 
 
 @given(st.integers(1, 60), LIMITS, CLAMPS, st.integers(1, 10), st.integers(0, 30))
-def test_a_walk_that_failed_goes_on(
+def test_a_failed_iteration_can_be_resumed(
     size: int, limit: int, clamps: list[int], fails: int, start: int
 ) -> None:
-    """By itself, and in another process from the offset on the exception: with exactly the rest."""
+    """The same iterator, or a new one from resume_offset, yields exactly the rest."""
     server = Failing(size, (), clamps)
     whole = list(range(start, size))
     requests = len(asked) if (asked := _windows(size, limit, clamps, start)) else 0
@@ -577,8 +579,8 @@ def _windows(size: int, limit: int, clamps: list[int], start: int) -> list[tuple
     return server.requests
 
 
-def test_an_async_walk_that_failed_goes_on() -> None:
-    """The same, awaited, and by the page."""
+def test_a_failed_async_iteration_can_be_resumed() -> None:
+    """As with sync clients, and by pages."""
 
     async def attempt() -> None:
         server = Failing(100)
@@ -596,8 +598,8 @@ def test_an_async_walk_that_failed_goes_on() -> None:
     asyncio.run(attempt())
 
 
-def test_an_error_outside_a_walk_has_no_offset() -> None:
-    """A page that is asked for alone is asked for again as it was."""
+def test_an_error_of_a_single_page_has_no_resume_offset() -> None:
+    """The caller knows the page."""
     server = Failing(10)
     server.fails = 1
     with pytest.raises(Error) as caught:
@@ -605,8 +607,8 @@ def test_an_error_outside_a_walk_has_no_offset() -> None:
     assert caught.value.resume_offset is None
 
 
-def test_a_walk_goes_on_where_it_stepped_back() -> None:
-    """A failure on the way back loses nothing and repeats nothing."""
+def test_a_failure_while_stepping_back() -> None:
+    """No item is missed or yielded twice."""
     for fails in range(2, 6):
         server = Failing(100)
         server.fails = fails
@@ -620,7 +622,7 @@ def test_a_walk_goes_on_where_it_stepped_back() -> None:
 @pytest.mark.parametrize("offset", [-1, True, 1.0, None, "0"], ids=repr)
 @pytest.mark.parametrize("kind", [Listing, AsyncListing])
 def test_a_bad_offset_is_refused(kind: Callable[..., object], offset: Any) -> None:
-    """It is refused by name before anything is sent."""
+    """The error has the argument's name, and no request is sent."""
     with pytest.raises((TypeError, ValueError), match=r"^offset must be "):
         kind(print, NEXT_PAGE, 10, offset)
 
@@ -631,7 +633,7 @@ def test_a_bad_offset_is_refused(kind: Callable[..., object], offset: Any) -> No
 @pytest.mark.parametrize("limit", [None, 1, 10**6])
 @pytest.mark.parametrize("offset", [None, 0, 10**6])
 def test_a_window_within_bounds_passes(limit: int | None, offset: int | None) -> None:
-    """A limit from 1, an offset from 0 and either left out are taken."""
+    """A limit >= 1, an offset >= 0, or None for either."""
     check_window(limit, offset)
 
 
@@ -650,14 +652,14 @@ def test_a_window_within_bounds_passes(limit: int | None, offset: int | None) ->
 def test_a_window_out_of_bounds_is_refused(
     limit: int, offset: int, error: type[Exception], message: str
 ) -> None:
-    """The error names the argument, its bound and the value."""
+    """The error has the argument, its bound and the value."""
     with pytest.raises(error, match=f"^{message}$"):
         check_window(limit, offset)
 
 
 @given(st.integers(), st.integers())
-def test_a_count_is_given_back_or_refused(value: int, least: int) -> None:
-    """A whole number comes back as it is where it is large enough, and only there."""
+def test_a_count_is_returned_or_refused(value: int, least: int) -> None:
+    """An integer is returned if it is large enough; all other values are refused."""
     if value >= least:
         assert check_count("page_size", value, least=least) == value
     else:
@@ -665,8 +667,8 @@ def test_a_count_is_given_back_or_refused(value: int, least: int) -> None:
             check_count("page_size", value, least=least)
 
 
-def test_a_walk_that_steps_back_resumes_from_there() -> None:
-    """What was removed has moved what was not seen yet to before the place where the walk was."""
+def test_the_resume_offset_after_stepping_back() -> None:
+    """Deletions have moved unseen items before the previous offset."""
     cursor = Cursor(4)
     cursor.record(["a", "b", "c", "d"], True)
     assert (cursor.offset, cursor.resume_offset) == (3, 4)

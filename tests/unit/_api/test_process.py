@@ -1,4 +1,4 @@
-"""Which process this is."""
+"""The token of a process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from tests.support.internals import keep_process_token, process
 
 
-def test_a_child_process_has_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where it has its parent's pid; the parent's token stays."""
+def test_a_child_process_has_its_own_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with its parent's pid; the parent's token stays."""
     monkeypatch.setattr(os, "getpid", lambda: 1)
     before = process.token
     with warnings.catch_warnings():
@@ -26,7 +26,7 @@ def test_a_child_process_has_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_fork_renews_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is registered with the system makes another one, also where there is no fork."""
+    """The registered fork hook creates another token, also on systems without fork()."""
     token = process.token
     registered: list[Any] = []
     with monkeypatch.context() as patched:

@@ -1,4 +1,4 @@
-"""A credential is kept out of errors, whatever it is called and whatever a response is made of."""
+"""Redaction of the credential in errors, for any credential and any response."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ kinds = pytest.mark.parametrize("kind", [Client, AsyncClient])
 
 
 def client_of(kind: Callable[..., Any], word: str, **options: Any) -> Any:
-    """Return a client whose credential is a word."""
+    """Return a client with this token."""
     return kind(ORGANIZATION_ID, {"auth_token": word}, base_url=BASE_URL, **options)
 
 
 @words
 @kinds
 @respx.mock
-async def test_a_bad_row_is_the_same_error_whatever_the_token_is(
+async def test_the_error_of_a_bad_row_is_the_same_for_any_token(
     answer: Answers, kind: Callable[..., Any], word: str, respx_mock: respx.MockRouter
 ) -> None:
-    """A token that is a field's name changes no key of what an error carries."""
+    """A token that equals a field's name changes no key in the error."""
     body = answer("get_repositories")
     good = body["registry_repositories"][0]
     body["registry_repositories"] = [good, good | {"id": "2", "creator": None}]
@@ -90,10 +90,8 @@ async def test_a_bad_row_is_the_same_error_whatever_the_token_is(
 
 @words
 @kinds
-async def test_an_error_is_the_same_whatever_the_token_is(
-    kind: Callable[..., Any], word: str
-) -> None:
-    """Status, code, request id and headers are those that came."""
+async def test_an_http_error_is_the_same_for_any_token(kind: Callable[..., Any], word: str) -> None:
+    """Status, code, request id and headers are those of the response."""
     body = {"error": "some_code", "error_description": "what was wrong", "error_detail": {"a": 1}}
     headers = {"x-request-id": "r-1", "location": "https://else.example.com", "retry-after": "0"}
     client = client_of(kind, word, max_retry_count=0)
@@ -110,8 +108,8 @@ async def test_an_error_is_the_same_whatever_the_token_is(
 
 
 @words
-def test_a_success_that_is_none_is_an_error_whatever_the_token_is(word: str) -> None:
-    """No token makes another exception of an `InvalidResponse`."""
+def test_an_invalid_response_is_the_same_for_any_token(word: str) -> None:
+    """No token changes the class of the exception."""
     with APIClient({"auth_token": word}, base_url=BASE_URL, max_retry_count=0) as client:
         for content in (b"[]", b"null", b"5", b'"repositories"', b"<p>creator</p>", b"{", b"\xff"):
             with respx.mock as router:
@@ -137,24 +135,24 @@ def test_a_success_that_is_none_is_an_error_whatever_the_token_is(word: str) -> 
         ("e credenti", "a e credenti b"),
     ],
 )
-def test_a_value_is_redacted_wherever_it_stands(token: str, value: Any) -> None:
-    """Strings, numbers and unknown keys quote a credential; a known key is a key."""
+def test_a_value_is_redacted_at_any_depth(token: str, value: Any) -> None:
+    """Strings, numbers and unknown keys are redacted; known keys are not."""
     redacted = Redactor(f"Bearer {token}", [token])(value)
     text = json.dumps(redacted).replace('"media_type":', "")
     assert token not in text.replace(PLACEHOLDER, "")
     assert redacted != value
 
 
-def test_what_is_no_credential_stays() -> None:
-    """Numbers, truths and nulls are left as they are, and numbers of any length."""
+def test_other_values_are_unchanged() -> None:
+    """Numbers of any length, booleans and null."""
     redact = Redactor("Bearer 1410000000000", ["1410000000000"])
     value = {"a": [1, 1.5, True, None, "x", 10**5000, float("inf")], "name": "n"}
     assert redact(value) == value
     assert redact(value)["a"][2] is True
 
 
-def test_a_text_quoted_without_end_is_redacted_whole() -> None:
-    """Whoever quotes a credential at ever more depths ends no call with another exception."""
+def test_endless_quoting_is_redacted_completely() -> None:
+    """A server that quotes at ever greater depth causes no other exception."""
     text, level = "", "secret-secret"
     for _ in range(1500):
         text += level + " "
@@ -173,8 +171,8 @@ JSON = st.recursive(
 
 
 @given(value=JSON, word=st.sampled_from([word for word in WORDS if len(word) >= 8]))
-def test_redacting_raises_nothing_and_keeps_the_shape(value: Any, word: str) -> None:
-    """Any value has the same shape after, and none of its strings quotes the token."""
+def test_redacting_keeps_the_shape_of_any_value(value: Any, word: str) -> None:
+    """No string in the result contains the token."""
     redact = Redactor(f"Bearer {word}", [word])
 
     def check(before: Any, after: Any) -> None:

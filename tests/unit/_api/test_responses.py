@@ -1,4 +1,4 @@
-"""The parse_response: status, headers and bytes in, a dict or the right exception out."""
+"""parse_response: a status, headers and bytes become a dict or the matching exception."""
 
 from __future__ import annotations
 
@@ -91,32 +91,32 @@ def received(
     limit: int = LIMIT,
     method: str = "GET",
 ) -> AttemptResult:
-    """Return what a status, its headers and the bytes of its body come to."""
+    """Decode a response."""
     request = Request(method, "", "", [], None, True, 1, limit, Redactor())
     return decode_response(status, headers, body, request, cut)
 
 
 def parsed(operation: Operation, result: AttemptResult, **options: Any) -> dict[str, Any]:
-    """Return or raise what a result comes to."""
+    """Parse the result of an attempt."""
     return parse_response(operation, BASE_URL, result, **options)
 
 
-def judged(
+def parsed_response(
     operation: Operation,
     status: int,
     content: bytes = b"",
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return or raise what a whole response comes to."""
+    """Decode and parse a response."""
     return parsed(operation, response(status, headers or {}, content))
 
 
 def http_error(
     status: int, content: bytes = b"", headers: Mapping[str, str] | None = None, of: Any = GET
 ) -> HttpError:
-    """Return the HttpError that an answer comes to."""
+    """Return the HttpError for a response."""
     with pytest.raises(HttpError) as caught:
-        judged(of, status, content, headers)
+        parsed_response(of, status, content, headers)
     return caught.value
 
 
@@ -124,8 +124,10 @@ def http_error(
 
 
 @pytest.mark.parametrize(("status", "kind"), STATUSES.items(), ids=map(str, STATUSES))
-def test_a_status_has_its_class(api: ScriptedApi, status: int, kind: type[HttpError]) -> None:
-    """Through every door, a status is the class of its own, or HttpError itself."""
+def test_each_status_has_its_exception(
+    api: ScriptedApi, status: int, kind: type[HttpError]
+) -> None:
+    """Through each sender, a status raises its own class, or HttpError."""
     api.answers(
         {"error": "e", "error_description": "d", "error_detail": [{"name": "n"}]},
         status=status,
@@ -183,7 +185,7 @@ def test_a_status_has_its_class(api: ScriptedApi, status: int, kind: type[HttpEr
 def test_an_error_body_of_any_kind(
     content: bytes, error: str, description: str | None, detail: object
 ) -> None:
-    """What the body does not say in strings, the reason phrase and the body's text say."""
+    """The reason phrase and the body's text replace fields that are not strings."""
     caught = http_error(404, content)
     assert type(caught) is NotFound
     assert caught.error == error
@@ -195,7 +197,7 @@ def test_an_error_body_of_any_kind(
     ("status", "reason"), [(404, "Not Found"), (418, "I'm a Teapot"), (999, "unknown")]
 )
 def test_an_error_without_a_body_has_the_reason(status: int, reason: str) -> None:
-    """The reason phrase is the error, and where the status has none, that it is unknown."""
+    """The error is the reason phrase, or "unknown" for an unknown status."""
     error = http_error(status)
     assert (
         str(error)
@@ -204,8 +206,8 @@ def test_an_error_without_a_body_has_the_reason(status: int, reason: str) -> Non
 
 
 @pytest.mark.parametrize("content", [b"<p>" * 100_000, b"[" * 100_000, b'"' + b"x" * 100_000])
-def test_the_quoted_body_is_bounded(content: bytes) -> None:
-    """Of a long body, the description is the beginning."""
+def test_the_quoted_body_is_truncated(content: bytes) -> None:
+    """The description is the start of a long body."""
     assert http_error(502, content).error_description == content.decode()[:QUOTED_CHARACTERS]
 
 
@@ -213,7 +215,7 @@ def test_the_quoted_body_is_bounded(content: bytes) -> None:
 def test_any_error_body_is_an_http_error(
     status: int, content: bytes, headers: dict[str, str]
 ) -> None:
-    """Whatever the bytes, packed or not, the exception is the status's class and has its text."""
+    """Any bytes, compressed or not, raise the status's class with their text."""
     with pytest.raises(HttpError) as caught:
         parsed(GET, received(status, headers, content))
     assert type(caught.value) is STATUSES.get(status, HttpError)
@@ -232,7 +234,7 @@ def test_any_error_body_is_an_http_error(
     )
 )
 def test_any_error_object_is_an_http_error(body: dict[str, Any]) -> None:
-    """Whatever the object holds, error and description are strings, and the text is made."""
+    """For any JSON object, error and description are strings, and str() works."""
     error = http_error(400, json.dumps(body).encode())
     assert type(error) is BadRequest
     assert {type(error.error), type(error.error_description)} == {str}
@@ -241,8 +243,8 @@ def test_any_error_object_is_an_http_error(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("operation", [GET, CREATE, DELETE], ids=lambda value: value.name)
-def test_an_error_says_whether_it_may_have_happened(operation: Any, status: int) -> None:
-    """A 408 or a 5xx leaves a create and a delete in doubt; no other answer, and no GET's."""
+def test_outcome_unknown_of_an_http_error(operation: Any, status: int) -> None:
+    """A 408 or a 5xx to a create or a delete; no other status, and no GET."""
     unknown = operation is not GET and (status == 408 or status >= 500)
     assert http_error(status, of=operation).outcome_unknown is unknown
 
@@ -258,10 +260,10 @@ OUTCOMES: dict[str, tuple[AttemptResult, bool]] = {
 
 @pytest.mark.parametrize(("outcome", "doubtful"), OUTCOMES.values(), ids=OUTCOMES)
 @pytest.mark.parametrize("operation", [GET, CREATE, DELETE], ids=lambda value: value.name)
-def test_which_attempt_may_have_changed_something(
+def test_outcome_unknown_of_an_attempt(
     operation: Any, outcome: AttemptResult, doubtful: bool
 ) -> None:
-    """What was sent, or answered by what a proxy may have made, is in doubt; a GET never is."""
+    """A change that was sent, or that got a status which a proxy may send; never a GET."""
     assert outcome_unknown(operation, outcome) is (doubtful and operation is not GET)
 
 
@@ -279,7 +281,7 @@ AFTER: dict[str, tuple[AttemptResult, bool]] = {
 def test_a_delete_after_an_attempt_of_unknown_outcome(
     outcome: AttemptResult, unknown: bool
 ) -> None:
-    """The doubt about an earlier attempt stays, unless the repository is known to be gone."""
+    """The outcome stays unknown, except after a 404."""
     with pytest.raises(Error) as caught:
         parsed(DELETE, outcome, history=HISTORY, after_unknown_outcome=True)
     assert caught.value.outcome_unknown is unknown
@@ -288,8 +290,8 @@ def test_a_delete_after_an_attempt_of_unknown_outcome(
         assert caught.value.after_unknown_outcome is True
 
 
-def test_an_error_without_a_doubt_before_it() -> None:
-    """A delete's 404 at the first attempt is not its own doing."""
+def test_a_404_at_the_first_attempt() -> None:
+    """The delete itself has not deleted the repository."""
     assert http_error(404, of=DELETE).after_unknown_outcome is False
 
 
@@ -320,10 +322,10 @@ REDIRECTS: dict[str, tuple[int, dict[str, str], bytes, str]] = {
 @pytest.mark.parametrize(
     ("status", "headers", "content", "description"), REDIRECTS.values(), ids=REDIRECTS
 )
-def test_a_redirect_says_where_it_points(
+def test_a_redirect_quotes_its_target(
     status: int, headers: dict[str, str], content: bytes, description: str
 ) -> None:
-    """A redirect is an HttpError that quotes its target, whatever that is."""
+    """It is an HttpError, for any target."""
     assert http_error(status, content, headers).error_description == description
 
 
@@ -359,14 +361,14 @@ RETRY_AFTER: dict[str, tuple[dict[str, str], float | None]] = {
 
 
 @pytest.mark.parametrize(("headers", "seconds"), RETRY_AFTER.values(), ids=RETRY_AFTER)
-def test_how_long_an_answer_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds are themselves, a date is seconds by the API's clock, nonsense is nothing."""
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    """Seconds are used as they are, a date by the API's clock; other values are ignored."""
     assert response(503, headers, b"").retry_after == seconds
     assert http_error(503, headers=headers).retry_after == seconds
 
 
-def test_a_date_is_by_our_clock_where_the_api_does_not_tell_the_time() -> None:
-    """A date a minute ahead asks for that minute."""
+def test_retry_after_without_a_date_header() -> None:
+    """A date a minute ahead of our clock means a minute."""
     ahead = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     assert 55 < (response(429, {"retry-after": ahead}, b"").retry_after or 0) <= 60
 
@@ -380,8 +382,8 @@ def test_a_date_is_by_our_clock_where_the_api_does_not_tell_the_time() -> None:
     ]
     * 2
 )
-def test_whatever_an_answer_asks_for_is_seconds_or_nothing(asked: str, date: str) -> None:
-    """No header makes the reading of it fail."""
+def test_any_retry_after_is_seconds_or_none(asked: str, date: str) -> None:
+    """No value of the header raises an exception."""
     seconds = response(503, {"retry-after": asked, "date": date}, b"").retry_after
     assert seconds is None or seconds >= 0
 
@@ -400,18 +402,18 @@ def test_whatever_an_answer_asks_for_is_seconds_or_nothing(asked: str, date: str
         "get_repository_tags",
     ],
 )
-def test_a_success_is_its_object(
+def test_a_success_returns_its_object(
     answer: Callable[[str], dict[str, Any]], name: str, status: int
 ) -> None:
-    """Each of the reference's answers comes through as it is, in its order of keys."""
+    """Each example of the reference is returned unchanged, with its order of keys."""
     body = answer(name)
-    assert json.dumps(judged(GET, status, json.dumps(body).encode())) == json.dumps(body)
+    assert json.dumps(parsed_response(GET, status, json.dumps(body).encode())) == json.dumps(body)
 
 
 @pytest.mark.parametrize("status", [200, 204])
-def test_a_delete_may_be_answered_with_nothing(status: int) -> None:
-    """An empty body after a DELETE is a success."""
-    assert judged(DELETE, status) == {}
+def test_a_delete_may_return_an_empty_body(status: int) -> None:
+    """It is a success."""
+    assert parsed_response(DELETE, status) == {}
 
 
 @pytest.mark.parametrize(
@@ -451,12 +453,12 @@ def test_a_delete_may_be_answered_with_nothing(status: int) -> None:
     ],
 )
 @pytest.mark.parametrize("operation", [GET, CREATE], ids=lambda value: value.name)
-def test_a_success_that_is_no_object(
+def test_a_success_without_an_object(
     operation: Any, status: int, content: bytes, kind: str, body: object
 ) -> None:
-    """It is an InvalidResponse that says what came, and carries it."""
+    """It is an InvalidResponse with the body and a description."""
     with pytest.raises(InvalidResponse) as caught:
-        judged(operation, status, content, {"content-type": "text/html"})
+        parsed_response(operation, status, content, {"content-type": "text/html"})
     assert str(caught.value) == (
         f"{operation.name}: {BASE_URL}{operation.target} returned {status} with {kind}"
         " (content type 'text/html')"
@@ -466,11 +468,11 @@ def test_a_success_that_is_no_object(
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
-def test_a_delete_answered_with_what_is_no_object() -> None:
-    """A body after a DELETE must be an object, and whether it happened is not known."""
+def test_a_delete_with_an_invalid_body() -> None:
+    """A non-empty body must be an object; the outcome is unknown."""
     said = r"^delete_repository: .* returned 200 with"
     with pytest.raises(InvalidResponse, match=said) as caught:
-        judged(DELETE, 200, b"<html>")
+        parsed_response(DELETE, 200, b"<html>")
     assert caught.value.outcome_unknown is True
 
 
@@ -482,9 +484,9 @@ def test_a_delete_answered_with_what_is_no_object() -> None:
     )
 )
 def test_any_success_is_a_dict_or_an_invalid_response(content: bytes) -> None:
-    """Whatever the bytes of a success, the answer is their object, or an InvalidResponse."""
+    """For any bytes."""
     with suppress(InvalidResponse):
-        assert judged(GET, 200, content) == json.loads(content)
+        assert parsed_response(GET, 200, content) == json.loads(content)
 
 
 # -- no answer ------------------------------------------------------------------------------------
@@ -495,8 +497,8 @@ def test_any_success_is_a_dict_or_an_invalid_response(content: bytes) -> None:
 @pytest.mark.parametrize(
     "operation", [GET, get_repositories("1"), CREATE, DELETE], ids=lambda value: value.name
 )
-def test_no_answer(operation: Any, sent: bool, timeout: bool) -> None:
-    """A create that was sent is OutcomeUnknown; else it is a Timeout or a TransportError."""
+def test_no_response(operation: Any, sent: bool, timeout: bool) -> None:
+    """A create that was sent is OutcomeUnknown; other calls are Timeout or TransportError."""
     with pytest.raises(TransportError) as caught:
         parsed(operation, no_response("ReadError: reset", sent, timeout), history=HISTORY)
     error = caught.value
@@ -522,8 +524,8 @@ def test_no_answer(operation: Any, sent: bool, timeout: bool) -> None:
     ],
     ids=["answer", "failure"],
 )
-def test_an_outcome_has_a_word_for_the_log(outcome: AttemptResult, text: str) -> None:
-    """An answer is its status, a failure its cause."""
+def test_the_text_of_a_result(outcome: AttemptResult, text: str) -> None:
+    """The status of a response, or the cause of a failure."""
     assert str(outcome) == text
 
 
@@ -532,8 +534,8 @@ def test_an_outcome_has_a_word_for_the_log(outcome: AttemptResult, text: str) ->
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
 @given(payloads=st.lists(st.binary(), min_size=1, max_size=4))
-def test_gzip_is_unpacked(encoding: str, payloads: list[bytes]) -> None:
-    """Any payload comes out as it went in, in however many members, under each of its names."""
+def test_gzip_is_decompressed(encoding: str, payloads: list[bytes]) -> None:
+    """Any payload, in any number of members, under each name of the encoding."""
     outcome = received(
         200, {"content-encoding": encoding}, b"".join(gzip.compress(part) for part in payloads)
     )
@@ -542,8 +544,8 @@ def test_gzip_is_unpacked(encoding: str, payloads: list[bytes]) -> None:
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200), st.data())
-def test_gzip_cut_short_is_no_answer(first: bytes, last: bytes, data: st.DataObject) -> None:
-    """Wherever a member is cut, the first or a later one, a success without its end is none."""
+def test_truncated_gzip_is_a_lost_response(first: bytes, last: bytes, data: st.DataObject) -> None:
+    """At any position in the first or a later member."""
     whole, cut = gzip.compress(first), gzip.compress(last)
     kept = cut[: data.draw(st.integers(1, len(cut) - 1))]
     for body in (kept, whole + kept):
@@ -564,8 +566,8 @@ def test_gzip_cut_short_is_no_answer(first: bytes, last: bytes, data: st.DataObj
     [gzip.compress(b"{}")[:-1], b"", b"{}", gzip.compress(b"{}") + b"more"],
     ids=["cut short", "cut off", "not packed", "with more behind"],
 )
-def test_broken_gzip_of_a_success(operation: Any, kind: type[Error], body: bytes) -> None:
-    """A create may have happened all the same, and so may a delete."""
+def test_corrupt_gzip_of_a_success(operation: Any, kind: type[Error], body: bytes) -> None:
+    """The outcome of a create or a delete is unknown."""
     with pytest.raises(TransportError) as caught:
         parsed(operation, received(200, GZIP, body))
     assert type(caught.value) is kind
@@ -584,10 +586,10 @@ def test_broken_gzip_of_a_success(operation: Any, kind: type[Error], body: bytes
         ({"transfer-encoding": "chunked"}, b'{"id": "1', False),
     ],
 )
-def test_a_body_of_no_known_length_is_whole_if_its_json_is(
+def test_a_body_without_a_length_is_complete_if_its_json_is(
     headers: dict[str, str], body: bytes, cut: bool
 ) -> None:
-    """Where the connection's end is the body's, half an object is a lost connection."""
+    """Half an object before the end of the connection is a lost response."""
     outcome = received(200, headers, body)
     assert isinstance(outcome, NoResponse) is cut
     if isinstance(outcome, NoResponse):
@@ -596,24 +598,24 @@ def test_a_body_of_no_known_length_is_whole_if_its_json_is(
     assert isinstance(received(500, headers, body), Response)
 
 
-def test_a_status_that_has_no_body_needs_none() -> None:
-    """A delete that is answered with 204 is done, whatever the headers say of packing."""
+def test_a_204_has_no_body() -> None:
+    """A delete with 204 is a success, with any headers."""
     assert parsed(DELETE, received(204, GZIP, b"")) == {}
 
 
 @pytest.mark.parametrize(
     "body", [gzip.compress(b"ends"), gzip.compress(b"ends")[:-1]], ids=["whole", "cut"]
 )
-def test_what_ended_a_body_is_what_failed(body: bytes) -> None:
-    """Where the connection was lost within a body, that is the cause, whatever is packed in it."""
+def test_a_lost_connection_is_the_cause_of_a_truncated_body(body: bytes) -> None:
+    """Also if the truncated body is compressed."""
     cut = no_response("ReadTimeout: ", sent=True, timeout=True)
     assert received(200, GZIP, body, cut) is cut
     assert received(200, {}, body, cut) is cut
 
 
 @pytest.mark.parametrize("headers", [{}, GZIP], ids=["plain", "gzip"])
-def test_a_broken_body_does_not_hide_an_error(headers: dict[str, str]) -> None:
-    """An error whose body was cut short is the status's class, with what came of the body."""
+def test_a_truncated_error_keeps_its_status(headers: dict[str, str]) -> None:
+    """The error has the start of the body."""
     text = b"<p>a page of which the end is missing"
     body = gzip.compress(text)[:-1] if headers else text
     outcome = received(404, headers, body, no_response("ReadError: reset", sent=True))
@@ -622,14 +624,16 @@ def test_a_broken_body_does_not_hide_an_error(headers: dict[str, str]) -> None:
     assert caught.value.error_description == text.decode()
 
 
-def test_other_codings_are_left_alone() -> None:
-    """What was not asked for is not unpacked, and so is no JSON."""
+def test_other_encodings_are_not_decoded() -> None:
+    """The client does not request them; the body is not JSON."""
     with pytest.raises(InvalidResponse):
         parsed(GET, received(200, {"content-encoding": "br"}, gzip.compress(b"{}")))
 
 
-def test_gzip_through_every_door(api: ScriptedApi, answer: Callable[[str], dict[str, Any]]) -> None:
-    """We ask for gzip, and an answer that is packed comes out as the object in it."""
+def test_gzip_through_each_sender(
+    api: ScriptedApi, answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """Requests accept gzip, and a compressed response is decoded."""
     body = answer("get_repository")
     api.answers(
         content=gzip.compress(json.dumps(body).encode()), headers={"Content-Encoding": "gzip"}
@@ -654,17 +658,15 @@ def test_gzip_through_every_door(api: ScriptedApi, answer: Callable[[str], dict[
     ],
 )
 @pytest.mark.parametrize("measured", [{}, {"content-length": "9"}], ids=["unmeasured", "measured"])
-def test_the_beginning_of_an_object_is_one_that_was_cut(
-    body: bytes, cut: bool, measured: dict[str, str]
-) -> None:
-    """Where only the connection's end ends a body, less than an object is no answer."""
+def test_half_an_object_without_a_length(body: bytes, cut: bool, measured: dict[str, str]) -> None:
+    """It is a lost response if only the end of the connection ends the body."""
     outcome = received(200, measured, body)
     assert isinstance(outcome, NoResponse) is (cut and not measured)
 
 
 @pytest.mark.parametrize(("status", "may_be_empty"), [(204, False), (200, True), (500, False)])
-def test_no_body_at_all_may_be_an_answer(status: int, may_be_empty: bool) -> None:
-    """A 204 has none, a DELETE may do without, and an error is told by its status."""
+def test_an_empty_body_without_a_length(status: int, may_be_empty: bool) -> None:
+    """It is complete for a 204, a DELETE or an error."""
     outcome = received(status, {}, b"", method="DELETE" if may_be_empty else "GET")
     assert outcome == response(status, {}, b"")
 
@@ -680,8 +682,8 @@ def test_no_body_needs_no_decompression(headers: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 99, 100])
 @pytest.mark.parametrize("headers", [{"transfer-encoding": "chunked"}, GZIP], ids=["plain", "gzip"])
-def test_a_body_within_the_limit(size: int, headers: dict[str, str]) -> None:
-    """A body of as many bytes as are allowed is whole, packed or not."""
+def test_a_body_at_the_limit(size: int, headers: dict[str, str]) -> None:
+    """A body of exactly the maximum size is accepted, compressed or not."""
     body = b"x" * size
     sent = gzip.compress(body) if headers == GZIP else body
     outcome = received(200, headers, sent, limit=100)
@@ -703,7 +705,7 @@ LARGE: dict[str, tuple[dict[str, str], bytes]] = {
 @pytest.mark.parametrize(("headers", "body"), LARGE.values(), ids=LARGE)
 @pytest.mark.parametrize("operation", [GET, CREATE, DELETE], ids=lambda value: value.name)
 def test_a_success_that_is_too_large(operation: Any, headers: dict[str, str], body: bytes) -> None:
-    """It is an InvalidResponse that says so, names the setting and quotes the beginning."""
+    """It is an InvalidResponse that names the setting, and quotes the start."""
     outcome = received(201, headers, body, limit=1500)
     assert isinstance(outcome, Response)
     assert outcome.too_large
@@ -720,15 +722,15 @@ def test_a_success_that_is_too_large(operation: Any, headers: dict[str, str], bo
 
 @pytest.mark.parametrize("cut", [None, no_response("ReadError: reset", sent=True)])
 def test_an_error_that_is_too_large(cut: NoResponse | None) -> None:
-    """A large page does not hide the status, and only its beginning is kept."""
+    """It keeps its status and the start of its body."""
     outcome = received(403, GZIP, gzip.compress(b"<p>" * 10_000), cut, limit=1500)
     with pytest.raises(Forbidden) as caught:
         parsed(GET, outcome)
     assert caught.value.error_description == ("<p>" * 1000)[:QUOTED_CHARACTERS]
 
 
-def test_a_body_beyond_the_limit_is_not_unpacked() -> None:
-    """A gigabyte in a megabyte of gzip costs what the limit allows, and the time of that."""
+def test_a_body_beyond_the_limit_is_not_decompressed() -> None:
+    """A gigabyte in a megabyte of gzip takes the memory and time of the limit."""
     packed = gzip.compress(bytes(2**20)) * 1000
     outcome = received(200, GZIP, packed, limit=2**20)
     assert isinstance(outcome, Response)
@@ -736,16 +738,16 @@ def test_a_body_beyond_the_limit_is_not_unpacked() -> None:
 
 
 @pytest.mark.parametrize(("empty", "whole"), [(999, True), (1000, False), (1_000_000, False)])
-def test_a_body_of_many_members_is_broken(empty: int, whole: bool) -> None:
-    """A million empty members, which would hold a call for seconds, are not looked through."""
+def test_a_gzip_body_of_many_members_is_corrupt(empty: int, whole: bool) -> None:
+    """A million empty members, which would take seconds, are not read."""
     packed = gzip.compress(b"") * empty + gzip.compress(b"{}")
     outcome = received(200, GZIP, packed, limit=2**25)
     broken = no_response("the gzip body is corrupt or incomplete", sent=True)
     assert outcome == (response(200, GZIP, b"{}") if whole else broken)
 
 
-def test_the_limit_holds_through_every_door(api: ScriptedApi) -> None:
-    """`max_response_bytes` is the largest body that a client takes."""
+def test_max_response_bytes_through_each_sender(api: ScriptedApi) -> None:
+    """It is the maximum size of a body."""
     api.answers({"id": "x" * 100})
     client = api.raw(max_response_bytes=110)
     assert client.get_repository("1", "2") == {"id": "x" * 100}
@@ -755,8 +757,8 @@ def test_the_limit_holds_through_every_door(api: ScriptedApi) -> None:
     assert len(api.requests) == 2
 
 
-def test_what_an_error_quotes_is_bounded() -> None:
-    """Neither a word nor a description of the API's makes an exception endless."""
+def test_the_texts_of_an_error_are_truncated() -> None:
+    """The API's error and description have a maximum length."""
     body = {"error": "e" * 5_000, "error_description": "d" * 5_000}
     with pytest.raises(HttpError) as caught:
         parsed(GET, received(500, {}, json.dumps(body).encode()))

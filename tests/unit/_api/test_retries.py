@@ -1,4 +1,4 @@
-"""Which calls are made again and when: the policy, the budget, one call's attempts, the clients."""
+"""Retries: the policy, the budget, the attempts of one call, and the clients."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ REFUSED = no_response("ConnectError: refused", sent=False)
 
 
 def answered(status: int, retry_after: object = None) -> Response:
-    """Return an answer of a status, and of a number of seconds to wait where there is one."""
+    """Return a response with a status, and with a Retry-After if given."""
     return response(status, {} if retry_after is None else {"retry-after": str(retry_after)}, b"{}")
 
 
@@ -84,7 +84,7 @@ def attempts_of(
     deadline: float = 1e9,
     random: Callable[[], float] = lambda: 1.0,
 ) -> Attempts:
-    """Return a call that has not begun, at time 0, with a random that is at its highest."""
+    """Return a new call at time 0, with the highest random number."""
     return Attempts(
         operation,
         policy or RetryPolicy(),
@@ -95,13 +95,13 @@ def attempts_of(
 
 
 def waits_of(attempts: Attempts, outcomes: Sequence[AttemptResult]) -> list[float | None]:
-    """Return the wait after each of these outcomes, all at time 0."""
+    """Return the waits after these results, all at time 0."""
     retries = [attempts.record(outcome, 0.0) for outcome in outcomes]
     return [None if retry is None else retry.wait for retry in retries]
 
 
 def left_in(budget: RetryBudget) -> int:
-    """Return how much a budget holds, which is spent by that."""
+    """Return the tokens of a budget, by spending them."""
     left = 0
     while budget.spend(1):
         left += 1
@@ -111,14 +111,14 @@ def left_in(budget: RetryBudget) -> int:
 # -- the policy -----------------------------------------------------------------------------------
 
 
-def test_the_policy_by_default() -> None:
-    """Five replays, from a quarter of a second or a second up to 20, a minute if it is asked."""
+def test_the_default_policy() -> None:
+    """Five retries, from 0.25 s or 1 s up to 20 s, or a minute of Retry-After."""
     assert RetryPolicy() == RetryPolicy(5, 0.25, 1.0, 20.0, 60.0)
     assert eval(repr(RetryPolicy(max_retries=2))) == RetryPolicy(max_retries=2)
 
 
 def test_a_policy_is_a_frozen_value() -> None:
-    """It compares by value, hashes, pickles, and does not change."""
+    """It compares by value, can be hashed and pickled, and does not change."""
     policy = RetryPolicy(max_retries=1, base_delay=2)
     assert policy == replace(RetryPolicy(), max_retries=1, base_delay=2) != RetryPolicy()
     assert pickle.loads(pickle.dumps(policy)) == policy
@@ -128,8 +128,8 @@ def test_a_policy_is_a_frozen_value() -> None:
 
 
 @pytest.mark.parametrize("value", [-1, 1.0, True, None, "3"], ids=repr)
-def test_a_policy_s_count_is_a_whole_number(value: Any) -> None:
-    """Anything else is refused by name."""
+def test_a_policy_s_count_must_be_an_integer(value: Any) -> None:
+    """The error names the field."""
     bound = "at least 0" if value == -1 else "a whole number"
     with pytest.raises(ConfigurationError, match=f"^max_retries must be {bound}, not {value!r}$"):
         RetryPolicy(max_retries=value)
@@ -139,8 +139,8 @@ def test_a_policy_s_count_is_a_whole_number(value: Any) -> None:
     "name", ["base_delay", "throttled_base_delay", "max_delay", "max_retry_after"]
 )
 @pytest.mark.parametrize("value", [-1, -0.1, math.inf, math.nan, True, None, "1"], ids=repr)
-def test_a_policy_s_seconds_are_numbers(name: str, value: Any) -> None:
-    """Anything below 0, endless or no number is refused by name."""
+def test_a_policy_s_seconds_must_be_numbers(name: str, value: Any) -> None:
+    """Finite and >= 0, or the error names the field."""
     message = f"^{name} must be seconds, at least 0, not {value!r}$"
     with pytest.raises(ConfigurationError, match=message):
         RetryPolicy(**{name: value})
@@ -151,7 +151,7 @@ def test_a_policy_s_seconds_are_numbers(name: str, value: Any) -> None:
 )
 @pytest.mark.parametrize("value", [10**400, -(10**5000)], ids=["beyond floats", "5,001 digits"])
 def test_a_policy_of_large_numbers_is_refused_or_works(name: str, value: int) -> None:
-    """A number that no float holds fails at construction, by name, or never."""
+    """A number beyond floats fails in the constructor, with its name, or never."""
     try:
         policy = RetryPolicy(**{name: value})
     except ConfigurationError as error:
@@ -166,8 +166,8 @@ def test_a_policy_of_large_numbers_is_refused_or_works(name: str, value: int) ->
 
 @operations
 @pytest.mark.parametrize("headers", [{}, {"retry-after": "1"}], ids=["", "with Retry-After"])
-def test_which_statuses_are_replayed(operation: Operation, headers: dict[str, str]) -> None:
-    """Of all statuses six pass for what can be sent twice, and 429 alone for a create."""
+def test_which_statuses_are_retried(operation: Operation, headers: dict[str, str]) -> None:
+    """Six statuses for idempotent operations, and 429 only for a create."""
     replayed = {
         status
         for status in range(100, 1000)
@@ -180,18 +180,18 @@ def test_which_statuses_are_replayed(operation: Operation, headers: dict[str, st
 @pytest.mark.parametrize("timeout", [False, True], ids=["lost", "timeout"])
 @pytest.mark.parametrize("passing", [False, True], ids=["for good", "passing"])
 @pytest.mark.parametrize("sent", [False, True], ids=["not sent", "sent"])
-def test_which_failures_are_replayed(
+def test_which_failures_are_retried(
     operation: Operation, sent: bool, passing: bool, timeout: bool
 ) -> None:
-    """What may pass, unless it is a create of which a byte was sent."""
+    """Transient ones, unless a byte of a create was sent."""
     retry = attempts_of(operation).record(no_response("cause", sent, timeout, passing), 0.0)
     assert (retry is not None) == (passing and not (sent and operation is CREATE))
 
 
 @operations
 @pytest.mark.parametrize("count", [0, 1, 5, 12])
-def test_how_often(operation: Operation, count: int) -> None:
-    """A call that always may be made again is made as often as the policy says, and once more."""
+def test_the_maximum_number_of_attempts(operation: Operation, count: int) -> None:
+    """A call that always fails has max_retries + 1 attempts."""
     attempts = attempts_of(operation, RetryPolicy(max_retries=count))
     assert [wait is not None for wait in waits_of(attempts, [REFUSED] * (count + 1))] == [
         *[True] * count,
@@ -200,8 +200,8 @@ def test_how_often(operation: Operation, count: int) -> None:
     assert len(attempts.history) == count + 1
 
 
-def test_what_is_said_of_a_replay() -> None:
-    """A `Retry` has the operation, the number of the attempt that failed, its cause, the wait."""
+def test_the_fields_of_a_retry() -> None:
+    """The operation, the number of the failed attempt, its cause, and the wait."""
     attempts = attempts_of()
     assert attempts.record(answered(503), 0.0) == Retry("get_repository", 1, "503", 0.25)
     assert attempts.record(LOST, 0.0) == Retry("get_repository", 2, "ReadError: reset", 0.5)
@@ -226,18 +226,18 @@ def test_what_is_said_of_a_replay() -> None:
         (CREATE, [answered(429), REFUSED, answered(400)], False),
     ],
 )
-def test_a_doubt_about_what_came_before(
+def test_an_unknown_outcome_of_an_earlier_attempt(
     operation: Operation, outcomes: list[AttemptResult], doubtful: bool
 ) -> None:
-    """Once an attempt that another followed may have been carried out, that is not forgotten."""
+    """It is kept until the call ends."""
     attempts = attempts_of(operation)
     assert attempts.outcome_unknown is False
     waits_of(attempts, outcomes)
     assert attempts.outcome_unknown is doubtful
 
 
-def test_the_last_attempt_is_no_doubt_about_an_earlier_one() -> None:
-    """What no other attempt followed is told by its own error."""
+def test_the_outcome_of_the_last_attempt() -> None:
+    """It is not that of an earlier attempt; the call's own error has it."""
     attempts = attempts_of(DELETE, RetryPolicy(max_retries=0))
     assert waits_of(attempts, [LOST]) == [None]
     assert attempts.outcome_unknown is False
@@ -256,16 +256,16 @@ def test_the_last_attempt_is_no_doubt_about_an_earlier_one() -> None:
     ids=["503", "lost", "429"],
 )
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
-def test_a_wait_is_drawn_from_what_doubles(
+def test_a_wait_is_random_with_exponential_back_off(
     outcome: AttemptResult, highest: list[float], fraction: float
 ) -> None:
-    """Between nothing and the base doubled at each replay, which ends at 20 seconds."""
+    """Between 0 and a base that doubles with each retry, up to 20 seconds."""
     attempts = attempts_of(policy=RetryPolicy(max_retries=9), random=lambda: fraction)
     assert waits_of(attempts, [outcome] * 10) == [*(fraction * high for high in highest), None]
 
 
-def test_a_wait_s_base_is_of_the_last_outcome() -> None:
-    """A 429 among others has its own base, doubled as often as the call was replayed."""
+def test_the_base_of_a_wait_follows_the_last_result() -> None:
+    """A 429 has its own base, doubled by the number of all retries."""
     assert waits_of(attempts_of(), [LOST, answered(429), answered(500), answered(429)]) == [
         0.25,
         2,
@@ -274,8 +274,8 @@ def test_a_wait_s_base_is_of_the_last_outcome() -> None:
     ]
 
 
-def test_a_policy_s_own_numbers() -> None:
-    """Base, throttled base and longest wait are the policy's, and no number of replays is large."""
+def test_a_custom_policy() -> None:
+    """Its delays are used, and any number of retries works."""
     policy = RetryPolicy(max_retries=3000, base_delay=1, throttled_base_delay=3, max_delay=5)
     attempts = attempts_of(policy=policy)
     assert waits_of(attempts, [LOST, answered(429), LOST, LOST]) == [1, 5, 4, 5]
@@ -288,10 +288,10 @@ def test_a_policy_s_own_numbers() -> None:
 
 
 class Endless(RetryBudget):
-    """A budget that does not run out."""
+    """A budget with endless tokens."""
 
     def spend(self, cost: int) -> bool:
-        """Take nothing."""
+        """Spend nothing."""
         return True
 
 
@@ -300,15 +300,15 @@ class Endless(RetryBudget):
     ("asked", "wait"),
     [(0, None), ("soon", None), (3, 3), (19.5, None), (60, 60), (61, "none"), ("9" * 400, "none")],
 )
-def test_what_an_answer_asks_for_is_a_floor(status: int, asked: object, wait: object) -> None:
-    """A wait is never shorter than that; one of over a minute is not waited for."""
+def test_retry_after_is_the_minimum_wait(status: int, asked: object, wait: object) -> None:
+    """A value of over a minute ends the call."""
     drawn = 1.0 if status == 429 else 0.25
     expected = {None: drawn, "none": None}.get(wait, wait)  # type: ignore[call-overload]
     assert waits_of(attempts_of(), [answered(status, asked)]) == [expected]
 
 
-def test_the_longest_wait_that_is_waited_for_is_the_policy_s() -> None:
-    """The floor may be above the longest drawn wait, up to a bound of its own."""
+def test_max_retry_after() -> None:
+    """Retry-After may exceed max_delay, up to its own maximum."""
     attempts = attempts_of(policy=RetryPolicy(max_delay=1, max_retry_after=5))
     assert waits_of(attempts, [answered(503, 5), answered(503, 6)]) == [5, None]
 
@@ -329,7 +329,7 @@ def test_the_longest_wait_that_is_waited_for_is_the_policy_s() -> None:
 def test_a_wait_ends_before_the_deadline(
     outcome: AttemptResult, now: float, wait: float | None
 ) -> None:
-    """What could begin only at the deadline or after it does not begin, and costs nothing."""
+    """A retry at or after the deadline is not sent, and costs nothing."""
     budget = RetryBudget()
     retry = attempts_of(budget=budget, deadline=10.0).record(outcome, now)
     assert (retry and retry.wait) == wait
@@ -349,10 +349,10 @@ def test_a_wait_ends_before_the_deadline(
     ],
     ids=["Retry-After", "deadline", "budget", "max_retries", "no passing error", "success"],
 )
-def test_the_last_attempt_says_why_no_other_followed(
+def test_the_stop_reason(
     outcome: AttemptResult, policy: RetryPolicy, deadline: float, tokens: int, why: str | None
 ) -> None:
-    """What would have been made again but for the time, the budget or Retry-After names it."""
+    """It is the deadline, the budget or Retry-After, if one of these prevented a retry."""
     budget = RetryBudget()
     assert budget.spend(RetryBudget.SIZE - tokens)
     attempts = attempts_of(GET, policy, budget, deadline=deadline)
@@ -383,16 +383,16 @@ def test_the_last_attempt_says_why_no_other_followed(
         ([answered(429, "soon"), answered(503, -1)], 500 - 5 - 14),
     ],
 )
-def test_what_a_replay_costs(outcomes: list[AttemptResult], left: int) -> None:
-    """A retry costs 14, after 429 it costs 5; one that waits as `Retry-After` asks is free."""
+def test_the_cost_of_a_retry(outcomes: list[AttemptResult], left: int) -> None:
+    """14 tokens, 5 after a 429, and none if it follows Retry-After."""
     budget = RetryBudget()
     waits_of(attempts_of(budget=budget), outcomes)
     assert left_in(budget) == left
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_an_empty_budget_forbids_no_retry_that_the_api_asks_for(status: int) -> None:
-    """It obeys `Retry-After`, which spreads the load; a create is not sent again after a 503."""
+def test_an_empty_budget_allows_retry_after(status: int) -> None:
+    """A retry that follows Retry-After is free; a create is not retried after a 503."""
     budget = RetryBudget()
     assert budget.spend(RetryBudget.SIZE)
     assert waits_of(attempts_of(budget=budget), [answered(status, 3)] * 6) == [3] * 2 + [
@@ -403,8 +403,8 @@ def test_an_empty_budget_forbids_no_retry_that_the_api_asks_for(status: int) -> 
     assert waits_of(attempts, [answered(status, 3)]) == [3 if status == 429 else None]
 
 
-def test_a_retry_that_is_not_made_gives_back_what_it_costs() -> None:
-    """A free one gives back nothing."""
+def test_a_cancelled_retry_returns_its_cost() -> None:
+    """A free one returns nothing."""
     for outcome in (answered(429, 1), answered(429), LOST):
         budget = RetryBudget()
         assert budget.spend(100)
@@ -420,7 +420,7 @@ def test_a_retry_that_is_not_made_gives_back_what_it_costs() -> None:
 def test_a_paced_call_leaves_throttling_to_its_caller(
     operation: Operation, status: int, retry_after: int | None
 ) -> None:
-    """It ends at once and costs nothing; a 503 without `Retry-After` is an outage as ever."""
+    """It ends at once, at no cost; a 503 without Retry-After is retried as usual."""
     budget = RetryBudget()
     paced, plain = (
         Attempts(operation, RetryPolicy(), budget, deadline=1e9, random=lambda: 1.0, paced=is_paced)
@@ -435,8 +435,8 @@ def test_a_paced_call_leaves_throttling_to_its_caller(
     assert left_in(budget) == RetryBudget.SIZE
 
 
-def test_a_success_gives_back() -> None:
-    """Each success at the first attempt is worth a token, once."""
+def test_a_success_earns_a_token() -> None:
+    """Each success at the first attempt earns one token once."""
     budget = RetryBudget()
     assert budget.spend(100)
     budget.successes += 3
@@ -445,15 +445,15 @@ def test_a_success_gives_back() -> None:
     assert left_in(budget) == 400 + 3
 
 
-def test_a_budget_holds_no_more_than_its_size() -> None:
-    """Successes do not save up for an outage."""
+def test_a_budget_has_a_maximum() -> None:
+    """Successes do not exceed it."""
     budget = RetryBudget()
     budget.successes = 1000
     assert left_in(budget) == 500
 
 
-def test_an_empty_budget_replays_nothing() -> None:
-    """The call ends with what it met, and what is left stays for a cheaper replay."""
+def test_an_empty_budget_allows_no_retry() -> None:
+    """The call ends, and the remaining tokens stay for a cheaper retry."""
     budget = RetryBudget()
     assert budget.spend(500 - 13)
     assert waits_of(attempts_of(budget=budget), [LOST]) == [None]
@@ -462,7 +462,7 @@ def test_an_empty_budget_replays_nothing() -> None:
 
 @pytest.mark.parametrize(("outcome", "replays"), [(answered(503), 35), (answered(429), 100)])
 def test_an_outage_does_not_multiply_the_load(outcome: AttemptResult, replays: int) -> None:
-    """A thousand calls to a server that is down send at most a tenth more, and not five times."""
+    """A thousand calls to a failing server send at most a tenth more requests."""
     budget = RetryBudget()
     sent = 0
     for _ in range(1000):
@@ -474,7 +474,7 @@ def test_an_outage_does_not_multiply_the_load(outcome: AttemptResult, replays: i
 
 
 def test_threads_share_a_budget() -> None:
-    """However many spend at once, not one token is spent twice, and none is lost."""
+    """Parallel threads spend no token twice, and lose none."""
     budget = RetryBudget()
     with ThreadPoolExecutor(16) as pool:
         spent = sum(pool.map(budget.spend, [1] * 2000))
@@ -484,10 +484,10 @@ def test_threads_share_a_budget() -> None:
 
 
 @pytest.mark.parametrize("same_pid", [False, True], ids=["its own pid", "its parent's pid"])
-def test_a_child_process_waits_for_no_lock_of_its_parent(
+def test_a_child_process_does_not_wait_for_its_parent_s_lock(
     monkeypatch: pytest.MonkeyPatch, same_pid: bool
 ) -> None:
-    """Another thread of the parent may have held the budget's lock; in a container, pids repeat."""
+    """Another thread may hold the budget's lock at fork(), also if the pids are equal."""
     if same_pid:
         monkeypatch.setattr(os, "getpid", lambda: 1)
     budget = RetryBudget()
@@ -508,7 +508,7 @@ def test_a_child_process_waits_for_no_lock_of_its_parent(
 
 
 def fork_quietly() -> int:
-    """Fork; Python warns of threads beside a fork."""
+    """Fork without Python's warning about threads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
@@ -539,10 +539,10 @@ OUTCOMES = st.builds(
     st.floats(0.1, 200),
     st.data(),
 )
-def test_whatever_happens(
+def test_any_sequence_of_results(
     operation: Operation, policy: RetryPolicy, spent: int, deadline: float, data: st.DataObject
 ) -> None:
-    """The count, the deadline, the budget and a create's safety hold for all that can happen."""
+    """The count, the deadline, the budget and the safety of a create always hold."""
     budget = RetryBudget()
     assert budget.spend(spent)
     fraction = st.floats(0, 1, exclude_max=True)
@@ -593,7 +593,7 @@ Script = Callable[..., None]
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Wait for nothing, and write down for how long; a random is at its highest."""
+    """Record waits instead of sleeping, with the highest random number."""
     waited: list[float] = []
     replace_sleep(monkeypatch, waited.append)
     replace_random(monkeypatch, lambda: 1.0)
@@ -602,7 +602,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def script(api: ScriptedApi) -> Script:
-    """Let the scripted API answer with these outcomes in turn, the last of them for ever.
+    """Make the scripted API return these results in order, the last one forever.
 
     Each is a status, or the name of the HTTP library's exception; keywords are the answers'.
     """
@@ -624,24 +624,24 @@ def script(api: ScriptedApi) -> Script:
 
 @pytest.fixture(params=["sync", "async"])
 def raw(request: pytest.FixtureRequest, api: ScriptedApi) -> Callable[..., Any]:
-    """Build a raw client of either world."""
+    """Return a sync or async raw client."""
     return api.raw if request.param == "sync" else api.async_raw
 
 
 @pytest.fixture(params=["sync", "async"])
 def typed(request: pytest.FixtureRequest, api: ScriptedApi) -> Callable[..., Any]:
-    """Build a typed client of either world."""
+    """Return a sync or async typed client."""
     return api.client if request.param == "sync" else api.async_client
 
 
-async def test_a_call_is_made_again_and_told_of(
+async def test_a_call_is_retried_and_reported(
     api: ScriptedApi,
     raw: Callable[..., Any],
     script: Script,
     waits: list[float],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What passes costs a wait each; the hook and a line in the log have all there is to know."""
+    """Each transient failure has a wait; the hook and the log get all details."""
     script(503, "ReadError", 429, "ConnectTimeout", 200)
     told: list[Retry] = []
     with caplog.at_level(logging.WARNING, "abeja_registry"):
@@ -669,10 +669,10 @@ async def test_a_call_is_made_again_and_told_of(
             assert said in line
 
 
-async def test_the_hook_is_told_before_the_wait(
+async def test_the_hook_is_called_before_the_wait(
     raw: Callable[..., Any], script: Script, waits: list[float]
 ) -> None:
-    """Whoever counts replays has counted one that is cancelled in its wait."""
+    """A retry that is cancelled during its wait was counted."""
     script(503, 200)
     before: list[int] = []
     await done(raw(on_retry=lambda _: before.append(len(waits))).get_repository("1", "2"))
@@ -693,7 +693,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     ("outcome", "safe"),
     [(503, False), (408, False), ("ReadError", False), (429, True), ("ConnectError", True)],
 )
-async def test_how_many_requests_a_fault_costs(
+async def test_the_number_of_requests_under_a_fault(
     api: ScriptedApi,
     raw: Callable[..., Any],
     script: Script,
@@ -702,7 +702,7 @@ async def test_how_many_requests_a_fault_costs(
     outcome: int | str,
     safe: bool,
 ) -> None:
-    """Six for what can be sent twice; one for a create, unless it was certainly not processed."""
+    """Six for idempotent operations; one for a create, unless it was not processed."""
     script(outcome)
     with pytest.raises(Error) as caught:
         await done(getattr(raw(), name)(*CALLS[name]))
@@ -717,7 +717,7 @@ async def test_how_many_requests_a_fault_costs(
 @pytest.mark.parametrize(
     "options", [{"max_retry_count": 0}, {"retry": RetryPolicy(max_retries=0)}], ids=list
 )
-async def test_replays_can_be_turned_off(
+async def test_retries_can_be_turned_off(
     api: ScriptedApi,
     raw: Callable[..., Any],
     script: Script,
@@ -725,7 +725,7 @@ async def test_replays_can_be_turned_off(
     outcome: int | str,
     options: dict[str, Any],
 ) -> None:
-    """A count of 0 sends a call once, whatever becomes of it."""
+    """With max_retries=0, a call has one attempt."""
     script(outcome)
     with pytest.raises(Error):
         await done(raw(**options).get_repository("1", "2"))
@@ -755,7 +755,7 @@ HISTORIES: dict[str, tuple[str, tuple[int | str, ...], type[Error], list[str]]] 
 
 @pytest.mark.parametrize(("name", "outcomes", "kind", "causes"), HISTORIES.values(), ids=HISTORIES)
 @pytest.mark.usefixtures("waits")
-async def test_an_error_tells_its_history(
+async def test_an_error_has_its_history(
     raw: Callable[..., Any],
     script: Script,
     name: str,
@@ -763,7 +763,7 @@ async def test_an_error_tells_its_history(
     kind: type[Error],
     causes: list[str],
 ) -> None:
-    """Each attempt with its cause and its wait, and no wait after the last; also in a pickle."""
+    """Each attempt with its cause and wait, also after pickling."""
     script(*outcomes)
     with pytest.raises(kind) as caught:
         await done(getattr(raw(), name)(*CALLS[name]))
@@ -775,10 +775,8 @@ async def test_an_error_tells_its_history(
 
 
 @pytest.mark.usefixtures("waits")
-async def test_a_success_that_is_none_tells_its_history(
-    raw: Callable[..., Any], script: Script
-) -> None:
-    """An InvalidResponse of no JSON knows what came before it."""
+async def test_an_invalid_response_has_its_history(raw: Callable[..., Any], script: Script) -> None:
+    """Also if the body is not JSON."""
     script(503, 200, content=b"<html>")
     with pytest.raises(InvalidResponse) as caught:
         await done(raw().get_repository("1", "2"))
@@ -798,10 +796,10 @@ async def test_a_success_that_is_none_tells_its_history(
     ],
     ids=["get", "create", "list", "find", "tags"],
 )
-async def test_an_answer_that_no_model_can_be_made_from_tells_its_history(
+async def test_an_invalid_model_has_its_history(
     typed: Callable[..., Any], script: Script, call: Callable[[Any], Any], rows: str
 ) -> None:
-    """An InvalidResponse of a typed client knows it as one of the raw client's does."""
+    """A typed client's InvalidResponse has it, as a raw client's does."""
     script(429, 200, content=b'{"registry_repositories": [], "tags": []}')
     with pytest.raises(InvalidResponse, match="can be made") as caught:
         await done(call(typed(invalid_rows=rows)))
@@ -809,10 +807,10 @@ async def test_an_answer_that_no_model_can_be_made_from_tells_its_history(
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_a_wait_that_is_too_long_is_left_to_the_caller(
+async def test_a_retry_after_that_is_too_long_raises_at_once(
     api: ScriptedApi, raw: Callable[..., Any], script: Script, waits: list[float], name: str
 ) -> None:
-    """Over a minute, or past the deadline, the error comes at once and says how long."""
+    """Over a minute or past the deadline; the error has the value."""
     script(429, headers={"Retry-After": "61"})
     with pytest.raises(TooManyRequests) as caught:
         await done(getattr(raw(), name)(*CALLS[name]))
@@ -824,10 +822,10 @@ async def test_a_wait_that_is_too_long_is_left_to_the_caller(
     assert (len(api.requests), waits) == (2, [])
 
 
-async def test_what_an_answer_asks_for_is_waited_for(
+async def test_a_call_waits_as_retry_after_asks(
     raw: Callable[..., Any], script: Script, waits: list[float]
 ) -> None:
-    """Seconds, and a date by the API's own clock."""
+    """For seconds, and for a date by the API's clock."""
     script(503, 503, 200, headers={"Retry-After": "7"})
     await done(raw().get_repository("1", "2"))
     dates = {
@@ -839,10 +837,10 @@ async def test_what_an_answer_asks_for_is_waited_for(
     assert waits == [7, 7, 9]
 
 
-async def test_options_have_a_policy_and_a_deadline_of_their_own(
+async def test_options_change_policy_and_deadline(
     api: ScriptedApi, typed: Callable[..., Any], script: Script, waits: list[float]
 ) -> None:
-    """They hold for the client that was asked for, its raw one too, and not for the first."""
+    """They hold for the derived client and its raw client, not for the first."""
     script(503)
     client = typed()
     once = client.with_options(retry=RetryPolicy(max_retries=1, base_delay=3, max_delay=3))
@@ -861,10 +859,10 @@ async def test_options_have_a_policy_and_a_deadline_of_their_own(
 
 @pytest.mark.parametrize("api", ["httpx2"], indirect=True)
 @pytest.mark.usefixtures("waits")
-async def test_a_thousand_calls_to_a_server_that_is_down(
+async def test_clients_that_share_connections_share_a_budget(
     api: ScriptedApi, typed: Callable[..., Any], script: Script
 ) -> None:
-    """They send 1,035 requests: one budget for a client, its raw one and all of its options."""
+    """A thousand calls to a failing server send 1,035 requests."""
     script(503)
     client = typed()
     others = [client.repositories.get, client.with_options(timeout=1).tags.list]
@@ -880,10 +878,10 @@ async def test_a_thousand_calls_to_a_server_that_is_down(
 
 
 @pytest.mark.parametrize("api", ["httpx2"], indirect=True)
-async def test_what_works_again_is_replayed_again(
+async def test_successes_refill_the_budget(
     api: ScriptedApi, raw: Callable[..., Any], script: Script, waits: list[float]
 ) -> None:
-    """After an outage, successes fill the budget, a replay for every 14."""
+    """After an outage, 14 successes allow one retry."""
     client = raw()
     script(503)
     for _ in range(20):
@@ -907,10 +905,10 @@ async def test_what_works_again_is_replayed_again(
     [((200,), 500 - 14 + 1), ((503, 200), 500 - 14 - 14), ((404,), 500 - 14)],
     ids=["a success", "a success after a retry", "an error"],
 )
-async def test_what_gives_back(
+async def test_which_successes_earn_a_token(
     script: Script, raw: Callable[..., Any], outcomes: tuple[int, ...], tokens: int
 ) -> None:
-    """A success at the first attempt gives back 1; none after a retry does, and no error."""
+    """Those at the first attempt only."""
     client = raw()
     script(503, 200)
     await done(client.get_repository("1", "2"))
@@ -920,10 +918,10 @@ async def test_what_gives_back(
     assert left_in(budget_of(client)) == tokens
 
 
-async def test_a_replay_that_a_hook_forbids_costs_nothing(
+async def test_an_exception_of_the_hook_cancels_the_retry(
     script: Script, raw: Callable[..., Any]
 ) -> None:
-    """What the hook raises ends the call there, and its client's budget is whole."""
+    """The call raises it, and the budget is full."""
 
     def stop(_: Retry) -> None:
         raise LookupError("no more of this")

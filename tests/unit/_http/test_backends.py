@@ -1,4 +1,4 @@
-"""How connections are made, and the streams that come of it."""
+"""Network backends and streams."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.server import Server
 
 
 def test_a_long_body_is_sent_within_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slowly it is taken: what is left of the deadline bounds each piece of it."""
+    """The remaining time limits each write, however slowly the peer reads."""
     now = [0.0]
     replace_stream_clock(monkeypatch, lambda: now[0])
     allowed: list[float | None] = []
@@ -61,8 +61,8 @@ def test_a_long_body_is_sent_within_the_deadline(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_a_deadline_that_passes_before_tls_leaves_no_socket_open(is_async: bool) -> None:
-    """The peer sees the connection end."""
+def test_a_deadline_before_tls_closes_the_socket(is_async: bool) -> None:
+    """The peer sees the end of the connection."""
     state = CallState()
     state.deadline = time.monotonic() + 30
     context = ssl.create_default_context()
@@ -118,20 +118,20 @@ def connect(is_async: bool, timeout: float | None = 30) -> Any:
     ],
     ids=["no family", "no route", "neither", "nobody", "nobody first"],
 )
-def test_addresses_that_fail_at_once_are_a_connection_that_failed(
+def test_addresses_that_fail_at_once(
     monkeypatch: pytest.MonkeyPatch, is_async: bool, addresses: list[Any]
 ) -> None:
-    """A family that the system does not have, or an address that it has no route to."""
+    """An unsupported address family or a missing route is a ConnectError."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
     with pytest.raises(httpcore.ConnectError):
         connect(is_async)
 
 
 @pytest.mark.parametrize("before", [[], [A_FAMILY_THAT_IS_NONE], [NO_ROUTE]])
-def test_an_interrupted_connect_leaves_no_socket_open(
+def test_an_interrupted_connect_closes_its_socket(
     monkeypatch: pytest.MonkeyPatch, before: list[Any]
 ) -> None:
-    """Also where other addresses failed before."""
+    """Also if other addresses failed before."""
     opened: list[socket.socket] = []
 
     class Interrupted(socket.socket):
@@ -149,8 +149,8 @@ def test_an_interrupted_connect_leaves_no_socket_open(
     assert all(each.fileno() == -1 for each in opened)
 
 
-def test_an_event_loop_s_unused_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two addresses accept in the same turn: one is used, and the other is closed."""
+def test_unused_parallel_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If two addresses accept at once, one connection is used, the other closed."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", server.getsockname())
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address, address])
@@ -182,8 +182,8 @@ def test_an_event_loop_s_unused_connections_are_closed(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_a_stream_says_what_tools_ask_for(monkeypatch: pytest.MonkeyPatch, is_async: bool) -> None:
-    """Both ends' addresses, the socket, whether there is something to read; None for all else."""
+def test_the_extra_info_of_a_stream(monkeypatch: pytest.MonkeyPatch, is_async: bool) -> None:
+    """Both addresses, the socket, and whether it is readable; None for other names."""
 
     def look(stream: Any) -> dict[str, Any]:
         names = ("client_addr", "server_addr", "is_readable", "ssl_object", "unknown")
@@ -225,7 +225,7 @@ def test_a_stream_says_what_tools_ask_for(monkeypatch: pytest.MonkeyPatch, is_as
             assert accepted.recv(1) == b""
 
 
-def test_a_system_without_poll_is_asked_by_select(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_poll_uses_select(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows."""
     monkeypatch.delattr(select, "poll")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -242,8 +242,8 @@ def test_a_system_without_poll_is_asked_by_select(monkeypatch: pytest.MonkeyPatc
 # -- flow control, and connections that end -------------------------------------------------------
 
 
-def test_an_async_stream_reads_no_further_ahead_than_it_has_to() -> None:
-    """A peer that sends much at once is held up until the reader catches up; nothing is lost."""
+def test_an_async_stream_has_back_pressure() -> None:
+    """Reading pauses while the buffer is full, and no byte is lost."""
     sent = bytes(range(256)) * 4 * 1024
 
     async def main() -> None:
@@ -267,8 +267,8 @@ def test_an_async_stream_reads_no_further_ahead_than_it_has_to() -> None:
     asyncio.run(main())
 
 
-def test_an_async_stream_waits_for_a_peer_that_takes_nothing() -> None:
-    """No longer than it may; it goes on as soon as the peer takes something."""
+def test_an_async_write_waits_for_the_peer() -> None:
+    """Until its timeout, or until the peer reads."""
     body = bytes(16 * 1024 * 1024)
 
     async def main() -> None:
@@ -295,8 +295,8 @@ def test_an_async_stream_waits_for_a_peer_that_takes_nothing() -> None:
     asyncio.run(main())
 
 
-def test_an_async_stream_whose_peer_resets_it() -> None:
-    """What is read and what is written both fail as the network's."""
+def test_an_async_stream_after_a_reset() -> None:
+    """Reads and writes raise httpcore's errors."""
 
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -316,8 +316,8 @@ def test_an_async_stream_whose_peer_resets_it() -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_a_tls_session_that_has_ended_takes_nothing(is_async: bool) -> None:
-    """What is written over it fails as the network's; an empty write is none."""
+def test_a_write_to_an_ended_tls_session(is_async: bool) -> None:
+    """It raises httpcore's error; an empty write does nothing."""
     context = ssl.create_default_context(cafile=TLS / "ca.pem")
     state = CallState()
 
@@ -346,8 +346,8 @@ def test_a_tls_session_that_has_ended_takes_nothing(is_async: bool) -> None:
         stream.close()
 
 
-def test_a_socket_that_takes_no_option_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a failed connection, and no descriptor is left open."""
+def test_a_socket_that_rejects_an_option_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a ConnectError, and no descriptor leaks."""
     opened: list[socket.socket] = []
 
     class Refusing(socket.socket):

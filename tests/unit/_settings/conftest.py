@@ -8,7 +8,7 @@ from tests.support.configuration import SetEnvironment
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """Set variables of the environment."""
+    """Set environment variables."""
 
     def set_variables(variables: Mapping[str, str]) -> None:
         for name, value in variables.items():

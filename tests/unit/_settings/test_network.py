@@ -1,4 +1,4 @@
-"""Proxies and certificates of the environment: what is used, what is bypassed, what is refused."""
+"""Proxies and certificates of the environment: used, bypassed or refused."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ PROXIES: dict[str, tuple[dict[str, str], str, str | None]] = {
 def test_a_proxy_of_the_environment(
     environment: SetEnvironment, variables: dict[str, str], base_url: str, proxy: str | None
 ) -> None:
-    """The variable of the base URL's scheme, or that of all, unless no_proxy names the host."""
+    """The variable of the base URL's scheme or ALL_PROXY, unless NO_PROXY names the host."""
     environment(variables)
     assert proxy_for(base_url or DEFAULT_URL) == proxy
 
@@ -103,8 +103,10 @@ BAD_PROXIES = {
 @pytest.mark.usefixtures("no_socks")
 @pytest.mark.parametrize("proxy", BAD_PROXIES.values(), ids=BAD_PROXIES)
 @pytest.mark.parametrize("kind", [APIClient, AsyncClient])
-def test_a_bad_proxy(environment: SetEnvironment, kind: Callable[..., object], proxy: str) -> None:
-    """A proxy that cannot be used is said at once, without its password."""
+def test_an_invalid_proxy_is_refused(
+    environment: SetEnvironment, kind: Callable[..., object], proxy: str
+) -> None:
+    """The constructor's error does not show its password."""
     environment({"https_proxy": proxy, "ABEJA_ORGANIZATION_ID": "20"})
     assert refused(kind, credential={}) == (
         "the proxy in https_proxy cannot be used for https://api.abeja.io: it must be an http or"
@@ -112,10 +114,10 @@ def test_a_bad_proxy(environment: SetEnvironment, kind: Callable[..., object], p
     )
 
 
-def test_a_socks_proxy_where_it_can_be_used(
+def test_a_socks_proxy_with_its_package(
     environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """With the package that httpx needs for it, a socks5 proxy is taken."""
+    """A socks5 proxy is accepted if httpx[socks] is installed."""
     (tmp_path / "socksio.py").touch()
     monkeypatch.delitem(sys.modules, "socksio", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
@@ -124,8 +126,8 @@ def test_a_socks_proxy_where_it_can_be_used(
 
 
 @pytest.mark.usefixtures("no_socks")
-def test_a_client_handed_in_has_proxies_of_its_own(environment: SetEnvironment) -> None:
-    """A proxy of the environment that we could not use is nothing to a client handed in."""
+def test_a_user_supplied_client_ignores_the_proxy(environment: SetEnvironment) -> None:
+    """A proxy that we would refuse does not matter."""
     environment({"all_proxy": "socks5://p:1"})
     assert sent_by(APIClient, {}).method == "GET"
     here = sent_by(APIClient, {"auth_token": "t"}, base_url="http://127.0.0.1")
@@ -142,23 +144,23 @@ def test_a_client_handed_in_has_proxies_of_its_own(environment: SetEnvironment) 
         ({"HTTP_PROXY": "http://p", "all_proxy": "p:port"}, "the proxy in all_proxy"),
     ],
 )
-def test_a_bad_proxy_is_named_by_its_variable(
+def test_the_error_of_a_proxy_names_its_variable(
     environment: SetEnvironment, variables: dict[str, str], source: str
 ) -> None:
-    """The error names the variable that won."""
+    """The variable that takes precedence."""
     environment(variables)
     assert refused(APIClient, {}).startswith(f"{source} cannot be used for {DEFAULT_URL}: ")
 
 
-def test_a_bad_proxy_of_the_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no variable names a proxy, macOS and Windows do, and the error says so."""
+def test_the_error_of_a_system_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no variable names a proxy, macOS and Windows may, and the error says so."""
     monkeypatch.setattr(urllib.request, "getproxies", lambda: {"https": "ftp://p"})
     assert refused(APIClient, {}).startswith("the proxy of the system cannot be used for ")
 
 
 @pytest.mark.parametrize("scheme", ["HTTP", "Https", "http"])
-def test_a_proxys_scheme_has_no_case(environment: SetEnvironment, scheme: str) -> None:
-    """A scheme in capitals is the same scheme."""
+def test_a_proxy_s_scheme_is_case_insensitive(environment: SetEnvironment, scheme: str) -> None:
+    """A scheme in capitals is accepted."""
     environment({"https_proxy": f"{scheme}://P.example.com:1"})
     assert proxy_for(DEFAULT_URL) == f"{scheme.lower()}://p.example.com:1"
 
@@ -172,10 +174,10 @@ def test_a_proxys_scheme_has_no_case(environment: SetEnvironment, scheme: str) -
         ({"Http_Proxy": "http://evil:1"}, None),
     ],
 )
-def test_a_cgi_program_takes_no_proxy_from_a_request(
+def test_http_proxy_is_ignored_under_cgi(
     environment: SetEnvironment, variables: dict[str, str], proxy: str | None
 ) -> None:
-    """Under CGI HTTP_PROXY is a request's header Proxy, so that a lower-case variable counts."""
+    """There it is the request header Proxy; the lower-case variable counts."""
     environment({"REQUEST_METHOD": "GET", **variables})
     assert proxy_for("http://h.example.com") == proxy
 
@@ -234,10 +236,10 @@ EXCLUDED: dict[str, list[str]] = {
     ("host", "entries"),
     [(host, entries) for host, several in EXCLUDED.items() for entries in several],
 )
-def test_a_proxy_sees_nothing_of_an_excluded_host(
+def test_an_excluded_host_bypasses_the_proxy(
     environment: SetEnvironment, host: str, entries: str, name: str
 ) -> None:
-    """The token goes to the host alone, in whatever form NO_PROXY names it."""
+    """The token goes to the host only, for each form of NO_PROXY."""
     with Server(any_repository) as api, Server(any_repository) as proxy:
         environment({"http_proxy": proxy.url, name: entries.format(port=api.port)})
         with Client(
@@ -263,10 +265,8 @@ NOT_EXCLUDED: dict[str, list[str]] = {
 @pytest.mark.parametrize(
     ("url", "entry"), [(url, entry) for url, several in NOT_EXCLUDED.items() for entry in several]
 )
-def test_a_proxy_is_used_for_all_other_hosts(
-    environment: SetEnvironment, url: str, entry: str
-) -> None:
-    """An entry of another host, port, network or scheme excludes nothing."""
+def test_other_hosts_use_the_proxy(environment: SetEnvironment, url: str, entry: str) -> None:
+    """An entry for another host, port, network or scheme excludes nothing."""
     environment({"all_proxy": "http://p:1", "no_proxy": entry})
     assert proxy_for(url) == "http://p:1"
 
@@ -291,8 +291,8 @@ def test_a_proxy_is_used_for_all_other_hosts(
         "u@h.example.com",
     ],
 )
-def test_a_name_is_excluded(environment: SetEnvironment, entry: str) -> None:
-    """A domain, with or without dots, wildcards, a port or a scheme, excludes its hosts."""
+def test_a_domain_is_excluded(environment: SetEnvironment, entry: str) -> None:
+    """With or without dots, wildcards, a port or a scheme, it excludes its hosts."""
     environment({"all_proxy": "http://p:1", "no_proxy": f"x, {entry}"})
     assert proxy_for(NAMED) is None
     assert proxy_for("https://H.EXAMPLE.COM.:8443") is None
@@ -310,16 +310,16 @@ def test_a_name_is_excluded(environment: SetEnvironment, entry: str) -> None:
         "https://bücher.example.com",
     ],
 )
-def test_a_name_beyond_ascii_is_excluded(
+def test_an_international_domain_is_excluded(
     environment: SetEnvironment, host: str, entry: str
 ) -> None:
-    """A host and an entry may be spelled in Unicode or as they go over the wire."""
+    """Host and entry may be in Unicode or in IDNA."""
     environment({"all_proxy": "http://p:1", "no_proxy": entry})
     assert proxy_for(f"https://{host}") is None
 
 
-def test_a_name_that_is_none_excludes_nothing(environment: SetEnvironment) -> None:
-    """An entry that no host can have is no error."""
+def test_an_invalid_entry_excludes_nothing(environment: SetEnvironment) -> None:
+    """It raises no error."""
     environment({"all_proxy": "http://p:1", "no_proxy": "①.com,[::1,a b,:::"})
     assert proxy_for(NAMED) == "http://p:1"
 
@@ -327,8 +327,8 @@ def test_a_name_that_is_none_excludes_nothing(environment: SetEnvironment) -> No
 @pytest.mark.parametrize(
     "entry", ["fe80::1", "[FE80::1]", "fe80::1%eth0", "fe80::/10", "fe80::1%1"]
 )
-def test_a_zone_is_no_part_of_an_address(environment: SetEnvironment, entry: str) -> None:
-    """An address on a link is excluded in whatever zone."""
+def test_a_zone_is_not_part_of_an_address(environment: SetEnvironment, entry: str) -> None:
+    """A link-local address is excluded in any zone."""
     environment({"all_proxy": "http://p:1", "no_proxy": entry})
     assert proxy_for("http://[fe80::1%eth0]:8080") is None
 
@@ -343,19 +343,19 @@ def test_a_zone_is_no_part_of_an_address(environment: SetEnvironment, entry: str
         ({"NO_PROXY": ""}, False),
     ],
 )
-def test_which_no_proxy_counts(
+def test_no_proxy_takes_precedence_in_lower_case(
     environment: SetEnvironment, variables: dict[str, str], bypassed: bool
 ) -> None:
-    """The lower-case variable counts unless it is empty."""
+    """Unless it is empty."""
     environment({"all_proxy": "http://p:1", **variables})
     assert (proxy_for(NAMED) is None) is bypassed
 
 
 @pytest.mark.parametrize("problem", [socket.gaierror("no such name"), TypeError(), UnicodeError()])
-def test_a_system_that_cannot_look_a_name_up(
+def test_an_unknown_host_on_macos_and_windows(
     monkeypatch: pytest.MonkeyPatch, problem: Exception
 ) -> None:
-    """MacOS and Windows look a host up; one that is unknown has no exception there."""
+    """They look the host up for their exceptions; a failure excludes nothing."""
 
     def bypass(host: str) -> bool:
         raise problem
@@ -365,8 +365,8 @@ def test_a_system_that_cannot_look_a_name_up(
     assert proxy_for(NAMED) == "http://p:1"
 
 
-def test_the_system_is_asked_for_a_host_without_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The exceptions of macOS are patterns of hosts, such as *.local."""
+def test_the_system_s_exceptions_match_hosts_without_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The patterns of macOS are for hosts, such as *.local."""
     monkeypatch.setattr(urllib.request, "getproxies", lambda: {"http": "http://p:1"})
     monkeypatch.setattr(urllib.request, "proxy_bypass", lambda host: host == "nas.local")
     assert proxy_for("http://nas.local:8080") is None
@@ -406,11 +406,11 @@ def _requests_bypasses(url: str) -> bool:
 
 
 class _Bypassed(Exception):
-    """The request goes out without a proxy."""
+    """The request is sent without a proxy."""
 
 
 class _Proxied(Exception):
-    """The request goes out through a proxy."""
+    """The request is sent through a proxy."""
 
 
 def _to_nobody(pool: httpcore.ConnectionPool, request: object) -> httpcore.Response:
@@ -458,10 +458,10 @@ LISTS = st.lists(ENTRIES, max_size=3).map(",".join) | st.text("ahl.:*/[]1 %,@?#-
 @example(".:", "https://example.", "https_proxy")
 @example("https://", "https://example", "https_proxy")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_no_proxy_gets_what_requests_or_httpx_would_not_send_it(
+def test_a_proxy_is_bypassed_if_requests_or_httpx_bypasses_it(
     entries: str, url: str, variable: str
 ) -> None:
-    """Whatever NO_PROXY holds: where either of them bypasses the proxy, so does this package."""
+    """For any NO_PROXY."""
     try:
         normal = str(httpx.URL(url))
     except httpx.InvalidURL:
@@ -482,10 +482,10 @@ def test_no_proxy_gets_what_requests_or_httpx_would_not_send_it(
 @pytest.mark.parametrize("status", [407, 502, 200])
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient])
-async def test_no_error_shows_a_proxys_credential(
+async def test_no_error_shows_a_proxy_s_credential(
     environment: SetEnvironment, kind: type[Any], status: int, password: str
 ) -> None:
-    """A proxy may quote the credential that it was sent: no error and no attempt shows it."""
+    """A proxy may quote its credential: no error and no attempt shows it."""
 
     def quoting(request: Request) -> bytes:
         header = request.headers["proxy-authorization"]
@@ -509,10 +509,8 @@ CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CE
 
 
 @pytest.mark.parametrize("first", range(4), ids=CA_VARIABLES)
-def test_the_first_ca_bundle_found_wins(
-    environment: SetEnvironment, tmp_path: Path, first: int
-) -> None:
-    """The variables of requests go before those of OpenSSL; an empty one is not set."""
+def test_the_order_of_ca_variables(environment: SetEnvironment, tmp_path: Path, first: int) -> None:
+    """Those of requests before those of OpenSSL; an empty one is ignored."""
     for number, name in enumerate(CA_VARIABLES):
         environment({name: str(tmp_path / name) if number >= first else ""})
     name = CA_VARIABLES[first]
@@ -522,8 +520,10 @@ def test_the_first_ca_bundle_found_wins(
     )
 
 
-def test_a_list_of_folders_may_miss_some(environment: SetEnvironment, tmp_path: Path) -> None:
-    """Of SSL_CERT_DIR, a list of folders, those count that exist."""
+def test_missing_folders_of_ssl_cert_dir_are_skipped(
+    environment: SetEnvironment, tmp_path: Path
+) -> None:
+    """The existing folders of the list are used."""
     (tmp_path / "b").mkdir()
     for members in (["a", "b"], ["b", "a"], ["", "b"], ["b", ""], ["b", "b"], ["b"]):
         folders = os.pathsep.join(str(tmp_path / each) if each else "" for each in members)
@@ -532,10 +532,10 @@ def test_a_list_of_folders_may_miss_some(environment: SetEnvironment, tmp_path: 
 
 
 @pytest.mark.parametrize("folders", ["{0}", "{1}:{0}", "{0}:{1}", ":{0}:", "{2}:{0}"])
-def test_certificates_of_a_list_of_folders_are_trusted(
+def test_certificates_of_ssl_cert_dir_are_trusted(
     environment: SetEnvironment, tmp_path: Path, folders: str
 ) -> None:
-    """A folder counts in whatever place of the list, beside others that are empty or missing."""
+    """At any position of the list, next to empty or missing folders."""
     certs, empty = tmp_path / "certs", tmp_path / "empty"
     certs.mkdir()
     empty.mkdir()
@@ -549,10 +549,10 @@ def test_certificates_of_a_list_of_folders_are_trusted(
 @pytest.mark.parametrize(
     "value", ["{0}/a{1}{0}/b", "{1}", "{0}/a", "{1}{0}/a{1}"], ids=["two", "none", "one", "gaps"]
 )
-def test_a_list_of_folders_that_are_all_missing(
+def test_ssl_cert_dir_without_an_existing_folder(
     environment: SetEnvironment, tmp_path: Path, value: str
 ) -> None:
-    """A list of which no folder exists would trust nobody: it is refused, with its value."""
+    """It would trust nothing, so it is refused with its value."""
     folders = value.format(tmp_path, os.pathsep)
     environment({"SSL_CERT_DIR": folders})
     assert refused(APIClient, {}).startswith(
@@ -562,17 +562,17 @@ def test_a_list_of_folders_that_are_all_missing(
 
 @pytest.mark.parametrize("variable", CA_VARIABLES)
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_bundle_is_a_file_or_a_folder(
+def test_a_ca_bundle_is_a_file_or_a_folder(
     environment: SetEnvironment, tmp_path: Path, variable: str, kind: str
 ) -> None:
-    """Each variable may name either, and the first of the four alone is read."""
+    """For each variable; only the first of the four is read."""
     (tmp_path / CA_HASH).write_bytes((TLS / "ca.pem").read_bytes())
     environment({variable: str(TLS / "ca.pem" if kind == "file" else tmp_path)})
     assert _handshake(create_ssl_context())
 
 
 def _handshake(client: ssl.SSLContext) -> bool:
-    """Shake hands with a server of the test's certificate, in memory."""
+    """Do a TLS handshake in memory with a server of the test's certificate."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(TLS / "server.pem")
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -590,28 +590,28 @@ def _handshake(client: ssl.SSLContext) -> bool:
 @pytest.mark.parametrize("which", [".", "missing/keys"], ids=["a folder", "a missing folder"])
 @pytest.mark.parametrize("bundle", [True, False], ids=["a bundle", "the usual bundle"])
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient])
-def test_a_bad_key_log_is_named(
+def test_the_error_of_a_bad_key_log(
     environment: SetEnvironment,
     tmp_path: Path,
     kind: Callable[..., object],
     bundle: bool,
     which: str,
 ) -> None:
-    """A file that TLS cannot log its keys to is blamed on SSLKEYLOGFILE, at construction."""
+    """The constructor's error names SSLKEYLOGFILE."""
     path = str(tmp_path / which)
     environment({"SSLKEYLOGFILE": path})
     environment({"SSL_CERT_FILE": str(TLS / "ca.pem")} if bundle else {})
     assert refused(kind, {}).startswith(f"the file in SSLKEYLOGFILE, {path!r}, cannot be written: ")
 
 
-def test_a_key_log_is_nothing_to_plain_http(environment: SetEnvironment, tmp_path: Path) -> None:
-    """Where no TLS is spoken, no file of TLS is looked at."""
+def test_plain_http_ignores_a_bad_key_log(environment: SetEnvironment, tmp_path: Path) -> None:
+    """Without TLS, no file of TLS is opened."""
     environment({"SSLKEYLOGFILE": str(tmp_path), "SSL_CERT_FILE": str(tmp_path / "missing")})
     APIClient({}, base_url="http://127.0.0.1:1").close()
 
 
-def test_keys_are_logged(environment: SetEnvironment, tmp_path: Path) -> None:
-    """A file that can be written is, as by any TLS context of Python's."""
+def test_tls_keys_are_logged(environment: SetEnvironment, tmp_path: Path) -> None:
+    """A file in SSLKEYLOGFILE gets the keys, as with any TLS context of Python."""
     environment({"SSLKEYLOGFILE": str(tmp_path / "keys"), "SSL_CERT_FILE": str(TLS / "ca.pem")})
     assert _handshake(create_ssl_context())
     assert "TRAFFIC_SECRET" in (tmp_path / "keys").read_text()
@@ -627,10 +627,10 @@ def test_keys_are_logged(environment: SetEnvironment, tmp_path: Path) -> None:
     ids=["TimeoutError", "with an errno", "OSError"],
 )
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient])
-def test_a_signal_handlers_exception_is_nothing_to_a_bundle(
+def test_a_signal_handler_s_exception_while_loading_certificates(
     environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch, kind: Any, limit: OSError
 ) -> None:
-    """Loading a bundle takes a while: a job's limit that ends it comes out as it is."""
+    """It is raised unchanged."""
 
     def interrupted(**_: object) -> None:
         raise limit
@@ -642,6 +642,6 @@ def test_a_signal_handlers_exception_is_nothing_to_a_bundle(
     assert caught.value is limit
 
 
-def test_there_may_be_no_bundle() -> None:
-    """Where the environment names none, the usual authorities are trusted."""
+def test_the_default_ca_bundle() -> None:
+    """It is trusted if the environment names none."""
     assert len(create_ssl_context().get_ca_certs()) > 50

@@ -1,4 +1,4 @@
-"""Settings: every source and their order; a bad value is named, a secret never shown."""
+"""Settings: sources, their order and checks; errors name the source, and show no secret."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ NAMED = {"configurations": [{"configuration-name": "other"} | FILE]}
 
 @pytest.fixture
 def cli_file() -> Write:
-    """Write the file of the platform's command line: these bytes, or the JSON of this value."""
+    """Write the file of the platform's command line: bytes, or a value as JSON."""
 
     def write(content: object) -> None:
         folder = Path(os.environ["HOME"]) / ".abeja"
@@ -78,7 +78,7 @@ def cli_file() -> Write:
 
 
 def settings(**arguments: Any) -> Settings:
-    """Return a raw client's settings, without a credential: what no request shows of them."""
+    """Return a raw client's settings without a credential."""
     return raw_settings(credential={}, **arguments)
 
 
@@ -142,7 +142,7 @@ def test_a_credential_of_the_environment(
     variables: dict[str, str],
     header: str,
 ) -> None:
-    """What the environment holds goes out as a header, with its prefix once."""
+    """It becomes the header, with its prefix once."""
     environment(variables)
     assert authorization(sent_by(kind, *arguments)) == header
 
@@ -156,7 +156,7 @@ def test_a_credential_as_a_dict(
     variables: dict[str, str],
     header: str,
 ) -> None:
-    """The same as a dict goes before the environment, and the dict stays as it is."""
+    """A dict goes before the environment, and is not changed."""
     environment({"PLATFORM_AUTH_TOKEN": "of the environment"})
     credential = {KEYS[name]: value for name, value in variables.items()}
     before = dict(credential)
@@ -169,15 +169,15 @@ def test_a_credential_as_a_dict(
 def test_a_credential_as_a_value(
     kind: type[APIClient | Client], arguments: tuple[str, ...], credential: Any, header: str
 ) -> None:
-    """Each kind of credential goes out as its header."""
+    """Each class of credential becomes its header."""
     assert authorization(sent_by(kind, *arguments, credential=credential)) == header
 
 
 @both_layers
-def test_the_command_line_s_variables_count_together(
+def test_all_three_cli_variables(
     environment: SetEnvironment, kind: type[APIClient | Client], arguments: tuple[str, ...]
 ) -> None:
-    """All three of ABEJA_CLI_* are a user; the platform's own variables go before them."""
+    """They are a user; the platform's own variables go before them."""
     environment(CLI)
     assert authorization(sent_by(kind, *arguments)) == "Basic user-3:c"
     environment(TOKEN)
@@ -185,10 +185,8 @@ def test_the_command_line_s_variables_count_together(
 
 
 @pytest.mark.parametrize("missing", CLI)
-def test_the_command_line_s_variables_do_not_count_apart(
-    environment: SetEnvironment, missing: str
-) -> None:
-    """Two of the three are nothing, not even half a credential, and no organization."""
+def test_two_of_three_cli_variables(environment: SetEnvironment, missing: str) -> None:
+    """They are ignored: no incomplete credential, and no organization."""
     environment({name: value for name, value in CLI.items() if name != missing})
     assert authorization(sent_by(APIClient)) is None
     assert refused(Client, "10").startswith("no credential: ")
@@ -199,13 +197,13 @@ def test_the_command_line_s_variables_do_not_count_apart(
 def test_an_empty_dict_is_anonymous(
     environment: SetEnvironment, kind: type[APIClient | Client], arguments: tuple[str, ...]
 ) -> None:
-    """An empty credential sends none, whatever the environment holds."""
+    """It sends no credential, for any environment."""
     environment(TOKEN)
     assert authorization(sent_by(kind, *arguments, credential={})) is None
 
 
 def test_the_raw_client_needs_no_credential() -> None:
-    """Without a credential anywhere, the raw client sends none."""
+    """Without one, it sends no header."""
     assert authorization(sent_by(APIClient)) is None
 
 
@@ -223,10 +221,10 @@ INCOMPLETE: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.mark.parametrize("by", ["argument", "environment"])
 @pytest.mark.parametrize(("variables", "other"), INCOMPLETE.values(), ids=INCOMPLETE)
-def test_half_a_credential(
+def test_an_incomplete_credential(
     environment: SetEnvironment, variables: dict[str, str], other: str, by: str
 ) -> None:
-    """The raw client says what is missing and sends none; the typed one refuses it."""
+    """The raw client warns and sends none; the typed client refuses it."""
     place = next(iter(variables))
     options: dict[str, Any] = {}
     if by == "environment":
@@ -254,8 +252,8 @@ def test_half_a_credential(
     ],
     ids=["empty", "none", "another name", "other names"],
 )
-def test_a_credential_that_holds_nothing(credential: Any, beside: str) -> None:
-    """A dict with something in it but none of the names is incomplete; it names what is there."""
+def test_a_dict_without_a_credential(credential: Any, beside: str) -> None:
+    """It is incomplete, and the error lists its keys."""
     what = (
         "credential has none of auth_token, user_id, personal_access_token,"
         f" datasource_id, datasource_secret{beside}"
@@ -269,7 +267,7 @@ def test_a_credential_that_holds_nothing(credential: Any, beside: str) -> None:
 def test_a_credential_of_several_kinds(
     environment: SetEnvironment, variables: dict[str, str], header: str, kinds: str
 ) -> None:
-    """The first whole kind is sent, but of a dict by the raw client alone: a typed one refuses."""
+    """The raw client sends the first complete kind; the typed client refuses a dict."""
     credential = {KEYS[name]: value for name, value in variables.items()}
     assert authorization(sent_by(APIClient, credential)) == header
     for kind in (Client, AsyncClient):
@@ -280,14 +278,14 @@ def test_a_credential_of_several_kinds(
 
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient])
 def test_the_warning_points_at_the_caller(kind: Callable[..., object]) -> None:
-    """The warning names the line that built the client."""
+    """It names the line that created the client."""
     with pytest.warns(UserWarning, match="incomplete") as caught:
         kind({"user_id": "1"})
     assert caught[0].filename == __file__
 
 
-def test_what_the_next_source_has_is_sent_without_a_warning(environment: SetEnvironment) -> None:
-    """Where one source's credential is incomplete, the raw client sends the next one's."""
+def test_a_complete_credential_goes_before_an_incomplete_one(environment: SetEnvironment) -> None:
+    """The raw client sends the next source's credential, without a warning."""
     environment(CLI | {"ABEJA_PLATFORM_USER_ID": "1"})
     assert authorization(sent_by(APIClient)) == "Basic user-3:c"
 
@@ -301,7 +299,7 @@ def test_what_the_next_source_has_is_sent_without_a_warning(environment: SetEnvi
 def test_a_credential_of_another_type(
     kind: Callable[..., object], credential: Any, name: str
 ) -> None:
-    """What is neither a credential nor a dict is refused, by its class alone."""
+    """Neither a credential nor a dict: the error shows only its class."""
     assert refused(kind, credential=credential) == (
         "credential must be a BearerToken, a UserCredential, a DatasourceCredential or a dict,"
         f" not a {name}"
@@ -318,7 +316,7 @@ def test_a_credential_of_another_type(
     ids=["token", "user", "datasource"],
 )
 def test_no_repr_shows_a_secret(environment: SetEnvironment, credential: Any, shown: str) -> None:
-    """Neither a credential, nor the settings or a client with it, show it."""
+    """Neither a credential's, nor the settings', nor a client's."""
     environment({"HTTPS_PROXY": f"http://u:{SECRET}@proxy.example.com"})
     assert repr(credential) == str(credential) == shown
     everything = raw_settings(credential=credential)
@@ -354,18 +352,18 @@ unsendable = pytest.mark.parametrize("value", UNSENDABLE.values(), ids=UNSENDABL
 
 @unsendable
 @pytest.mark.parametrize(("build", "place"), ARGUMENTS.values(), ids=ARGUMENTS)
-def test_an_argument_that_no_header_can_hold(
+def test_an_invalid_part_of_a_credential(
     value: str, build: Callable[[Any], object], place: str
 ) -> None:
-    """A part of a credential that cannot be sent is refused by name and not shown."""
+    """The error names it, and does not show it."""
     assert refused(build, value) == f"{place} must {NO_HEADER}"
 
 
 @unsendable
-def test_a_found_credential_that_no_header_can_hold(
+def test_an_invalid_credential_of_a_source(
     environment: SetEnvironment, cli_file: Write, value: str
 ) -> None:
-    """The error names the file's key or the variable, and shows nothing."""
+    """The error names the file's key or the variable, without the value."""
     cli_file(FILE | {"personal-access-token": value})
     place = "personal-access-token in ~/.abeja/config"
     assert refused(Client) == f"{place} must {NO_HEADER}"
@@ -389,8 +387,10 @@ def test_a_found_credential_that_no_header_can_hold(
     ],
     ids=["empty", "bytes", "number", "empty secret", "list", "number in a dict"],
 )
-def test_a_credential_that_is_no_text(build: Callable[[], object], place: str) -> None:
-    """A part that is no string, or an empty one, is refused by name and not shown."""
+def test_a_part_of_a_credential_must_be_a_non_empty_string(
+    build: Callable[[], object], place: str
+) -> None:
+    """The error names it, and does not show it."""
     assert refused(build) == f"{place} must be a non-empty string"
 
 
@@ -398,7 +398,7 @@ def test_a_credential_that_is_no_text(build: Callable[[], object], place: str) -
 
 
 @pytest.mark.parametrize("first", range(4), ids=["argument", "variable", "CLI", "file"])
-def test_the_first_organization_found_wins(
+def test_the_order_of_sources_for_the_organization(
     environment: SetEnvironment, cli_file: Write, first: int
 ) -> None:
     """The argument, then ABEJA_ORGANIZATION_ID, then ABEJA_CLI_*, then the file."""
@@ -411,7 +411,7 @@ def test_the_first_organization_found_wins(
 
 
 @pytest.mark.parametrize("first", range(4), ids=["argument", "variable", "CLI", "file"])
-def test_the_first_credential_found_wins(
+def test_the_order_of_sources_for_the_credential(
     environment: SetEnvironment, cli_file: Write, first: int
 ) -> None:
     """The argument, then the platform's variables, then ABEJA_CLI_*, then the file."""
@@ -424,10 +424,10 @@ def test_the_first_credential_found_wins(
 
 
 @pytest.mark.parametrize("first", range(4), ids=["argument", "variable", "file", "default"])
-def test_the_first_base_url_found_wins(
+def test_the_order_of_sources_for_the_base_url(
     environment: SetEnvironment, cli_file: Write, first: int
 ) -> None:
-    """The argument, then ABEJA_API_URL, then the file, then the platform's."""
+    """The argument, then ABEJA_API_URL, then the file, then the default."""
     cli_file(FILE if first <= 2 else {})
     environment({"ABEJA_API_URL": "https://variable.example.com"} if first <= 1 else {})
     options = {"base_url": "https://argument.example.com"} if first == 0 else {}
@@ -437,13 +437,13 @@ def test_the_first_base_url_found_wins(
 
 @both_layers
 @pytest.mark.parametrize("first", range(3), ids=["argument", "variable", "default"])
-def test_the_first_number_found_wins(
+def test_the_order_of_sources_for_numbers(
     environment: SetEnvironment,
     kind: type[APIClient | Client],
     arguments: tuple[str, ...],
     first: int,
 ) -> None:
-    """The arguments, then their variables, then 30 seconds and 5 replays."""
+    """The arguments, then their variables, then 30 seconds and 5 retries."""
     variables = {"ABEJA_SDK_CONNECTION_TIMEOUT": "7.5", "ABEJA_SDK_MAX_RETRY_COUNT": "0"}
     environment(variables if first <= 1 else dict.fromkeys(variables, ""))
     options = {"timeout": 3, "max_retry_count": 2} if first == 0 else {}
@@ -453,7 +453,7 @@ def test_the_first_number_found_wins(
 
 
 def test_an_empty_variable_is_not_set(environment: SetEnvironment) -> None:
-    """Of a variable that is there and empty, nothing is read."""
+    """An empty environment variable is ignored."""
     environment(dict.fromkeys([*TOKEN, *USER, *DATASOURCE, *CLI, "ABEJA_API_URL"], ""))
     request = sent_by(APIClient)
     assert authorization(request) is None
@@ -461,24 +461,24 @@ def test_an_empty_variable_is_not_set(environment: SetEnvironment) -> None:
 
 
 @pytest.mark.parametrize("content", [b"broken", FILE], ids=["broken", "whole"])
-def test_the_raw_client_does_not_look_at_the_file(cli_file: Write, content: object) -> None:
-    """The file changes nothing for the raw client, even where it is broken."""
+def test_the_raw_client_does_not_read_the_file(cli_file: Write, content: object) -> None:
+    """The file has no effect, even if it is broken."""
     cli_file(content)
     request = sent_by(APIClient)
     assert authorization(request) is None
     assert str(request.url).startswith(DEFAULT_URL)
 
 
-def test_a_client_with_every_argument_does_not_look_at_the_file(cli_file: Write) -> None:
-    """The file is read only for what the arguments leave open."""
+def test_a_client_with_all_arguments_does_not_read_the_file(cli_file: Write) -> None:
+    """The file is read only for missing arguments."""
     cli_file(b"broken")
     with Client("10", {}, base_url=DEFAULT_URL) as client:
         assert client.organization_id == "10"
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_client_with_nothing_says_where_it_looked(kind: Callable[..., object]) -> None:
-    """Without a credential or an organization anywhere, the error names every place."""
+def test_the_error_of_a_missing_setting_names_all_sources(kind: Callable[..., object]) -> None:
+    """For the credential and for the organization."""
     message = refused(kind)
     assert message.startswith("no credential: pass the argument credential ")
     for name in (*KEYS, *CLI, "abeja-platform-user", "personal-access-token", "~/.abeja/config"):
@@ -522,8 +522,10 @@ FORMS: dict[str, tuple[dict[str, Any], str | None]] = {
 
 
 @pytest.mark.parametrize(("content", "profile"), FORMS.values(), ids=FORMS)
-def test_a_form_of_the_file(cli_file: Write, content: dict[str, Any], profile: str | None) -> None:
-    """Unnamed, active or picked by name, a configuration gives all that it holds."""
+def test_the_forms_of_the_file(
+    cli_file: Write, content: dict[str, Any], profile: str | None
+) -> None:
+    """A configuration may be unnamed, active, or chosen by name."""
     cli_file(content)
     request = sent_by(Client, profile=profile)
     assert authorization(request) == "Basic user-4:f"
@@ -533,7 +535,7 @@ def test_a_form_of_the_file(cli_file: Write, content: dict[str, Any], profile: s
 def test_a_profile_goes_before_the_environment(
     environment: SetEnvironment, cli_file: Write
 ) -> None:
-    """What a profile holds wins over the environment, what it lacks is looked for there."""
+    """The environment supplies the settings that the profile lacks."""
     environment(TOKEN | {"ABEJA_ORGANIZATION_ID": "20", "ABEJA_API_URL": "https://v.example.com"})
     cli_file(
         {
@@ -552,7 +554,7 @@ def test_a_profile_goes_before_the_environment(
 
 
 def test_arguments_go_before_a_profile(cli_file: Write) -> None:
-    """What is given as an argument wins over the profile's."""
+    """An argument wins over the profile's setting."""
     cli_file(NAMED)
     request = sent_by(Client, "10", {"auth_token": "a"}, base_url=DEFAULT_URL, profile="other")
     assert authorization(request) == "Bearer a"
@@ -561,7 +563,7 @@ def test_arguments_go_before_a_profile(cli_file: Write) -> None:
 
 @pytest.fixture
 def forbidden(cli_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that may not be read, as in a container with another user's home."""
+    """A file without read permission, as in a container with another user's home."""
     opens = Path.open
 
     def forbid(path: Path, *arguments: Any, **options: Any) -> Any:
@@ -574,8 +576,8 @@ def forbidden(cli_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("forbidden")
-def test_a_file_of_somebody_else_is_no_file() -> None:
-    """A file that may not be read is none, and an error that misses a setting says so."""
+def test_an_unreadable_file_is_ignored() -> None:
+    """An error for a missing setting says that the file cannot be read."""
     assert str(sent_by(Client, "10", {}).url).startswith(DEFAULT_URL)
     assert refused(Client, "10", {}, profile="other").startswith("profile 'other' cannot be used")
     end = " in ~/.abeja/config, which cannot be read: Permission denied"
@@ -583,30 +585,30 @@ def test_a_file_of_somebody_else_is_no_file() -> None:
     assert refused(Client, credential={}).endswith(f"organization-name{end}")
 
 
-def test_a_profile_has_a_name() -> None:
-    """An empty profile is refused, and not taken for the one without a name."""
+def test_an_empty_profile_is_refused() -> None:
+    """It does not mean the unnamed configuration."""
     assert refused(Client, "10", {}, profile="") == (
         "profile must be the name of a configuration, not empty"
     )
 
 
 @pytest.mark.parametrize("kind", [UserCredential, DatasourceCredential])
-def test_a_colon_would_end_the_user(kind: Callable[[str, str], object]) -> None:
-    """An id with a colon is refused: its end would be taken for the beginning of the secret."""
+def test_an_id_with_a_colon_is_refused(kind: Callable[[str, str], object]) -> None:
+    """Basic authentication would read the rest as the secret."""
     assert "must not contain a colon" in refused(kind, "1:2", SECRET)
 
 
 @pytest.mark.parametrize("url", ["https://host ", "https://h:99999", "https:// host"])
-def test_a_base_url_that_cannot_work(url: str) -> None:
-    """A base URL with a space in it, or with a port that there is not, is refused."""
+def test_an_invalid_base_url(url: str) -> None:
+    """One with a space or an invalid port is refused."""
     assert refused(APIClient, base_url=url) == (
         f"base_url must be an http or https URL with a host, not {url!r}"
     )
 
 
 @pytest.mark.parametrize("home", [True, False], ids=["no file", "no home"])
-def test_there_may_be_no_file(monkeypatch: pytest.MonkeyPatch, home: bool) -> None:
-    """Without a file only a profile that was asked for is missed."""
+def test_a_missing_file(monkeypatch: pytest.MonkeyPatch, home: bool) -> None:
+    """It is an error only if a profile was requested."""
     if not home:
         monkeypatch.delenv("HOME")
         monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # nobody, in no list of users
@@ -715,7 +717,7 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
 def test_a_broken_file(
     cli_file: Write, content: str | bytes, says: str, profile: str | None
 ) -> None:
-    """The error names the line, the column and the key, and shows nothing else of the file."""
+    """The error has the line, the column and the key, and no other content."""
     cli_file(content if isinstance(content, bytes) else content.encode())
     assert refused(Client, profile=profile) == f"~/.abeja/config is not a JSON object: {says}"
 
@@ -727,7 +729,7 @@ def test_a_broken_file(
 )
 @settings_of_hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_broken_file_shows_its_secret(cli_file: Write, at: int, cut: int, put: str) -> None:
-    """However a file is edited, what an error says of it holds no secret."""
+    """For any edit of the file, the error does not contain the secret."""
     text = json.dumps(
         {"organization-name": "4", "configurations": [], "abeja-platform-user": "4"}
         | {"personal-access-token": SECRET},
@@ -755,15 +757,15 @@ MARKS = {
 
 @pytest.mark.parametrize("content", MARKS.values(), ids=MARKS)
 def test_a_file_with_a_byte_order_mark(cli_file: Write, content: bytes) -> None:
-    """A file that an editor of Windows saved is read in the encoding of its mark."""
+    """A file saved by an editor on Windows is read in the encoding of its mark."""
     cli_file(content)
     request = sent_by(Client)
     assert authorization(request) == "Basic user-4:f"
     assert str(request.url).startswith("https://file.example.com/organizations/40/")
 
 
-def test_the_marks_are_no_part_of_a_column(cli_file: Write) -> None:
-    """A place is counted as an editor shows it."""
+def test_a_byte_order_mark_is_not_part_of_a_column(cli_file: Write) -> None:
+    """An editor shows the same column."""
     cli_file('{"é": 1,}'.encode("utf-8-sig"))
     assert "line 1, column 8: a comma before" in refused(Client)
     cli_file(b"\xef\xbb\xbf{\xff}")
@@ -771,8 +773,8 @@ def test_the_marks_are_no_part_of_a_column(cli_file: Write) -> None:
 
 
 @pytest.mark.parametrize("key", [*FILE, "configurations", "active-configuration-name"])
-def test_a_key_that_comes_twice(cli_file: Write, key: str) -> None:
-    """Which of two values counts nobody can say; one value twice is one value."""
+def test_a_duplicate_key(cli_file: Write, key: str) -> None:
+    """Different values are refused; equal ones are accepted."""
     value = json.dumps((FILE | NAMED).get(key, "other"))
     rest = json.dumps(FILE | NAMED)[1:]
     cli_file(f'{{"{key}": "{SECRET}", "{key}": {value}, {rest}'.encode())
@@ -781,8 +783,8 @@ def test_a_key_that_comes_twice(cli_file: Write, key: str) -> None:
     assert authorization(sent_by(Client)) == "Basic user-4:f"
 
 
-def test_a_configuration_that_comes_twice(cli_file: Write) -> None:
-    """Two configurations of one name are refused where they differ."""
+def test_duplicate_configurations(cli_file: Write) -> None:
+    """Two configurations with one name are refused if they differ."""
     [named] = NAMED["configurations"]
     cli_file({"configurations": [named, named]})
     assert authorization(sent_by(Client, profile="other")) == "Basic user-4:f"
@@ -793,13 +795,13 @@ def test_a_configuration_that_comes_twice(cli_file: Write) -> None:
 
 
 def test_a_file_that_is_too_large(cli_file: Write) -> None:
-    """A file beyond all bounds is not read into memory."""
+    """It is not read into memory."""
     cli_file(json.dumps(FILE).encode() + b" " * 1024 * 1024)
     assert refused(Client) == "~/.abeja/config is larger than 1048576 bytes"
 
 
 def test_a_file_that_cannot_be_read() -> None:
-    """An error of the operating system is said in its words."""
+    """The error has the operating system's message."""
     (Path(os.environ["HOME"]) / ".abeja" / "config").mkdir(parents=True)
     assert refused(Client) == "~/.abeja/config cannot be read: Is a directory"
 
@@ -815,10 +817,10 @@ def test_a_file_that_cannot_be_read() -> None:
     ids=["one", "two", "no list", "none"],
 )
 @pytest.mark.parametrize("by", ["argument", "file"])
-def test_a_configuration_that_is_not_there(
+def test_an_unknown_configuration(
     cli_file: Write, configurations: Any, names: list[str], by: str
 ) -> None:
-    """A name that the file does not have is refused with those that it has."""
+    """The error lists the names in the file."""
     active = {"active-configuration-name": "x"} if by == "file" else {}
     cli_file(FILE | {"configurations": configurations} | active)
     options = {"profile": "x"} if by == "argument" else {}
@@ -854,7 +856,7 @@ def test_a_configuration_that_is_not_there(
     ids=["token", "newline", "incomplete", "organization", "base URL"],
 )
 @pytest.mark.parametrize("profile", [None, "x"], ids=["unnamed", "named"])
-def test_a_bad_value_of_the_file(
+def test_an_invalid_value_in_the_file(
     cli_file: Write, change: dict[str, Any], message: str, profile: str | None
 ) -> None:
     """The error names the key, the configuration and the file."""
@@ -868,8 +870,8 @@ def test_a_bad_value_of_the_file(
 
 
 @pytest.mark.parametrize("value", ["", ".", "..", "1\n", True, 1.5, b"1"], ids=repr)
-def test_a_bad_organization(environment: SetEnvironment, value: Any) -> None:
-    """An organization that is no segment of a path is refused by name, at construction."""
+def test_an_invalid_organization(environment: SetEnvironment, value: Any) -> None:
+    """The constructor refuses an id that is no path segment, and names its source."""
     assert refused(Client, value, {}).startswith("organization_id must be ")
     with Client("10", {}) as client:
         said = "a value of type bytes" if value == b"1" else repr(value)
@@ -879,8 +881,8 @@ def test_a_bad_organization(environment: SetEnvironment, value: Any) -> None:
         assert refused(Client, credential={}).startswith("ABEJA_ORGANIZATION_ID must be ")
 
 
-def test_an_organization_may_be_a_number() -> None:
-    """An id given as an integer is the string of it."""
+def test_an_organization_may_be_an_integer() -> None:
+    """The setting is its string."""
     with Client(1410000000000, {}) as client:  # type: ignore[arg-type]
         assert client.organization_id == "1410000000000"
 
@@ -897,7 +899,7 @@ def test_an_organization_may_be_a_number() -> None:
     ],
 )
 def test_a_base_url(environment: SetEnvironment, value: str, start: str) -> None:
-    """A path is kept and a slash at the end is not doubled, from each source."""
+    """From each source, a path is kept and a trailing slash removed."""
     assert str(sent_by(APIClient, {}, base_url=value).url).startswith(f"{start}/0/")
     environment({"ABEJA_API_URL": value})
     assert str(sent_by(APIClient, {}).url).startswith(f"{start}/0/")
@@ -934,8 +936,8 @@ BAD_URLS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("value", "message"), BAD_URLS.values(), ids=BAD_URLS)
-def test_a_bad_base_url(environment: SetEnvironment, value: Any, message: str) -> None:
-    """It is refused by the name of its source, without the password or the query in it."""
+def test_a_refused_base_url(environment: SetEnvironment, value: Any, message: str) -> None:
+    """The error names the source, without the password or the query."""
     assert refused(APIClient, {}, base_url=value).startswith(f"base_url {message}")
     assert refused(Client, "10", {}, base_url=value).startswith(f"base_url {message}")
     if isinstance(value, str) and value:
@@ -948,8 +950,8 @@ def test_a_bad_base_url(environment: SetEnvironment, value: Any, message: str) -
     [0, -1, "0", "-0.5", "nan", "inf", "soon", "", True, None, [1], 1_000_001, 10**5000],
     ids=lambda value: repr(value)[:12] if value != 10**5000 else "5,001 digits",
 )
-def test_a_bad_timeout(environment: SetEnvironment, value: Any) -> None:
-    """What are no seconds above 0 is refused by name: by an argument, an option, a variable."""
+def test_an_invalid_timeout(environment: SetEnvironment, value: Any) -> None:
+    """Not seconds > 0: the error names the argument, the option or the variable."""
     says = "must be seconds, above 0 and at most 1000000, not "
     if value is not None:
         for build in (APIClient, Client("10", {}).with_options):
@@ -961,15 +963,15 @@ def test_a_bad_timeout(environment: SetEnvironment, value: Any) -> None:
 
 @pytest.mark.parametrize(("value", "seconds"), [(0.001, 0.001), ("5", 5), (1_000_000, 1e6)])
 def test_a_timeout(environment: SetEnvironment, value: Any, seconds: float) -> None:
-    """Seconds are taken as numbers or as their text."""
+    """A number or its text."""
     assert settings(timeout=value).timeout == seconds
     environment({"ABEJA_SDK_CONNECTION_TIMEOUT": str(value)})
     assert settings().timeout == seconds
     assert settings().with_changes(organization_id=None, timeout=value).timeout == seconds
 
 
-def test_options_change_only_what_is_given() -> None:
-    """An option that is not given keeps its value."""
+def test_options_change_only_given_settings() -> None:
+    """Others keep their values."""
     before = settings()
     after = before.with_changes(organization_id="11", timeout=None)
     assert after == replace(before, organization_id="11") != before
@@ -981,8 +983,8 @@ def test_options_change_only_what_is_given() -> None:
     [-1, "-1", "1.5", 1.5, "nan", "inf", "many", "²", "", True, [1], "9" * 5000],
     ids=lambda value: repr(value)[:12],
 )
-def test_a_bad_max_retry_count(environment: SetEnvironment, value: Any) -> None:
-    """What is no whole number >= 0 is refused by name: by an argument, by a variable."""
+def test_an_invalid_max_retry_count(environment: SetEnvironment, value: Any) -> None:
+    """Not an integer >= 0: the error names the argument or the variable."""
     says = f"must be {'at least 0' if value in (-1, '-1') else 'a whole number'}, not "
     assert refused(APIClient, None, None, value).startswith(f"max_retry_count {says}")
     assert refused(Client, "10", {}, max_retry_count=value).startswith(f"max_retry_count {says}")
@@ -997,13 +999,13 @@ ALL_FOUR = (APIClient, AsyncAPIClient, Client, AsyncClient)
 
 
 def anonymous(kind: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what builds a client that lacks nothing and sends no credential."""
+    """Return a function that creates a client without a credential."""
     of = {"organization_id": "10"} if kind in (Client, AsyncClient) else {}
     return partial(kind, credential={}, **of)
 
 
-def test_what_is_not_given() -> None:
-    """A call has 120 seconds and 5 replays, an answer 64 MiB, a bad row raises, no hook is told."""
+def test_the_defaults() -> None:
+    """120 seconds, 5 retries, 64 MiB, invalid rows raise, and no hook."""
     without = settings()
     assert (without.deadline, without.retry) == (120, RetryPolicy(max_retries=5))
     assert (without.max_response_bytes, without.invalid_rows) == (64 * 1024 * 1024, "raise")
@@ -1026,10 +1028,10 @@ COUNTS: dict[str, tuple[dict[str, Any], str, RetryPolicy]] = {
 
 
 @pytest.mark.parametrize(("options", "variable", "policy"), COUNTS.values(), ids=COUNTS)
-def test_how_often_a_call_is_made_again(
+def test_the_order_of_sources_for_the_count_of_retries(
     environment: SetEnvironment, options: dict[str, Any], variable: str, policy: RetryPolicy
 ) -> None:
-    """The count is the argument, the policy's, the variable's, 5; the rest is the policy's."""
+    """The argument, the policy, the variable, 5; the policy's delays are kept."""
     environment({"ABEJA_SDK_MAX_RETRY_COUNT": variable})
     assert settings(**options).retry == policy
 
@@ -1039,8 +1041,8 @@ def test_how_often_a_call_is_made_again(
     [0, -1, "0", "nan", "inf", "soon", "", True, [1], 1_000_001, 10**5000],
     ids=lambda value: repr(value)[:12] if value != 10**5000 else "5,001 digits",
 )
-def test_a_bad_deadline(value: Any) -> None:
-    """What are no seconds above 0 is refused by name: by each client, by an option."""
+def test_an_invalid_deadline(value: Any) -> None:
+    """Not seconds > 0: the error names it, in each client and as an option."""
     says = "deadline must be seconds, above 0 and at most 1000000, not "
     with Client("10", {}) as client:
         for build in (*map(anonymous, ALL_FOUR), client.with_options):
@@ -1074,10 +1076,10 @@ BAD: dict[str, tuple[str, Any, str]] = {
 
 @pytest.mark.parametrize(("name", "value", "message"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("kind", ALL_FOUR)
-def test_a_bad_value_is_named(
+def test_an_invalid_value_is_named(
     kind: Callable[..., object], name: str, value: Any, message: str
 ) -> None:
-    """Each client refuses it at construction, by the argument's name."""
+    """Each client's constructor names the argument."""
     assert refused(anonymous(kind), **{name: value}).startswith(message)
 
 
@@ -1086,18 +1088,18 @@ def test_a_bad_value_is_named(
     [("ignore", "'ignore'"), ("", "''"), (1, "1"), (["skip"], "a value of type list")],
 )
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_bad_choice_of_what_becomes_of_a_row(
+def test_an_invalid_choice_for_invalid_rows(
     kind: Callable[..., object], value: Any, said: str
 ) -> None:
-    """There are two ways, and the error names them."""
+    """The error names both choices."""
     assert refused(kind, "10", {}, invalid_rows=value) == (
         f"invalid_rows must be 'raise' or 'skip', not {said}"
     )
 
 
 @pytest.mark.parametrize("kind", ALL_FOUR)
-def test_each_client_takes_them_all(kind: Callable[..., Any]) -> None:
-    """Deadline, policy, hook and bound are taken by every client; the choice by the typed ones."""
+def test_each_client_accepts_all_settings(kind: Callable[..., Any]) -> None:
+    """Typed clients alone accept invalid_rows."""
     told: list[Retry] = []
     options: dict[str, Any] = {
         "deadline": 1.5,
@@ -1112,8 +1114,8 @@ def test_each_client_takes_them_all(kind: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_options_of_a_call(kind: Callable[..., Any]) -> None:
-    """Policy, count, hook and deadline can be changed, and a bad policy is refused by name."""
+def test_the_options_of_a_client(kind: Callable[..., Any]) -> None:
+    """Policy, count, hook and deadline can be changed; an invalid policy is refused."""
     client = kind("10", {}, on_retry=print, invalid_rows="skip")
     before = settings_of(client)
     after = settings_of(client.with_options(deadline=2, retry=POLICY))
@@ -1129,13 +1131,13 @@ def test_options_of_a_call(kind: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_each_argument_is_a_setting(kind: Callable[..., Any]) -> None:
-    """A client shows each of its arguments as a setting, but where the others are looked for."""
+    """client.settings() lists each argument, except those that name sources."""
     shown = [setting.name for setting in kind("10", {}).settings()]
     assert sorted(shown) == sorted({*signature(kind).parameters} - {"http_client", "profile"})
 
 
 def test_a_policy_is_shown_as_it_is_used(environment: SetEnvironment) -> None:
-    """The policy that is shown has the count that is used, also where that comes from elsewhere."""
+    """The displayed policy has the effective count, from any source."""
     environment({"ABEJA_SDK_MAX_RETRY_COUNT": "7"})
     client = Client("10", {})
     for used, count in ((client, 7), (client.with_options(max_retry_count=2), 2)):
@@ -1144,7 +1146,7 @@ def test_a_policy_is_shown_as_it_is_used(environment: SetEnvironment) -> None:
 
 
 def test_a_derived_client_keeps_the_sources() -> None:
-    """What is not changed keeps its source, also over two derivations."""
+    """An unchanged setting keeps its source, also over two derivations."""
     client = Client("10", {}, timeout=5).with_options(deadline=7).with_options(deadline=None)
     sources = {setting.name: setting.source for setting in client.settings()}
     assert (sources["timeout"], sources["deadline"]) == ("argument timeout", "with_options")
@@ -1176,7 +1178,7 @@ SAFE = (
 @pytest.mark.parametrize("base_url", UNSAFE)
 @pytest.mark.parametrize("kind", ALL_FOUR)
 def test_a_credential_over_plain_http(kind: Callable[..., Any], base_url: str) -> None:
-    """A warning of its own class names the URL and the caller's line, not the credential."""
+    """A warning of its own class has the URL and the caller's line, not the credential."""
     with pytest.warns(InsecureTransportWarning) as caught:
         anonymous(kind)(credential={"auth_token": SECRET}, base_url=base_url)
     assert [str(each.message) for each in caught] == [
@@ -1190,10 +1192,10 @@ def test_a_credential_over_plain_http(kind: Callable[..., Any], base_url: str) -
     [*(({"auth_token": "t"}, url) for url in SAFE), *(({}, url) for url in UNSAFE)],
 )
 @pytest.mark.parametrize("kind", ALL_FOUR)
-def test_no_warning_where_nothing_shows(
+def test_no_warning_without_an_unencrypted_credential(
     kind: Callable[..., Any], credential: dict[str, str], base_url: str
 ) -> None:
-    """Encrypted, on this machine, or without a credential: nothing is said."""
+    """With TLS, on this machine, or without a credential."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         anonymous(kind)(credential=credential, base_url=base_url)
@@ -1213,7 +1215,7 @@ def test_no_warning_where_nothing_shows(
 def test_a_credential_to_this_machine_through_a_proxy(
     environment: SetEnvironment, proxy: str, no_proxy: str, seen: bool
 ) -> None:
-    """A proxy elsewhere sees what is sent to this machine; the warning does not show it."""
+    """A remote proxy sees the credential, so there is a warning, without the proxy's URL."""
     environment({"http_proxy": proxy, "no_proxy": no_proxy})
     url = "http://127.0.0.1:8080"
     with warnings.catch_warnings(record=True) as caught:
@@ -1226,10 +1228,10 @@ def test_a_credential_to_this_machine_through_a_proxy(
 
 
 @pytest.mark.parametrize("variable", [{"ABEJA_API_URL": UNSAFE[0]}, {}], ids=["variable", "file"])
-def test_a_credential_and_a_base_url_that_were_found(
+def test_a_credential_and_a_base_url_from_any_source(
     environment: SetEnvironment, cli_file: Write, variable: dict[str, str]
 ) -> None:
-    """Where both come from does not matter."""
+    """The warning does not depend on their sources."""
     cli_file(FILE | {"abeja-api-url": UNSAFE[0]})
     environment(variable)
     with pytest.warns(InsecureTransportWarning, match=UNSAFE[0]):
@@ -1238,10 +1240,10 @@ def test_a_credential_and_a_base_url_that_were_found(
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o777])
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_file_that_others_may_read(
+def test_a_file_that_others_can_read(
     cli_file: Write, kind: Callable[..., object], mode: int
 ) -> None:
-    """The file is used, and a warning at the caller's line names its mode."""
+    """The file is used, and a warning at the caller's line has its mode."""
     cli_file(FILE)
     (Path(os.environ["HOME"]) / ".abeja" / "config").chmod(mode)
     with pytest.warns(UserWarning, match="~/.abeja/config") as caught:
@@ -1252,8 +1254,8 @@ def test_a_file_that_others_may_read(
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])
-def test_a_file_of_one_s_own(cli_file: Write, mode: int) -> None:
-    """A file that only its owner may read is nothing to speak of."""
+def test_a_private_file(cli_file: Write, mode: int) -> None:
+    """A file that only its owner can read causes no warning."""
     cli_file(FILE)
     (Path(os.environ["HOME"]) / ".abeja" / "config").chmod(mode)
     assert authorization(sent_by(Client)) == "Basic user-4:f"
