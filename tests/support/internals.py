@@ -30,7 +30,7 @@ from abeja_registry._api.operations import (
     get_repository,
     get_repository_tags,
 )
-from abeja_registry._api.paging import MAX_REMEMBERED, MAX_STALLED_PAGES, Cursor, PageWalk
+from abeja_registry._api.paging import MAX_REMEMBERED, MAX_STALLED_PAGES, Cursor
 from abeja_registry._api.redaction import PLACEHOLDER, Redactor
 from abeja_registry._api.responses import (
     QUOTED_CHARACTERS,
