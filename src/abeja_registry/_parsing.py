@@ -1,4 +1,4 @@
-"""A response's JSON made into models: one, or the rows of a page, of which some may be skipped."""
+"""Parses a response's JSON into models: one model, or the rows of a page."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from .exceptions import Error, InvalidResponse, PaginationError
 
 @contextmanager
 def real_datetime() -> Iterator[None]:
-    """Import something with the real classes in the module datetime.
+    """Restore the real classes of the module datetime while something is imported.
 
-    pydantic keeps a table of types, made from the classes that it finds when it is imported. One
-    that is imported while the clock is frozen refuses `datetime` in every model built later.
+    At import, pydantic builds a table of types from the classes in datetime. If freezegun has
+    replaced them by then, pydantic rejects `datetime` in every model built later.
     """
-    found = datetime_module.datetime, datetime_module.date
-    datetime_module.datetime, datetime_module.date = map(_real, found)  # type: ignore[misc, assignment]
+    current = datetime_module.datetime, datetime_module.date
+    datetime_module.datetime, datetime_module.date = map(_real, current)  # type: ignore[misc, assignment]
     try:
         yield
     finally:
-        datetime_module.datetime, datetime_module.date = found  # type: ignore[misc]
+        datetime_module.datetime, datetime_module.date = current  # type: ignore[misc]
 
 
-def _real(found: type) -> type:
-    """Return the standard library's class that a stand-in is made from, or what was found."""
-    bases = getattr(found, "__mro__", ())
-    return next((base for base in bases if base.__module__ == "datetime"), found)
+def _real(current: type) -> type:
+    """Return the standard library's class that a replacement derives from, or the class itself."""
+    bases = getattr(current, "__mro__", ())
+    return next((base for base in bases if base.__module__ == "datetime"), current)
 
 
 with real_datetime():
@@ -48,10 +48,10 @@ M = TypeVar("M", bound=BaseModel)
 P = TypeVar("P", bound=BaseModel)
 T = TypeVar("T")
 
-# Assumption: a page's rows stand under one of these; the reference shows `registry_repositories`
-# for repositories and `tags` for tags.
+# Assumption: one of these keys has a page's rows; the reference shows `registry_repositories` for
+# repositories and `tags` for tags.
 ROWS_KEYS = ("items", "registry_repositories", "tags", "entries")
-# A row's name in, whether it is the row that a look-up wants.
+# Takes a row's name, and returns whether a look-up wants that row.
 Wanted = Callable[[str], bool]
 
 
@@ -63,9 +63,9 @@ def _assume_utc(time: datetime) -> datetime:
 
 
 class _TimeSchema:
-    """Gives pydantic a time's schema, whatever class `datetime` is when a model is built.
+    """Gives pydantic the schema of a time when a model is built.
 
-    pydantic finds a schema by the class, and freezegun's class is none that it knows.
+    pydantic chooses a schema by the class, and it does not know freezegun's class.
     """
 
     def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
@@ -80,11 +80,11 @@ Time = Annotated[datetime, _TimeSchema()]
 
 @dataclass(frozen=True, slots=True)
 class ParseContext:
-    """What belongs to one response while models are made from it, as pydantic's context.
+    """The state of parsing one response; pydantic's validation context.
 
     Attributes:
-        origin: What the models are bound to.
-        creators: The creators so far, each with its row, by the id.
+        origin: The client reference of the models.
+        creators: The creators parsed so far by their ids, each with its row.
     """
 
     origin: object
@@ -92,9 +92,9 @@ class ParseContext:
 
 
 def dedupe_creator(row: Any, read: Callable[[Any], T], info: ValidationInfo) -> T:
-    """Return the creator of a row: an earlier one of the same response, where the row is the same.
+    """Return the creator of a row, or an equal one that was parsed from the same response.
 
-    Few people push most tags, and a creator costs half of what a tag does.
+    A few people push most tags, and parsing a creator takes half as long as parsing a tag.
     """
     context = info.context
     if not (isinstance(context, ParseContext) and isinstance(row, dict)):
@@ -114,40 +114,53 @@ def dedupe_creator(row: Any, read: Callable[[Any], T], info: ValidationInfo) -> 
 
 
 class Model(BaseModel, frozen=True, extra="allow"):
-    """A frozen value that keeps what it does not know."""
+    """A frozen value that keeps unknown fields, with a short repr."""
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __dir__(self) -> Iterator[str]:
+        """Leave out the names that pydantic has deprecated, for completion."""
+        return (name for name in super().__dir__() if not _is_deprecated(name))
+
+
+def _is_deprecated(name: str) -> bool:
+    # Not of a private name: `__fields__` warns when it is read.
+    public = not name.startswith("_") and name in vars(BaseModel)
+    return public and hasattr(getattr(BaseModel, name), "__deprecated__")
 
 
 def bind(model: BaseModel, origin: object) -> None:
-    """Have a model remember what it was read through."""
+    """Set the client reference of a model."""
     object.__setattr__(model, "_origin", origin)
 
 
 class Bound(Model, frozen=True):
-    """A model that remembers what it was read through.
+    """A model with a client reference.
 
-    The bond stands in a slot, and so outside equality, hash, repr, dumps and pickles.
+    The reference is kept in `__slots__`, outside equality, hash, repr, dumps and pickles.
     """
 
     __slots__ = ("_origin",)
 
     def model_post_init(self, context: object, /) -> None:
-        """Take the bond from the validation context, where it is ours."""
+        """Set the client reference from the validation context."""
         origin = context.origin if isinstance(context, ParseContext) else None
         object.__setattr__(self, "_origin", origin)
 
     def _source(self) -> Any:
-        # Not getattr(): where the slot is empty, that finds an unknown field of the same name.
+        # Not getattr(): if the slot is empty, it returns an unknown field with the same name.
         try:
             return object.__getattribute__(self, "_origin")
         except AttributeError:
             return None
 
-    def _bound(self, instead: str) -> Any:
+    def _require_bound(self, hint: str) -> Any:
         origin = self._source()
         if origin is None:
             raise Error(
-                f"this {type(self).__name__} is not bound to a client,"
-                f" as one that was unpickled or built by hand: {instead}"
+                f"this {type(self).__name__} is not bound to a client, as it was unpickled or"
+                f" built by hand: {hint}"
             )
         return origin
 
@@ -159,10 +172,10 @@ class Bound(Model, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why no model can be made from a value.
+    """The first validation error of a value.
 
     Attributes:
-        path: The path of the first field at fault.
+        path: The path of the invalid field.
         text: What is wrong with it.
     """
 
@@ -170,32 +183,32 @@ class Problem:
     text: str
 
 
-def read(model: type[M], body: object, reading: ParseContext) -> M | Problem:
-    """Return a model made from a value of the API, or why it cannot be made."""
+def read(model: type[M], body: object, context: ParseContext) -> M | Problem:
+    """Return the model of a value from the API, or its first validation error."""
     try:
-        return model.model_validate(body, context=reading)
+        return model.model_validate(body, context=context)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return Problem(first["loc"], f"{first['msg']} ({error.error_count()} in all)")
-    except ValueError as error:  # pydantic lets a number of over 4,300 digits out as this
+    except ValueError as error:  # a number of over 4,300 digits, which pydantic does not catch
         return Problem((), str(error))
 
 
 def invalid(
     model: type[BaseModel], result: ApiResult, problem: Problem, *, created: bool = False
 ) -> InvalidResponse:
-    """Return the error of an answer that no model can be made from; it carries the body."""
+    """Return the error of a response that fails validation."""
     body, path = result.redact(result.body), problem.path
     field = ".".join(map(str, path))
-    # The first number in a path is a row's place.
+    # The first number in a path is the index of a row.
     depth = next((depth for depth, part in enumerate(path) if isinstance(part, int)), None)
     error = InvalidResponse(
-        f"no {model.__name__} can be made from the answer: field {field!r}: {problem.text}",
+        f"the response is not a valid {model.__name__}: field {field!r}: {problem.text}",
         body=body,
         field=field,
         index=None if depth is None else int(path[depth]),
         outcome_unknown=created,
-        # Of the body as it came: redacting may change a key of the path.
+        # From the body before redaction, which may change a key of the path.
         row=None if depth is None else _row_at(result, path[: depth + 1]),
     )
     error.history = result.history
@@ -207,28 +220,28 @@ def _row_at(result: ApiResult, path: tuple[int | str, ...]) -> object:
 
 
 def parse(model: type[M], result: ApiResult, origin: object = None, *, created: bool = False) -> M:
-    """Return a model made from an answer's body.
+    """Return the model of a response's body.
 
     Args:
         model: The model's class.
-        result: What a call brought.
-        origin: What the model is bound to.
-        created: Whether the answer is a create's: what it is no proof of may have happened.
+        result: The result of a call.
+        origin: The client reference of the model.
+        created: Whether the call was a create, whose outcome an invalid response leaves unknown.
 
     Raises:
-        InvalidResponse: It cannot be made; names the first field at fault, carries the body.
+        InvalidResponse: The body fails validation.
     """
-    found = read(model, result.body, ParseContext(origin))
-    if isinstance(found, Problem):
-        raise invalid(model, result, found, created=created)
-    return found
+    parsed = read(model, result.body, ParseContext(origin))
+    if isinstance(parsed, Problem):
+        raise invalid(model, result, parsed, created=created)
+    return parsed
 
 
 # -- pages ----------------------------------------------------------------------------------------
 
 
 def rows_key(own: str, body: Mapping[Any, Any]) -> str | None:
-    """Return the key of a page's rows: other fields may be called so, too.
+    """Return the key of a page's rows; unknown fields may have the other keys.
 
     Args:
         own: The key in the reference.
@@ -256,18 +269,18 @@ class PageKind(Generic[P]):
 
 
 class PageSource(NamedTuple):
-    """Where a page came from.
+    """The list that a page belongs to.
 
     Attributes:
         fetch: Fetches a page of the same list, by its limit and its offset.
-        end: The offset after the fetched page's last row; None if it has no rows.
+        end: The offset after the page's last row; None if it has no rows.
     """
 
     fetch: Callable[[int, int], Any]
     end: int | None
 
     def next_window(self, page: Any) -> tuple[int, int] | None:
-        """Return the limit and the offset of the page after a page; None after the last."""
+        """Return the limit and the offset of the next page; None after the last."""
         if not page.has_next:
             return None
         if self.end is None:
@@ -279,13 +292,13 @@ class PageSource(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PageRows(Generic[P]):
-    """A page as it was read, with the place of each row that was skipped.
+    """A parsed page, with the index of each skipped row.
 
     Attributes:
         page: The page, without the skipped rows.
-        rows: The page's rows; None for one that was skipped.
+        rows: The page's rows; None for a skipped row.
         ids: The ids of all rows.
-        errors: Why a row was skipped, by its index, with the row itself as `body`.
+        errors: The errors of the skipped rows by their indexes; the `body` of each is the row.
     """
 
     page: P
@@ -301,22 +314,22 @@ class PageRows(Generic[P]):
 
     @property
     def offset(self) -> int:
-        """How many rows are before the page."""
+        """The number of rows before the page."""
         page: Any = self.page
         return int(page.offset)
 
     def log_skipped(self, indexes: Iterable[int] | None = None) -> None:
-        """Log the rows that were skipped: all of the page's, or those with some indexes."""
+        """Log the skipped rows: all, or those with some indexes."""
         if not self.errors:
             return
         for index in self.errors if indexes is None else indexes:
             if (error := self.errors.get(index)) is not None:
                 # The error's body is redacted, the row's own id is not.
                 row_id = safe_repr(_get(error.body, "id"))
-                _logger.warning("row %d of a page, id %s, is skipped: %s", index, row_id, error)
+                _logger.warning("row %d of a page, id %s, was skipped: %s", index, row_id, error)
 
     def subset(self, indexes: Sequence[int]) -> P:
-        """Return the page with some of its rows alone, in order."""
+        """Return the page with only some of its rows, in order."""
         if len(indexes) == len(self.rows):
             return self.page
         before = indexes[0] if indexes else len(self.rows)
@@ -337,28 +350,28 @@ def read_page(
     Args:
         kind: The list.
         result: The result of the call.
-        fetch: Fetches another page of the same list; None for a page that nobody sees.
-        origin: What the page's items are bound to.
-        invalid_rows: What happens to rows that no model can be made from. In a look-up by name
-            they are skipped, except those that may be the wanted row. A row whose id cannot be
-            read always raises: without an id, its place in the list cannot be found again.
+        fetch: Fetches another page of the same list; None for a page that no caller gets.
+        origin: The client reference of the page's items.
+        invalid_rows: Whether rows that fail validation raise or are skipped. A look-up by name
+            skips them, except those that may be the wanted row. A row without a valid id always
+            raises, because an iteration identifies rows by their ids.
 
     Raises:
-        InvalidResponse: The page cannot be made, or one of its rows where that raises.
+        InvalidResponse: The page is invalid, or one of its rows is and is not skipped.
     """
     context = ParseContext(origin)
     page = read(kind.page, result.body, context)
     if not isinstance(page, Problem):
         items = _items(page)
-        found = PageRows(page, items, [row.id for row in items], {})
+        parsed = PageRows(page, items, [row.id for row in items], {})
     elif invalid_rows == "raise":
         raise invalid(kind.page, result, page)
     else:
-        found = _read_rows(kind, result, page, context, invalid_rows)
+        parsed = _read_rows(kind, result, page, context, invalid_rows)
     if fetch is not None:
-        end = found.offset + len(found.rows) if found.rows else None
-        bind(found.page, PageSource(fetch, end))
-    return found
+        end = parsed.offset + len(parsed.rows) if parsed.rows else None
+        bind(parsed.page, PageSource(fetch, end))
+    return parsed
 
 
 def _items(page: Any) -> tuple[Any, ...]:
@@ -373,7 +386,7 @@ def _read_rows(
     context: ParseContext,
     invalid_rows: InvalidRows | Wanted,
 ) -> PageRows[P]:
-    """Return a page whose rows are read one by one, and skipped where no model can be made."""
+    """Return a page whose rows are parsed one by one, without those that fail validation."""
     key = rows_key(kind.key, result.body) or ""
     if not isinstance(values := result.body.get(key), list):
         raise invalid(kind.page, result, problem)
@@ -404,9 +417,9 @@ def _get(row: object, key: str) -> object:
 
 
 def _with_items(page: P, rows: Sequence[Any], **changes: object) -> P:
-    """Return a page with these rows, of which None stands for one that was skipped."""
+    """Return a page with these rows, where None is a skipped row."""
     items = tuple(row for row in rows if row is not None)
     changed: Any = page.model_copy(update={"items": items, **changes})
     changed._skipped = len(rows) - len(items)  # noqa: SLF001
-    made: P = changed
-    return made
+    result: P = changed
+    return result

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import abeja_registry
 
 from ._api.retries import RetryPolicy
+from ._display import short_repr, short_url
 from ._http.adapter import AsyncHttpClient, HttpClient
 from ._http.owner import SessionOwner, client_over
 from ._http.session import AsyncSession, Session
@@ -90,8 +91,8 @@ class _BaseClient(SessionOwner[S]):
         return self._session.settings.resolution.shown
 
     def __repr__(self) -> str:
-        settings = self._session.settings
-        return f"<{type(self).__name__} of {settings.organization_id!r} at {settings.base_url}>"
+        address = short_url(self._session.settings.base_url)
+        return f"<{type(self).__name__} of {short_repr(self.organization_id)} at {address}>"
 
 
 class Client(_BaseClient[Session]):

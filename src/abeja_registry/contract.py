@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.client import responses
 from textwrap import wrap
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from abeja_registry import __version__
@@ -23,6 +23,7 @@ from ._api import reference
 from ._api.flows import EACH_CALL, Flow
 from ._api.operations import Operation, get_repositories, get_repository, get_repository_tags
 from ._api.reference import DEFAULT_LIMIT, Shape, differences, rows, strings
+from ._display import html_table
 from ._http.adapter import AsyncHttpClientAdapter, HttpClientAdapter
 from ._http.session import AsyncSession, Session
 from ._settings.settings import DEFAULT_BASE_URL, Setting
@@ -98,8 +99,20 @@ class ContractReport:
         """Whether nothing differs."""
         return all(finding.status != "differs" for finding in self.findings)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._counts()})"
+
     def __str__(self) -> str:
         return self.table()
+
+    def _repr_html_(self) -> str:
+        """Return the report as a table, for notebooks."""
+        rows = ((each.subject, each.status, each.detail) for each in self.findings)
+        return html_table(self._counts(), ("subject", "status", "detail"), rows)
+
+    def _counts(self) -> str:
+        statuses = [finding.status for finding in self.findings]
+        return ", ".join(f"{statuses.count(each)} {each}" for each in get_args(Status))
 
     def table(self, width: int = 100) -> str:
         """Return the report as a table, with its last column wrapped to a width.
@@ -115,11 +128,7 @@ class ContractReport:
             first, *more = detail or [""]
             lines.append(f"{finding.subject:{subjects}}  {finding.status:{statuses}}  {first}")
             lines += [f"{'':{subjects}}  {'':{statuses}}  {line}" for line in more]
-        counts = [
-            f"{sum(finding.status == status for finding in self.findings)} {status}"
-            for status in ("ok", "differs", "unknown")
-        ]
-        return "\n".join([*(line.rstrip() for line in lines), ", ".join(counts)])
+        return "\n".join([*(line.rstrip() for line in lines), self._counts()])
 
 
 def check(session: Session) -> ContractReport:

@@ -1,13 +1,16 @@
-"""What the API's rows say, as frozen values.
+"""The API's rows as frozen values.
 
-Every model keeps the fields that it does not know (`model_extra`), compares by value, and
-takes ids as strings though the API sends some of them as numbers.
+Every model keeps unknown fields (`model_extra`), compares by value, and has ids as strings,
+although the API sends some of them as numbers. Its repr is one short line; `model_dump()` has every
+field.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, overload
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, overload
 
+from ._display import grouped, short_digest, short_repr
 from ._parsing import Bound, Id, Model, Time, dedupe_creator, real_datetime
 from ._validation import MAX_INT64, safe_repr
 from .exceptions import InvalidArgument
@@ -24,10 +27,10 @@ class Creator(Model, frozen=True):
         id: The user's id.
         email: The e-mail address.
         role: The role in the organization, such as `admin`.
-        is_registered: Whether the user has finished registering.
-        display_name: The name to show, if the user gave one.
-        created_at: When the user was created.
-        updated_at: When the user was last changed.
+        is_registered: Whether the user has completed the registration.
+        display_name: The user's display name, or None.
+        created_at: The time at which the user was created.
+        updated_at: The time of the user's last change.
     """
 
     id: Id
@@ -37,6 +40,10 @@ class Creator(Model, frozen=True):
     display_name: str | None = None
     created_at: Time
     updated_at: Time
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        yield "id", short_repr(getattr(self, "id", None))
+        yield "role", short_repr(getattr(self, "role", None))
 
 
 _SharedCreator = Annotated[Creator, WrapValidator(dedupe_creator)]
@@ -51,10 +58,12 @@ class Tag(Model, frozen=True):
         digest: The digest of the image's manifest, `sha256:…`.
         size: The image's size in bytes.
         media_type: The media type of the image's manifest.
-        creator: Who pushed it.
-        created_at: When the tag was first pushed.
-        updated_at: When it was last pushed.
+        creator: The user who pushed it.
+        created_at: The time of the first push.
+        updated_at: The time of the last push.
     """
+
+    _shown_columns: ClassVar = ("name", "digest", "size", "created_at", "updated_at")
 
     id: Id
     name: str
@@ -65,9 +74,16 @@ class Tag(Model, frozen=True):
     created_at: Time
     updated_at: Time
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        yield None, short_repr(getattr(self, "name", None))
+        yield None, short_repr(short_digest(getattr(self, "digest", None)), 36)
+        yield None, grouped(getattr(self, "size", None))
+
 
 class RepositoryFields(Bound, frozen=True):
-    """What the API says of a Docker repository: `Repository` documents the fields."""
+    """The fields of a Docker repository: `Repository` documents them."""
+
+    _shown_columns: ClassVar = ("name", "id", "description", "created_at", "updated_at")
 
     id: Id
     organization_id: Id
@@ -78,21 +94,27 @@ class RepositoryFields(Bound, frozen=True):
     created_at: Time
     updated_at: Time
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        yield None, short_repr(getattr(self, "name", None))
+        yield "id", short_repr(getattr(self, "id", None))
+
     @overload
     def image(self, tag: Tag | str) -> ImageName: ...
     @overload
     def image(self, tag: Tag, *, pinned: bool) -> ImageName: ...
     def image(self, tag: Tag | str, *, pinned: bool = False) -> ImageName:
-        """Return the name of a tag's image, as the platform's jobs take it; asks nothing.
+        """Return the name of a tag's image, as the platform's job definitions take it.
+
+        No request is sent.
 
         Args:
             tag: A tag, or its name.
-            pinned: Whether to name the image that the tag points to now, by its digest, and
-                not the tag, which can be moved. That needs a `Tag`.
+            pinned: Whether to name the image by its digest, which never changes, and not by the
+                tag, which can be moved. This needs a `Tag`.
 
         Raises:
-            InvalidArgument: It is to be pinned, and the tag is a name, of which `get_tag(name)`
-                has the digest; or the repository's or the tag's name cannot be an image's.
+            InvalidArgument: `pinned` is true and the tag is only a name (`get_tag(name)` returns
+                its digest), or a name is invalid in an image's name.
 
         Example:
             >>> tag = repository.get_tag("0.0.2")
@@ -106,24 +128,25 @@ class RepositoryFields(Bound, frozen=True):
             return ImageName(self.organization_id, self.name, tag=name)
         if not isinstance(tag, Tag):
             raise InvalidArgument(
-                f"tag must be a Tag to be pinned, not {safe_repr(tag)}: get_tag has it"
+                f"tag must be a Tag to be pinned, not {safe_repr(tag)}: use get_tag"
             )
         return ImageName(self.organization_id, self.name, digest=tag.digest)
 
 
 class PageFields(Bound, frozen=True):
-    """What the API says of a page beside its items.
+    """The fields of a page besides its items.
 
     Attributes:
-        offset: How many items stand before the page.
-        limit: How many items it may hold at the most: what the API applied, not what was asked.
+        offset: The number of items before the page.
+        limit: The maximum number of items that the API applied, which may be lower than the
+            requested one.
         has_next: Whether more items follow.
         organization_id: The id of the organization.
         organization_name: The organization's name.
-        registry_repository_id: The id of the repository whose tags these are; None for a
-            page of repositories.
-        created_at: When the organization was created.
-        updated_at: When the organization was last changed.
+        registry_repository_id: The id of the repository that the tags belong to; None for a page
+            of repositories.
+        created_at: The time at which the organization was created.
+        updated_at: The time of the organization's last change.
     """
 
     offset: Annotated[int, Field(ge=0, le=MAX_INT64)]

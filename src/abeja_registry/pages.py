@@ -1,4 +1,4 @@
-"""Pages of a list, and the list itself as something to walk through."""
+"""Pages of a list, and listings: lists that are fetched page by page."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar, get_args, o
 
 from ._api.flows import EACH_CALL, Flow
 from ._api.paging import PAGE_SIZE, PageWalk
+from ._display import Plain, html_table, short_repr
 from ._parsing import ROWS_KEYS, PageSource, real_datetime, rows_key
 from ._validation import check_count
 from .models import PageFields, Tag
@@ -46,7 +47,7 @@ def _own_key(of: object) -> str:
 
 
 def _null_is_empty(rows: Any) -> Any:
-    # Go, for one, writes a list that was never filled as null.
+    # Some servers, such as those in Go, encode an empty list as null.
     return () if rows is None else rows
 
 
@@ -56,13 +57,13 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
     items: Annotated[tuple[T_co, ...], BeforeValidator(_null_is_empty)] = Field(
         validation_alias=AliasChoices(*ROWS_KEYS)
     )
-    # How many rows were left out, as no model can be made from them.
+    # The number of rows that failed validation and are not among the items.
     _skipped: int = PrivateAttr(default=0)
 
     @model_validator(mode="wrap")
     @classmethod
     def _with_its_rows(cls, body: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
-        """Keep fields that are called as the rows of another list are, as unknown ones."""
+        """Keep a field with the key of another list's rows as an unknown field."""
         if not isinstance(body, dict):
             return read(body)
         rows = rows_key(_own_key(cls._row_model()), body)
@@ -77,7 +78,7 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
 
     @model_serializer(mode="wrap")
     def _with_its_items(self, dump: SerializerFunctionWrapHandler) -> Any:
-        """Return the rows under the API's key where an unknown field is called `items`."""
+        """Dump the rows under the API's key if an unknown field is called `items`."""
         if "items" not in (self.model_extra or {}):
             return dump(self)
         page = self.model_copy()
@@ -94,17 +95,30 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
 
     @property
     def skipped(self) -> int:
-        """How many rows of the page were left out, as no model can be made from them."""
+        """The number of rows that failed validation and are not among the items."""
         return self._skipped
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        yield None, Plain(f"{len(self.items)} items")
+        for name in ("offset", "limit", "has_next"):
+            yield name, short_repr(getattr(self, name, None), 19)
+        if self._skipped:
+            yield None, Plain(f"{self._skipped} skipped")
+
+    def _repr_html_(self) -> str:
+        """Return the items as a table, for notebooks."""
+        columns = self._row_model()._shown_columns  # noqa: SLF001
+        rows = ([getattr(item, name, None) for name in columns] for item in self.items)
+        return html_table(repr(self), columns, rows)
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __contains__(self, item: object) -> bool:
-        # No item equals a name or an id, so False would be wrong without a word.
+        # A model never equals a name or an id, so False would hide the mistake.
         if isinstance(item, str):
             raise TypeError(
-                f"{type(self).__name__} holds models, and no strings: compare an attribute, as in"
+                f"{type(self).__name__} holds models, not strings: compare an attribute, as in"
                 " any(each.name == name for each in page)"
             )
         return item in self.items
@@ -121,24 +135,24 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
         return self.items[index]
 
 
-_UNBOUND_HINT = "ask for the page again"
+_UNBOUND_HINT = "fetch the page again"
 
 
 class Page(PageOf[T_co], Generic[T_co], frozen=True):
-    """One page of a list: a sequence of its items, with what the API says beside them."""
+    """One page of a list: a sequence of its items, with `offset`, `limit` and `has_next`."""
 
     def next_page(self) -> Page[T_co] | None:
         """Fetch the page after this one.
 
         Returns:
-            The next page, asked for with the limit that the API applied to this one; None
-            where this is the last.
+            The next page, with the limit that the API applied to this one. None if this is the
+            last page.
 
         Raises:
-            Error: This page was unpickled or built by hand, and knows no client.
-            PaginationError: This page is empty and says that more follow.
+            Error: This page was unpickled or built by hand, so it has no client.
+            PaginationError: This page is empty, and its `has_next` is true.
         """
-        source: PageSource = self._bound(_UNBOUND_HINT)
+        source: PageSource = self._require_bound(_UNBOUND_HINT)
         window = source.next_window(self)
         if window is None:
             return None
@@ -151,7 +165,7 @@ class AsyncPage(PageOf[T_co], Generic[T_co], frozen=True):
 
     async def next_page(self) -> AsyncPage[T_co] | None:
         """As `Page.next_page`, awaited."""
-        source: PageSource = self._bound(_UNBOUND_HINT)
+        source: PageSource = self._require_bound(_UNBOUND_HINT)
         window = source.next_window(self)
         if window is None:
             return None
@@ -159,51 +173,71 @@ class AsyncPage(PageOf[T_co], Generic[T_co], frozen=True):
         return page
 
 
-# Here, before anybody else can name them: pydantic's parametrized classes pickle only if the first
-# to name them is a module.
+# Named here first: pydantic's parametrized classes can be pickled only if a module names them
+# before any other code does.
 TagPage = Page[Tag]
 AsyncTagPage = AsyncPage[Tag]
 
 
 class Unread:
-    """A list that no request was sent for yet: what asks it for all of its items is refused.
+    """A list that has not been fetched: it has no `in` and no truth value.
 
-    `len`, `reversed` and indexes are not defined, so that Python and checkers refuse them.
+    `len`, `reversed` and indexes are not defined, so that Python and type checkers reject them.
     """
 
     _each: str
     _attribute = "name"
 
-    # Without it all items would be compared, and a name is equal to none of them.
+    # Without this, `in` would fetch and compare all items, and a name equals none of them.
     def __contains__(self, item: object) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} has no `in`: compare in a loop, as in"
             f" any(each.{self._attribute} == value {self._each})"
         )
 
-    # Without it a list of nothing would be true.
+    # Without this, an empty list would be true.
     def __bool__(self) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} is neither true nor false before it is read:"
+            f"{type(self).__name__} has no truth value before it is fetched:"
             f" use any(True {self._each}), or `is None`"
         )
 
 
-class Listing(Unread, Iterable[T_co], Generic[T_co]):
-    """Every item of a list, fetched page by page while it is walked through.
+class _BaseListing(Unread):
+    """The part that both kinds share: which pages to fetch."""
 
-    A value that can be walked again and again; each walk asks the API anew.
+    def __init__(
+        self, page_size: int | None, offset: int, keep: Callable[[Any], bool] | None
+    ) -> None:
+        self._keep = keep
+        self._page_size = (
+            PAGE_SIZE if page_size is None else check_count("page_size", page_size, least=1)
+        )
+        self._offset = check_count("offset", offset, least=0)
 
-    Others may push and delete meanwhile, and so may the loop itself: where the list's order is
-    stable and its pages hold two items or more, an item that is there from the first request to
-    the last comes exactly once, in order, and none comes twice. To notice that, each page is asked
-    for one item early.
+    def _walk(self) -> PageWalk[Any]:
+        return PageWalk(self._page_size, self._offset, self._keep)
 
-    An error that a walk raises says where it can go on (`resume_offset`): `next()` on the same
-    iterator asks for the same page again, and `iter(offset=…)` begins there, in any process. It is
-    a position: go back as far as items before it may have been removed since.
+    def __repr__(self) -> str:
+        window = f"page_size={short_repr(self._page_size)}, offset={short_repr(self._offset)}"
+        return f"{type(self).__name__}({window}{'' if self._keep is None else ', filtered'})"
 
-    It has no length and no indexes, and neither `in` nor a truth value: a `list()` of it has all.
+
+class Listing(_BaseListing, Iterable[T_co], Generic[T_co]):
+    """Every item of a list, fetched page by page during an iteration.
+
+    It can be iterated over more than once; each iteration sends new requests.
+
+    An iteration stays correct under concurrent changes: an item that exists during the whole
+    iteration is returned exactly once, in order, and no item is returned twice. This needs a stable
+    order and a page size of at least 2: each page overlaps the previous one by one item to detect
+    shifts.
+
+    After an error, `next()` on the same iterator fetches the same page again, and
+    `iter(offset=error.resume_offset)` continues in another process. If earlier items were deleted
+    since, restart a little before that offset.
+
+    It has no length, no indexes, no `in` and no truth value: use `list(listing)` for these.
     """
 
     _each = "for each in listing"
@@ -216,23 +250,20 @@ class Listing(Unread, Iterable[T_co], Generic[T_co]):
         offset: int = 0,
         keep: Callable[[Any], bool] | None = None,
     ) -> None:
+        super().__init__(page_size, offset, keep)
         self._run = run
         self._next_page = next_page
-        self._keep = keep
-        self._page_size = _page_size(page_size)
-        self._offset = check_count("offset", offset, least=0)
 
     def __iter__(self) -> Iterator[T_co]:
         return _Items(self.pages())
 
     def pages(self) -> Iterator[Page[T_co]]:
-        """Return a walk through the same list, a page at a time; each holds new items alone."""
-        walk: PageWalk[Any] = PageWalk(self._page_size, self._offset, self._keep)
-        return _Pages(self._run, partial(self._next_page, walk))
+        """Iterate over the same list page by page; each page holds only new items."""
+        return _Pages(self._run, partial(self._next_page, self._walk()))
 
 
-class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
-    """A `Listing` to walk through with `async for`."""
+class AsyncListing(_BaseListing, AsyncIterable[T_co], Generic[T_co]):
+    """A `Listing` to iterate over with `async for`."""
 
     _each = "for each in [each async for each in listing]"
 
@@ -244,27 +275,20 @@ class AsyncListing(Unread, AsyncIterable[T_co], Generic[T_co]):
         offset: int = 0,
         keep: Callable[[Any], bool] | None = None,
     ) -> None:
+        super().__init__(page_size, offset, keep)
         self._run = run
         self._next_page = next_page
-        self._keep = keep
-        self._page_size = _page_size(page_size)
-        self._offset = check_count("offset", offset, least=0)
 
     def __aiter__(self) -> AsyncIterator[T_co]:
         return _AsyncItems(self.pages())
 
     def pages(self) -> AsyncIterator[AsyncPage[T_co]]:
         """As `Listing.pages`, for `async for`."""
-        walk: PageWalk[Any] = PageWalk(self._page_size, self._offset, self._keep)
-        return _AsyncPages(self._run, partial(self._next_page, walk))
+        return _AsyncPages(self._run, partial(self._next_page, self._walk()))
 
 
-def _page_size(given: int | None) -> int:
-    return PAGE_SIZE if given is None else check_count("page_size", given, least=1)
-
-
-# Objects and not generators: a generator that raised is finished, and an iteration that met an
-# error would look like one that came to the end.
+# Objects, not generators: after an exception a generator is finished, so that a failed iteration
+# would look complete.
 
 
 class _Pages(Iterator[Page[T_co]]):

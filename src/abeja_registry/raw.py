@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from ._api import operations
 from ._api.retries import RetryPolicy
+from ._display import short_url
 from ._http.adapter import AsyncHttpClient, HttpClient
 from ._http.owner import SessionOwner
 from ._http.session import AsyncSession, Session
@@ -225,7 +226,7 @@ class APIClient(SessionOwner[Session]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._session.settings.base_url}>"
+        return f"<{type(self).__name__} of {short_url(self._session.settings.base_url)}>"
 
 
 class AsyncAPIClient(SessionOwner[AsyncSession]):
@@ -325,4 +326,4 @@ class AsyncAPIClient(SessionOwner[AsyncSession]):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._session.settings.base_url}>"
+        return f"<{type(self).__name__} of {short_url(self._session.settings.base_url)}>"

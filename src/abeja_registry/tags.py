@@ -14,6 +14,7 @@ from ._api.flows import Flow
 from ._api.operations import Operation
 from ._api.paging import PageWalk
 from ._api.responses import ApiResult
+from ._display import short_repr
 from ._http.session import AsyncSession, Session
 from ._parsing import PageKind, PageRows, Wanted, read_page
 from ._validation import (
@@ -54,7 +55,7 @@ class _BaseTags(ABC, Generic[S, P]):
         return self._session.settings.organization_id
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._organization_id!r}>"
+        return f"<{type(self).__name__} of {short_repr(self._organization_id)}>"
 
     @abstractmethod
     def list(

@@ -11,6 +11,7 @@ from .._api.flows import Flow
 from .._api.operations import Operation
 from .._api.paging import PageWalk
 from .._api.responses import ApiResult
+from .._display import short_repr
 from .._http.session import AsyncSession, Session
 from .._parsing import PageKind, PageRows, Wanted, parse, read_page
 from .._validation import InvalidRows, check_window
@@ -46,7 +47,7 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
         return self._session.settings.organization_id
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._organization_id!r}>"
+        return f"<{type(self).__name__} of {short_repr(self._organization_id)}>"
 
     def _origin(self) -> Origin[Any, Any]:
         # Made for each call: kept, it would be a cycle, and the client would outlive its last use.

@@ -199,7 +199,7 @@ class Repository(RepositoryFields, frozen=True):
 
     @property
     def _collections(self) -> Origin[Repositories, Tags]:
-        origin: Origin[Repositories, Tags] = self._bound(_UNBOUND_HINT)
+        origin: Origin[Repositories, Tags] = self._require_bound(_UNBOUND_HINT)
         return origin
 
 
@@ -270,5 +270,5 @@ class AsyncRepository(RepositoryFields, frozen=True):
 
     @property
     def _collections(self) -> Origin[AsyncRepositories, AsyncTags]:
-        origin: Origin[AsyncRepositories, AsyncTags] = self._bound(_UNBOUND_HINT)
+        origin: Origin[AsyncRepositories, AsyncTags] = self._require_bound(_UNBOUND_HINT)
         return origin

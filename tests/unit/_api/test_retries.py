@@ -801,7 +801,7 @@ async def test_an_invalid_model_has_its_history(
 ) -> None:
     """A typed client's InvalidResponse has it, as a raw client's does."""
     script(429, 200, content=b'{"registry_repositories": [], "tags": []}')
-    with pytest.raises(InvalidResponse, match="can be made") as caught:
+    with pytest.raises(InvalidResponse, match="not a valid") as caught:
         await done(call(typed(invalid_rows=rows)))
     assert caught.value.history == (Attempt(429, wait=1.0), Attempt(200))
 

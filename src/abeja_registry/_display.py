@@ -1,0 +1,73 @@
+"""How values look in a terminal and in a notebook: short, on one line, without control characters.
+
+Models show neither e-mail addresses nor nested values; `model_dump()` has every field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from html import escape
+
+from ._validation import MAX_INT64, safe_repr
+
+# Characters that are shown of a digest's hash, a URL, and a cell of a table.
+_DIGEST_DIGITS = 12
+_MAX_URL = 50
+_MAX_CELL = 200
+
+
+class Plain(str):
+    """A text whose repr is the text itself, as a part of another repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def short_repr(value: object, width: int = 40) -> Plain:
+    """Return a value's repr, cut to a width."""
+    if not isinstance(value, str):
+        return Plain(safe_repr(value)[:width])
+    text = repr(value[:width])
+    if len(value) > width or len(text) > width:
+        text = f"{text[: width - 2]}…{text[0]}"
+    return Plain(text)
+
+
+def short_digest(digest: object) -> object:
+    """Return a digest with only the first digits of its hash."""
+    if not isinstance(digest, str):
+        return digest
+    algorithm, colon, digits = digest.partition(":")
+    cut = "…" if len(digits) > _DIGEST_DIGITS else ""
+    return f"{algorithm}{colon}{digits[:_DIGEST_DIGITS]}{cut}"
+
+
+def short_url(url: str) -> str:
+    """Return a URL, cut to a width."""
+    return url if len(url) <= _MAX_URL else f"{url[:_MAX_URL]}…"
+
+
+def grouped(number: object) -> Plain:
+    """Return an integer as Python code with its digits in groups."""
+    if type(number) is int and abs(number) <= MAX_INT64:
+        return Plain(f"{number:_}")
+    return short_repr(number, 26)
+
+
+def html_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table in HTML, with every text escaped."""
+    lines = ["<table>", f"<caption>{_cell(caption)}</caption>"]
+    lines.append(f"<tr>{''.join(f'<th>{_cell(each)}</th>' for each in head)}</tr>")
+    lines += [f"<tr>{''.join(f'<td>{_cell(each)}</td>' for each in row)}</tr>" for row in rows]
+    return "\n".join([*lines, "</table>"])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = value.isoformat(" ", "seconds") if isinstance(value, datetime) else str(value)
+    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return escape(shown if len(shown) <= _MAX_CELL else f"{shown[:_MAX_CELL]}…")
