@@ -26,18 +26,18 @@ MARKER = "Marker-5ecret"
 EMAIL = "somebody@marker.example"
 AT_ONCE = RetryPolicy(max_retries=1, base_delay=0)
 TABLE = """\
-get_repositories, fields                  ok       as in the reference (3 looked at)
-get_repositories, fields of a repository  ok       as in the reference (3 looked at)
+get_repositories, fields                  ok       as in the reference (3 checked)
+get_repositories, fields of a repository  ok       as in the reference (3 checked)
 get_repositories, default page size       ok       10
 get_repositories, a limit of 10000        ok       clamped to 1000
-get_repositories, order                   ok       the same on two reads
-get_repository_tags, fields               ok       as in the reference (3 looked at)
-get_repository_tags, fields of a tag      ok       as in the reference (25 looked at)
+get_repositories, order                   ok       the same in two reads
+get_repository_tags, fields               ok       as in the reference (3 checked)
+get_repository_tags, fields of a tag      ok       as in the reference (25 checked)
 get_repository_tags, default page size    ok       10
 get_repository_tags, a limit of 10000     ok       clamped to 1000
-get_repository_tags, order                ok       the same on two reads
-get_repository, fields                    ok       as in the reference (1 looked at)
-get_repository, fields of a tag           ok       as in the reference (10 looked at)
+get_repository_tags, order                ok       the same in two reads
+get_repository, fields                    ok       as in the reference (1 checked)
+get_repository, fields of a tag           ok       as in the reference (10 checked)
 a missing repository                      ok       NotFound (404), JSON, with a code in `error`,
                                                    without `error_detail`
 """
@@ -130,10 +130,10 @@ async def test_nothing_differs_in_the_sandbox(world: World, full: Sandbox) -> No
     report = await world.check(**full.connection)
     assert report.ok
     assert TABLE in str(report)
-    assert str(report).endswith("\n22 ok, 0 differs, 1 unknown")
-    assert found(report)["connection"] == ("ok", "there is one")
-    assert found(report)["TLS"] == ("unknown", "not spoken: the base URL is an http one")
-    assert found(report)["authentication"] == ("ok", "the credential is taken")
+    assert str(report).endswith("\n22 ok, 0 differ, 1 unknown")
+    assert found(report)["connection"] == ("ok", "connected")
+    assert found(report)["TLS"] == ("unknown", "not used: the base URL is http")
+    assert found(report)["authentication"] == ("ok", "the credential is accepted")
 
 
 async def test_a_dozen_calls_at_the_most_that_only_read(world: World, full: Sandbox) -> None:
@@ -151,7 +151,7 @@ async def test_without_a_repository(world: World, sandbox: Sandbox) -> None:
     assert unknown.pop("TLS")
     assert unknown.pop("get_repositories, order") == "fewer than two rows to compare"
     assert len(unknown) == 8
-    assert {*unknown.values()} == {"no repository to look at"}
+    assert {*unknown.values()} == {"no repository to check"}
 
 
 async def test_without_a_tag(world: World, sandbox: Sandbox) -> None:
@@ -161,7 +161,7 @@ async def test_without_a_tag(world: World, sandbox: Sandbox) -> None:
     assert report.ok
     for operation in ("get_repository", "get_repository_tags"):
         assert found(report)[f"{operation}, fields"][0] == "ok"
-        assert found(report)[f"{operation}, fields of a tag"] == ("unknown", "no tag to look at")
+        assert found(report)[f"{operation}, fields of a tag"] == ("unknown", "no tag to check")
     assert len({each.path for each in sandbox.requests if each.path.endswith("/tags")}) == 3
 
 
@@ -327,31 +327,31 @@ CHANGES: dict[str, tuple[str, Callable[[Any], Any], str, str]] = {
         "get_repositories",
         lambda body: body | {"limit": 20} if body["limit"] == 10 else body,
         "default page size",
-        "20, where the reference shows 10",
+        "20, but 10 in the reference",
     ),
     "a page beyond its limit": (
         "get_repository_tags",
         lambda body: body | {"tags": body["tags"] * 2} if body["limit"] == 10 else body,
         "default page size",
-        "said to be 10, and the page holds 20 rows",
+        "the page has 20 rows, and its limit is 10",
     ),
     "a huge limit": (
         "get_repository_tags",
         lambda body: body | {"limit": 10**30} if body["limit"] == 10 else body,
         "default page size",
-        "a number far too large, where the reference shows 10",
+        "a number that is too large, but 10 in the reference",
     ),
     "a limit that is not kept to": (
         "get_repository_tags",
         lambda body: body | {"limit": 7} if body["limit"] == 1000 else body,
         "a limit of 10000",
-        "said to be 7, and the page holds 25 rows",
+        "the page has 25 rows, and its limit is 7",
     ),
     "a limit that grows": (
         "get_repository_tags",
         lambda body: body | {"limit": 10_001} if body["limit"] == 1000 else body,
         "a limit of 10000",
-        "answered as 10001",
+        "returned as 10001",
     ),
 }
 
@@ -385,10 +385,10 @@ async def test_a_limit_that_is_not_said(world: World, full: Sandbox) -> None:
     assert differing(report) == {
         "get_repository_tags, fields": "missing: limit",
         "get_repository_tags, default page size": (
-            "not said: the page holds 10 rows, and no whole number as its limit"
+            "the page has 10 rows, and its limit is not a whole number"
         ),
         "get_repository_tags, a limit of 10000": (
-            "not said: the page holds 25 rows, and no whole number as its limit"
+            "the page has 25 rows, and its limit is not a whole number"
         ),
     }
 
@@ -409,14 +409,14 @@ def on_second(change: Callable[[list[Any]], list[Any]]) -> Alter:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda rows: rows[::-1], "the same rows in another order on a second read"),
+        (lambda rows: rows[::-1], "the second read returned the same rows in another order"),
         (
             lambda rows: rows[:-1],
-            "other rows on a second read: the order changes, or somebody changed the list",
+            "the second read returned other rows: the order is unstable, or the list changed",
         ),
         (
             lambda rows: [*rows[:-1], {**rows[-1], "id": 5}],
-            "other rows on a second read: the order changes, or somebody changed the list",
+            "the second read returned other rows: the order is unstable, or the list changed",
         ),
     ],
     ids=["order", "fewer", "others"],
@@ -444,7 +444,7 @@ async def test_a_small_limit_clamps_the_default_too(world: World, full: Sandbox)
     """A default page of another size than in the reference differs."""
     full.faults.add(operation="get_repository_tags", limit_max=5)
     report = await world.check(**full.connection)
-    what = "5, where the reference shows 10"
+    what = "5, but 10 in the reference"
     assert differing(report) == {"get_repository_tags, default page size": what}
 
 
@@ -460,7 +460,7 @@ async def test_a_repository_whose_id_cannot_be_asked_for(world: World, full: San
         return httpx.Response(200, text=text)
 
     report = await world.check(**full.connection, alter=Altering(full, alter))
-    assert found(report)["get_repository, fields"] == ("unknown", "no repository to look at")
+    assert found(report)["get_repository, fields"] == ("unknown", "no repository to check")
 
 
 # -- errors ---------------------------------------------------------------------------------------
@@ -509,7 +509,7 @@ async def test_a_success_that_is_no_answer(world: World, full: Sandbox) -> None:
         return httpx.Response(200, html="<p>hello") if name == "get_repository" else body
 
     report = await world.check(**full.connection, alter=Altering(full, alter))
-    what = "InvalidResponse: the body is no JSON object, or too large"
+    what = "InvalidResponse: the body is not a JSON object, or too large"
     assert differing(report) == {"get_repository, fields": what}
 
 
@@ -519,7 +519,7 @@ async def test_a_missing_repository_that_is_there(world: World) -> None:
         report = await world.check("1", {}, base_url=server.url)
     assert differing(report)["a missing repository"] == "a success, not NotFound (404)"
     authentication = found(report)["authentication"]
-    assert authentication == ("ok", "no credential is sent, and none is asked for")
+    assert authentication == ("ok", "no credential was sent, and none is required")
 
 
 @pytest.mark.parametrize(
@@ -543,7 +543,7 @@ async def test_what_a_missing_repository_is_answered_with(
         report = await world.check("1", {}, base_url=server.url)
     assert found(report)["a missing repository"] == ("ok", f"NotFound (404), {what}")
     authentication = found(report)["authentication"]
-    assert authentication == ("unknown", "nothing is said of it: NotFound (404)")
+    assert authentication == ("unknown", "the response does not tell: NotFound (404)")
     assert differing(report) == {"get_repositories, fields": "NotFound (404)"}
 
 
@@ -561,8 +561,8 @@ async def test_a_closed_client_is_nothing_to_report(world: World, sandbox: Sandb
 @pytest.mark.parametrize(
     ("credential", "what"),
     [
-        ({"auth_token": MARKER}, "Unauthorized (401): the credential is not taken"),
-        ({}, "Unauthorized (401): none is sent"),
+        ({"auth_token": MARKER}, "Unauthorized (401): the credential is invalid"),
+        ({}, "Unauthorized (401): no credential was sent"),
     ],
     ids=["another", "none"],
 )
@@ -581,7 +581,7 @@ async def test_another_organization(world: World, full: Sandbox) -> None:
     report = await world.check(**{**full.connection, "organization_id": "15"})
     assert differing(report) == {
         "authentication": (
-            "Forbidden (403): the credential may not read the registry of this organization"
+            "Forbidden (403): the credential has no permission to read this organization's registry"
         )
     }
 
@@ -590,7 +590,7 @@ async def test_no_answer_at_all(world: World, full: Sandbox) -> None:
     """A connection without an answer is no word on the credential, and the end."""
     full.faults.add(drop="request")
     report = await world.check(**full.connection)
-    what = "no answer: TransportError (RemoteProtocolError), after 2 attempts"
+    what = "no response: TransportError (RemoteProtocolError), after 2 attempts"
     assert differing(report) == {"authentication": what}
     assert found(report)["connection"][0] == "ok"
 
@@ -618,7 +618,7 @@ async def test_a_certificate_that_is_not_trusted(world: World, tls_server: Serve
     report = await world.check("1", {"auth_token": MARKER}, base_url=tls_server.url)
     assert differing(report).keys() == {"TLS"}
     assert "certificate verify failed" in differing(report)["TLS"]
-    assert found(report)["connection"] == ("ok", "there is one")
+    assert found(report)["connection"] == ("ok", "connected")
     assert found(report)["authentication"] == ("unknown", "not reached")
     assert "127.0.0.1" not in str(report)
 
@@ -629,8 +629,8 @@ async def test_a_certificate_that_is_trusted(
     """The CA that the environment names is trusted, as by the client's connections."""
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     report = await world.check("1", {"auth_token": MARKER}, base_url=tls_server.url)
-    assert found(report)["TLS"] == ("ok", "spoken, with a certificate that is trusted")
-    assert found(report)["authentication"] == ("ok", "the credential is taken")
+    assert found(report)["TLS"] == ("ok", "connected, with a trusted certificate")
+    assert found(report)["authentication"] == ("ok", "the credential is accepted")
 
 
 async def test_a_certificate_of_another_host(
@@ -674,13 +674,13 @@ def raising(error: Exception) -> httpx.MockTransport:
 VERIFY = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed for marker.example"
 
 
-async def test_a_client_handed_in_is_known_by_a_call(world: World) -> None:
-    """Its connections are its owner's: what a call through it came to is told."""
-    how = ", as a call through a user-supplied client shows"
+async def test_a_user_supplied_client_is_checked_by_a_call(world: World) -> None:
+    """Its connections are hidden: the report has the result of a call through it."""
+    how = " (through a user-supplied client)"
     cases: list[tuple[httpx.MockTransport, dict[str, tuple[str, str]]]] = [
         (
             httpx.MockTransport(lambda _: httpx.Response(200, json={})),
-            {"connection": ("ok", f"there is one{how}"), "TLS": ("ok", f"spoken{how}")},
+            {"connection": ("ok", f"connected{how}"), "TLS": ("ok", f"connected{how}")},
         ),
         (
             raising(httpx.ConnectError("refused by marker.example")),
@@ -695,7 +695,7 @@ async def test_a_client_handed_in_is_known_by_a_call(world: World) -> None:
         (
             raising(httpx.ConnectError(VERIFY)),
             {
-                "connection": ("ok", f"there is one{how}"),
+                "connection": ("ok", f"connected{how}"),
                 "TLS": (
                     "differs",
                     f"TransportError (ConnectError): CERTIFICATE_VERIFY_FAILED{how}",
@@ -709,13 +709,13 @@ async def test_a_client_handed_in_is_known_by_a_call(world: World) -> None:
         assert "marker.example" not in str(report)
 
 
-async def test_a_proxy_is_known_by_a_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way through it is not tried by itself: what a call came to is told."""
+async def test_a_proxy_is_checked_by_a_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy is not checked by itself: the report has the result of a call."""
     with Server(lambda _: response({})) as server:
         monkeypatch.setenv("HTTP_PROXY", f"http://user:{MARKER}@127.0.0.1:{server.port}")
         report = await world.check("1", {}, base_url="http://marker.example")
-    how = "as a call through the proxy that the environment names shows"
-    assert found(report)["connection"] == ("ok", f"there is one, {how}")
+    how = "(through the environment's proxy)"
+    assert found(report)["connection"] == ("ok", f"connected {how}")
     assert MARKER not in str(report)
 
 
@@ -747,7 +747,7 @@ async def test_settings_of_the_environment(
         "credential": (
             "Basic from ABEJA_PLATFORM_USER_ID and ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN"
         ),
-        "base_url": ("another than https://api.abeja.io, an http one, from argument base_url"),
+        "base_url": ("an http URL other than https://api.abeja.io, from argument base_url"),
         "max_retry_count": "1 from argument retry",
         "timeout": "7.0 from argument timeout",
         "settings by default": "deadline, on_retry, max_response_bytes, invalid_rows",
@@ -883,5 +883,5 @@ def test_a_report_is_a_table_of_a_hundred_columns() -> None:
     assert lines[0].startswith("subject  differs  word word")
     assert lines[1].startswith(" " * 18 + "word")
     assert lines[-1] == "0 ok, 1 differs, 0 unknown"
-    assert str(ContractReport((Finding("a", "ok", ""),))) == "a  ok\n1 ok, 0 differs, 0 unknown"
-    assert str(ContractReport(())) == "0 ok, 0 differs, 0 unknown"
+    assert str(ContractReport((Finding("a", "ok", ""),))) == "a  ok\n1 ok, 0 differ, 0 unknown"
+    assert str(ContractReport(())) == "0 ok, 0 differ, 0 unknown"

@@ -195,7 +195,7 @@ async def test_delete_of_what_was_not_there_at_the_replay_either(
 async def test_a_name_in_place_of_an_id(api: ScriptedApi, typed: Any, given: Any) -> None:
     """The API's NotFound says what finds a repository by its name; that of an id does not."""
     api.answers({}, status=404)
-    note = "ids alone are taken: client.repositories.get_by_name(name) has the id"
+    note = "pass an id, not a name: client.repositories.get_by_name(name).id"
     calls = (typed.repositories.get, typed.repositories.delete, typed.tags.list)
     for call in (*calls, partial(typed.tags.get, name="1.0")):
         with pytest.raises(NotFound) as caught:

@@ -372,7 +372,7 @@ async def test_of_tags_pushed_at_the_same_time_the_last(tags_of: TagsOf) -> None
     assert (await done(tags_of(registry).latest(ID, by="updated"))).name == "b"
 
 
-NONE = f"no tag to choose from in the repository '{ID}'"
+NONE = f"no matching tag in the repository '{ID}'"
 
 
 @pytest.mark.parametrize(
@@ -382,11 +382,11 @@ NONE = f"no tag to choose from in the repository '{ID}'"
         ({"pattern": "1.*", "by": "version"}, NONE),
         (
             {"by": "version"},
-            f"{NONE}: 3 fit by name, none of which counts as a version without prereleases=True",
+            f"{NONE}: none of the 3 tags that match by name is a version without prereleases=True",
         ),
         (
             {"by": "version", "pattern": "l*", "prereleases": True},
-            f"{NONE}: 1 fit by name, none of which counts as a version",
+            f"{NONE}: none of the 1 tags that match by name is a version",
         ),
     ],
 )

@@ -1,6 +1,6 @@
 """The typed Python SDK for the ABEJA Platform Registry API.
 
-`Client` and `AsyncClient` give typed values, `APIClient` and `AsyncAPIClient` plain dicts.
+`Client` and `AsyncClient` return typed values, `APIClient` and `AsyncAPIClient` plain dicts.
 """
 
 import sys
@@ -111,9 +111,9 @@ __all__ = [
     "summarize",
 ]
 
-# Not for checkers: they would take any name for one of ours.
+# Hidden from type checkers: `__getattr__` would make every name valid.
 if not TYPE_CHECKING:  # pragma: no branch
-    # Each public name by the module that has it; the modules without an underscore are public too.
+    # The public names of each module; the modules without an underscore are public too.
     _NAMES = {
         "_api.retries": ("Retry", "RetryPolicy"),
         "_http.adapter": ("AsyncHttpClient", "HttpClient"),
@@ -143,10 +143,9 @@ if not TYPE_CHECKING:  # pragma: no branch
     _PUBLIC_MODULES = [module for module in _NAMES if not module.startswith("_")]
 
     def __getattr__(name: str) -> Any:
-        """Load a name's module when the name is used first.
+        """Import a name's module on first use.
 
-        A command's help, shell completion, and a client that sends nothing yet need not wait for
-        pydantic.
+        A command's help, shell completion and a client that sends no request need no pydantic.
         """
         if name in _PUBLIC_MODULES:
             return import_module(f".{name}", __name__)
@@ -158,8 +157,8 @@ if not TYPE_CHECKING:  # pragma: no branch
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__, *_PUBLIC_MODULES})
 
-    # Tools that freeze the clock must not find a package of which half is loaded: it would load the
-    # other half then, and keep the classes that replace datetime's.
+    # Import everything for tools that freeze the clock: a module imported later would keep the
+    # classes that replace datetime's.
     if {"freezegun", "pydantic", "pytest"} & sys.modules.keys():  # pragma: no branch
         for _each in (*_PUBLIC_MODULES, *_MODULE_OF):
             __getattr__(_each)

@@ -1,4 +1,4 @@
-"""The typed clients: settings in, collections out."""
+"""The typed clients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from functools import cached_property
 from typing import TYPE_CHECKING, Self, TypeVar
 
-# By its name: annotations find in it, once somebody evaluates them, what is loaded when it is used.
+# By its name, so that evaluated annotations find names of modules that are loaded on first use.
 import abeja_registry
 
 from ._api.retries import RetryPolicy
@@ -29,11 +29,11 @@ S = TypeVar("S", Session, AsyncSession)
 
 
 class _BaseClient(SessionOwner[S]):
-    """What both typed clients share."""
+    """The part that both typed clients share."""
 
     @property
     def organization_id(self) -> str:
-        """The id of the organization whose registry this is."""
+        """The id of the client's organization."""
         return self._session.settings.organization_id
 
     def with_options(
@@ -46,24 +46,22 @@ class _BaseClient(SessionOwner[S]):
         retry: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
     ) -> Self:
-        """Return a client that differs in what is given, over the same connections.
+        """Return a client with other options, over the same connections.
 
         Args:
-            organization_id: Another organization's id.
-            timeout: Seconds for each connect, read and write, above 0.
-            max_retry_count: Replays of a call at the most, from 0.
-            deadline: Seconds for each call, its waits and replays included, above 0.
-            retry: Whether and when a call is made again.
-            on_retry: A function that is told of each replay, before its wait.
+            organization_id: The id of another organization.
+            timeout: Seconds for each connect, read and write, > 0.
+            max_retry_count: The maximum number of retries of a call, >= 0.
+            deadline: Seconds for each call with its waits and retries, > 0.
+            retry: Whether and when a call is retried.
+            on_retry: A function that is called with a `Retry` before each wait.
 
         Returns:
-            A client that can be used until this one is closed, and whose own closing does
-            nothing. One of a subclass is not initialized again: it has the same attributes, the
-            values themselves and no copies; what the subclass made of the old client's
-            collections stays the old client's.
+            A client that works until this one is closed; closing it does nothing. An instance of a
+            subclass has the same attributes, not copies of them, and `__init__` is not called.
 
         Raises:
-            ConfigurationError: A value is bad.
+            ConfigurationError: A value is invalid.
 
         Example:
             >>> client.with_options(timeout=5).repositories.get(repository.id).id == repository.id
@@ -80,7 +78,7 @@ class _BaseClient(SessionOwner[S]):
         return self._copy(self._session.with_settings(settings))
 
     def settings(self) -> tuple[Setting, ...]:
-        """Return each setting of this client, and where it was found; secrets are masked.
+        """Return each setting of this client with its source; secrets are masked.
 
         Example:
             >>> for setting in client.settings()[:2]:
@@ -96,31 +94,33 @@ class _BaseClient(SessionOwner[S]):
 
 
 class Client(_BaseClient[Session]):
-    """The registry of one organization, as typed values.
+    """A client of one organization's registry that returns typed values.
 
-    Threads may share one. Settings that are not given are looked for in the environment and in
-    the file of the platform's command line. Pickled, it carries its settings, the credential among
-    them, and opens connections of its own where it is unpickled. The logger `abeja_registry` gets
-    a warning of each replay and of each row that is skipped, and shows them once logging is set up.
+    Threads can share a client. Other settings come from the environment and from the ABEJA CLI's
+    file. A pickle holds the settings with the credential; an unpickled client opens its own
+    connections. The logger `abeja_registry` gets a warning for each retry and each skipped row.
 
     Args:
-        organization_id: The organization's id; `ABEJA_ORGANIZATION_ID` if not given.
-        credential: One of the credential kinds, or a dict of theirs; an empty dict sends none.
-        base_url: Where the API is; `ABEJA_API_URL` or https://api.abeja.io if not given.
-        timeout: Seconds for each connect, read and write, above 0; 30 if not given.
-        max_retry_count: Replays of a call at the most, from 0; the count of `retry` if not given.
-        http_client: An `httpx.Client` or `httpx2.Client` to send through, which stays open.
-        deadline: Seconds for each call, its waits and replays included, above 0; 120 if not given.
-        retry: Whether and when a call is made again.
-        on_retry: A function that is told of each replay, before its wait.
-        max_response_bytes: Bytes that an answer's body may have; 64 MiB if not given.
-        invalid_rows: What becomes of a row that no model can be made from: "raise" ends the page
-            with an `InvalidResponse`, "skip" leaves it out, with a line in the log.
-        profile: The name of a configuration in the file of the platform's command line; it goes
-            before the environment.
+        organization_id: The organization's id. Defaults to `ABEJA_ORGANIZATION_ID`.
+        credential: One of the credential classes, or a dict with its fields; an empty dict sends
+            no credential.
+        base_url: The API's URL. Defaults to `ABEJA_API_URL`, or https://api.abeja.io.
+        timeout: Seconds for each connect, read and write, > 0. Defaults to 30.
+        max_retry_count: The maximum number of retries of a call, >= 0. Defaults to the number of
+            `retry`.
+        http_client: An `httpx.Client` or `httpx2.Client` that sends the requests; closing it
+            remains the caller's task.
+        deadline: Seconds for each call with its waits and retries, > 0. Defaults to 120.
+        retry: Whether and when a call is retried.
+        on_retry: A function that is called with a `Retry` before each wait.
+        max_response_bytes: The maximum size of a response's body. Defaults to 64 MiB.
+        invalid_rows: What to do with a row that fails validation: "raise" an `InvalidResponse`,
+            or "skip" the row and log it. Defaults to "raise".
+        profile: The name of a configuration in the ABEJA CLI's file; it takes precedence over the
+            environment.
 
     Raises:
-        ConfigurationError: There is no organization or no credential, or a bad value.
+        ConfigurationError: The organization or the credential is missing, or a value is invalid.
 
     Example:
         >>> with Client(organization_id, {"auth_token": "sandbox"}, base_url=sandbox.url) as client:
@@ -161,7 +161,7 @@ class Client(_BaseClient[Session]):
 
     _session_class = Session
 
-    # Imported when they are used: most of the time that loading takes is the models'.
+    # Imported on first use, because importing pydantic's models dominates start-up.
 
     @cached_property
     def tags(self) -> abeja_registry.Tags:
@@ -179,7 +179,7 @@ class Client(_BaseClient[Session]):
 
     @cached_property
     def raw(self) -> APIClient:
-        """The same API in plain dicts, over the same connections."""
+        """A client of the same API that returns plain dicts, over the same connections."""
         return client_over(APIClient, self._session.with_settings(self._session.settings))
 
     def inventory(
@@ -245,16 +245,15 @@ class Client(_BaseClient[Session]):
     def check_contract(self) -> abeja_registry.contract.ContractReport:
         """Compare the API with the reference that this package is written from.
 
-        Makes some ten read-only calls, with this client's own settings, and looks at the
-        connection, TLS and the credential, each by itself; at each operation's fields and their
-        types; at the default page size, a large limit and the order of the lists; and at what a
-        missing repository is answered with. What goes wrong is a finding, and ends nothing that
-        can still be looked at. With an `http_client` of your own, or a proxy, the connection is
-        what the first call shows of it.
+        About ten read-only calls with this client's settings check the connection, TLS and the
+        credential; the fields of each operation and their types; the default page size, a large
+        limit and the order of the lists; and the error for a missing repository. A failed check is
+        a finding, and the other checks go on. With a user-supplied `http_client` or a proxy, the
+        first call shows whether the connection works.
 
         Returns:
-            A `ContractReport`: `ok` where nothing differs, and printed a table without secrets,
-            e-mail addresses, ids and names, to be pasted into a report of a bug.
+            A `ContractReport`. Its `ok` is false if something differs. Its text is a table for bug
+            reports, without secrets, e-mail addresses, ids and names.
 
         Raises:
             Error: The client was closed.
@@ -265,8 +264,8 @@ class Client(_BaseClient[Session]):
             True
             >>> for finding in report.findings[-3:]:
             ...     print(finding.subject, "-", finding.status, "-", finding.detail)
-            get_repository, fields - ok - as in the reference (1 looked at)
-            get_repository, fields of a tag - ok - as in the reference (3 looked at)
+            get_repository, fields - ok - as in the reference (1 checked)
+            get_repository, fields of a tag - ok - as in the reference (3 checked)
             a missing repository - ok - NotFound (404), JSON, with a code in `error`, without \
 `error_detail`
         """
@@ -275,9 +274,10 @@ class Client(_BaseClient[Session]):
         return check(self._session)
 
     def close(self) -> None:
-        """Close the connections; a client handed in, or shared with another, stays open.
+        """Close the connections; a user-supplied `http_client` stays open.
 
-        A call that waits for its replay ends with what it has met.
+        A call that sleeps before a retry stops and raises its last error. Closing a client made by
+        `with_options` does nothing.
         """
         self._session.close()
 
@@ -324,7 +324,7 @@ class AsyncClient(_BaseClient[AsyncSession]):
 
     _session_class = AsyncSession
 
-    # Imported when they are used: most of the time that loading takes is the models'.
+    # Imported on first use, because importing pydantic's models dominates start-up.
 
     @cached_property
     def tags(self) -> abeja_registry.AsyncTags:
@@ -342,7 +342,7 @@ class AsyncClient(_BaseClient[AsyncSession]):
 
     @cached_property
     def raw(self) -> AsyncAPIClient:
-        """The same API in plain dicts, over the same connections."""
+        """A client of the same API that returns plain dicts, over the same connections."""
         return client_over(AsyncAPIClient, self._session.with_settings(self._session.settings))
 
     def inventory(

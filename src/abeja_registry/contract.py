@@ -1,7 +1,7 @@
-"""The API as it is, beside its reference: read-only calls, and what they showed.
+"""Compares the API with its reference, by read-only calls.
 
-`client.check_contract()` makes a `ContractReport`. Printed, it can be pasted where others read it:
-no secret, no e-mail address, no id and no name of what the registry holds is in it.
+`client.check_contract()` returns a `ContractReport`. Its text can be pasted into a public bug
+report: it has no secrets, no e-mail addresses, and no ids or names from the registry.
 """
 
 from __future__ import annotations
@@ -44,39 +44,38 @@ __all__ = ["ContractReport", "Finding", "Status"]
 
 Status = Literal["ok", "differs", "unknown"]
 
-# More than any server is likely to put on a page.
+# More rows than a server is likely to return in one page.
 LARGE_LIMIT = 10_000
-# Assumption: ids count up, and no repository has reached this one.
+# Assumption: ids are assigned in ascending order, and no repository has this id yet.
 MISSING_ID = "9999999999999"
-# Repositories that are looked at for one that has tags.
+# The number of repositories to search for one with tags.
 _CANDIDATES = 3
-# Rows of the large page that are compared with the reference.
+# The number of rows of a page that are compared with the reference.
 _COMPARED = 100
-# What an answer says of itself is shown below this.
+# Numbers of a response are shown below this; a larger one may be an id.
 _SHOWN_BELOW = 1_000_000
-# Characters of what was found on a line of a report, at the least.
-_LEAST_WIDTH = 20
+# The minimum width of a report's last column, in characters.
+_MIN_WIDTH = 20
 
 _NOT_REACHED = "not reached"
-_NO_REPOSITORY = "no repository to look at"
+_NO_REPOSITORY = "no repository to check"
 _CONNECTION, _TLS, _AUTHENTICATION = "connection", "TLS", "authentication"
 _MISSING = "a missing repository"
 _FAILED = (HttpError, InvalidResponse, TransportError)
-# How OpenSSL calls what failed.
+# OpenSSL's code of a failure.
 _TLS_REASON = re.compile(r"\[SSL: ([A-Z0-9_]{1,60})\]")
-# Characters of an exception's text that are shown.
-_SHOWN = 200
+# Characters of an exception's text in a report.
+_MAX_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        subject: What was looked at.
-        status: "ok", "differs" from what the reference says, or "unknown" where there was nothing
-            to look at.
-        detail: What was found.
+        subject: The checked part of the API.
+        status: "ok", "differs" (from the reference), or "unknown" if the check was impossible.
+        detail: A description of the result.
     """
 
     subject: str
@@ -86,10 +85,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ContractReport:
-    """How the API compares with its reference; printed, a table.
+    """The API compared with its reference; its text is a table.
 
     Attributes:
-        findings: What was looked at, in the order in which it was.
+        findings: The results, in the order of the checks.
     """
 
     findings: tuple[Finding, ...]
@@ -112,19 +111,20 @@ class ContractReport:
 
     def _counts(self) -> str:
         statuses = [finding.status for finding in self.findings]
-        return ", ".join(f"{statuses.count(each)} {each}" for each in get_args(Status))
+        ok, differs, unknown = map(statuses.count, get_args(Status))
+        return f"{ok} ok, {differs} differ{'s' if differs == 1 else ''}, {unknown} unknown"
 
     def table(self, width: int = 100) -> str:
-        """Return the report as a table, with its last column wrapped to a width.
+        """Return the report as a table, with its last column wrapped.
 
         Args:
-            width: Characters of a line; what was found has 20 of them at the least.
+            width: The width of a line in characters; the last column has at least 20 of them.
         """
         subjects = max((len(finding.subject) for finding in self.findings), default=0)
         statuses = len("differs")
         lines = []
         for finding in self.findings:
-            detail = wrap(finding.detail, max(width - subjects - statuses - 4, _LEAST_WIDTH))
+            detail = wrap(finding.detail, max(width - subjects - statuses - 4, _MIN_WIDTH))
             first, *more = detail or [""]
             lines.append(f"{finding.subject:{subjects}}  {finding.status:{statuses}}  {first}")
             lines += [f"{'':{subjects}}  {'':{statuses}}  {line}" for line in more]
@@ -145,8 +145,8 @@ async def acheck(session: AsyncSession) -> ContractReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _List:
-    """A list of the API's, and what the reference says of it."""
+class _ListSpec:
+    """One of the API's lists, with its schemas in the reference."""
 
     operation: str
     key: str
@@ -182,14 +182,14 @@ class _List:
         return (self.fields, self.row_fields, self.page_size, self.large, self.order)
 
 
-_REPOSITORIES = _List(
+_REPOSITORIES = _ListSpec(
     "get_repositories",
     "registry_repositories",
     "repository",
     reference.REPOSITORY_PAGE,
     reference.LISTED_REPOSITORY,
 )
-_TAGS = _List("get_repository_tags", "tags", "tag", reference.TAG_PAGE, reference.TAG)
+_TAGS = _ListSpec("get_repository_tags", "tags", "tag", reference.TAG_PAGE, reference.TAG)
 _REPOSITORY_FIELDS = "get_repository, fields"
 _EMBEDDED_FIELDS = "get_repository, fields of a tag"
 
@@ -208,25 +208,25 @@ _SUBJECTS = (
 class _Check:
     def __init__(self, session: Session | AsyncSession) -> None:
         settings = session.settings
-        # What is between us and the API's socket, so that the response alone tells about it.
+        # A client or a proxy in between hides the API's socket: only responses tell about it.
         self._through = ""
         if isinstance(session.sender, HttpClientAdapter | AsyncHttpClientAdapter):
-            self._through = ", as a call through a user-supplied client shows"
+            self._through = " (through a user-supplied client)"
         elif session.sender.proxy is not None:
-            self._through = ", as a call through the proxy that the environment names shows"
+            self._through = " (through the environment's proxy)"
         self._host = urlsplit(settings.base_url).hostname or ""
         self._organization_id = settings.organization_id
         self._anonymous = settings.authorization is None
         self._https = settings.base_url.startswith("https:")
         self._secrets = settings.secrets()
-        # What may be somebody's name, were a field called so.
+        # The texts in responses: a field with such a name may name somebody.
         self._seen: set[str] = set()
         self._findings: dict[str, Finding] = {}
         system = f"Python {platform.python_version()} on {platform.system()}"
         self._note("versions", "ok", f"abeja-registry {__version__}, {system}")
         for setting in settings.resolution.shown:
             if setting.source != DEFAULT:
-                self._note(f"setting {setting.name}", "ok", _told_setting(setting))
+                self._note(f"setting {setting.name}", "ok", _describe_setting(setting))
         defaults = [each.name for each in settings.resolution.shown if each.source == DEFAULT]
         self._note("settings by default", "ok", ", ".join(defaults) or "none")
         for subject in _SUBJECTS:
@@ -234,11 +234,11 @@ class _Check:
 
     def flow(self) -> Flow[ContractReport]:
         if (yield from self._check_access()):
-            ask = partial(get_repositories, self._organization_id)
-            _, listed = yield from self._list(_REPOSITORIES, {"": ask})
-            ids = self._ids(listed)
-            asks = {each: partial(get_repository_tags, self._organization_id, each) for each in ids}
-            with_tags, _ = yield from self._list(_TAGS, asks)
+            operation = partial(get_repositories, self._organization_id)
+            _, listed = yield from self._list(_REPOSITORIES, {"": operation})
+            tags = partial(get_repository_tags, self._organization_id)
+            operations = {each: partial(tags, each) for each in self._ids(listed)}
+            with_tags, _ = yield from self._list(_TAGS, operations)
             yield from self._repository(with_tags)
             yield from self._missing()
         return ContractReport(tuple(self._findings.values()))
@@ -246,10 +246,10 @@ class _Check:
     def _note(self, subject: str, status: Status, detail: str) -> None:
         self._findings[subject] = Finding(subject, status, detail)
 
-    # -- the way to the API, and in --
+    # -- connection, TLS, authentication --
 
     def _check_access(self) -> Flow[bool]:
-        """Whether the API answers."""
+        """Whether the API responds to this credential."""
         error: Error | None = None
         try:
             yield get_repositories(self._organization_id, limit=1)
@@ -262,81 +262,83 @@ class _Check:
         return self._authenticated(error)
 
     def _connected(self) -> None:
-        self._note(_CONNECTION, "ok", "there is one" + self._through)
+        self._note(_CONNECTION, "ok", "connected" + self._through)
         if not self._https:
-            self._note(_TLS, "unknown", "not spoken: the base URL is an http one")
+            self._note(_TLS, "unknown", "not used: the base URL is http")
         elif self._through:
-            # Whether another client checks certificates is its owner's affair.
-            self._note(_TLS, "ok", "spoken" + self._through)
+            # A user-supplied client may accept any certificate.
+            self._note(_TLS, "ok", "connected" + self._through)
         else:
-            self._note(_TLS, "ok", "spoken, with a certificate that is trusted")
+            self._note(_TLS, "ok", "connected, with a trusted certificate")
 
     def _no_response(self, error: TransportError) -> None:
-        """Note how far a call without a response came."""
+        """Record the stage at which a call without a response failed."""
         last = error.history[-1]
         problem = self._without_host(last)
         if self._through:
-            # The text may name others; of OpenSSL's words the code names nobody.
+            # The message may hold names, except for OpenSSL's code.
             reason = _TLS_REASON.match(last.message)
-            problem = _told(error) + (f": {reason[1]}" if reason else "") + self._through
+            problem = _describe(error) + (f": {reason[1]}" if reason else "") + self._through
         if last.stage == "request":
             self._connected()
-            self._note(_AUTHENTICATION, "differs", f"no answer: {_told(error)}")
+            self._note(_AUTHENTICATION, "differs", f"no response: {_describe(error)}")
         elif last.stage == "tls":
-            self._note(_CONNECTION, "ok", "there is one" + self._through)
+            self._note(_CONNECTION, "ok", "connected" + self._through)
             self._note(_TLS, "differs", problem)
         else:
             self._note(_CONNECTION, "differs", problem)
 
     def _without_host(self, attempt: Attempt) -> str:
         text = str(attempt).replace(self._host, "[the host]")
-        return "".join(each for each in text if each.isprintable())[:_SHOWN]
+        return "".join(each for each in text if each.isprintable())[:_MAX_SHOWN]
 
     def _authenticated(self, error: Error | None) -> bool:
-        """Note what an answer says of the credential, and return whether to go on."""
+        """Record whether the credential was accepted; return whether to continue."""
         if isinstance(error, Unauthorized):
-            what = "none is sent" if self._anonymous else "the credential is not taken"
-            self._note(_AUTHENTICATION, "differs", f"{_told(error)}: {what}")
+            what = "no credential was sent" if self._anonymous else "the credential is invalid"
+            self._note(_AUTHENTICATION, "differs", f"{_describe(error)}: {what}")
             return False
         if isinstance(error, Forbidden):
-            what = "the credential may not read the registry of this organization"
-            self._note(_AUTHENTICATION, "differs", f"{_told(error)}: {what}")
+            what = "the credential has no permission to read this organization's registry"
+            self._note(_AUTHENTICATION, "differs", f"{_describe(error)}: {what}")
             return False
         if error is not None:
-            self._note(_AUTHENTICATION, "unknown", f"nothing is said of it: {_told(error)}")
+            self._note(
+                _AUTHENTICATION, "unknown", f"the response does not tell: {_describe(error)}"
+            )
         elif self._anonymous:
-            self._note(_AUTHENTICATION, "ok", "no credential is sent, and none is asked for")
+            self._note(_AUTHENTICATION, "ok", "no credential was sent, and none is required")
         else:
-            self._note(_AUTHENTICATION, "ok", "the credential is taken")
+            self._note(_AUTHENTICATION, "ok", "the credential is accepted")
         return True
 
     # -- the operations --
 
-    def _asked(self, subject: str, operation: Operation) -> Flow[dict[str, Any] | None]:
-        """Return what an operation brought; where it fails, that is what is noted."""
+    def _fetch(self, subject: str, operation: Operation) -> Flow[dict[str, Any] | None]:
+        """Return the response of an operation; record a failure as the subject's result."""
         try:
             result = yield operation
         except _FAILED as error:
-            self._note(subject, "differs", _told(error))
+            self._note(subject, "differs", _describe(error))
             return None
         return result.body
 
     def _list(
-        self, of: _List, asks: Mapping[str, Callable[..., Operation]]
+        self, of: _ListSpec, operations: Mapping[str, Callable[..., Operation]]
     ) -> Flow[tuple[str, list[Any]]]:
-        """Look at the first of some lists that has rows; return which it is, and its rows."""
+        """Check the first of some lists that has rows; return its key and its rows."""
         name, first = "", None
-        for name in asks:
-            first = yield from self._asked(of.fields, asks[name]())
+        for name in operations:
+            first = yield from self._fetch(of.fields, operations[name]())
             if first is None or rows(first, of.key):
                 break
         if first is None:
-            if not asks:
+            if not operations:
                 for subject in of.subjects:
                     self._note(subject, "unknown", _NO_REPOSITORY)
             return name, []
-        second = yield from self._asked(of.order, asks[name]())
-        large = yield from self._asked(of.large, asks[name](limit=LARGE_LIMIT))
+        second = yield from self._fetch(of.order, operations[name]())
+        large = yield from self._fetch(of.large, operations[name](limit=LARGE_LIMIT))
         pages = [page for page in (first, second, large) if page is not None]
         heads = [_head(of, page) for page in pages]
         self._compare(of.fields, of.page, heads, "")
@@ -354,37 +356,37 @@ class _Check:
             self._note(_EMBEDDED_FIELDS, "unknown", _NO_REPOSITORY)
             return
         operation = get_repository(self._organization_id, repository_id)
-        self._single_repository((yield from self._asked(_REPOSITORY_FIELDS, operation)))
+        self._single_repository((yield from self._fetch(_REPOSITORY_FIELDS, operation)))
 
     def _missing(self) -> Flow[None]:
         try:
             yield get_repository(self._organization_id, MISSING_ID)
         except NotFound as error:
-            self._note(_MISSING, "ok", f"{_told(error)}, {_told_body(error)}")
+            self._note(_MISSING, "ok", f"{_describe(error)}, {_describe_body(error)}")
         except _FAILED as error:
-            self._note(_MISSING, "differs", f"{_told(error)}, not NotFound (404)")
+            self._note(_MISSING, "differs", f"{_describe(error)}, not NotFound (404)")
         else:
             self._note(_MISSING, "differs", "a success, not NotFound (404)")
 
-    # -- what an answer shows --
+    # -- responses --
 
     def _compare(self, subject: str, shape: Shape, values: Sequence[object], noun: str) -> None:
         if not values:
-            self._note(subject, "unknown", f"no {noun} to look at")
+            self._note(subject, "unknown", f"no {noun} to check")
             return
         self._seen.update(strings(values))
         differing = differences(shape, values, self._seen, self._secrets)
         if differing:
             self._note(subject, "differs", differing)
         else:
-            self._note(subject, "ok", f"as in the reference ({len(values)} looked at)")
+            self._note(subject, "ok", f"as in the reference ({len(values)} checked)")
 
-    def _default_page_size(self, of: _List, page: dict[str, Any]) -> None:
+    def _default_page_size(self, of: _ListSpec, page: dict[str, Any]) -> None:
         limit, wrong = _limit(of, page)
         if wrong:
             self._note(of.page_size, "differs", wrong)
         elif limit != DEFAULT_LIMIT:
-            detail = f"{_number(limit)}, where the reference shows {DEFAULT_LIMIT}"
+            detail = f"{_number(limit)}, but {DEFAULT_LIMIT} in the reference"
             self._note(of.page_size, "differs", detail)
         else:
             self._note(of.page_size, "ok", str(limit))
@@ -394,45 +396,49 @@ class _Check:
             self._compare(_REPOSITORY_FIELDS, reference.REPOSITORY, [body], "")
             self._compare(_EMBEDDED_FIELDS, reference.TAG, rows(body, "tags"), "tag")
 
-    def _large_limit(self, of: _List, page: dict[str, Any] | None) -> None:
+    def _large_limit(self, of: _ListSpec, page: dict[str, Any] | None) -> None:
         if page is None:
             return
         limit, wrong = _limit(of, page)
         if wrong or limit > LARGE_LIMIT:
-            self._note(of.large, "differs", wrong or f"answered as {_number(limit)}")
+            self._note(of.large, "differs", wrong or f"returned as {_number(limit)}")
         elif limit < LARGE_LIMIT:
             self._note(of.large, "ok", f"clamped to {limit}")
         else:
             self._note(of.large, "ok", "not clamped")
 
-    def _order(self, of: _List, first: list[Any], second: list[Any]) -> None:
+    def _order(self, of: _ListSpec, first: list[Any], second: list[Any]) -> None:
         if len(first) < 2:
             self._note(of.order, "unknown", "fewer than two rows to compare")
         elif first == second:
-            self._note(of.order, "ok", "the same on two reads")
+            self._note(of.order, "ok", "the same in two reads")
         elif len(first) == len(second) and all(row in second for row in first):
-            self._note(of.order, "differs", "the same rows in another order on a second read")
+            self._note(
+                of.order, "differs", "the second read returned the same rows in another order"
+            )
         else:
-            detail = "other rows on a second read: the order changes, or somebody changed the list"
+            detail = (
+                "the second read returned other rows: the order is unstable, or the list changed"
+            )
             self._note(of.order, "differs", detail)
 
     def _ids(self, listed: list[Any]) -> list[str]:
-        """Return the ids of the first repositories, of those that can be asked for."""
-        found = []
+        """Return the valid ids of the first repositories."""
+        ids = []
         for row in listed[:_CANDIDATES]:
             repository_id = row.get("id") if isinstance(row, dict) else None
             with suppress(TypeError, ValueError):
                 quote_segment("repository_id", repository_id)
-                found.append(str(repository_id))
-        return found
+                ids.append(str(repository_id))
+        return ids
 
 
-# -- in words -------------------------------------------------------------------------------------
+# -- descriptions ---------------------------------------------------------------------------------
 
 
-def _told_setting(setting: Setting) -> str:
-    """Return where a setting is from, and its value where that names nothing and nobody."""
-    # The file's keys stand beside the name of a profile.
+def _describe_setting(setting: Setting) -> str:
+    """Describe a setting without values that identify anyone."""
+    # The source in the file may include the name of a profile.
     source = CLI_FILE if CLI_FILE in setting.source else setting.source
     value = str(setting.value)
     if setting.name == "organization_id":
@@ -441,24 +447,24 @@ def _told_setting(setting: Setting) -> str:
         return f"{value.partition(' ')[0]} from {source}"
     if setting.name == "base_url" and value != DEFAULT_BASE_URL:
         scheme = value.partition(":")[0]
-        return f"another than {DEFAULT_BASE_URL}, an {scheme} one, from {source}"
+        return f"an {scheme} URL other than {DEFAULT_BASE_URL}, from {source}"
     return f"{value} from {source}"
 
 
-def _told(error: Error) -> str:
-    """Return what kind of error it is: what else it says may name somebody."""
+def _describe(error: Error) -> str:
+    """Describe an error without its message, which may hold names."""
     kind = type(error).__name__
     if isinstance(error, HttpError):
-        told = f"{kind} ({error.status_code})"
+        text = f"{kind} ({error.status_code})"
     elif isinstance(error, InvalidResponse):
-        told = f"{kind}: the body is no JSON object, or too large"
+        text = f"{kind}: the body is not a JSON object, or too large"
     else:
-        told = f"{kind} ({error.history[-1].error})"
+        text = f"{kind} ({error.history[-1].error})"
     attempts = len(error.history)
-    return told if attempts < 2 else f"{told}, after {attempts} attempts"
+    return text if attempts < 2 else f"{text}, after {attempts} attempts"
 
 
-def _told_body(error: HttpError) -> str:
+def _describe_body(error: HttpError) -> str:
     code = error.error != responses.get(error.status_code or 0)
     json = "json" in error.headers.get("content-type", "").lower()
     detail = error.error_detail is not None
@@ -468,25 +474,25 @@ def _told_body(error: HttpError) -> str:
     )
 
 
-def _limit(of: _List, page: dict[str, Any]) -> tuple[int, str]:
-    """Return the limit that a page says it has, and what is wrong with it."""
-    limit, held = page.get("limit"), len(rows(page, of.key))
+def _limit(of: _ListSpec, page: dict[str, Any]) -> tuple[int, str]:
+    """Return a page's limit, and what is wrong with it."""
+    limit, count = page.get("limit"), len(rows(page, of.key))
     if type(limit) is not int:
-        return 0, f"not said: the page holds {held} rows, and no whole number as its limit"
-    if limit < max(1, held):
-        return limit, f"said to be {_number(limit)}, and the page holds {held} rows"
+        return 0, f"the page has {count} rows, and its limit is not a whole number"
+    if limit < max(1, count):
+        return limit, f"the page has {count} rows, and its limit is {_number(limit)}"
     return limit, ""
 
 
 def _number(value: int) -> str:
-    return str(value) if abs(value) < _SHOWN_BELOW else "a number far too large"
+    return str(value) if abs(value) < _SHOWN_BELOW else "a number that is too large"
 
 
-def _head(of: _List, page: dict[str, Any]) -> dict[str, Any]:
-    """Return a page with as many of its rows as are compared."""
+def _head(of: _ListSpec, page: dict[str, Any]) -> dict[str, Any]:
+    """Return a page with only the rows to compare."""
     return page | {of.key: rows(page, of.key)[:_COMPARED]} if rows(page, of.key) else page
 
 
 def _identity(row: object) -> object:
-    """Return what tells a row from others."""
+    """Return a row's id, or the row if it has none."""
     return row.get("id", row) if isinstance(row, dict) else row

@@ -1,4 +1,4 @@
-"""The name of an image in the registry, as the platform's jobs take it."""
+"""The name of an image in the registry, as the platform's job definitions take it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .exceptions import InvalidArgument
 # Docker's rules for a path component and a tag.
 NAME = r"(?!.{256})[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-# A SHA-256 is what the API shows; of another algorithm the length is not known here.
+# The API's digests are SHA-256; the length of other algorithms is unknown here.
 _DIGEST_TO_RUN = r"sha256:[0-9a-f]{64}|(?!sha256:)" + DIGEST
 _ORGANIZATION = r"[A-Za-z0-9_-]+"
 # Assumption: the platform's jobs name the organization's own images so.
@@ -29,11 +29,10 @@ class ImageName:
         organization_id: The organization's id.
         repository: The repository's name (not its id).
         tag: The tag's name.
-        digest: The digest of the image's manifest, `sha256:…`. Where there are both, the digest
-            is what counts.
+        digest: The digest of the image's manifest, `sha256:…`. It takes precedence over the tag.
 
     Raises:
-        InvalidArgument: A part cannot be one of such a name, or there is neither tag nor digest.
+        InvalidArgument: A part is invalid, or both the tag and the digest are missing.
 
     Example:
         >>> print(ImageName("1410000000000", "trainer", tag="1.0.0"))
@@ -59,10 +58,10 @@ class ImageName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the name that a text is.
+        """Parse an image's name.
 
         Raises:
-            InvalidArgument: It is none.
+            InvalidArgument: The text is not an image's name.
         """
         path, at, digest = check_str("an image's name", text).partition("@")
         path, colon, tag = path.partition(":")
@@ -72,11 +71,11 @@ class ImageName:
         try:
             return cls(parts[0], parts[1], tag if colon else None, digest if at else None)
         except InvalidArgument as error:
-            raise InvalidArgument(f"{safe_repr(text)} is no image's name: {error}") from None
+            raise InvalidArgument(f"{safe_repr(text)} is not an image's name: {error}") from None
 
     @property
     def pinned(self) -> bool:
-        """Whether it always names the same image."""
+        """Whether the name has a digest, so that its image never changes."""
         return self.digest is not None
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""Raw dicts: the interface of `abeja.registry.APIClient`, over connections that are kept.
+"""Raw dicts: the interface of `abeja.registry.APIClient`, with keep-alive connections.
 
-Changing one import line moves code written for abeja-sdk over. What a method returns is the
-answer's JSON object as it came: nothing renamed, converted or dropped.
+Changing one import line moves code from abeja-sdk. A method returns the response's JSON object
+unchanged: nothing is renamed, converted or dropped.
 """
 
 from __future__ import annotations
@@ -20,22 +20,24 @@ from ._settings.settings import OnRetry, raw_settings
 
 
 class APIClient(SessionOwner[Session]):
-    """The five operations of the Registry API, in and out of plain values.
+    """The five operations of the Registry API, with plain values and dicts.
 
     Args:
-        credential: One of the credential kinds, or a dict of theirs; the environment's if not
-            given. An empty or incomplete one sends none, the latter with a warning.
-        timeout: Seconds for each connect, read and write, above 0; 30 if not given.
-        max_retry_count: Replays of a call at the most, from 0; the count of `retry` if not given.
-        base_url: Where the API is; `ABEJA_API_URL` or https://api.abeja.io if not given.
-        http_client: An `httpx.Client` or `httpx2.Client` to send through, which stays open.
-        deadline: Seconds for each call, its waits and replays included, above 0; 120 if not given.
-        retry: Whether and when a call is made again.
-        on_retry: A function that is told of each replay, before its wait.
-        max_response_bytes: Bytes that an answer's body may have; 64 MiB if not given.
+        credential: One of the credential classes, or a dict with its fields. Defaults to the
+            environment's. An empty or incomplete one sends no credential; an incomplete one warns.
+        timeout: Seconds for each connect, read and write, > 0. Defaults to 30.
+        max_retry_count: The maximum number of retries of a call, >= 0. Defaults to the number of
+            `retry`.
+        base_url: The API's URL. Defaults to `ABEJA_API_URL`, or https://api.abeja.io.
+        http_client: An `httpx.Client` or `httpx2.Client` that sends the requests; closing it
+            remains the caller's task.
+        deadline: Seconds for each call with its waits and retries, > 0. Defaults to 120.
+        retry: Whether and when a call is retried.
+        on_retry: A function that is called with a `Retry` before each wait.
+        max_response_bytes: The maximum size of a response's body. Defaults to 64 MiB.
 
     Raises:
-        ConfigurationError: An argument or a variable of the environment has a bad value.
+        ConfigurationError: An argument or an environment variable is invalid.
 
     Example:
         >>> with APIClient({"auth_token": "sandbox"}, base_url=sandbox.url) as api_client:
@@ -80,14 +82,14 @@ class APIClient(SessionOwner[Session]):
         Args:
             organization_id: The organization's id.
             name: The repository's name.
-            description: What it is for; left out of the request if not given.
+            description: The repository's description. Defaults to none.
 
         Returns:
             The new repository.
 
         Raises:
-            BadRequest: The API refused the name or the description.
-            OutcomeUnknown: The request was sent and no answer came: the repository may exist.
+            BadRequest: The API rejected the name or the description.
+            OutcomeUnknown: The request got no response: the repository may exist.
         """
         return self._session.request_json(
             operations.create_repository(organization_id, name, description)
@@ -105,10 +107,10 @@ class APIClient(SessionOwner[Session]):
             repository_id: The repository's id.
 
         Returns:
-            The repository as it was; an empty dict where the API answers with nothing.
+            The deleted repository; an empty dict if the response has no body.
 
         Raises:
-            NotFound: There is no such repository.
+            NotFound: The repository does not exist.
         """
         return self._session.request_json(
             operations.delete_repository(organization_id, repository_id)
@@ -123,11 +125,11 @@ class APIClient(SessionOwner[Session]):
 
         Args:
             organization_id: The organization's id.
-            limit: Repositories to return at the most; sent as it is given.
-            offset: Repositories to pass over; sent as it is given.
+            limit: The maximum number of repositories; sent unchanged.
+            offset: The number of repositories to skip; sent unchanged.
 
         Returns:
-            The page, its items under `registry_repositories`.
+            The page, with its items under `registry_repositories`.
         """
         return self._session.request_json(
             operations.get_repositories(organization_id, limit, offset)
@@ -148,7 +150,7 @@ class APIClient(SessionOwner[Session]):
             The repository.
 
         Raises:
-            NotFound: There is no such repository.
+            NotFound: The repository does not exist.
         """
         return self._session.request_json(operations.get_repository(organization_id, repository_id))
 
@@ -166,14 +168,14 @@ class APIClient(SessionOwner[Session]):
         Args:
             organization_id: The organization's id.
             repository_id: The repository's id.
-            limit: Tags to return at the most; sent as it is given.
-            offset: Tags to pass over; sent as it is given.
+            limit: The maximum number of tags; sent unchanged.
+            offset: The number of tags to skip; sent unchanged.
 
         Returns:
-            The page, its items under `tags`.
+            The page, with its items under `tags`.
 
         Raises:
-            NotFound: There is no such repository.
+            NotFound: The repository does not exist.
         """
         return self._session.request_json(
             operations.get_repository_tags(organization_id, repository_id, limit, offset)
@@ -216,7 +218,7 @@ class APIClient(SessionOwner[Session]):
         return self._session.request_json(operations.request(method, path, params, json))
 
     def close(self) -> None:
-        """Close the connections; a client handed in, or shared with another, stays open."""
+        """Close the connections; a user-supplied `http_client` stays open."""
         self._session.close()
 
     def __enter__(self) -> Self:

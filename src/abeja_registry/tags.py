@@ -43,7 +43,7 @@ TagOrder = Literal["created", "updated", "version"]
 
 
 class _BaseTags(ABC, Generic[S, P]):
-    """What both kinds share: the flow of each method."""
+    """The part that both kinds share: the flow of each method."""
 
     _kind: PageKind[P]
 
@@ -74,7 +74,7 @@ class _BaseTags(ABC, Generic[S, P]):
         result: ApiResult,
         invalid_rows: InvalidRows | Wanted | None = None,
     ) -> PageRows[P]:
-        """Return the page of a result; a look-up says which names it wants."""
+        """Return the page of a result; `invalid_rows` is also the filter of a look-up by name."""
         invalid_rows = invalid_rows or self._session.settings.invalid_rows
         fetch = partial(self.list, repository_id)
         return read_page(self._kind, result, fetch, invalid_rows=invalid_rows)
@@ -100,7 +100,7 @@ class _BaseTags(ABC, Generic[S, P]):
     def _latest(
         self, repository_id: str, by: TagOrder, pattern: str | None, prereleases: bool
     ) -> Flow[Tag]:
-        flow = _latest(repository_id, by, pattern, prereleases, *self._pages(repository_id))
+        flow = _latest_flow(repository_id, by, pattern, prereleases, *self._pages(repository_id))
         return _hinted(repository_id, flow)
 
     def _wait_for(
@@ -127,15 +127,15 @@ class Tags(_BaseTags[Session, Page[Tag]]):
 
         Args:
             repository_id: The repository's id.
-            limit: Tags to return at the most, from 1; the API's own default if not given.
-            offset: Tags to pass over, from 0.
+            limit: The maximum number of tags, >= 1. Defaults to the API's default.
+            offset: The number of tags to skip, >= 0.
 
         Returns:
-            The page; `has_next` says whether more follow.
+            The page; `has_next` tells whether more follow.
 
         Raises:
-            NotFound: There is no such repository.
-            InvalidArgument: An argument is out of its bounds; nothing was sent.
+            NotFound: The repository does not exist.
+            InvalidArgument: An argument is out of bounds; no request was sent.
 
         Example:
             >>> [tag.name for tag in client.tags.list(repository.id, limit=2)]
@@ -154,26 +154,26 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Listing[Tag]:
-        """Return the tags of a repository, to walk through; asks nothing until then.
+        """Return every tag of a repository that matches; no request is sent until iteration starts.
 
-        All of them, or those that the filters keep: the API has none, so each page is fetched.
+        The API has no filters, so that every page is fetched.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
         once a page.
 
         Args:
             repository_id: The repository's id.
-            page_size: Tags that each request asks for, from 1; 100 if not given.
-            offset: Tags to pass over, from 0: an error's `resume_offset`.
-            pattern: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
-            since: When the tag was last pushed at the earliest; with a time zone.
-            until: Before when the tag was last pushed; with a time zone.
+            page_size: The number of tags per request, >= 1. Defaults to 100.
+            offset: The number of tags to skip, >= 0, such as an error's `resume_offset`.
+            pattern: A glob pattern that the tag's name matches, with `*`, `?` and `[…]`.
+            since: The earliest time of the tag's last push, with a time zone.
+            until: The time before which the tag was last pushed, with a time zone.
 
         Returns:
-            A `Listing`, to be walked through as often as wanted.
+            A `Listing`, which can be iterated over more than once.
 
         Raises:
-            InvalidArgument: An argument is out of its bounds.
+            InvalidArgument: An argument is out of bounds.
 
         Example:
             >>> sum(tag.size for tag in client.tags.iter(repository.id)) > 0
@@ -182,15 +182,15 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             ['0.0.1', '0.0.2']
         """
         quote_segment("repository_id", repository_id)
-        keep = _filter(pattern, since, until)
+        keep = _tag_filter(pattern, since, until)
         flow = partial(self._next_page, repository_id)
         return Listing(self._session.run, flow, page_size, offset, keep)
 
     def get(self, repository_id: str, name: str) -> Tag:
-        """Return the tag of a name.
+        """Return the tag with this name.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
-        once a page, until it is found.
+        once a page, until the tag is found.
 
         Args:
             repository_id: The repository's id.
@@ -200,9 +200,9 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             The tag.
 
         Raises:
-            NotFound: There is no such tag, or no such repository.
-            InvalidResponse: A row of this name, or of none, cannot be read, also where an
-                iteration would skip it: it may be the one that is looked for.
+            NotFound: The tag or the repository does not exist.
+            InvalidResponse: A row fails validation, and it has this name or no valid name. It
+                raises even if `invalid_rows` is "skip", because it might be the match.
 
         Example:
             >>> client.tags.get(repository.id, "0.0.2").name
@@ -225,21 +225,20 @@ class Tags(_BaseTags[Session, Page[Tag]]):
 
         Args:
             repository_id: The repository's id.
-            by: "created" for the tag whose first push is the most recent, which leaves out what
-                later became of tags that move, such as `latest`; "updated" for the tag that was
-                pushed last, the first time or again; "version" for the one whose name is the
-                highest version (`1.10.0` is higher than `1.9.0`; names that are no versions don't
-                count), which needs the extra `versions`.
-            pattern: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            by: "created" for the tag with the most recent first push; later pushes to a moving tag,
+                such as `latest`, do not count. "updated" for the tag with the most recent push.
+                "version" for the tag whose name is the highest version (`1.10.0` is higher than
+                `1.9.0`; other names do not count), which needs the extra `versions`.
+            pattern: A glob pattern that the tag's name matches, with `*`, `?` and `[…]`.
             prereleases: Whether versions such as `2.0.0rc1` count.
 
         Returns:
             The tag.
 
         Raises:
-            NotFound: No tag fits, or there is no such repository.
+            NotFound: No tag matches, or the repository does not exist.
             ImportError: The extra `versions` is not installed.
-            InvalidResponse: A row cannot be read, as for `get`.
+            InvalidResponse: A row fails validation, as for `get`.
 
         Example:
             >>> client.tags.latest(repository.id, by="version").name
@@ -256,25 +255,25 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         digest: str | None = None,
         changed_from: str | Tag | None = None,
     ) -> Tag:
-        """Wait until a tag is there, or points to another image, as after a push.
+        """Wait until a tag exists, or points to another image, as after a push.
 
-        Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags, once
-        a page, again and again: half a second after the first look, later every 10 seconds.
+        Polls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags, once
+        a page: half a second after the first poll, later every 10 seconds.
 
         Args:
             repository_id: The repository's id.
             name: The tag's name.
-            timeout: Seconds, above 0, after which the waiting ends.
-            digest: The digest that the tag has to point to.
-            changed_from: The digest, or the tag as it was, that it must not point to any more.
+            timeout: The maximum time to wait, in seconds, > 0.
+            digest: The digest that the tag must have.
+            changed_from: The previous tag, or its digest, from which the tag must differ.
 
         Returns:
             The tag.
 
         Raises:
-            WaitTimeout: The time is over; the message says what the last request found.
-            NotFound: There is no such repository.
-            InvalidResponse: A row cannot be read, as for `get`.
+            WaitTimeout: The time is over; the message has the tag's last known state.
+            NotFound: The repository does not exist.
+            InvalidResponse: A row fails validation, as for `get`.
 
         Example:
             >>> before = client.tags.get(repository.id, "0.0.1")
@@ -285,7 +284,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             >>> after.digest == before.digest
             False
         """
-        problem = _problem(timeout, digest, changed_from)
+        problem = _wait_condition(timeout, digest, changed_from)
         flow = self._wait_for(repository_id, name, timeout, problem)
         return self._session.run(flow, self._session.clock.now() + timeout)
 
@@ -312,9 +311,9 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncListing[Tag]:
-        """As `Tags.iter`, to walk through with `async for`."""
+        """As `Tags.iter`, to iterate over with `async for`."""
         quote_segment("repository_id", repository_id)
-        keep = _filter(pattern, since, until)
+        keep = _tag_filter(pattern, since, until)
         flow = partial(self._next_page, repository_id)
         return AsyncListing(self._session.run, flow, page_size, offset, keep)
 
@@ -343,7 +342,7 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         changed_from: str | Tag | None = None,
     ) -> Tag:
         """As `Tags.wait_for`, awaited."""
-        problem = _problem(timeout, digest, changed_from)
+        problem = _wait_condition(timeout, digest, changed_from)
         flow = self._wait_for(repository_id, name, timeout, problem)
         return await self._session.run(flow, self._session.clock.now() + timeout)
 
@@ -358,30 +357,30 @@ def _hinted(repository_id: str, flow: Flow[T]) -> Flow[T]:
 
 
 def hint_if_name_was_given(error: NotFound, repository_id: str) -> None:
-    """Add a note to the API's NotFound, where a name was given in place of an id."""
+    """Add a hint to the API's NotFound if a name was given in place of an id."""
     # Assumption: an id is all digits, as in the reference.
-    # One without a URL is a look-up's own, in a repository that exists.
+    # A look-up by name that found no tag has no URL: its repository exists.
     if error.url is not None and not str(repository_id).isdecimal():
-        error.add_note("ids alone are taken: client.repositories.get_by_name(name) has the id")
+        error.add_note("pass an id, not a name: client.repositories.get_by_name(name).id")
 
 
-def _filter(
+def _tag_filter(
     pattern: str | None, since: datetime | None, until: datetime | None
 ) -> Callable[[Tag], bool] | None:
-    """Return what tells the tags to keep, or None where there is nothing to tell by."""
+    """Return the filter of an iteration, or None without one."""
     check_time("since", since)
     check_time("until", until)
     if pattern is None and since is None and until is None:
         return None
-    named = compile_glob("pattern", "*" if pattern is None else pattern)
+    matches = compile_glob("pattern", "*" if pattern is None else pattern)
     return lambda tag: (
         (since is None or tag.updated_at >= since)
         and (until is None or tag.updated_at < until)
-        and named(tag.name)
+        and matches(tag.name)
     )
 
 
-def _latest(
+def _latest_flow(
     repository_id: str,
     by: TagOrder,
     pattern: str | None,
@@ -391,36 +390,36 @@ def _latest(
 ) -> Flow[Tag]:
     check_choice("by", by, get_args(TagOrder))
     if prereleases and by != "version":
-        raise InvalidArgument("prereleases can be told from others by='version' alone")
-    version = _version(prereleases) if by == "version" else None
-    pushed = attrgetter("updated_at" if by == "updated" else "created_at")
-    named = compile_glob("pattern", "*" if pattern is None else pattern)
-    passed_over = set()
+        raise InvalidArgument("prereleases needs by='version'")
+    version = _version_key(prereleases) if by == "version" else None
+    pushed_at = attrgetter("updated_at" if by == "updated" else "created_at")
+    matches = compile_glob("pattern", "*" if pattern is None else pattern)
+    skipped = set()
 
     def counts(name: str) -> bool:
-        if not named(name):
+        if not matches(name):
             return False
         if version is not None and version(name) is None:
-            passed_over.add(name)
+            skipped.add(name)
             return False
         return True
 
     def rank(tag: Tag) -> Any:
         if not counts(tag.name):
             return None
-        return pushed(tag) if version is None else (version(tag.name), pushed(tag))
+        return pushed_at(tag) if version is None else (version(tag.name), pushed_at(tag))
 
-    found = yield from flows.best(list_page, read_page, rank, counts)
-    if found is None:
-        problem = f"no tag to choose from in the repository {safe_repr(repository_id)}"
-        if passed_over:
+    latest = yield from flows.best(list_page, read_page, rank, counts)
+    if latest is None:
+        problem = f"no matching tag in the repository {safe_repr(repository_id)}"
+        if skipped:
             kind = "a version" if prereleases else "a version without prereleases=True"
-            problem += f": {len(passed_over)} fit by name, none of which counts as {kind}"
+            problem += f": none of the {len(skipped)} tags that match by name is {kind}"
         raise NotFound("not_found", problem)
-    return found
+    return latest
 
 
-def _version(prereleases: bool) -> Callable[[str], Any]:
+def _version_key(prereleases: bool) -> Callable[[str], Any]:
     try:
         from packaging.version import InvalidVersion, Version
     except ImportError:
@@ -438,10 +437,10 @@ def _version(prereleases: bool) -> Callable[[str], Any]:
     return version
 
 
-def _problem(
+def _wait_condition(
     timeout: float, digest: str | None, changed_from: str | Tag | None
 ) -> Callable[[Tag], str | None]:
-    """Return what says why a tag is not the one waited for, or None where it is."""
+    """Return a function that tells why a tag does not meet the condition, or None if it does."""
     check_timeout("timeout", timeout)
     before = changed_from.digest if isinstance(changed_from, Tag) else changed_from
     for name, value in (("digest", digest), ("changed_from", before)):

@@ -9,8 +9,9 @@
         registry_sandbox.push(repository, "1.0.0")
         assert [tag.name for tag in repository.iter_tags()] == ["1.0.0"]
 
-One sandbox runs for the whole session; each test finds it empty: no repositories, no faults, no
-recorded requests, and the first ids again. It opens a socket when the first test needs its address.
+One sandbox runs for the whole session. It is reset before each test: no repositories, no faults,
+no recorded requests, and ids from the beginning. It opens a socket when a test first needs its
+address.
 """
 
 import os
@@ -33,7 +34,7 @@ try:
     from .sandbox._thread import sockets_are_guarded
 except ImportError as _missing:
     raise ImportError(
-        'the fixtures need their extra: pip install "abeja-registry[testing]"'
+        'the fixtures need an extra: pip install "abeja-registry[testing]"'
         f" ({_missing.__context__ or _missing})",
         name=_missing.name,
     ) from None
@@ -46,18 +47,18 @@ __all__ = [
 ]
 
 
-# Seconds that the calls of this thread, or of this task, would have slept.
+# The seconds that the calls of this thread or task have skipped.
 _skipped = ContextVar("skipped", default=0.0)
 
 
 class _NoWaiting(Clock):
-    """A clock on which sleeping takes no time, and counts as if it had."""
+    """A clock that skips sleeps, and advances by their seconds."""
 
     sleeps = False
 
     @staticmethod
     def now() -> float:
-        """As `Clock.now`, later by what was slept."""
+        """As `Clock.now`, plus the skipped seconds."""
         return Clock.now() + _skipped.get()
 
     def sleep(self, seconds: float) -> None:
@@ -65,13 +66,13 @@ class _NoWaiting(Clock):
         _skipped.set(_skipped.get() + seconds)
 
     async def asleep(self, seconds: float) -> None:
-        """Let other tasks run, and return."""
+        """Let other tasks run, then return."""
         _skipped.set(_skipped.get() + seconds)
         await super().asleep(0)
 
 
 class _Sandbox(Sandbox):
-    """A sandbox in process that listens as well once its address is needed."""
+    """An in-process sandbox that starts to listen when its address is needed."""
 
     def __init__(self) -> None:
         super().__init__(port=None)
@@ -79,24 +80,24 @@ class _Sandbox(Sandbox):
 
     @property
     def url(self) -> str:
-        """As `Sandbox.url`; where a guard forbids sockets, the address leads nowhere."""
+        """As `Sandbox.url`; if a plugin blocks sockets, nothing listens at the address."""
         if self.is_running and not sockets_are_guarded():
             self.serve()
         return super().url
 
     def serve(self) -> None:
-        """Listen, unless it does already."""
+        """Start to listen, unless it does."""
         with self._listening:
             if self._port is None:
                 self._listen()
 
     def in_process(self) -> Connection:
-        """Return what points a client at it that needs no address."""
+        """Return the connection of a client that needs no address."""
         return self._connection(IN_PROCESS)
 
     def begin(self) -> None:
-        """Run, and hold nothing."""
-        # A test may have closed it, to see how its code fails.
+        """Start if necessary, and reset."""
+        # A test may have closed it, to provoke errors.
         if not self.is_running:
             self._port = None
             self.start()
@@ -111,14 +112,14 @@ def _registry_sandbox_of_session() -> Iterator[_Sandbox]:
 
 @pytest.fixture
 def _registry_server(registry_sandbox: Sandbox, _registry_sandbox_of_session: _Sandbox) -> Sandbox:
-    # Where a guard forbids sockets, its error is clearer than a client's that cannot connect.
+    # If a plugin blocks sockets, its error is clearer than a failed connection.
     _registry_sandbox_of_session.serve()
     return registry_sandbox
 
 
 @pytest.fixture
 def registry_sandbox(_registry_sandbox_of_session: _Sandbox) -> Sandbox:
-    """A Registry API that holds nothing yet; it listens on loopback once its `url` is read."""
+    """An empty Registry API; it listens on loopback after its `url` was read."""
     _registry_sandbox_of_session.begin()
     return _registry_sandbox_of_session
 
@@ -127,7 +128,7 @@ def registry_sandbox(_registry_sandbox_of_session: _Sandbox) -> Sandbox:
 def registry_client(_registry_server: Sandbox) -> Iterator[Client]:
     """A client of the test's sandbox, over a socket; the fixture closes it after the test.
 
-    It retries as any client does, without the waits.
+    It retries as any client, but without waits.
     """
     with _no_settings():
         client = Client(**_registry_server.connection)
@@ -140,10 +141,10 @@ def registry_client(_registry_server: Sandbox) -> Iterator[Client]:
 def async_registry_client(
     registry_sandbox: Sandbox, _registry_sandbox_of_session: _Sandbox
 ) -> AsyncClient:
-    """An async client of the test's sandbox, in process; there is nothing to close.
+    """An async, in-process client of the test's sandbox; it needs no closing.
 
-    It needs no plugin for async tests, and works with each of them: it belongs to no event loop.
-    It retries as any client does, without the waits.
+    It belongs to no event loop, so that it works with every plugin for async tests, and without
+    one. It retries as any client, but without waits.
     """
     http = httpx.AsyncClient(transport=registry_sandbox.transport(), trust_env=False)
     with _no_settings():
@@ -158,20 +159,20 @@ def registry_environment(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, str]:
-    """The variables that point every client at the test's sandbox, set during the test.
+    """Environment variables that connect every client with the test's sandbox, during the test.
 
-    For code that builds its own `Client()` or `APIClient()`, in this process or in one that it
-    starts. No other setting reaches that code: no variable of the platform, no proxy on the way to
-    the sandbox, no file of the platform's command line, as the home directory is an empty one.
+    For code that builds its own `Client()` or `APIClient()`, in this process or in a child process.
+    That code sees no other settings: the platform's variables are unset, no proxy is used for the
+    sandbox, and the home directory is empty, so that the ABEJA CLI's file is missing.
     """
     for name in [name for name in os.environ if _is_setting(name)]:
         monkeypatch.delenv(name)
     variables = _registry_server.environment
-    # Python looks for a user's packages below the home directory.
+    # By default, Python searches the home directory for a user's packages.
     variables |= {"PYTHONUSERBASE": site.getuserbase()}
     home = str(tmp_path_factory.mktemp("registry-home"))
     variables |= {"HOME": home, "USERPROFILE": home}
-    # urllib takes the first that is set, and some programs only know the other.
+    # urllib reads the first one that is set, and some programs read only the other.
     excluded = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     hosts = ",".join(filter(None, [excluded, httpx.URL(_registry_server.url).host]))
     variables |= {"NO_PROXY": hosts, "no_proxy": hosts}
@@ -186,12 +187,12 @@ def _is_setting(name: str) -> bool:
 
 @contextmanager
 def _no_settings() -> Iterator[None]:
-    """A client that is made here has none of the environment's settings, and no proxy."""
-    # Not the fixture: a test may undo what it did with that.
+    """Hide the environment's settings and proxies from a client built in the block."""
+    # Not the fixture `monkeypatch`, which a test may undo.
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if _is_setting(name)]:
             environment.delenv(name)
-        # With this one, the system's own settings are not asked for either.
+        # This also ignores the system's proxy settings.
         for name in ("NO_PROXY", "no_proxy"):
             environment.setenv(name, "*")
         yield

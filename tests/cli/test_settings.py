@@ -146,8 +146,8 @@ def test_doctor_of_an_api_as_promised(run: Run, sandbox: Sandbox) -> None:
     lines = ran.out.splitlines()
     assert (ran.code, ran.err) == (0, "")
     assert f"{'setting credential':42}ok       Bearer from PLATFORM_AUTH_TOKEN" in lines
-    assert f"{'connection':42}ok       there is one" in lines
-    assert lines[-1].endswith(" ok, 0 differs, 1 unknown")
+    assert f"{'connection':42}ok       connected" in lines
+    assert lines[-1].endswith(" ok, 0 differ, 1 unknown")
     assert sandbox.organization_id not in ran.out
 
 

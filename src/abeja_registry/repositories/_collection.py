@@ -1,4 +1,4 @@
-"""An organization's repositories: dict in, model out."""
+"""The repositories of an organization."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..pages import AsyncListing, AsyncPage, Listing, Page
 from ..tags import hint_if_name_was_given
 from ._repository import AsyncRepository, Origin, Repository
 
-# Named once, at module level: pydantic's parametrized classes pickle only so.
+# Named at module level: pydantic's parametrized classes can be pickled only then.
 RepositoryPage = Page[Repository]
 AsyncRepositoryPage = AsyncPage[AsyncRepository]
 
@@ -33,7 +33,7 @@ P = TypeVar("P", Page[Repository], AsyncPage[AsyncRepository])
 
 
 class _BaseRepositories(ABC, Generic[S, R, P]):
-    """What both kinds share: the flow of each method."""
+    """The part that both kinds share: the flow of each method."""
 
     _repository: type[R]
     _kind: PageKind[P]
@@ -50,7 +50,7 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
         return f"<{type(self).__name__} of {short_repr(self._organization_id)}>"
 
     def _origin(self) -> Origin[Any, Any]:
-        # Made for each call: kept, it would be a cycle, and the client would outlive its last use.
+        # Not stored: a reference cycle would keep the client alive after its last use.
         return Origin(self, self._tags)
 
     @abstractmethod
@@ -63,7 +63,7 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
     def _read_page(
         self, result: ApiResult, invalid_rows: InvalidRows | Wanted | None = None
     ) -> PageRows[P]:
-        """Return the page of a result; a look-up says which names it wants."""
+        """Return the page of a result; `invalid_rows` is also the filter of a look-up by name."""
         invalid_rows = invalid_rows or self._session.settings.invalid_rows
         return read_page(
             self._kind, result, self.list, origin=self._origin(), invalid_rows=invalid_rows
@@ -109,7 +109,7 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
         try:
             yield operations.delete_repository(self._organization_id, repository_id)
         except NotFound as error:
-            # Gone after an attempt without a response: that attempt has deleted it.
+            # If an earlier attempt got no response, that attempt has deleted the repository.
             if not (missing_ok or error.after_unknown_outcome):
                 hint_if_name_was_given(error, repository_id)
                 raise
@@ -118,7 +118,7 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
 class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
     """`client.repositories`: the repositories of the client's organization.
 
-    Iterating over it walks through all of them, as `iter()` does.
+    Iterating over it returns all of them, as `iter()` does.
     """
 
     _repository = Repository
@@ -131,15 +131,15 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
 
         Args:
             name: The repository's name, by Docker's rules for a path component.
-            description: What it is for; left out of the request if not given.
+            description: The repository's description. Defaults to none.
 
         Returns:
             The new repository.
 
         Raises:
-            BadRequest: The API refused the name or the description.
+            BadRequest: The API rejected the name or the description.
             Conflict: The name is taken.
-            OutcomeUnknown: The request was sent and no answer came: the repository may exist.
+            OutcomeUnknown: The request got no response: the repository may exist.
 
         Example:
             >>> client.repositories.create("trainer", description="CI images").name
@@ -148,7 +148,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
         return self._session.run(self._create(name, description))
 
     def find(self, name: str) -> Repository | None:
-        """Look for the repository of a name, in all of the organization's.
+        """Look up a repository by its name, in the whole list.
 
         Calls GET /organizations/{organization_id}/registry/repositories, once a page.
 
@@ -156,11 +156,11 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             name: The repository's name.
 
         Returns:
-            The repository, or None if there is none of that name.
+            The repository, or None if no repository has this name.
 
         Raises:
-            InvalidResponse: A row of this name, or of none, cannot be read, also where an
-                iteration would skip it: it may be the one that is looked for.
+            InvalidResponse: A row fails validation, and it has this name or no valid name. It
+                raises even if `invalid_rows` is "skip", because it might be the match.
 
         Example:
             >>> client.repositories.find("nobody-made-this") is None
@@ -169,7 +169,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
         return self._session.run(self._find(name))
 
     def get_by_name(self, name: str) -> Repository:
-        """Look for the repository of a name, which has to be there: `find`, or `NotFound`.
+        """Look up a repository by its name, as `find`; raise `NotFound` if it does not exist.
 
         Calls GET /organizations/{organization_id}/registry/repositories, once a page.
 
@@ -180,8 +180,8 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             The repository.
 
         Raises:
-            NotFound: There is none of that name.
-            InvalidResponse: A row cannot be read, as for `find`.
+            NotFound: No repository has this name.
+            InvalidResponse: A row fails validation, as for `find`.
 
         Example:
             >>> client.repositories.get_by_name("sample_repository").id == repository.id
@@ -190,23 +190,23 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
         return self._session.run(self._get_by_name(name))
 
     def get_or_create(self, name: str, description: str | None = None) -> Repository:
-        """Return the repository of a name; create it if there is none.
+        """Return the repository with this name, and create it if none exists.
 
-        Calls GET /organizations/{organization_id}/registry/repositories, once a page, and POST
-        there where none of that name is found. Where it stays in doubt whether that has created
-        one, it looks again before it raises: at most one comes of it. All of it has one deadline,
-        and the create leaves a third of what remains of it for looking again.
+        Calls GET /organizations/{organization_id}/registry/repositories, once a page, and POST if
+        no repository has this name. If the outcome of the create is unknown, it looks up the name
+        again before it raises, and never creates two. One deadline limits the whole call; the
+        create leaves a third of the remaining time for the second look-up.
 
         Args:
             name: The repository's name, by Docker's rules for a path component.
-            description: What a new repository is for.
+            description: The description of a new repository.
 
         Returns:
-            The repository; one that was there keeps the description that it has.
+            The repository; an existing one keeps its description.
 
         Raises:
-            BadRequest: The API refused the name or the description.
-            OutcomeUnknown: No answer came, and no repository of that name is there so far.
+            BadRequest: The API rejected the name or the description.
+            OutcomeUnknown: The create got no response, and no repository has this name so far.
 
         Example:
             >>> client.repositories.get_or_create(repository.name) == repository
@@ -228,7 +228,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             The repository.
 
         Raises:
-            NotFound: There is no such repository.
+            NotFound: The repository does not exist.
 
         Example:
             >>> client.repositories.get(repository.id).creator.role
@@ -242,14 +242,14 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
         Calls GET /organizations/{organization_id}/registry/repositories.
 
         Args:
-            limit: Repositories to return at the most, from 1; the API's own default if not given.
-            offset: Repositories to pass over, from 0.
+            limit: The maximum number of repositories, >= 1. Defaults to the API's default.
+            offset: The number of repositories to skip, >= 0.
 
         Returns:
-            The page; `has_next` says whether more follow. Its repositories come without `tags`.
+            The page; `has_next` tells whether more follow. Its repositories have no `tags`.
 
         Raises:
-            InvalidArgument: An argument is out of its bounds; nothing was sent.
+            InvalidArgument: An argument is out of bounds; no request was sent.
 
         Example:
             >>> page = client.repositories.list(limit=50)
@@ -259,19 +259,19 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
         return self._session.run(self._list(limit, offset))
 
     def iter(self, *, page_size: int | None = None, offset: int = 0) -> Listing[Repository]:
-        """Return every repository, to walk through; asks nothing until then.
+        """Return every repository; no request is sent until iteration starts.
 
         Calls GET /organizations/{organization_id}/registry/repositories, once a page.
 
         Args:
-            page_size: Repositories that each request asks for, from 1; 100 if not given.
-            offset: Repositories to pass over, from 0: an error's `resume_offset`.
+            page_size: The number of repositories per request, >= 1. Defaults to 100.
+            offset: The number of repositories to skip, >= 0, such as an error's `resume_offset`.
 
         Returns:
-            A `Listing`, to be walked through as often as wanted.
+            A `Listing`, which can be iterated over more than once.
 
         Raises:
-            InvalidArgument: An argument is out of its bounds.
+            InvalidArgument: An argument is out of bounds.
 
         Example:
             >>> repository.name in [each.name for each in client.repositories.iter()]
@@ -282,9 +282,9 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
     def __iter__(self) -> Iterator[Repository]:
         return iter(self.iter())
 
-    # Without it a name would be looked for among the models, and never be found.
+    # Without this, `in` would compare a name with models, and never find it.
     def __contains__(self, item: object) -> NoReturn:
-        raise TypeError("repositories have no `in`: find(name) is None where there is none")
+        raise TypeError("repositories have no `in`: use find(name), which may return None")
 
     def delete(self, repository_id: str, *, missing_ok: bool = False) -> None:
         """Delete a repository and its tags.
@@ -293,10 +293,10 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
 
         Args:
             repository_id: The repository's id (not its name).
-            missing_ok: Whether a repository that is not there counts as deleted.
+            missing_ok: Whether to ignore that the repository does not exist.
 
         Raises:
-            NotFound: There is no such repository, and `missing_ok` is false.
+            NotFound: The repository does not exist, and `missing_ok` is false.
 
         Example:
             >>> client.repositories.delete(repository.id)
@@ -308,7 +308,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
 class AsyncRepositories(
     _BaseRepositories[AsyncSession, AsyncRepository, AsyncPage[AsyncRepository]]
 ):
-    """`Repositories`, awaited; to walk through with `async for`."""
+    """`Repositories`, awaited; iterate over it with `async for`."""
 
     _repository = AsyncRepository
     _kind = ASYNC_REPOSITORY_PAGES
@@ -342,14 +342,14 @@ class AsyncRepositories(
     def iter(
         self, *, page_size: int | None = None, offset: int = 0
     ) -> AsyncListing[AsyncRepository]:
-        """As `Repositories.iter`, to walk through with `async for`."""
+        """As `Repositories.iter`, to iterate over with `async for`."""
         return AsyncListing(self._session.run, self._next_page, page_size, offset)
 
     def __aiter__(self) -> AsyncIterator[AsyncRepository]:
         return aiter(self.iter())
 
     def __contains__(self, item: object) -> NoReturn:
-        raise TypeError("repositories have no `in`: await find(name) is None where there is none")
+        raise TypeError("repositories have no `in`: use await find(name), which may return None")
 
     async def delete(self, repository_id: str, *, missing_ok: bool = False) -> None:
         """As `Repositories.delete`, awaited."""

@@ -1,4 +1,4 @@
-"""One repository, bound to the client that it came from."""
+"""One repository, with methods that use the client it was fetched with."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ _UNBOUND_HINT = (
 
 
 class Origin(NamedTuple, Generic[R, T]):
-    """What a repository is bound to: the collections of its client."""
+    """The client reference of a repository: the collections of its client."""
 
     repositories: R
     tags: T
 
 
 class Repository(RepositoryFields, frozen=True):
-    """A Docker repository, bound to the client that it came from.
+    """A Docker repository; its methods use the client that it was fetched with.
 
     Attributes:
         id: The repository's id.
         organization_id: The id of the organization that it belongs to.
         name: The repository's name.
-        description: What it is for, if it was said.
-        tags: The tags that came along; None in a list, which leaves them out.
-            `iter_tags()` has them all.
-        creator: Who created it.
-        created_at: When it was created.
-        updated_at: When it was last changed.
+        description: The repository's description, or None.
+        tags: The tags embedded in the response: None in lists, the first few in `get`.
+            `iter_tags()` returns all of them.
+        creator: The user who created it.
+        created_at: The time at which it was created.
+        updated_at: The time of its last change.
     """
 
     def list_tags(self, limit: int | None = None, offset: int | None = None) -> Page[Tag]:
         """Fetch one page of this repository's tags: `client.tags.list(repository.id, …)`.
 
         Args:
-            limit: Tags to return at the most, from 1; the API's own default if not given.
-            offset: Tags to pass over, from 0.
+            limit: The maximum number of tags, >= 1. Defaults to the API's default.
+            offset: The number of tags to skip, >= 0.
 
         Returns:
-            The page; `has_next` says whether more follow.
+            The page; `has_next` tells whether more follow.
 
         Raises:
-            NotFound: The repository is not there any more.
-            InvalidArgument: An argument is out of its bounds; nothing was sent.
+            NotFound: The repository no longer exists.
+            InvalidArgument: An argument is out of bounds; no request was sent.
         """
         return self._collections.tags.list(self.id, limit, offset)
 
@@ -67,20 +67,21 @@ class Repository(RepositoryFields, frozen=True):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Listing[Tag]:
-        """Return every tag, to walk through: `client.tags.iter(repository.id, …)`.
+        """Return every tag: `client.tags.iter(repository.id, …)`.
 
         Args:
-            page_size: Tags that each request asks for, from 1; 100 if not given.
-            offset: Tags to pass over, from 0: an error's `resume_offset`.
-            pattern: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
-            since: When the tag was last pushed at the earliest; with a time zone.
-            until: Before when the tag was last pushed; with a time zone.
+            page_size: The number of tags per request, >= 1. Defaults to 100.
+            offset: The number of tags to skip, >= 0, such as an error's `resume_offset`.
+            pattern: A glob pattern that the tag's name matches, with `*`, `?` and `[…]`.
+            since: The earliest time of the tag's last push, with a time zone.
+            until: The time before which the tag was last pushed, with a time zone.
 
         Returns:
-            A `Listing`, to be walked through as often as wanted; it asks nothing until then.
+            A `Listing`, which can be iterated over more than once. No request is sent until
+            iteration starts.
 
         Raises:
-            InvalidArgument: An argument is out of its bounds.
+            InvalidArgument: An argument is out of bounds.
 
         Example:
             >>> for tag in client.repositories.get(repository.id).iter_tags():
@@ -99,7 +100,7 @@ class Repository(RepositoryFields, frozen=True):
         )
 
     def get_tag(self, name: str) -> Tag:
-        """Return the tag of a name: `client.tags.get(repository.id, name)`.
+        """Return the tag with this name: `client.tags.get(repository.id, name)`.
 
         Args:
             name: The tag's name.
@@ -108,7 +109,7 @@ class Repository(RepositoryFields, frozen=True):
             The tag.
 
         Raises:
-            NotFound: There is no such tag, or the repository is not there any more.
+            NotFound: The tag does not exist, or the repository no longer exists.
 
         Example:
             >>> repository.get_tag("0.0.2").digest.startswith("sha256:")
@@ -126,17 +127,17 @@ class Repository(RepositoryFields, frozen=True):
         """Return the newest tag: `client.tags.latest(repository.id, …)`.
 
         Args:
-            by: "created" for the tag whose first push is the most recent, "updated" for the one
-                that was pushed last, "version" for the one whose name is the highest version,
+            by: "created" for the tag with the most recent first push, "updated" for the tag with
+                the most recent push, "version" for the tag whose name is the highest version,
                 which needs the extra `versions`.
-            pattern: A pattern that the tag's name fits, with `*`, `?` and `[…]`.
+            pattern: A glob pattern that the tag's name matches, with `*`, `?` and `[…]`.
             prereleases: Whether versions such as `2.0.0rc1` count.
 
         Returns:
             The tag.
 
         Raises:
-            NotFound: No tag fits, or the repository is not there any more.
+            NotFound: No tag matches, or the repository no longer exists.
             ImportError: The extra `versions` is not installed.
 
         Example:
@@ -155,20 +156,20 @@ class Repository(RepositoryFields, frozen=True):
         digest: str | None = None,
         changed_from: str | Tag | None = None,
     ) -> Tag:
-        """Wait until a tag is there: `client.tags.wait_for(repository.id, name, …)`.
+        """Wait until a tag exists: `client.tags.wait_for(repository.id, name, …)`.
 
         Args:
             name: The tag's name.
-            timeout: Seconds, above 0, after which the waiting ends.
-            digest: The digest that the tag has to point to.
-            changed_from: The digest, or the tag as it was, that it must not point to any more.
+            timeout: The maximum time to wait, in seconds, > 0.
+            digest: The digest that the tag must have.
+            changed_from: The previous tag, or its digest, from which the tag must differ.
 
         Returns:
             The tag.
 
         Raises:
-            WaitTimeout: The time is over; the message says what the last request found.
-            NotFound: The repository is not there any more.
+            WaitTimeout: The time is over; the message has the tag's last known state.
+            NotFound: The repository no longer exists.
 
         Example:
             >>> repository.wait_for_tag("0.0.1", timeout=60).name
@@ -179,10 +180,10 @@ class Repository(RepositoryFields, frozen=True):
         )
 
     def refresh(self) -> Repository:
-        """Fetch this repository anew: `client.repositories.get(repository.id)`.
+        """Fetch this repository again: `client.repositories.get(repository.id)`.
 
         Returns:
-            What the API says now, as a new value; this one stays as it is.
+            The repository's current state, as a new value; this value does not change.
         """
         return self._collections.repositories.get(self.id)
 
@@ -190,10 +191,10 @@ class Repository(RepositoryFields, frozen=True):
         """Delete this repository and its tags: `client.repositories.delete(repository.id, …)`.
 
         Args:
-            missing_ok: Whether a repository that is not there counts as deleted.
+            missing_ok: Whether to ignore that the repository does not exist.
 
         Raises:
-            NotFound: It is not there any more, and `missing_ok` is false.
+            NotFound: It no longer exists, and `missing_ok` is false.
         """
         self._collections.repositories.delete(self.id, missing_ok=missing_ok)
 
@@ -221,7 +222,7 @@ class AsyncRepository(RepositoryFields, frozen=True):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncListing[Tag]:
-        """As `Repository.iter_tags`, to walk through with `async for`."""
+        """As `Repository.iter_tags`, to iterate over with `async for`."""
         return self._collections.tags.iter(
             self.id,
             page_size=page_size,
