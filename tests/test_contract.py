@@ -657,7 +657,7 @@ async def test_a_server_that_never_speaks_tls(world: World, option: str, cause: 
     """The time-out and the deadline of the client end the wait."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        report = await world.check("1", {}, base_url=url, **{option: 0.1})
+        report = await world.check("1", {}, base_url=url, **{option: 0.5})
     assert differing(report).keys() == {"TLS"}
     assert cause in differing(report)["TLS"]
 
