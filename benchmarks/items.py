@@ -272,7 +272,7 @@ def connections(server: Server) -> Measurement:
     return Measurement(
         f"Connections opened for {job.items:,} calls from {THREADS} threads, 5 ms",
         [*opened.values()],
-        [Target("abeja_registry, at the most", max(opened["abeja_registry"].rounds), THREADS)],
+        [Target("abeja_registry, at most", max(opened["abeja_registry"].rounds), THREADS)],
         "httpx_client: its default limits.",
     )
 

@@ -92,15 +92,15 @@ async def async_client(sandbox: Sandbox) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture(params=["own", "httpx", "httpx2"])
 def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedApi]:
-    """A scripted API behind each door in turn; respx plays it where respx can see the door."""
+    """A scripted API through each sender; respx mocks httpcore, and patches replace httpcore2."""
     # One certificate is loaded for each client, and not the whole bundle.
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     scripted = ScriptedApi(request.param)
     with respx.mock(assert_all_called=False) as router:
-        router.route().mock(side_effect=scripted.answer_httpx)
-        monkeypatch.setattr(httpcore2.ConnectionPool, "handle_request", scripted.answer_httpcore2)
+        router.route().mock(side_effect=scripted.respond_httpx)
+        monkeypatch.setattr(httpcore2.ConnectionPool, "handle_request", scripted.respond_httpcore2)
         monkeypatch.setattr(
-            httpcore2.AsyncConnectionPool, "handle_async_request", scripted.answer_httpcore2_async
+            httpcore2.AsyncConnectionPool, "handle_async_request", scripted.respond_httpcore2_async
         )
         yield scripted
     scripted.close()

@@ -78,12 +78,12 @@ def held(server: Server) -> Iterator[Callable[[str], threading.Event]]:
     def hold(repository_id: str) -> threading.Event:
         return events.setdefault(repository_id, threading.Event())
 
-    def answer_when_told(request: Request) -> bytes:
+    def respond_when_released(request: Request) -> bytes:
         if event := events.get(request.target.rpartition("/")[2]):
             event.wait(PATIENCE)
         return empty(request)
 
-    server.answer = answer_when_told
+    server.respond = respond_when_released
     yield hold
     for event in events.values():
         event.set()
@@ -184,11 +184,11 @@ def test_as_many_connections_as_parallel_calls(world: World, server: Server, cli
     """Three parallel calls open three connections; three more rounds open no further one."""
     together = threading.Barrier(3)
 
-    def answer_together(request: Request) -> bytes:
+    def respond_together(request: Request) -> bytes:
         together.wait(PATIENCE)
         return empty(request)
 
-    server.answer = answer_together
+    server.respond = respond_together
     for _ in range(4):
         for call in [world.get(client) for _ in range(3)]:
             call.result(PATIENCE)
@@ -215,7 +215,7 @@ def test_the_latest_connection_is_reused_first(
 
 def test_cookies_are_not_kept(world: World, server: Server, client: Any) -> None:
     """A Set-Cookie of one response is not sent with the next call."""
-    server.answer = lambda _: response({}, 200, "Set-Cookie: tied=1")
+    server.respond = lambda _: response({}, 200, "Set-Cookie: tied=1")
     for _ in range(2):
         world.get(client).result(PATIENCE)
         assert "cookie" not in server.asked.get(timeout=PATIENCE).head.lower()
@@ -225,7 +225,7 @@ def test_a_create_after_the_server_closed_the_idle_connection(
     world: World, server: Server, client: Any
 ) -> None:
     """It is sent once, over a new connection, at the first attempt."""
-    server.answer = closing(response({}))
+    server.respond = closing(response({}))
     for _ in range(3):
         for call in (world.get, world.create):
             assert call(client).result(PATIENCE) == {}
@@ -280,7 +280,7 @@ def test_get_or_create_despite_unsolicited_responses(
 ) -> None:
     """It creates once, and returns the repository that it created."""
 
-    def answer_and_more(request: Request) -> bytes | None:
+    def respond_with_more(request: Request) -> bytes | None:
         create = request.method == "POST"
         request.send(created("wanted") if create else listed())
         over.wait(delay)
@@ -288,7 +288,7 @@ def test_get_or_create_despite_unsolicited_responses(
         return b"" if stays else None
 
     over = threading.Event()
-    server.answer = answer_and_more
+    server.respond = respond_with_more
     retry = RetryPolicy(base_delay=0)
     client = world.typed(server.url, timeout=PATIENCE, max_retry_count=5, retry=retry)
     for _ in range(5):
@@ -300,7 +300,7 @@ def test_get_or_create_despite_unsolicited_responses(
 
 
 STRAY = {
-    "an answer": b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"a": 1}\n',
+    "a response": b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"a": 1}\n',
     "a part": b"HTTP/1.1 200 OK\r\n",
     "a byte": b" ",
 }
@@ -312,7 +312,7 @@ def test_extra_bytes_with_a_response_close_the_connection(
     world: World, server: Server, client: Any, stray: bytes
 ) -> None:
     """The next call opens a new connection, and gets its own response."""
-    server.answer = lambda _: response({}) + stray
+    server.respond = lambda _: response({}) + stray
     for number, call in enumerate((world.get, world.create, world.get)):
         assert call(client).result(PATIENCE) == {}
         assert server.gone.get(timeout=PATIENCE) == server.connections[number]
@@ -326,18 +326,18 @@ def test_extra_bytes_on_an_idle_connection_close_it(
     """The next call opens a new connection, and gets its own response."""
     go_on, sent = threading.Event(), threading.Event()
 
-    def answer_and_more(request: Request) -> bytes:
+    def respond_with_more(request: Request) -> bytes:
         request.send(response({}))
         go_on.wait(PATIENCE)
         request.send(stray)
         sent.set()
         return b""
 
-    server.answer = answer_and_more
+    server.respond = respond_with_more
     assert world.get(client).result(PATIENCE) == {}
     go_on.set()
     assert sent.wait(PATIENCE)
-    server.answer = empty
+    server.respond = empty
     assert world.create(client).result(PATIENCE) == {}
     assert world.get(client).result(PATIENCE) == {}
     assert {server.gone.get(timeout=PATIENCE) for _ in range(2)} == set(server.connections[:2])
@@ -589,7 +589,7 @@ def test_any_failed_look_up_is_a_transport_error(
 
 
 @pytest.mark.parametrize(
-    "part", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"], ids=["no answer", "a part"]
+    "part", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"], ids=["no response", "a part"]
 )
 def test_a_failed_call_closes_its_connection(
     world: World, server: Server, client: Any, part: bytes
@@ -597,16 +597,16 @@ def test_a_failed_call_closes_its_connection(
     """After a lost response, the next call works over a new connection."""
     closed: SimpleQueue[bool] = SimpleQueue()
 
-    def answer_in_part(request: Request) -> None:
+    def respond_in_part(request: Request) -> None:
         request.send(part)
         request.socket.shutdown(socket.SHUT_WR)
         closed.put(request.client_has_closed())
 
-    server.answer = answer_in_part
+    server.respond = respond_in_part
     with pytest.raises(TransportError):
         world.get(client).result(PATIENCE)
     assert closed.get()
-    server.answer = empty
+    server.respond = empty
     assert world.get(client).result(PATIENCE) == {}
     assert len(set(server.connections)) == 2
 
@@ -646,7 +646,7 @@ def test_the_deadline_bounds_a_slow_response(
 ) -> None:
     """The call ends and its connection closes, though each byte arrives in time."""
     late = "deadline has passed"
-    server.answer = server.dripping(start, drop)
+    server.respond = server.dripping(start, drop)
     typed = world.typed(server.url, timeout=PATIENCE)
     hurried = typed.with_options(deadline=1).raw
     for number, (call, kind) in enumerate([(world.get, Timeout), (world.create, OutcomeUnknown)]):
@@ -657,7 +657,7 @@ def test_the_deadline_bounds_a_slow_response(
         assert type(caught.value) is kind
         assert [attempt.wait for attempt in caught.value.history] == [None]
         assert server.requests[number].client_has_closed()
-    server.answer = empty
+    server.respond = empty
     assert world.get(typed.raw).result(PATIENCE) == {}
     world.close(typed)
 
@@ -1040,11 +1040,11 @@ def test_an_unclosed_client_warns(world: World, server: Server) -> None:
         use(close=True)
         use(close=False)
         gc.collect()
-        told = [str(each.message) for each in caught if "client" in str(each.message)]
+        messages = [str(each.message) for each in caught if "client" in str(each.message)]
         # A warning holds what it is about, and that its sockets.
         caught.clear()
         gc.collect()
-    [line] = told
+    [line] = messages
     assert line.startswith("a client was not closed: use it in a `with` block")
     assert {server.gone.get(timeout=PATIENCE) for _ in range(2)} == set(server.connections)
 
@@ -1074,11 +1074,11 @@ def test_expired_connections_are_closed(
 def test_a_look_up_is_within_the_deadline(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     """A call does not wait for a hanging DNS look-up, and sends no request."""
     enough = threading.Event()
-    told: SimpleQueue[bool] = SimpleQueue()
+    results: SimpleQueue[bool] = SimpleQueue()
     look_up = socket.getaddrinfo
 
     def slow(*arguments: Any, **options: Any) -> Any:
-        told.put(enough.wait(PATIENCE))
+        results.put(enough.wait(PATIENCE))
         return look_up(*arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
@@ -1088,7 +1088,7 @@ def test_a_look_up_is_within_the_deadline(monkeypatch: pytest.MonkeyPatch, serve
             client.create_repository("1", "sample")
         enough.set()
         # The call was over before the look-up.
-        assert told.get(timeout=PATIENCE)
+        assert results.get(timeout=PATIENCE)
         assert not caught.value.outcome_unknown
         assert not server.connections
 
@@ -1135,7 +1135,7 @@ def tls_server() -> Iterator[Server]:
 def tls_proxy(tls_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A proxy over TLS from the environment, and behind it the server over TLS."""
     with Server(tls=certified()) as proxy:
-        proxy.answer = partial(tunnel, tls_server.port)
+        proxy.respond = partial(tunnel, tls_server.port)
         monkeypatch.setenv("https_proxy", proxy.url)
         yield proxy
 
@@ -1243,7 +1243,7 @@ def test_an_unsolicited_response_in_its_own_tls_record(world: World, tls_server:
     """It is not taken for the response to the next call."""
     sent = threading.Event()
 
-    def answer_twice(request: Request) -> bytes:
+    def respond_twice(request: Request) -> bytes:
         for name in (request.target.rpartition("/")[2], "nobody-asked"):
             request.send(repository(name))
         # On a busy machine, loopback delivers some time after send() has returned.
@@ -1252,11 +1252,11 @@ def test_an_unsolicited_response_in_its_own_tls_record(world: World, tls_server:
         sent.set()
         return b""
 
-    tls_server.answer = answer_twice
+    tls_server.respond = respond_twice
     client = world.client(tls_server.url)
     for number in range(5):
         assert world.get(client, f"r{number}").result(PATIENCE) == {"id": f"r{number}"}
-        # What comes once the next call is out cannot be told from its answer.
+        # Bytes after the next request cannot be told from its response.
         assert sent.wait(PATIENCE)
         sent.clear()
     assert len(tls_server.connections) == 5
@@ -1294,7 +1294,7 @@ def test_an_unsolicited_response_in_any_buffer(
         size = READ - (READ // RECORD * ADDED if layered.url.startswith("https") else 0)
     waiting, sent = threading.Event(), threading.Event()
 
-    def answer_twice(request: Request) -> bytes:
+    def respond_twice(request: Request) -> bytes:
         waiting.wait(PATIENCE)
         first = repository("first", size)
         # Corked, they arrive together.
@@ -1310,14 +1310,14 @@ def test_an_unsolicited_response_in_any_buffer(
         waiting.set()
         sent.wait(PATIENCE)
 
-    layered.answer = answer_twice
+    layered.respond = respond_twice
     client = world.client(layered.url, timeout=PATIENCE)
     call = world.get(client, "first")
     layered.asked.get(timeout=PATIENCE)
     # An event loop that is held reads all of it at once.
     world.start(hold).result(PATIENCE)
     assert call.result(PATIENCE) == {"id": "first"}
-    layered.answer = lambda _: repository("own")
+    layered.respond = lambda _: repository("own")
     assert world.get(client, "own").result(PATIENCE) == {"id": "own"}
     assert len(layered.connections) == 2
     world.close(client)
@@ -1327,18 +1327,18 @@ def test_an_unsolicited_response_in_any_buffer(
 def test_a_corrupt_tls_record_is_a_lost_connection(world: World, tls_server: Server) -> None:
     """The outcome of a sent create is unknown; a GET has no effect."""
 
-    def answer_garbage(request: Request) -> None:
+    def respond_with_garbage(request: Request) -> None:
         with socket.socket(fileno=os.dup(request.socket.fileno())) as bare:
             bare.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
 
-    tls_server.answer = answer_garbage
+    tls_server.respond = respond_with_garbage
     client = world.client(tls_server.url)
     with pytest.raises(OutcomeUnknown):
         world.create(client).result(PATIENCE)
     with pytest.raises(TransportError) as caught:
         world.get(client).result(PATIENCE)
     assert type(caught.value) is TransportError
-    tls_server.answer = empty
+    tls_server.respond = empty
     assert world.get(client).result(PATIENCE) == {}
     world.close(client)
 
@@ -1426,13 +1426,13 @@ def proxy(request: pytest.FixtureRequest) -> Server:
         (b"HTTP/1.1 200 OK\r\n\r\n", "Error"),
         (b"", "RemoteProtocolError"),
     ],
-    ids=["refused", "no way on", "opened and closed", "no answer"],
+    ids=["refused", "no way on", "opened and closed", "no response"],
 )
 def test_a_refused_tunnel(
     world: World, proxy: Server, monkeypatch: pytest.MonkeyPatch, said: bytes, message: str
 ) -> None:
     """It is a TransportError, and the outcome of a create is certain."""
-    proxy.answer = closing(said)
+    proxy.respond = closing(said)
     monkeypatch.setenv("https_proxy", proxy.url)
     client = world.client("https://api.example.com")
     with pytest.raises(TransportError, match=message) as caught:
@@ -1447,7 +1447,7 @@ def test_a_407_of_a_proxy_is_not_retried(
     world: World, server: Server, monkeypatch: pytest.MonkeyPatch, status: int, attempts: int
 ) -> None:
     """Other failures of a proxy are retried."""
-    server.answer = closing(raw_response(b"", status))
+    server.respond = closing(raw_response(b"", status))
     monkeypatch.setenv("https_proxy", server.url)
     kind: Any = AsyncAPIClient if world.is_async else APIClient
     client = kind({}, base_url="https://api.example.com", max_retry_count=2)
@@ -1486,7 +1486,7 @@ def test_a_request_equals_one_that_httpx_builds(
     """Tools see the URL that httpx builds from the whole text."""
     seen: list[httpx.Request] = []
 
-    def answer(_: object, request: httpx.Request) -> httpx.Response:
+    def respond(_: object, request: httpx.Request) -> httpx.Response:
         seen.append(request)
         return httpx.Response(200, json={})
 
@@ -1494,7 +1494,7 @@ def test_a_request_equals_one_that_httpx_builds(
         pytest.MonkeyPatch.context() as patched,
         APIClient({"auth_token": "t"}, base_url=base) as client,
     ):
-        patched.setattr(httpx.HTTPTransport, "handle_request", answer)
+        patched.setattr(httpx.HTTPTransport, "handle_request", respond)
         client.get_repository_tags(organization_id, repository_id, limit)
         client.create_repository(organization_id, "sample")
     asked = [

@@ -54,8 +54,8 @@ class Owner:
         library: httpx or httpx2.
         is_async: Which world.
         requests: What came through a client with a scripted transport.
-        status: The status of the scripted answers.
-        headers: The headers of the scripted answers.
+        status: The status of the scripted responses.
+        headers: The headers of the scripted responses.
     """
 
     library: ModuleType
@@ -424,12 +424,12 @@ async def test_a_create_whose_body_is_lost_was_sent(owner: Owner, name: str) -> 
             yield b'{"id"'
             raise getattr(library, name)("lost")
 
-    def answer(request: Any) -> Any:
+    def respond(request: Any) -> Any:
         attempts.append(request.method)
         return library.Response(200, headers={"content-length": "500"}, stream=Broken())
 
     ours = owner.raw(
-        owner.real(transport=library.MockTransport(answer)),
+        owner.real(transport=library.MockTransport(respond)),
         max_retry_count=1,
         retry=RetryPolicy(base_delay=0),
     )
@@ -446,7 +446,7 @@ async def test_no_attempt_begins_after_the_deadline(
     replace_now(monkeypatch, lambda: now[0])
     attempts: list[str] = []
 
-    def answer(request: Any) -> Any:
+    def respond(request: Any) -> Any:
         attempts.append(request.method)
         return owner.library.Response(503)
 
@@ -454,7 +454,7 @@ async def test_no_attempt_begins_after_the_deadline(
         now[0] += 200
 
     ours = owner.raw(
-        owner.real(transport=owner.library.MockTransport(answer)),
+        owner.real(transport=owner.library.MockTransport(respond)),
         on_retry=late,
         max_retry_count=1,
         retry=RetryPolicy(base_delay=0),

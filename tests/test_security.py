@@ -110,7 +110,7 @@ class Recording:
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self._caplog = caplog
         self._warned: list[warnings.WarningMessage] = []
-        self.told: list[str] = []
+        self.texts: list[str] = []
         self.brought: list[str] = []
         self.errors: list[Exception] = []
 
@@ -127,7 +127,7 @@ class Recording:
             value = call()
         except Exception as error:
             self.errors.append(error)
-            self.told += texts_of(error)
+            self.texts += texts_of(error)
         else:
             self.brought += texts_of_value(value)
 
@@ -138,7 +138,7 @@ class Recording:
 
     def check(self, *, but_what_calls_brought: bool = False) -> None:
         """Check that the marker appears in none of its forms."""
-        said = [*self.told, self._caplog.text]
+        said = [*self.texts, self._caplog.text]
         said += [] if but_what_calls_brought else self.brought
         for record in self._caplog.records:
             said += [record.getMessage(), repr(record.args), record.exc_text or ""]
@@ -187,7 +187,7 @@ def call_each(recording: Recording, credential: Any, base_url: str, **options: A
 
 def recording_hook(recording: Recording) -> Callable[[object], None]:
     """Return a hook that records retries."""
-    return lambda retry: recording.told.extend(texts_of_value(retry))
+    return lambda retry: recording.texts.extend(texts_of_value(retry))
 
 
 def run(runner: asyncio.Runner, call: Callable[[], Any]) -> Any:
@@ -254,7 +254,7 @@ def test_no_object_shows_a_secret(recording: Recording, credential: Any) -> None
         with Client("1", credential, **options) as client, APIClient(credential, **options) as raw:
             repository = client.repositories.get("1")
             walk = client.repositories.iter()
-            server.answer = lambda request: response(page_of(repository.id))
+            server.respond = lambda request: response(page_of(repository.id))
             page = client.repositories.list()
             for value in (
                 *(client, raw, client.raw, client.repositories, client.tags),
@@ -265,10 +265,10 @@ def test_no_object_shows_a_secret(recording: Recording, credential: Any) -> None
                 *(repository, repository.creator, repository.model_dump()),
                 *(page, page.next_page, page.model_dump_json()),
             ):
-                recording.told += texts_of_value(value)
+                recording.texts += texts_of_value(value)
             # A repository and a page are values that go along; they carry no client.
             for carried in (repository, page, OPTIONS["retry"]):
-                recording.told.append(pickle.dumps(carried).decode("latin-1"))
+                recording.texts.append(pickle.dumps(carried).decode("latin-1"))
     recording.check()
 
 
@@ -326,7 +326,7 @@ def test_a_token_of_the_cli_file_is_not_shown(recording: Recording) -> None:
     with Server(lambda request: None) as server, recording.on():
         cli_file(FILE | {"abeja-api-url": server.url}, 0o644)
         with Client(**OPTIONS) as client:
-            recording.told += texts_of_value(client)
+            recording.texts += texts_of_value(client)
             recording.call(lambda: client.repositories.get("1"))
     assert server.requests[0].headers["authorization"].removeprefix("Basic ") in FORMS
     recording.check()
@@ -376,8 +376,8 @@ def test_an_invalid_secret_is_not_shown(recording: Recording, value: Any) -> Non
     assert [type(error) for error in recording.errors] == [ConfigurationError] * 6
 
 
-# What a proxy may answer; the last four break the connection or the protocol.
-PROXY_ANSWERS = {
+# Responses of a proxy; the last four break the connection or the protocol.
+PROXY_REPLIES = {
     "407": response({}, 407, 'Proxy-Authenticate: Basic realm="p"'),
     "502": response({}, 502),
     "302": response({}, 302, "Location: http://elsewhere.invalid"),
@@ -387,18 +387,18 @@ PROXY_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("answer", PROXY_ANSWERS.values(), ids=PROXY_ANSWERS)
+@pytest.mark.parametrize("reply", PROXY_REPLIES.values(), ids=PROXY_REPLIES)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_s_password_is_not_shown(
-    recording: Recording, monkeypatch: pytest.MonkeyPatch, scheme: str, answer: bytes
+    recording: Recording, monkeypatch: pytest.MonkeyPatch, scheme: str, reply: bytes
 ) -> None:
     """The proxy gets its password, and it is shown nowhere."""
-    with Server(lambda request: answer) as server, recording.on():
+    with Server(lambda request: reply) as server, recording.on():
         monkeypatch.setenv(f"{scheme}_proxy", f"{PROXY}127.0.0.1:{server.port}")
         call_each(recording, BearerToken(MARKER), f"{scheme}://registry.invalid")
     used = {each.headers["proxy-authorization"] for each in server.requests}
     assert used == {"Basic " + base64.b64encode(PAIRS[2]).decode()}
-    # A proxy that is to pass on TLS is not told what is for the API.
+    # A proxy that tunnels TLS does not see the request to the API.
     assert scheme == "http" or not any("authorization" in each.headers for each in server.requests)
     recording.check()
     assert recording.errors
@@ -450,19 +450,19 @@ def senders(server: Server) -> dict[str, Callable[[], Any]]:
             await client.repositories.get("1")
             await client.repositories.get("2")
 
-    def handed_in() -> None:
+    def user_supplied() -> None:
         with httpx.Client(**owned) as library:
             sync(http_client=library)
 
-    async def async_handed_in() -> None:
+    async def async_user_supplied() -> None:
         async with httpx.AsyncClient(**owned) as library:
             await awaited(http_client=library)
 
     return {
         "own": sync,
         "async own": lambda: asyncio.run(awaited()),
-        "handed in": handed_in,
-        "async handed in": lambda: asyncio.run(async_handed_in()),
+        "user-supplied": user_supplied,
+        "async user-supplied": lambda: asyncio.run(async_user_supplied()),
     }
 
 
@@ -472,7 +472,7 @@ def test_no_redirect_is_followed(status: int, form: str) -> None:
     """The error quotes the target, and no further request is sent."""
     with Server(any_repository) as elsewhere, Server(any_repository) as server:
         target = form.format(port=elsewhere.port)
-        server.answer = lambda request: response({}, status, f"Location: {target}")
+        server.respond = lambda request: response({}, status, f"Location: {target}")
         for number, call in enumerate(senders(server).values(), start=1):
             with pytest.raises(HttpError, match="redirects are not followed") as caught:
                 call()
@@ -482,16 +482,16 @@ def test_no_redirect_is_followed(status: int, form: str) -> None:
         assert not elsewhere.connections
 
 
-@pytest.mark.parametrize("handed_in", [False, True], ids=["own", "handed in"])
-def test_a_create_is_not_redirected(handed_in: bool) -> None:
+@pytest.mark.parametrize("user_supplied", [False, True], ids=["own", "user-supplied"])
+def test_a_create_is_not_redirected(user_supplied: bool) -> None:
     """Also not with 307 and 308, which would repeat its body."""
     with (
         Server(any_repository) as elsewhere,
         Server(any_repository) as server,
         httpx.Client(follow_redirects=True) as library,
     ):
-        server.answer = lambda request: response({}, 307, f"Location: {elsewhere.url}/x")
-        given: dict[str, Any] = {"http_client": library} if handed_in else {}
+        server.respond = lambda request: response({}, 307, f"Location: {elsewhere.url}/x")
+        given: dict[str, Any] = {"http_client": library} if user_supplied else {}
         with (
             APIClient({"auth_token": MARKER}, base_url=server.url, **given) as client,
             pytest.raises(HttpError, match="redirects are not followed") as caught,
@@ -653,10 +653,10 @@ def test_a_name_is_not_part_of_the_path() -> None:
     """A create sends it in the body, and a look-up by name does not send it."""
     names = ("../../2", "a?b", "\r\nX: y", "", "店")
 
-    def answer(request: Request) -> bytes:
+    def respond(request: Request) -> bytes:
         return response(REPOSITORY if request.method == "POST" else page_of())
 
-    with Server(answer) as server, Client("1", {}, base_url=server.url) as client:
+    with Server(respond) as server, Client("1", {}, base_url=server.url) as client:
         for name in names:
             client.repositories.create(name)
             assert client.repositories.find(name) is None
@@ -748,12 +748,12 @@ def test_a_quoted_secret_is_redacted(
     echo: Callable[[str], bytes],
 ) -> None:
     """However a server quotes the request, no error or log contains the credential."""
-    # What httpcore logs at DEBUG is what came.
+    # httpcore's DEBUG log has the raw response.
     caplog.set_level(logging.WARNING, "httpcore")
     with Server(lambda request: echo(request.headers["authorization"])) as server, recording.on():
         call_each(recording, credential, server.url)
         call_each(recording, credential, server.url, invalid_rows="skip")
-    # A raw client's success is what came.
+    # A raw client returns a success unchanged.
     recording.check(but_what_calls_brought=True)
     assert recording.errors or echo is ECHOES["as the request's id"]
 

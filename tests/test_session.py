@@ -41,7 +41,7 @@ from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
 
-CALLED_OFF = "the client was closed, or the call's inventory was stopped"
+CANCELLED = "the client was closed, or the call's inventory was stopped"
 
 
 async def close(client: Any) -> None:
@@ -106,7 +106,7 @@ LINE = r"get_repository of '2': {}, attempts {}, \d+\.\d ms, request id {}"
 
 
 @pytest.mark.parametrize(
-    ("answer", "error", "outcome", "request_id"),
+    ("reply", "error", "outcome", "request_id"),
     [
         ({"body": {}, "headers": {"X-Request-Id": "r-1"}}, None, "200", "r-1"),
         ({"body": {}}, None, "200", "None"),
@@ -114,22 +114,22 @@ LINE = r"get_repository of '2': {}, attempts {}, \d+\.\d ms, request id {}"
         ({"content": b"<html>"}, InvalidResponse, "200", "None"),
         ("ReadTimeout", Timeout, "ReadTimeout: scripted", "None"),
     ],
-    ids=["success", "no request id", "status", "no JSON", "no answer"],
+    ids=["success", "no request id", "status", "no JSON", "no response"],
 )
 async def test_a_call_logs_one_line(
     api: ScriptedApi,
     raw: Any,
     caplog: pytest.LogCaptureFixture,
-    answer: dict[str, Any] | str,
+    reply: dict[str, Any] | str,
     error: type[Error] | None,
     outcome: str,
     request_id: str,
 ) -> None:
     """One DEBUG line has operation, subject, status, attempts, time and request id."""
-    if isinstance(answer, str):
-        api.fails(answer)
+    if isinstance(reply, str):
+        api.fails(reply)
     else:
-        api.answers(**answer)
+        api.answers(**reply)
     caplog.set_level(logging.DEBUG, "abeja_registry")
     if error is None:
         await done(raw.get_repository("1", "2"))
@@ -152,10 +152,10 @@ async def test_a_retry_logs_a_warning_and_calls_the_hook(
     api: ScriptedApi, world: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The WARNING comes before the wait; the call's DEBUG line comes last."""
-    told: list[tuple[Retry, int]] = []
+    calls: list[tuple[Retry, int]] = []
 
     def hook(retry: Retry) -> None:
-        told.append((retry, len(caplog.records)))
+        calls.append((retry, len(caplog.records)))
         if retry.attempt == 2:
             api.answers({})
 
@@ -165,7 +165,7 @@ async def test_a_retry_logs_a_warning_and_calls_the_hook(
     caplog.set_level(logging.DEBUG, "abeja_registry")
     assert await done(client.get_repository("1", "2")) == {}
     cause = "ReadTimeout: scripted"
-    assert told == [(Retry("get_repository", n, cause, 0.0), n) for n in (1, 2)]
+    assert calls == [(Retry("get_repository", n, cause, 0.0), n) for n in (1, 2)]
     lines = [(each.levelname, each.getMessage()) for each in caplog.records]
     assert lines[:2] == [
         ("WARNING", f"get_repository: attempt {n} failed: {cause}; retrying in 0.00 s")
@@ -207,7 +207,7 @@ async def test_closing_a_client_cancels_its_retries(api: ScriptedApi, world: str
     assert len(api.requests) == 1
     assert (caught.value.status_code, caught.value.outcome_unknown) == (503, True)
     assert not caught.value.after_unknown_outcome
-    assert caught.value.history == (Attempt(503, stop_reason=CALLED_OFF),)
+    assert caught.value.history == (Attempt(503, stop_reason=CANCELLED),)
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_closing_wakes_sleeping_threads(
     client.close()
     error = call.exception(PATIENCE)
     assert isinstance(error, HttpError)
-    assert error.history == (Attempt(503, stop_reason=CALLED_OFF),)
+    assert error.history == (Attempt(503, stop_reason=CANCELLED),)
 
 
 @pytest.mark.parametrize("derived", [False, True], ids=["owner", "derived"])
@@ -259,7 +259,7 @@ async def test_closing_wakes_sleeping_tasks(api: ScriptedApi, derived: bool) -> 
     await client.aclose()
     with pytest.raises(HttpError) as caught:
         await asyncio.wait_for(call, PATIENCE)
-    assert caught.value.history == (Attempt(503, stop_reason=CALLED_OFF),)
+    assert caught.value.history == (Attempt(503, stop_reason=CANCELLED),)
 
 
 def test_a_cancelled_session_leaves_its_sender_to_others(
@@ -278,7 +278,7 @@ def test_a_cancelled_session_leaves_its_sender_to_others(
     stopped.cancel()
     error = ended.exception(PATIENCE)
     assert isinstance(error, HttpError)
-    assert error.history == (Attempt(503, stop_reason=CALLED_OFF),)
+    assert error.history == (Attempt(503, stop_reason=CANCELLED),)
     with pytest.raises(Error, match="get_repository was not sent: its inventory was stopped"):
         stopped.request_json(get_repository("1", "2"))
     client.close()
@@ -341,8 +341,8 @@ async def test_an_async_client_closes_as_a_context_manager(api: ScriptedApi, nam
 
 async def test_an_invalid_model_has_the_history_of_its_call(world: str) -> None:
     """An InvalidResponse after a retry lists all attempts."""
-    answers = iter([httpx.Response(503), httpx.Response(200, json={"id": "2"})])
-    transport = httpx.MockTransport(lambda _: next(answers))
+    responses = iter([httpx.Response(503), httpx.Response(200, json={"id": "2"})])
+    transport = httpx.MockTransport(lambda _: next(responses))
     http_client: Any = (httpx.Client if world == "sync" else httpx.AsyncClient)(transport=transport)
     client: Any = (Client if world == "sync" else AsyncClient)(
         "1", {}, base_url="https://api.example.com", http_client=http_client

@@ -145,13 +145,13 @@ def all_at_once(server: Server) -> Iterator[None]:
     """Hold all responses until all connections are in use."""
     taken = threading.Barrier(PLACES, timeout=30)
 
-    def answer(request: Request) -> bytes:
+    def respond(request: Request) -> bytes:
         taken.wait()
         return any_repository(request)
 
-    server.answer = answer
+    server.respond = respond
     yield
-    server.answer = any_repository
+    server.respond = any_repository
 
 
 def check_places(client: Client, server: Server) -> bool:
@@ -228,7 +228,7 @@ async def test_a_call_can_be_cancelled_at_every_await(
             first += 1
             survivors = 0
             for second in range(first, first + 5):
-                server.answer = lambda request: response(both, 200, *fields)
+                server.respond = lambda request: response(both, 200, *fields)
                 if kept:
                     await client.repositories.list()
                 survivors += await survives(cancelled_at(call(client), first, second))
@@ -266,7 +266,7 @@ async def test_a_cancelled_retry_costs_nothing(
 ) -> None:
     """A call that is cancelled before its retry returns the cost to the budget."""
     replace_random(monkeypatch, lambda: 1.0)
-    server.answer = lambda request: response({}, 503)
+    server.respond = lambda request: response({}, 503)
     given: dict[str, Any] = {
         "retry": RetryPolicy(base_delay=9),
         "on_retry": lambda _: task.cancel(),
@@ -285,11 +285,11 @@ async def test_the_response_to_a_cancelled_call_is_dropped(server: Server) -> No
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
 
-    def answer(request: Request) -> bytes:
+    def respond(request: Request) -> bytes:
         loop.call_soon_threadsafe(asked.set)
         return any_repository(request)
 
-    server.answer = answer
+    server.respond = respond
     async with AsyncClient("1", TOKEN, base_url=server.url) as client:
         for number in range(50):
             asked.clear()
@@ -365,19 +365,19 @@ def test_threads_of_a_child(server: Server) -> None:
     """At any interleaving of two first calls, neither uses the parent's connections."""
 
     def work() -> bool:
-        answered = []
+        results = []
 
-        def interrupted(door: object, name: str, value: Any) -> None:
-            object.__setattr__(door, name, value)
+        def interrupted(pool: object, name: str, value: Any) -> None:
+            object.__setattr__(pool, name, value)
             if threading.current_thread() is threading.main_thread():
                 second = threading.Thread(
-                    target=lambda: answered.append(asks(client, ["child-second"]))
+                    target=lambda: results.append(asks(client, ["child-second"]))
                 )
                 second.start()
                 second.join(1)
 
         ConnectionPool.__setattr__ = interrupted  # type: ignore[method-assign]
-        return asks(client, ["child-first"]) and all(answered)
+        return asks(client, ["child-first"]) and all(results)
 
     with Client("1", TOKEN, base_url=server.url) as client:
         assert asks(client, names("parent"))
@@ -519,8 +519,8 @@ async def asks_any(client: Any, name: str) -> bool:
     """Get repositories with a client of any kind."""
     raw = getattr(client, "raw", client)
     made = raw.get_repository("1", name)
-    answer = await made if isinstance(made, Awaitable) else made
-    return bool(answer["id"] == name)
+    body = await made if isinstance(made, Awaitable) else made
+    return bool(body["id"] == name)
 
 
 async def close(client: Any) -> None:
@@ -591,14 +591,14 @@ async def test_a_client_with_http_client_cannot_be_pickled(
 @contextmanager
 def warned() -> Iterator[list[str]]:
     """Collect the warnings about unclosed clients."""
-    told: list[str] = []
+    messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield told
+        yield messages
         gc.collect()
         said = [str(each.message) for each in caught if each.category is ResourceWarning]
         # The sockets of an async client are asyncio's, which has its own word on them.
-        told += [text for text in said if not text.startswith("unclosed ")]
+        messages += [text for text in said if not text.startswith("unclosed ")]
         # A warning keeps what it is about.
         caught.clear()
         gc.collect()
@@ -611,9 +611,9 @@ def test_an_unclosed_client_warns(server: Server, kind: Callable[..., Any]) -> N
     async def use() -> None:
         assert await asks_any(kind(base_url=server.url), "1")
 
-    with warned() as told:
+    with warned() as messages:
         asyncio.run(use())
-    assert told == [
+    assert messages == [
         "a client was not closed: use it in a `with` block, or call its close() or aclose()"
     ]
     server.settle(0)
@@ -630,13 +630,13 @@ def test_a_client_without_open_connections_does_not_warn(
         client = kind(base_url=server.url)
         assert await asks_any(client, "1")
         await close(client)
-        server.answer = lambda request: None
+        server.respond = lambda request: None
         with pytest.raises(TransportError):
             await asks_any(kind(base_url=server.url), "1")
 
-    with warned() as told:
+    with warned() as messages:
         asyncio.run(use())
-    assert told == []
+    assert messages == []
     server.settle(0)
 
 

@@ -118,7 +118,7 @@ def test_it_is_raised_unchanged(
         with alarm(error, begun), pytest.raises(type(error)) as caught:
             call(client)
         assert caught.value is error
-        slow.answer = empty
+        slow.respond = empty
         assert client.get_repository("1", "3") == {}
     assert len(slow.requests) == 2
     assert slow.requests[1].target.endswith("3")
@@ -181,7 +181,7 @@ def test_it_is_raised_unchanged_while_reading_over_tls(
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     error = limit()
     with Server(tls=certified()) as server, client_of(server.url) as client:
-        server.answer = server.dripping(b"")
+        server.respond = server.dripping(b"")
         with alarm(error), pytest.raises(type(error)) as caught:
             client.create_repository("1", "sample")
     assert caught.value is error

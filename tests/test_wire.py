@@ -63,8 +63,8 @@ def calling(client: Any) -> Call:
     """Return a function that calls an operation of a sync or async client."""
 
     async def call(operation: str, *arguments: str) -> dict[str, Any]:
-        answer = getattr(client, operation)(*arguments)
-        body: dict[str, Any] = await answer if isinstance(client, AsyncAPIClient) else answer
+        reply = getattr(client, operation)(*arguments)
+        body: dict[str, Any] = await reply if isinstance(client, AsyncAPIClient) else reply
         return body
 
     return call
@@ -157,7 +157,7 @@ def limits() -> dict[str, Any]:
     return {}
 
 
-DOORS: dict[str, tuple[Any, Any]] = {
+SENDERS: dict[str, tuple[Any, Any]] = {
     "sync-own": (APIClient, None),
     "sync-httpx": (APIClient, httpx.Client),
     "sync-httpx2": (APIClient, httpx2.Client),
@@ -171,11 +171,11 @@ BLIND = ("sync-httpx", "sync-httpx2")
 
 def through(*names: str) -> pytest.MarkDecorator:
     """Restrict a test to some of the senders."""
-    doors = [DOORS[name] for name in names]
-    return pytest.mark.parametrize("call_server", doors, ids=names, indirect=True)
+    senders = [SENDERS[name] for name in names]
+    return pytest.mark.parametrize("call_server", senders, ids=names, indirect=True)
 
 
-@pytest.fixture(params=[*DOORS.values()], ids=[*DOORS])
+@pytest.fixture(params=[*SENDERS.values()], ids=[*SENDERS])
 async def call_server(
     request: pytest.FixtureRequest, server: Server, limits: dict[str, Any]
 ) -> AsyncIterator[Call]:
@@ -196,7 +196,7 @@ async def call_server(
 async def test_a_complete_response_is_returned(server: Server, call_server: Call) -> None:
     """A chunked and compressed body equals any other."""
     packed = gzip.compress(b'{"a": 1}')
-    server.answer = closing(
+    server.respond = closing(
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (packed[:5], len(packed) - 5, packed[5:])
     )
@@ -204,7 +204,7 @@ async def test_a_complete_response_is_returned(server: Server, call_server: Call
 
 
 LOST = {
-    "closed without an answer": b"",
+    "closed without a response": b"",
     "closed within the head": b"HTTP/1.1 200 OK\r\nContent-Le",
     "closed within the body": b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a": 1}',
     "closed within a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{",
@@ -215,12 +215,12 @@ LOST = {
 }
 
 
-@pytest.mark.parametrize("answer", LOST.values(), ids=LOST.keys())
+@pytest.mark.parametrize("reply", LOST.values(), ids=LOST.keys())
 async def test_a_truncated_response_is_a_transport_error(
-    server: Server, call_server: Call, answer: bytes
+    server: Server, call_server: Call, reply: bytes
 ) -> None:
     """For a create, it is an OutcomeUnknown."""
-    server.answer = closing(answer)
+    server.respond = closing(reply)
     assert type(await failed(call_server, *GET)) is TransportError
     assert (await failed(call_server, *DELETE)).outcome_unknown
     assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
@@ -228,13 +228,13 @@ async def test_a_truncated_response_is_a_transport_error(
 
 @pytest.mark.parametrize("limits", [{"timeout": 0.5}], ids=["soon"])
 @pytest.mark.parametrize(
-    "answer", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a": 1}'], ids=["head", "body"]
+    "reply", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a": 1}'], ids=["head", "body"]
 )
 async def test_a_stalled_response_is_a_timeout(
-    server: Server, call_server: Call, answer: bytes
+    server: Server, call_server: Call, reply: bytes
 ) -> None:
     """The call ends in time, whether the head or the body stalls."""
-    server.answer = server.dripping(answer)
+    server.respond = server.dripping(reply)
     assert type(await failed(call_server, *GET)) is Timeout
     assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
 
@@ -249,20 +249,20 @@ soon = pytest.mark.parametrize("limits", [{"deadline": 0.5}], ids=["soon"])
 
 
 @soon
-@pytest.mark.parametrize(("answer", "drop"), DRIPS.values(), ids=DRIPS)
+@pytest.mark.parametrize(("reply", "drop"), DRIPS.values(), ids=DRIPS)
 async def test_the_deadline_bounds_a_slow_body(
-    server: Server, call_server: Call, answer: bytes, drop: bytes
+    server: Server, call_server: Call, reply: bytes, drop: bytes
 ) -> None:
     """Bytes that each arrive in time do not extend the call."""
-    server.answer = server.dripping(answer, drop)
+    server.respond = server.dripping(reply, drop)
     await check_that_it_ends(call_server)
 
 
 @soon
-@through(*(name for name in DOORS if name not in BLIND))
+@through(*(name for name in SENDERS if name not in BLIND))
 async def test_the_deadline_bounds_slow_headers(server: Server, call_server: Call) -> None:
     """Headers that each arrive in time do not extend the call."""
-    server.answer = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
+    server.respond = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
     await check_that_it_ends(call_server)
 
 
@@ -280,7 +280,7 @@ async def test_slow_headers_through_a_user_supplied_sync_client(
     server: Server, call_server: Call
 ) -> None:
     """Only the timeout of each read bounds them, as the docs say."""
-    server.answer = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
+    server.respond = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
     over = threading.Timer(1, server.over.set)
     over.start()
     error = await failed(call_server, *GET)
@@ -308,7 +308,7 @@ async def test_a_response_that_is_too_large_is_not_read_completely(
     server: Server, call_server: Call, status: int, headers: bytes, body: bytes
 ) -> None:
     """A success is an InvalidResponse with the reason; an error keeps its status."""
-    server.answer = server.dripping(b"HTTP/1.1 %d X\r\n%b\r\n\r\n%b" % (status, headers, body))
+    server.respond = server.dripping(b"HTTP/1.1 %d X\r\n%b\r\n\r\n%b" % (status, headers, body))
     error = await failed(call_server, *CREATE)
     if isinstance(error, NotFound):
         assert status == 404
@@ -327,7 +327,7 @@ async def test_max_response_bytes_is_inclusive(
     server: Server, call_server: Call, more: bytes
 ) -> None:
     """A response of exactly this size is accepted; one more byte is not."""
-    server.answer = closing(raw_response(BODY + more))
+    server.respond = closing(raw_response(BODY + more))
     if more:
         assert type(await failed(call_server, *GET)) is InvalidResponse
     else:
@@ -354,13 +354,13 @@ CUT_ERRORS = {
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "description"), CUT_ERRORS.values(), ids=CUT_ERRORS.keys()
+    ("reply", "kind", "description"), CUT_ERRORS.values(), ids=CUT_ERRORS.keys()
 )
 async def test_a_truncated_error_keeps_its_status(
-    server: Server, call_server: Call, answer: bytes, kind: type[Error], description: str
+    server: Server, call_server: Call, reply: bytes, kind: type[Error], description: str
 ) -> None:
     """The error quotes the bytes that arrived."""
-    server.answer = closing(answer)
+    server.respond = closing(reply)
     error = await failed(call_server, *CREATE)
     assert type(error) is kind
     assert error.args[1] == description
@@ -368,7 +368,7 @@ async def test_a_truncated_error_keeps_its_status(
 
 async def test_a_redirect_is_not_followed(server: Server, call_server: Call) -> None:
     """A redirect is an HttpError with its status, after one request."""
-    server.answer = closing(raw_response(b"", 302, "Location: http://127.0.0.1:1/"))
+    server.respond = closing(raw_response(b"", 302, "Location: http://127.0.0.1:1/"))
     assert "(302 from http://127.0.0.1" in str(await failed(call_server, *GET))
 
 

@@ -91,7 +91,7 @@ class Wire:
     async def work(self) -> Reply:
         """Read a whole request, and carry it out."""
         body = await self.request()
-        reply = self._registry.answer(self.seen.method, self.seen.path, body)
+        reply = self._registry.handle(self.seen.method, self.seen.path, body)
         self.seen.done = True
         return reply
 

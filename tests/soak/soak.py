@@ -72,7 +72,7 @@ class Server:
         return method, target, body
 
     def _do(self, *request: Any) -> bytes:
-        reply = self.registry.answer(*request)
+        reply = self.registry.handle(*request)
         return raw_response(reply.body, reply.status)
 
     async def _strike(self, writer: asyncio.StreamWriter, *request: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The examples of the API's reference, and the names that tests give to the API."""
+"""The examples of the API's reference, and the organization and URL of tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BASE_URL = "https://api.example.com"
 
 
 def example(operation: str) -> dict[str, Any]:
-    """Return the reference's example answer of an operation."""
+    """Return the reference's example response of an operation."""
     body: dict[str, Any] = json.loads((ANSWERS / f"{operation}.json").read_bytes())
     return body
 

@@ -306,7 +306,7 @@ def mirror_of(sandbox: Sandbox) -> sandbox_docker.Mirror:
 
 
 def recorder_of(sandbox: Sandbox) -> sandbox_recorder.Recorder:
-    """Return where a sandbox keeps the requests that it answered."""
+    """Return the recorder of a sandbox's requests."""
     return sandbox._recorder
 
 

@@ -18,13 +18,13 @@ def row(repository: RepositoryRef, tag: str) -> InventoryRow:
 
 
 class Lists:
-    """The lists of an organization in memory, as an inventory fetches them.
+    """An organization's lists in memory, as an inventory fetches them.
 
     Attributes:
         tags: The names of each repository's tags, in order, by the repository's id.
-        clamp: Items that a page holds at the most.
-        asked: The tasks that were carried out, oldest first.
-        failing: How often the tasks of a repository, by its id, are still going to fail.
+        clamp: Maximum number of items in a page.
+        asked: The executed tasks, oldest first.
+        failing: How many further tasks of a repository fail, by its id.
     """
 
     def __init__(self, *counts: int, clamp: int = 1000) -> None:
@@ -34,7 +34,7 @@ class Lists:
         self.failing: dict[str | None, int] = {}
 
     def fetch(self, task: FetchTask) -> list[FetchedPage]:
-        """Carry a task out."""
+        """Execute a task."""
         self.asked.append(task)
         key = None if task.repository is None else task.repository.id
         if self.failing.get(key, 0) > 0:

@@ -1,4 +1,4 @@
-"""Waiting for what others do."""
+"""Waiting for other threads and processes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Seconds that what others do may take, at the very most.
+# Maximum number of seconds to wait.
 PATIENCE = 30
 
 
-def until(ask: Callable[[], T]) -> T:
-    """Ask until there is something, and fail when it takes too long."""
+def until(get: Callable[[], T]) -> T:
+    """Poll until there is a value, and fail if it takes too long."""
     end = time.monotonic() + PATIENCE
-    while not (answer := ask()):
+    while not (value := get()):
         assert time.monotonic() < end, f"it did not happen within {PATIENCE} s"
         time.sleep(0.01)
-    return answer
+    return value

@@ -1,4 +1,4 @@
-"""A model of a Registry: what an organization's repositories are after each request."""
+"""A model of a Registry: an organization's repositories, and their changes by requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROUTE = re.compile(
 
 @dataclass(frozen=True)
 class Reply:
-    """What the registry answers to a request."""
+    """The response to a request."""
 
     status: int
     body: bytes
@@ -28,9 +28,9 @@ class Registry:
     """The repositories of one organization.
 
     Args:
-        names: Repositories that it begins with.
-        unique: Whether it refuses a name that is taken; what is not known is allowed.
-        first_id: The id of its first repository.
+        names: The first repositories.
+        unique: Whether it refuses a duplicate name.
+        first_id: The id of the first repository.
 
     Attributes:
         repositories: By their ids, oldest first.
@@ -66,8 +66,8 @@ class Registry:
         """Return the ids of all repositories with this name."""
         return [key for key, row in self.repositories.items() if row["name"] == name]
 
-    def answer(self, method: str, target: str, body: bytes = b"") -> Reply:
-        """Do what a request asks."""
+    def handle(self, method: str, target: str, body: bytes = b"") -> Reply:
+        """Handle a request."""
         route = _ROUTE.fullmatch(target)
         if route is None:
             return _refusal(404, "no such path")
@@ -94,7 +94,7 @@ class Registry:
     def _list(self, query: str) -> dict[str, Any]:
         asked = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", query)}
         offset, limit = asked.get("offset", 0), asked.get("limit", 10)
-        # No more than needed of what may be many.
+        # Only the rows of the page: there may be many.
         rows = list(itertools.islice(self.repositories.values(), offset, offset + limit + 1))
         return self._page | page_fields("registry_repositories", rows, offset, limit)
 

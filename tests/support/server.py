@@ -1,4 +1,4 @@
-"""A server on raw sockets: it records each request, and answers as a test says."""
+"""A server on raw sockets that records each request; a test supplies the responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Request:
         head: Its first line and its headers, as they arrived.
         headers: Its headers; their names are in lower case.
         port: The client's port, which tells one connection from another.
-        socket: The connection, for an answer that is sent in parts.
+        socket: The connection, for a response in parts.
     """
 
     head: str
@@ -38,7 +38,7 @@ class Request:
     socket: socket.socket = field(repr=False, compare=False)
 
     def send(self, part: bytes) -> None:
-        """Send a part of the answer."""
+        """Send a part of the response."""
         self.socket.sendall(part)
 
     def client_has_closed(self) -> bool:
@@ -50,8 +50,8 @@ class Request:
             return True
 
 
-# Returns the rest of the answer, or None to close the connection.
-Answer = Callable[[Request], bytes | None]
+# Returns the rest of the response, or None to close the connection.
+Respond = Callable[[Request], bytes | None]
 
 
 def response(body: object, status: int = 200, *headers: str) -> bytes:
@@ -70,45 +70,45 @@ def response_head(status: int, *headers: str) -> bytes:
 
 
 def empty(_: Request) -> bytes:
-    """Answer with an empty object."""
+    """Respond with an empty object."""
     return response({})
 
 
 def any_repository(request: Request) -> bytes:
-    """Answer a GET with a repository of the id in its path, a POST with one of its name."""
+    """Respond to a GET with the repository in its path, to a POST with the one in its body."""
     name = json.loads(request.body)["name"] if request.body else request.target.rpartition("/")[2]
     return response(REPOSITORY | {"id": name, "name": name})
 
 
-def closing(content: bytes) -> Answer:
-    """Answer with these bytes, and close the connection."""
+def closing(content: bytes) -> Respond:
+    """Respond with these bytes, and close the connection."""
 
-    def answer(request: Request) -> None:
+    def respond(request: Request) -> None:
         request.send(content)
 
-    return answer
+    return respond
 
 
 class Server(socketserver.ThreadingTCPServer):
     """A server on loopback, with a thread for each connection.
 
     Attributes:
-        answer: What a request is answered with, from now on.
+        respond: Returns the response to each request.
         requests: All requests, oldest first.
-        asked: The same, each to be taken once; `get` waits for the next one.
+        asked: A queue of the same requests; `get` waits for the next one.
         connections: The client's port of each connection, oldest first.
-        gone: The port of each connection as it ends, each to be taken once.
-        over: Set when the server ends: what an answer may wait for.
+        gone: A queue of the port of each connection that has ended.
+        over: Set when the server ends; a response may wait for it.
     """
 
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, answer: Answer = empty, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, respond: Respond = empty, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
         self.port = int(self.server_address[1])
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-        self.answer = answer
+        self.respond = respond
         self.requests: list[Request] = []
         self.asked: SimpleQueue[Request] = SimpleQueue()
         self.connections: list[int] = []
@@ -134,28 +134,28 @@ class Server(socketserver.ThreadingTCPServer):
         """Close every connection (FIN)."""
         with self._changed:
             for sock in self._open:
-                with suppress(OSError):  # it may have been reset from the other side
+                with suppress(OSError):  # the peer may have reset it
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
         self.settle(0)
 
     def settle(self, count: int) -> None:
-        """Wait until so many connections are open."""
+        """Wait until this number of connections is open."""
         with self._changed:
             settled = self._changed.wait_for(lambda: len(self._open) == count, PATIENCE)
             assert settled, f"{len(self._open)} connections are open, not {count}"
 
-    def dripping(self, start: bytes, drop: bytes = b"") -> Answer:
-        """Answer with bytes, then with a drop again and again, until the server ends."""
+    def dripping(self, start: bytes, drop: bytes = b"") -> Respond:
+        """Respond with bytes, then with a drop again and again, until the server ends."""
 
-        def answer(request: Request) -> None:
+        def respond(request: Request) -> None:
             request.send(start)
             while not self.over.wait(0.01):
                 request.send(drop)
 
-        return answer
+        return respond
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection; one whose handshake fails is dropped (an OSError is)."""
+        """Accept a connection; socketserver drops one whose handshake raises OSError."""
         connection, address = super().get_request()
         if self._tls:
             connection = self._tls.wrap_socket(connection, server_side=True)
@@ -166,7 +166,7 @@ class Server(socketserver.ThreadingTCPServer):
         return connection, address
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection that is over."""
+        """Close a connection."""
         with self._changed:
             self._open.discard(request)
             self._changed.notify_all()
@@ -178,13 +178,13 @@ class _Connection(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        # A client that has closed is an error of the next write, or of the next read.
+        # The next read or write fails if the client has closed the connection.
         try:
             with suppress(ConnectionError), self.request.makefile("rb") as lines:
                 while request := self._read(lines):
                     self.server.requests.append(request)
                     self.server.asked.put(request)
-                    if (rest := self.server.answer(request)) is None:
+                    if (rest := self.server.respond(request)) is None:
                         break
                     request.send(rest)
         finally:

@@ -1,4 +1,4 @@
-"""Helpers for tests that hold in both worlds, sync and async."""
+"""Helpers for tests of both sync and async clients."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 async def done(value: Any) -> Any:
-    """Return what a call of either world returns."""
+    """Return the result of a sync or async call."""
     return await value if inspect.isawaitable(value) else value
 
 
 async def walked(walk: Any) -> list[Any]:
-    """Return all that a walk of either world comes by."""
+    """Return all items of a sync or async iteration."""
     return [each async for each in walk] if hasattr(walk, "__aiter__") else list(walk)

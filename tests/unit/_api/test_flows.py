@@ -54,9 +54,9 @@ class Faulty(Registry):
 
     Attributes:
         asked: The methods and queries of its requests, oldest first.
-        faults: What strikes a request, by its number from 0: "refused" and "lost" before it is
-            carried out, "unanswered" after; a status before, the negative status after; "{}" and
-            "<html>" are a 200 with that, after.
+        faults: The fault of each request, by its index: "refused" and "lost" before it is carried
+            out, "unanswered" after; a status before, a negative status after; "{}" and "<html>"
+            are the body of a 200, after.
         later: What is done after a request was carried out, by its number.
     """
 
@@ -77,7 +77,7 @@ class Faulty(Registry):
             raise httpx.ReadError("reset")
         if isinstance(fault, int) and fault > 0:
             return httpx.Response(fault, json={})
-        reply = self.answer(request.method, request.url.raw_path.decode(), request.content)
+        reply = self.handle(request.method, request.url.raw_path.decode(), request.content)
         self.later.get(number, lambda: None)()
         if fault == "unanswered":
             raise httpx.ReadError("reset")
@@ -331,7 +331,7 @@ def test_get_or_create_under_any_faults(
             sent = [at for at, asked in enumerate(registry.asked) if asked == "POST"]
             assert len(registry.names) <= 1
             if registry.names and not there and not error.outcome_unknown:
-                # Only an answer that says what is not so leaves one that nobody knows of.
+                # Only a false response leaves an unknown repository.
                 assert faults[sent[-1]] in (-400, -403, -404, -409)
         creates = [at for at, asked in enumerate(registry.asked) if asked == "POST"]
         assert all(faults[at] in ("refused", 429) for at in creates[:-1])
@@ -376,7 +376,7 @@ async def test_a_flow_has_one_deadline(
     assert (len(deadlines), len(set(deadlines))) == (6, 1)
     page = answer("get_repositories")
     api.answers(page)
-    # The answer is no repository: a create that is in doubt, so that it is looked for again.
+    # The response is no repository, so the create's outcome is unknown and it is looked up.
     with pytest.raises(InvalidResponse):
         await done(client.repositories.get_or_create(NAME))
     found, created, looked_again = deadlines[6:]
@@ -412,7 +412,7 @@ async def test_a_poll_has_at_most_the_deadline_of_a_call(
     assert deadline == allowed
 
 
-# -- a delete whose first answer was lost ---------------------------------------------------------
+# -- a delete whose first response was lost -------------------------------------------------------
 
 FIRST = {"unanswered": "unanswered", "500": -500, "503": -503, "504": -504, "408": -408}
 

@@ -489,7 +489,7 @@ def test_any_success_is_a_dict_or_an_invalid_response(content: bytes) -> None:
         assert parsed_response(GET, 200, content) == json.loads(content)
 
 
-# -- no answer ------------------------------------------------------------------------------------
+# -- no response ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("timeout", [False, True], ids=["lost", "timeout"])
@@ -522,7 +522,7 @@ def test_no_response(operation: Any, sent: bool, timeout: bool) -> None:
         (response(503, {}, b""), "503"),
         (no_response("ReadError: reset", sent=True), "ReadError: reset"),
     ],
-    ids=["answer", "failure"],
+    ids=["response", "failure"],
 )
 def test_the_text_of_a_result(outcome: AttemptResult, text: str) -> None:
     """The status of a response, or the cause of a failure."""
@@ -697,7 +697,7 @@ LARGE: dict[str, tuple[dict[str, str], bytes]] = {
     "gzip by one byte": (GZIP, gzip.compress(b"x" * 1501)),
     "gzip of two members": (GZIP, gzip.compress(b"x" * 1500) + gzip.compress(b"x")),
     "gzip cut short after the limit": (GZIP, gzip.compress(b"x" * 5000)[:-1]),
-    # What a door has read when it sees that this is more than it takes.
+    # A sender stops reading as soon as the body exceeds the limit.
     "gzip that is large packed alone": (GZIP, gzip.compress(b"x" * 1490, 0)[:1501]),
 }
 

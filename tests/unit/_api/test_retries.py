@@ -71,7 +71,7 @@ LOST = no_response("ReadError: reset", sent=True)
 REFUSED = no_response("ConnectError: refused", sent=False)
 
 
-def answered(status: int, retry_after: object = None) -> Response:
+def with_status(status: int, retry_after: object = None) -> Response:
     """Return a response with a status, and with a Retry-After if given."""
     return response(status, {} if retry_after is None else {"retry-after": str(retry_after)}, b"{}")
 
@@ -158,7 +158,7 @@ def test_a_policy_of_large_numbers_is_refused_or_works(name: str, value: int) ->
         assert str(error).startswith(f"{name} must be ")  # noqa: PT017 - either is right
     else:
         attempts = attempts_of(policy=policy)
-        assert None not in waits_of(attempts, [answered(429), answered(503)])
+        assert None not in waits_of(attempts, [with_status(429), with_status(503)])
 
 
 # -- what is made again ---------------------------------------------------------------------------
@@ -168,12 +168,12 @@ def test_a_policy_of_large_numbers_is_refused_or_works(name: str, value: int) ->
 @pytest.mark.parametrize("headers", [{}, {"retry-after": "1"}], ids=["", "with Retry-After"])
 def test_which_statuses_are_retried(operation: Operation, headers: dict[str, str]) -> None:
     """Six statuses for idempotent operations, and 429 only for a create."""
-    replayed = {
+    retried = {
         status
         for status in range(100, 1000)
         if attempts_of(operation).record(response(status, headers, b""), 0.0) is not None
     }
-    assert replayed == ({429} if operation is CREATE else PASSING)
+    assert retried == ({429} if operation is CREATE else PASSING)
 
 
 @operations
@@ -203,9 +203,9 @@ def test_the_maximum_number_of_attempts(operation: Operation, count: int) -> Non
 def test_the_fields_of_a_retry() -> None:
     """The operation, the number of the failed attempt, its cause, and the wait."""
     attempts = attempts_of()
-    assert attempts.record(answered(503), 0.0) == Retry("get_repository", 1, "503", 0.25)
+    assert attempts.record(with_status(503), 0.0) == Retry("get_repository", 1, "503", 0.25)
     assert attempts.record(LOST, 0.0) == Retry("get_repository", 2, "ReadError: reset", 0.5)
-    assert attempts.record(answered(200), 0.0) is None
+    assert attempts.record(with_status(200), 0.0) is None
     assert attempts.history == (
         Attempt(503, wait=0.25),
         Attempt(error="ReadError", message="reset", wait=0.5),
@@ -216,14 +216,14 @@ def test_the_fields_of_a_retry() -> None:
 @pytest.mark.parametrize(
     ("operation", "outcomes", "doubtful"),
     [
-        (DELETE, [LOST, answered(404)], True),
-        (DELETE, [answered(503), answered(404)], True),
-        (DELETE, [LOST, REFUSED, answered(429), answered(404)], True),
-        (DELETE, [REFUSED, answered(404)], False),
-        (DELETE, [answered(429), answered(404)], False),
+        (DELETE, [LOST, with_status(404)], True),
+        (DELETE, [with_status(503), with_status(404)], True),
+        (DELETE, [LOST, REFUSED, with_status(429), with_status(404)], True),
+        (DELETE, [REFUSED, with_status(404)], False),
+        (DELETE, [with_status(429), with_status(404)], False),
         (DELETE, [LOST], False),
-        (GET, [LOST, answered(503), answered(404)], False),
-        (CREATE, [answered(429), REFUSED, answered(400)], False),
+        (GET, [LOST, with_status(503), with_status(404)], False),
+        (CREATE, [with_status(429), REFUSED, with_status(400)], False),
     ],
 )
 def test_an_unknown_outcome_of_an_earlier_attempt(
@@ -249,9 +249,9 @@ def test_the_outcome_of_the_last_attempt() -> None:
 @pytest.mark.parametrize(
     ("outcome", "highest"),
     [
-        (answered(503), [0.25, 0.5, 1, 2, 4, 8, 16, 20, 20]),
+        (with_status(503), [0.25, 0.5, 1, 2, 4, 8, 16, 20, 20]),
         (LOST, [0.25, 0.5, 1, 2, 4, 8, 16, 20, 20]),
-        (answered(429), [1, 2, 4, 8, 16, 20, 20, 20, 20]),
+        (with_status(429), [1, 2, 4, 8, 16, 20, 20, 20, 20]),
     ],
     ids=["503", "lost", "429"],
 )
@@ -266,7 +266,9 @@ def test_a_wait_is_random_with_exponential_back_off(
 
 def test_the_base_of_a_wait_follows_the_last_result() -> None:
     """A 429 has its own base, doubled by the number of all retries."""
-    assert waits_of(attempts_of(), [LOST, answered(429), answered(500), answered(429)]) == [
+    assert waits_of(
+        attempts_of(), [LOST, with_status(429), with_status(500), with_status(429)]
+    ) == [
         0.25,
         2,
         1,
@@ -278,7 +280,7 @@ def test_a_custom_policy() -> None:
     """Its delays are used, and any number of retries works."""
     policy = RetryPolicy(max_retries=3000, base_delay=1, throttled_base_delay=3, max_delay=5)
     attempts = attempts_of(policy=policy)
-    assert waits_of(attempts, [LOST, answered(429), LOST, LOST]) == [1, 5, 4, 5]
+    assert waits_of(attempts, [LOST, with_status(429), LOST, LOST]) == [1, 5, 4, 5]
     attempts = attempts_of(
         policy=replace(policy, base_delay=1e-30, max_delay=1e300), budget=Endless()
     )
@@ -304,13 +306,13 @@ def test_retry_after_is_the_minimum_wait(status: int, asked: object, wait: objec
     """A value of over a minute ends the call."""
     drawn = 1.0 if status == 429 else 0.25
     expected = {None: drawn, "none": None}.get(wait, wait)  # type: ignore[call-overload]
-    assert waits_of(attempts_of(), [answered(status, asked)]) == [expected]
+    assert waits_of(attempts_of(), [with_status(status, asked)]) == [expected]
 
 
 def test_max_retry_after() -> None:
     """Retry-After may exceed max_delay, up to its own maximum."""
     attempts = attempts_of(policy=RetryPolicy(max_delay=1, max_retry_after=5))
-    assert waits_of(attempts, [answered(503, 5), answered(503, 6)]) == [5, None]
+    assert waits_of(attempts, [with_status(503, 5), with_status(503, 6)]) == [5, None]
 
 
 @pytest.mark.parametrize(
@@ -320,10 +322,10 @@ def test_max_retry_after() -> None:
         (LOST, 9.75, None),
         (LOST, 10.0, None),
         (LOST, 11.0, None),
-        (answered(429), 8.9, 1),
-        (answered(429), 9.0, None),
-        (answered(503, 9), 0.9, 9),
-        (answered(503, 9), 1.0, None),
+        (with_status(429), 8.9, 1),
+        (with_status(429), 9.0, None),
+        (with_status(503, 9), 0.9, 9),
+        (with_status(503, 9), 1.0, None),
     ],
 )
 def test_a_wait_ends_before_the_deadline(
@@ -340,12 +342,12 @@ def test_a_wait_ends_before_the_deadline(
 @pytest.mark.parametrize(
     ("outcome", "policy", "deadline", "tokens", "why"),
     [
-        (answered(503, 61), RetryPolicy(), 1e9, 500, "Retry-After asks for more than max_re"),
-        (answered(503, 9), RetryPolicy(), 9.0, 500, "the deadline ends before the wait does"),
+        (with_status(503, 61), RetryPolicy(), 1e9, 500, "Retry-After asks for more than max_re"),
+        (with_status(503, 9), RetryPolicy(), 9.0, 500, "the deadline ends before the wait does"),
         (LOST, RetryPolicy(), 1e9, 13, "the client's retry budget is spent"),
         (LOST, RetryPolicy(max_retries=0), 1e9, 500, None),
-        (answered(404), RetryPolicy(), 1e9, 500, None),
-        (answered(200), RetryPolicy(), 1e9, 500, None),
+        (with_status(404), RetryPolicy(), 1e9, 500, None),
+        (with_status(200), RetryPolicy(), 1e9, 500, None),
     ],
     ids=["Retry-After", "deadline", "budget", "max_retries", "no passing error", "success"],
 )
@@ -369,18 +371,18 @@ def test_the_stop_reason(
     ("outcomes", "left"),
     [
         ([LOST], 486),
-        ([answered(503), LOST, REFUSED], 500 - 3 * 14),
-        ([answered(429)], 495),
-        ([answered(429), LOST, answered(429)], 500 - 2 * 5 - 14),
-        ([answered(404)], 500),
-        ([answered(503, 61)], 500),
+        ([with_status(503), LOST, REFUSED], 500 - 3 * 14),
+        ([with_status(429)], 495),
+        ([with_status(429), LOST, with_status(429)], 500 - 2 * 5 - 14),
+        ([with_status(404)], 500),
+        ([with_status(503, 61)], 500),
         ([LOST] * 6, 500 - 5 * 14),
-        ([answered(429, 1)] * 6, 500),
-        ([answered(503, 7), answered(429, 60), answered(500, 2)], 500),
-        ([answered(408, 1), LOST, answered(429, 3)], 500 - 14),
-        ([answered(429, 0), answered(503, 0)], 500 - 5 - 14),
-        ([answered(429, "Wed, 21 Oct 2015 07:28:00 GMT")], 500 - 5),
-        ([answered(429, "soon"), answered(503, -1)], 500 - 5 - 14),
+        ([with_status(429, 1)] * 6, 500),
+        ([with_status(503, 7), with_status(429, 60), with_status(500, 2)], 500),
+        ([with_status(408, 1), LOST, with_status(429, 3)], 500 - 14),
+        ([with_status(429, 0), with_status(503, 0)], 500 - 5 - 14),
+        ([with_status(429, "Wed, 21 Oct 2015 07:28:00 GMT")], 500 - 5),
+        ([with_status(429, "soon"), with_status(503, -1)], 500 - 5 - 14),
     ],
 )
 def test_the_cost_of_a_retry(outcomes: list[AttemptResult], left: int) -> None:
@@ -395,17 +397,17 @@ def test_an_empty_budget_allows_retry_after(status: int) -> None:
     """A retry that follows Retry-After is free; a create is not retried after a 503."""
     budget = RetryBudget()
     assert budget.spend(RetryBudget.SIZE)
-    assert waits_of(attempts_of(budget=budget), [answered(status, 3)] * 6) == [3] * 2 + [
+    assert waits_of(attempts_of(budget=budget), [with_status(status, 3)] * 6) == [3] * 2 + [
         *([4, 8, 16] if status == 429 else [3, 3, 4][:3]),
         None,
     ]
     attempts = attempts_of(CREATE, budget=budget)
-    assert waits_of(attempts, [answered(status, 3)]) == [3 if status == 429 else None]
+    assert waits_of(attempts, [with_status(status, 3)]) == [3 if status == 429 else None]
 
 
 def test_a_cancelled_retry_returns_its_cost() -> None:
     """A free one returns nothing."""
-    for outcome in (answered(429, 1), answered(429), LOST):
+    for outcome in (with_status(429, 1), with_status(429), LOST):
         budget = RetryBudget()
         assert budget.spend(100)
         attempts = attempts_of(budget=budget)
@@ -426,7 +428,7 @@ def test_a_paced_call_leaves_throttling_to_its_caller(
         Attempts(operation, RetryPolicy(), budget, deadline=1e9, random=lambda: 1.0, paced=is_paced)
         for is_paced in (True, False)
     )
-    outcome = answered(status, retry_after)
+    outcome = with_status(status, retry_after)
     if status == 503 and retry_after is None:
         assert paced.record(outcome, 0.0) == plain.record(outcome, 0.0)
         return
@@ -457,11 +459,11 @@ def test_an_empty_budget_allows_no_retry() -> None:
     budget = RetryBudget()
     assert budget.spend(500 - 13)
     assert waits_of(attempts_of(budget=budget), [LOST]) == [None]
-    assert waits_of(attempts_of(budget=budget), [answered(429)] * 3) == [1, 2, None]
+    assert waits_of(attempts_of(budget=budget), [with_status(429)] * 3) == [1, 2, None]
 
 
-@pytest.mark.parametrize(("outcome", "replays"), [(answered(503), 35), (answered(429), 100)])
-def test_an_outage_does_not_multiply_the_load(outcome: AttemptResult, replays: int) -> None:
+@pytest.mark.parametrize(("outcome", "retries"), [(with_status(503), 35), (with_status(429), 100)])
+def test_an_outage_does_not_multiply_the_load(outcome: AttemptResult, retries: int) -> None:
     """A thousand calls to a failing server send at most a tenth more requests."""
     budget = RetryBudget()
     sent = 0
@@ -470,7 +472,7 @@ def test_an_outage_does_not_multiply_the_load(outcome: AttemptResult, replays: i
         while attempts.record(outcome, 0.0):
             pass
         sent += len(attempts.history)
-    assert sent == 1000 + replays
+    assert sent == 1000 + retries
 
 
 def test_threads_share_a_budget() -> None:
@@ -517,7 +519,7 @@ def fork_quietly() -> int:
 # -- everything at once ---------------------------------------------------------------------------
 
 OUTCOMES = st.builds(
-    answered,
+    with_status,
     st.sampled_from([200, 201, 302, 400, 404, 409, 599]) | st.sampled_from(sorted(PASSING)),
     st.none() | st.integers(0, 70),
 ) | st.builds(
@@ -604,10 +606,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def script(api: ScriptedApi) -> Script:
     """Make the scripted API return these results in order, the last one forever.
 
-    Each is a status, or the name of the HTTP library's exception; keywords are the answers'.
+    Each is a status, or the name of the HTTP library's exception; options are those of responses.
     """
 
-    def play(*outcomes: int | str, **answers: Any) -> None:
+    def play(*outcomes: int | str, **options: Any) -> None:
         coming = list(outcomes)
 
         def next_one(_: Any) -> None:
@@ -615,7 +617,7 @@ def script(api: ScriptedApi) -> Script:
             if isinstance(outcome, str):
                 api.fails(outcome)
             else:
-                api.answers({"id": "2"}, **{"status": outcome, **answers})
+                api.answers({"id": "2"}, **{"status": outcome, **options})
 
         api.on_request = next_one
 
@@ -643,22 +645,22 @@ async def test_a_call_is_retried_and_reported(
 ) -> None:
     """Each transient failure has a wait; the hook and the log get all details."""
     script(503, "ReadError", 429, "ConnectTimeout", 200)
-    told: list[Retry] = []
+    reported: list[Retry] = []
     with caplog.at_level(logging.WARNING, "abeja_registry"):
-        assert await done(raw(on_retry=told.append).get_repository("1", "2")) == {"id": "2"}
-    assert told == [
+        assert await done(raw(on_retry=reported.append).get_repository("1", "2")) == {"id": "2"}
+    assert reported == [
         Retry("get_repository", 1, "503", 0.25),
         Retry("get_repository", 2, "ReadError: scripted", 0.5),
         Retry("get_repository", 3, "429", 4.0),
         Retry("get_repository", 4, "ConnectTimeout: scripted", 2.0),
     ]
-    assert waits == [retry.wait for retry in told]
+    assert waits == [retry.wait for retry in reported]
     assert len({(sent.method, sent.url, sent.body) for sent in api.requests}) == 1
     assert len(api.requests) == 5
     assert [(each.name, each.levelname) for each in caplog.records] == [
         ("abeja_registry", "WARNING")
     ] * 4
-    for record, retry in zip(caplog.records, told, strict=True):
+    for record, retry in zip(caplog.records, reported, strict=True):
         line = record.getMessage()
         for said in (
             "get_repository",
@@ -895,7 +897,7 @@ async def test_successes_refill_the_budget(
     for _ in range(3):
         with pytest.raises(HttpError):
             await done(client.get_repository("1", "2"))
-    # 500 is 35 times 14 and 10, and 14 came to it.
+    # 500 is 35 times 14, and 10; 14 were added.
     assert waits == [0.25]
 
 

@@ -993,7 +993,7 @@ def test_an_invalid_max_retry_count(environment: SetEnvironment, value: Any) -> 
         assert refused(APIClient).startswith(f"ABEJA_SDK_MAX_RETRY_COUNT {says}")
 
 
-# -- replays, deadline, bounds --------------------------------------------------------------------
+# -- retries, deadline, limits --------------------------------------------------------------------
 
 ALL_FOUR = (APIClient, AsyncAPIClient, Client, AsyncClient)
 
@@ -1100,11 +1100,11 @@ def test_an_invalid_choice_for_invalid_rows(
 @pytest.mark.parametrize("kind", ALL_FOUR)
 def test_each_client_accepts_all_settings(kind: Callable[..., Any]) -> None:
     """Typed clients alone accept invalid_rows."""
-    told: list[Retry] = []
+    reported: list[Retry] = []
     options: dict[str, Any] = {
         "deadline": 1.5,
         "retry": POLICY,
-        "on_retry": told.append,
+        "on_retry": reported.append,
         "max_response_bytes": 7,
     }
     if kind in (Client, AsyncClient):
