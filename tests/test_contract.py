@@ -750,7 +750,10 @@ async def test_settings_of_the_environment(
         "base_url": ("an http URL other than https://api.abeja.io, from argument base_url"),
         "max_retry_count": "1 from argument retry",
         "timeout": "7.0 from argument timeout",
-        "settings by default": "deadline, on_retry, max_response_bytes, invalid_rows",
+        "settings by default": (
+            "deadline, on_retry, on_response, user_agent, default_headers, max_response_bytes,"
+            " invalid_rows"
+        ),
     }
 
 
@@ -814,6 +817,9 @@ def test_a_client_tells_its_settings(full: Sandbox) -> None:
         "max_retry_count": (1, "with_options"),
         "deadline": (120.0, "default"),
         "on_retry": ("a function", "argument on_retry"),
+        "on_response": ("none", "default"),
+        "user_agent": ("none", "default"),
+        "default_headers": ("none", "default"),
         "max_response_bytes": (67108864, "default"),
         "invalid_rows": ("raise", "default"),
     }

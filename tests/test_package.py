@@ -112,7 +112,7 @@ def test_every_exported_class_is_documented(name: str) -> None:
 
 def test_what_is_exported_and_no_class() -> None:
     """All but the version, two functions and the names of four types is a class."""
-    types = {"Credential", "InvalidRows", "OnRetry", "TagOrder"}
+    types = {"Credential", "InvalidRows", "OnResponse", "OnRetry", "TagOrder"}
     functions = {"read_rows", "summarize"}
     assert EXPORTED.keys() - CLASSES.keys() == {*types, *functions, "__version__"}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ._api.responses import ResponseInfo
     from ._api.retries import Retry, RetryPolicy
     from ._http.adapter import AsyncHttpClient, HttpClient
     from ._settings.credentials import (
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
         DatasourceCredential,
         UserCredential,
     )
-    from ._settings.settings import OnRetry, Setting
+    from ._settings.settings import OnResponse, OnRetry, Setting
     from ._validation import InvalidRows
     from .client import AsyncClient, Client
     from .exceptions import (
@@ -88,12 +89,14 @@ __all__ = [
     "Listing",
     "MethodNotAllowed",
     "NotFound",
+    "OnResponse",
     "OnRetry",
     "OutcomeUnknown",
     "Page",
     "PaginationError",
     "Repositories",
     "Repository",
+    "ResponseInfo",
     "Retry",
     "RetryPolicy",
     "Setting",
@@ -115,12 +118,13 @@ __all__ = [
 if not TYPE_CHECKING:  # pragma: no branch
     # The public names of each module; the modules without an underscore are public too.
     _NAMES = {
+        "_api.responses": ("ResponseInfo",),
         "_api.retries": ("Retry", "RetryPolicy"),
         "_http.adapter": ("AsyncHttpClient", "HttpClient"),
         "_settings.credentials": (
             *("BearerToken", "Credential", "DatasourceCredential", "UserCredential"),
         ),
-        "_settings.settings": ("OnRetry", "Setting"),
+        "_settings.settings": ("OnResponse", "OnRetry", "Setting"),
         "_validation": ("InvalidRows",),
         "client": ("AsyncClient", "Client"),
         "contract": (),

@@ -187,11 +187,15 @@ def read(model: type[M], body: object, context: ParseContext) -> M | Problem:
     """Return the model of a value from the API, or its first validation error."""
     try:
         return model.model_validate(body, context=context)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return Problem(first["loc"], f"{first['msg']} ({error.error_count()} in all)")
-    except ValueError as error:  # a number of over 4,300 digits, which pydantic does not catch
+    except ValueError as error:
+        return _problem(error)
+
+
+def _problem(error: ValueError) -> Problem:
+    if not isinstance(error, ValidationError):  # a number of over 4,300 digits
         return Problem((), str(error))
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return Problem(first["loc"], f"{first['msg']} ({error.error_count()} in all)")
 
 
 def invalid(
@@ -231,10 +235,12 @@ def parse(model: type[M], result: ApiResult, origin: object = None, *, created: 
     Raises:
         InvalidResponse: The body fails validation.
     """
-    parsed = read(model, result.body, ParseContext(origin))
-    if isinstance(parsed, Problem):
-        raise invalid(model, result, parsed, created=created)
-    return parsed
+    try:
+        return model.model_validate(result.body, context=ParseContext(origin))
+    except ValueError as error:
+        problem = _problem(error)
+    # Outside of the handler: no exception of pydantic is chained.
+    raise invalid(model, result, problem, created=created)
 
 
 # -- pages ----------------------------------------------------------------------------------------

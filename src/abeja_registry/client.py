@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from functools import cached_property
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -16,7 +16,7 @@ from ._http.adapter import AsyncHttpClient, HttpClient
 from ._http.owner import SessionOwner, client_over
 from ._http.session import AsyncSession, Session
 from ._settings.credentials import Credential
-from ._settings.settings import OnRetry, Setting, resolve
+from ._settings.settings import OnResponse, OnRetry, Setting, resolve
 from ._validation import InvalidRows
 from .raw import APIClient, AsyncAPIClient
 
@@ -45,6 +45,7 @@ class _BaseClient(SessionOwner[S]):
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
+        on_response: OnResponse | None = None,
     ) -> Self:
         """Return a client with other options, over the same connections.
 
@@ -55,6 +56,7 @@ class _BaseClient(SessionOwner[S]):
             deadline: Seconds for each call with its waits and retries, > 0.
             retry: Whether and when a call is retried.
             on_retry: A function that is called with a `Retry` before each wait.
+            on_response: A function that is called with a `ResponseInfo` for each response.
 
         Returns:
             A client that works until this one is closed; closing it does nothing. An instance of a
@@ -74,6 +76,7 @@ class _BaseClient(SessionOwner[S]):
             deadline=deadline,
             retry=retry,
             on_retry=on_retry,
+            on_response=on_response,
         )
         return self._copy(self._session.with_settings(settings))
 
@@ -113,6 +116,9 @@ class Client(_BaseClient[Session]):
         deadline: Seconds for each call with its waits and retries, > 0. Defaults to 120.
         retry: Whether and when a call is retried.
         on_retry: A function that is called with a `Retry` before each wait.
+        on_response: A function that is called with a `ResponseInfo` for each response.
+        user_agent: A suffix of the User-Agent header, such as `trainer/1.2`.
+        default_headers: Further headers of each request, by name.
         max_response_bytes: The maximum size of a response's body. Defaults to 64 MiB.
         invalid_rows: What to do with a row that fails validation: "raise" an `InvalidResponse`,
             or "skip" the row and log it. Defaults to "raise".
@@ -141,6 +147,9 @@ class Client(_BaseClient[Session]):
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
+        on_response: OnResponse | None = None,
+        user_agent: str | None = None,
+        default_headers: Mapping[str, str] | None = None,
         max_response_bytes: int | None = None,
         invalid_rows: InvalidRows | None = None,
     ) -> None:
@@ -153,6 +162,9 @@ class Client(_BaseClient[Session]):
             deadline=deadline,
             retry=retry,
             on_retry=on_retry,
+            on_response=on_response,
+            user_agent=user_agent,
+            default_headers=default_headers,
             max_response_bytes=max_response_bytes,
             invalid_rows=invalid_rows,
             profile=profile,
@@ -304,6 +316,9 @@ class AsyncClient(_BaseClient[AsyncSession]):
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
+        on_response: OnResponse | None = None,
+        user_agent: str | None = None,
+        default_headers: Mapping[str, str] | None = None,
         max_response_bytes: int | None = None,
         invalid_rows: InvalidRows | None = None,
     ) -> None:
@@ -316,6 +331,9 @@ class AsyncClient(_BaseClient[AsyncSession]):
             deadline=deadline,
             retry=retry,
             on_retry=on_retry,
+            on_response=on_response,
+            user_agent=user_agent,
+            default_headers=default_headers,
             max_response_bytes=max_response_bytes,
             invalid_rows=invalid_rows,
             profile=profile,

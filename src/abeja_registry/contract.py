@@ -441,7 +441,7 @@ def _describe_setting(setting: Setting) -> str:
     # The source in the file may include the name of a profile.
     source = CLI_FILE if CLI_FILE in setting.source else setting.source
     value = str(setting.value)
-    if setting.name == "organization_id":
+    if setting.name in ("organization_id", "user_agent", "default_headers"):
         return f"from {source}"
     if setting.name == "credential":
         return f"{value.partition(' ')[0]} from {source}"

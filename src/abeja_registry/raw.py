@@ -16,7 +16,7 @@ from ._http.adapter import AsyncHttpClient, HttpClient
 from ._http.owner import SessionOwner
 from ._http.session import AsyncSession, Session
 from ._settings.credentials import Credential
-from ._settings.settings import OnRetry, raw_settings
+from ._settings.settings import OnResponse, OnRetry, raw_settings
 
 
 class APIClient(SessionOwner[Session]):
@@ -34,6 +34,9 @@ class APIClient(SessionOwner[Session]):
         deadline: Seconds for each call with its waits and retries, > 0. Defaults to 120.
         retry: Whether and when a call is retried.
         on_retry: A function that is called with a `Retry` before each wait.
+        on_response: A function that is called with a `ResponseInfo` for each response.
+        user_agent: A suffix of the User-Agent header, such as `trainer/1.2`.
+        default_headers: Further headers of each request, by name.
         max_response_bytes: The maximum size of a response's body. Defaults to 64 MiB.
 
     Raises:
@@ -58,6 +61,9 @@ class APIClient(SessionOwner[Session]):
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
+        on_response: OnResponse | None = None,
+        user_agent: str | None = None,
+        default_headers: Mapping[str, str] | None = None,
         max_response_bytes: int | None = None,
     ) -> None:
         settings = raw_settings(
@@ -67,6 +73,9 @@ class APIClient(SessionOwner[Session]):
             deadline=deadline,
             retry=retry,
             on_retry=on_retry,
+            on_response=on_response,
+            user_agent=user_agent,
+            default_headers=default_headers,
             max_response_bytes=max_response_bytes,
             base_url=base_url,
         )
@@ -198,16 +207,16 @@ class APIClient(SessionOwner[Session]):
         Args:
             method: "GET", "HEAD", "POST", "PUT", "PATCH" or "DELETE".
             path: The path below the base URL, such as `/organizations/1410000000000/registry`.
-                Special characters in a segment must be percent-encoded.
-            params: The query's parameters by their names; a list is sent as one parameter per item.
+                Percent-encode what is special in a segment.
+            params: The query, by name; a list is sent as one parameter for each item.
             json: The JSON value to send as the body.
 
         Returns:
-            The JSON value of the response; None if its body is empty.
+            The JSON value of the response; None where its body is empty.
 
         Raises:
-            InvalidArgument: An argument is invalid; no request was sent.
-            HttpError: The response has an error status.
+            InvalidArgument: An argument is invalid; nothing was sent.
+            HttpError: The API answered with another status than a success.
             InvalidResponse: The body is not JSON.
 
         Example:
@@ -247,6 +256,9 @@ class AsyncAPIClient(SessionOwner[AsyncSession]):
         deadline: float | None = None,
         retry: RetryPolicy | None = None,
         on_retry: OnRetry | None = None,
+        on_response: OnResponse | None = None,
+        user_agent: str | None = None,
+        default_headers: Mapping[str, str] | None = None,
         max_response_bytes: int | None = None,
     ) -> None:
         settings = raw_settings(
@@ -256,6 +268,9 @@ class AsyncAPIClient(SessionOwner[AsyncSession]):
             deadline=deadline,
             retry=retry,
             on_retry=on_retry,
+            on_response=on_response,
+            user_agent=user_agent,
+            default_headers=default_headers,
             max_response_bytes=max_response_bytes,
             base_url=base_url,
         )

@@ -129,6 +129,27 @@ class NoResponse:
 AttemptResult = Response | NoResponse
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseInfo:
+    """A response that has arrived; `on_response` is called with it.
+
+    Attributes:
+        operation: The name of the raw client's method, such as `get_repository`.
+        attempt: The number of the attempt, starting at 1.
+        status: The HTTP status.
+        seconds: How long the attempt took.
+        request_id: The API's id of the request, if the response has one.
+        headers: The response's headers, with lower-case names; the credential is redacted.
+    """
+
+    operation: str
+    attempt: int
+    status: int
+    seconds: float
+    request_id: str | None
+    headers: Mapping[str, str] = field(repr=False)
+
+
 class ApiResult(NamedTuple):
     """The JSON object of a successful call, with the call's history for later errors.
 

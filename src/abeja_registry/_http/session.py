@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, Generic, Self, TypeVar
 
 from abeja_registry import __version__
@@ -12,10 +13,12 @@ from .._api.operations import Operation
 from .._api.redaction import Redactor
 from .._api.responses import (
     DEADLINE_PASSED,
+    REQUEST_ID_HEADER,
     ApiResult,
     AttemptResult,
     NoResponse,
     Response,
+    ResponseInfo,
     parse_response,
 )
 from .._api.retries import Attempts, Retry, RetryBudget
@@ -32,6 +35,8 @@ _logger.addHandler(logging.NullHandler())
 
 # How often a sleeping retry checks whether the client was closed, in seconds.
 POLL_INTERVAL = 0.1
+# Names of headers whose values are secrets.
+_PRIVATE = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
 # The result of an attempt whose turn comes after the deadline.
 NOT_SENT = NoResponse(DEADLINE_PASSED, "", sent=False, timeout=True)
 
@@ -68,12 +73,17 @@ class _BaseSession(Generic[S]):
         self._owner = owner
         self._paced = paced
         self._cancelled = False
-        secrets = (*settings.secrets(), *proxy_secrets(sender.proxy))
+        private: list[str] = [
+            text for name, text in settings.default_headers if _PRIVATE.search(name)
+        ]
+        secrets = (*settings.secrets(), *proxy_secrets(sender.proxy), *private)
         self._redact = Redactor(settings.authorization, secrets)
+        user_agent = f"abeja-registry/{__version__} {settings.user_agent or ''}".rstrip()
         self._headers = [
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"gzip"),
-            (b"User-Agent", f"abeja-registry/{__version__}".encode()),
+            (b"User-Agent", user_agent.encode()),
+            *((name.encode(), text.encode()) for name, text in settings.default_headers),
         ]
         if settings.authorization is not None:
             self._headers.append((b"Authorization", settings.authorization.encode()))
@@ -123,6 +133,21 @@ class _BaseSession(Generic[S]):
         )
         if self.settings.on_retry is not None:
             self.settings.on_retry(retry)
+
+    def _report(self, result: AttemptResult, attempts: Attempts, seconds: float) -> None:
+        """Call the user's hook with a response."""
+        if isinstance(result, Response) and self.settings.on_response is not None:
+            headers = self._redact(result.headers)
+            self.settings.on_response(
+                ResponseInfo(
+                    attempts.operation.name,
+                    len(attempts.history) + 1,
+                    result.status,
+                    seconds,
+                    headers.get(REQUEST_ID_HEADER),
+                    headers,
+                )
+            )
 
     def _prepare(self, operation: Operation, deadline: float) -> tuple[Request, Attempts]:
         if self._cancelled:
@@ -223,7 +248,7 @@ class Session(_BaseSession[Sender]):
         """
         started = self.clock.now()
         request, attempts = self._prepare(operation, deadline)
-        result = self._send(request, deadline - started)
+        result = self._send(request, attempts)
         while not 200 <= result.status < 300 and (
             retry := attempts.record(result, self.clock.now())
         ):
@@ -236,11 +261,17 @@ class Session(_BaseSession[Sender]):
             if self.closed:
                 attempts.give_up()
                 break
-            result = self._send(request, deadline - self.clock.now())
+            result = self._send(request, attempts)
         return self._finish(attempts, result, started)
 
-    def _send(self, request: Request, remaining: float) -> AttemptResult:
-        return self.sender.send(request, remaining) if remaining > 0 else NOT_SENT
+    def _send(self, request: Request, attempts: Attempts) -> AttemptResult:
+        now = self.clock.now()
+        if now >= attempts.deadline:
+            return NOT_SENT
+        result = self.sender.send(request, attempts.deadline - now)
+        if self.settings.on_response is not None:
+            self._report(result, attempts, self.clock.now() - now)
+        return result
 
     def run(self, flow: Flow[T], deadline: float | None = None) -> T:
         """Execute a flow, and return its result.
@@ -310,7 +341,7 @@ class AsyncSession(_BaseSession[AsyncSender]):
         """As `Session.request`, awaited."""
         started = self.clock.now()
         request, attempts = self._prepare(operation, deadline)
-        result = await self._send(request, deadline - started)
+        result = await self._send(request, attempts)
         while not 200 <= result.status < 300 and (
             retry := attempts.record(result, self.clock.now())
         ):
@@ -323,11 +354,17 @@ class AsyncSession(_BaseSession[AsyncSender]):
             if self.closed:
                 attempts.give_up()
                 break
-            result = await self._send(request, deadline - self.clock.now())
+            result = await self._send(request, attempts)
         return self._finish(attempts, result, started)
 
-    async def _send(self, request: Request, remaining: float) -> AttemptResult:
-        return await self.sender.send(request, remaining) if remaining > 0 else NOT_SENT
+    async def _send(self, request: Request, attempts: Attempts) -> AttemptResult:
+        now = self.clock.now()
+        if now >= attempts.deadline:
+            return NOT_SENT
+        result = await self.sender.send(request, attempts.deadline - now)
+        if self.settings.on_response is not None:
+            self._report(result, attempts, self.clock.now() - now)
+        return result
 
     async def run(self, flow: Flow[T], deadline: float | None = None) -> T:
         """As `Session.run`, awaited."""

@@ -6,6 +6,8 @@ Checks that other arguments share are in `_validation`.
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -13,6 +15,16 @@ import httpx
 from .._validation import check_callable, quote_segment, safe_repr
 from ..exceptions import InvalidArgument
 from .network import is_host
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]{0,4000}[!-~])?")
+_RESERVED_HEADERS = frozenset(
+    {
+        *("accept", "accept-encoding", "authorization", "connection", "content-length"),
+        *("content-type", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"),
+        "user-agent",
+    }
+)
 
 
 def check_secret(source: str, value: Any) -> str:
@@ -59,6 +71,29 @@ def check_base_url(source: str, value: Any) -> str:
             f"{source} must be an http or https URL with a host, not {safe_repr(value)}"
         )
     return str(url).rstrip("/")
+
+
+def check_user_agent(source: str, value: Any) -> str:
+    """Return a suffix of the User-Agent header, such as `trainer/1.2`."""
+    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        raise InvalidArgument(
+            f"{source} must be printable ASCII text such as 'trainer/1.2', not {safe_repr(value)}"
+        )
+    return value
+
+
+def check_headers(source: str, value: Any) -> tuple[tuple[str, str], ...]:
+    """Return headers as pairs; an error names a header, and shows no value."""
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(f"{source} must be a dict, not {safe_repr(value)}")
+    for name, text in value.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise InvalidArgument(f"{source} must have header names as keys, not {safe_repr(name)}")
+        if name.lower() in _RESERVED_HEADERS:
+            raise InvalidArgument(f"{source} must not set {name}: this package sets it")
+        if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+            raise InvalidArgument(f"{source} must have printable ASCII text as {name}")
+    return tuple(value.items())
 
 
 def check_hook(source: str, value: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, get_args
 
+from .._api.responses import ResponseInfo
 from .._api.retries import Retry, RetryPolicy
 from .._validation import (
     InvalidRows,
@@ -19,18 +20,30 @@ from .._validation import (
 )
 from ..exceptions import ConfigurationError, InsecureTransportWarning, InvalidArgument
 from . import credentials, sources
-from .checks import check_base_url, check_hook, check_organization
+from .checks import (
+    check_base_url,
+    check_headers,
+    check_hook,
+    check_organization,
+    check_user_agent,
+)
 from .credentials import ANONYMOUS, PARTS, Authorization, Credential
 from .network import plaintext_hop
 from .sources import DEFAULT, NOT_SET, Found, Source
 
 OnRetry = Callable[[Retry], object]
+OnResponse = Callable[[ResponseInfo], object]
 
 DEFAULT_BASE_URL = "https://api.abeja.io"
 _MASK = "********"
 
 _timeout = partial(check_timeout, convert=True)
 _count = partial(check_count, least=0, convert=True)
+
+
+def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    return lambda source, value: None if value is None else check(source, value)
+
 
 # The check of each setting, and its default; a new setting is a line here and a field below.
 _SETTINGS: Mapping[str, tuple[Callable[[str, Any], Any], Any]] = {
@@ -42,6 +55,9 @@ _SETTINGS: Mapping[str, tuple[Callable[[str, Any], Any], Any]] = {
     "max_retry_count": (_count, RetryPolicy().max_retries),
     "retry": (partial(check_type, kind=RetryPolicy, described="a RetryPolicy"), RetryPolicy()),
     "on_retry": (check_hook, None),
+    "on_response": (check_hook, None),
+    "user_agent": (_optional(check_user_agent), None),
+    "default_headers": (check_headers, {}),
     "max_response_bytes": (_count, 64 * 1024 * 1024),
     "invalid_rows": (partial(check_choice, choices=get_args(InvalidRows)), "raise"),
 }
@@ -85,6 +101,9 @@ class Settings:
         deadline: Seconds for a whole call, including its retries.
         retry: When a call is retried.
         on_retry: The hook that is called before the wait of each retry.
+        on_response: The hook that is called with each response.
+        user_agent: A suffix of the User-Agent header.
+        default_headers: Further headers of each request.
         max_response_bytes: Maximum size of a response's body, compressed and decompressed.
         invalid_rows: How a typed client handles a row that fails validation.
         organization_id: The organization of a typed client; empty for a raw client.
@@ -97,6 +116,9 @@ class Settings:
     deadline: float
     retry: RetryPolicy
     on_retry: OnRetry | None
+    on_response: OnResponse | None
+    user_agent: str | None
+    default_headers: tuple[tuple[str, str], ...]
     max_response_bytes: int
     invalid_rows: InvalidRows
     resolution: Resolution = field(compare=False, repr=False)
@@ -225,6 +247,8 @@ def _resolve(*searched: Source, typed: bool = False) -> Resolution:
 def _shown(value: Any) -> str | float:
     if value is None or callable(value):
         return "none" if value is None else "a function"
+    if isinstance(value, tuple):
+        return ", ".join(name for name, _ in value) or "none"
     if isinstance(value, RetryPolicy | Authorization):
         return str(value)
     # A list or an object in the file may contain a secret.

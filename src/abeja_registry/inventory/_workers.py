@@ -149,8 +149,9 @@ def pickle_client(client: abeja_registry.Client) -> PickledClient:
     try:
         return PickledClient(pickle.dumps(client))
     except Exception as error:
-        hook = settings.on_retry
-        name = f"a {type(client).__name__}" if hook is None else f"on_retry, {safe_repr(hook)},"
+        hooks = {"on_retry": settings.on_retry, "on_response": settings.on_response}
+        names = [f"{name}, {safe_repr(hook)}," for name, hook in hooks.items() if hook is not None]
+        name = " and ".join(names) or f"a {type(client).__name__}"
         raise InvalidArgument(
             f"executor cannot be used: {name} cannot be pickled for another process"
             f" ({type(error).__name__})"
