@@ -207,16 +207,16 @@ class APIClient(SessionOwner[Session]):
         Args:
             method: "GET", "HEAD", "POST", "PUT", "PATCH" or "DELETE".
             path: The path below the base URL, such as `/organizations/1410000000000/registry`.
-                Percent-encode what is special in a segment.
-            params: The query, by name; a list is sent as one parameter for each item.
+                Special characters in a segment must be percent-encoded.
+            params: The query's parameters by their names; a list is sent as one parameter per item.
             json: The JSON value to send as the body.
 
         Returns:
-            The JSON value of the response; None where its body is empty.
+            The JSON value of the response; None if its body is empty.
 
         Raises:
-            InvalidArgument: An argument is invalid; nothing was sent.
-            HttpError: The API answered with another status than a success.
+            InvalidArgument: An argument is invalid; no request was sent.
+            HttpError: The response has an error status.
             InvalidResponse: The body is not JSON.
 
         Example:
