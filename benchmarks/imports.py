@@ -55,7 +55,7 @@ def _compared(title: str, codes: dict[str, str], pairs: dict[str, str]) -> Measu
         title,
         [*figures.values()],
         [below(judged[ours], judged[peer], 1.10) for ours, peer in pairs.items()],
-        f"Python's own start is part of both. Judged by {judged[next(iter(pairs))].unit}.",
+        f"Python's own start is part of both. Measured in {judged[next(iter(pairs))].unit}.",
     )
 
 

@@ -490,7 +490,7 @@ def test_address_families_alternate(
         patched.setattr(socket, "socket", Noting)
         with pytest.raises(TransportError):
             world.create(client).result(PATIENCE)
-    if not world.is_async:  # an event loop connects the socket by itself, and fails at once
+    if not world.is_async:  # an event loop connects the socket, and fails at once
         assert tried == ["6", "4", "6", "4", "6"]
     assert tried[:4] == ["6", "4", "6", "4"]
     world.close(client)
@@ -1256,7 +1256,7 @@ def test_an_unsolicited_response_in_its_own_tls_record(world: World, tls_server:
     client = world.client(tls_server.url)
     for number in range(5):
         assert world.get(client, f"r{number}").result(PATIENCE) == {"id": f"r{number}"}
-        # Bytes after the next request cannot be told from its response.
+        # Bytes after the next request look like its response.
         assert sent.wait(PATIENCE)
         sent.clear()
     assert len(tls_server.connections) == 5

@@ -53,7 +53,7 @@ class Owner:
     Attributes:
         library: httpx or httpx2.
         is_async: Which world.
-        requests: What came through a client with a scripted transport.
+        requests: The requests through a client with a scripted transport.
         status: The status of the scripted responses.
         headers: The headers of the scripted responses.
     """

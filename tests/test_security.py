@@ -304,7 +304,7 @@ FILES: dict[str, object] = {
     "a bad URL": FILE | {"abeja-api-url": "ftp://host"},
     "a URL that is a dict": FILE | {"abeja-api-url": FILE},
     "a URL with userinfo": FILE | {"abeja-api-url": f"https://user-4:{MARKER}@host"},
-    "a configuration that is not there": FILE | {"active-configuration-name": "gone"},
+    "an unknown configuration": FILE | {"active-configuration-name": "gone"},
     "configurations of another": {"active-configuration-name": "gone", "configurations": [FILE]},
     "configurations that are a dict": {"active-configuration-name": "x", "configurations": FILE},
 }

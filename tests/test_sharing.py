@@ -306,12 +306,12 @@ def in_a_child(work: Callable[[], bool]) -> int:
     """Start a child process that does some work; return its pid."""
     child = os.fork()
     if child == 0:
-        verdict = 1
+        exit_code = 1
         try:
             signal.alarm(60)
-            verdict = not work()
+            exit_code = not work()
         finally:
-            os._exit(verdict)
+            os._exit(exit_code)
     return child
 
 

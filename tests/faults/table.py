@@ -385,7 +385,7 @@ package, which says whether the change may have been applied.
 - **No exception of the HTTP library** is raised or chained. `history` on the exception lists each
   attempt with its cause and the wait after it.
 
-Limit: unsolicited bytes that arrive after the next request was sent cannot be told from its
+Limit: unsolicited bytes that arrive after the next request was sent look like its
 response. If they arrive earlier, the connection is closed.
 
 A deadline bounds every step: the DNS look-up (in a thread that is abandoned at the deadline), the

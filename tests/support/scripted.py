@@ -64,7 +64,7 @@ class ScriptedApi:
         self._headers = {"content-type": "application/json", **(headers or {})}
 
     def fails(self, error: str, message: str = "scripted") -> None:
-        """Raise the HTTP library's exception of this name for every request from now on."""
+        """Raise the HTTP library's exception with this name for every request from now on."""
         self._error, self._message = error, message
 
     def raw(self, **options: Any) -> APIClient:

@@ -193,7 +193,7 @@ class PageWalk(Generic[R]):
 
 def _trim(ordered: dict[str, None], max_length: int) -> int:
     """Evict the first keys of an ordered set beyond its maximum length; return how many."""
-    # List them first: each `next(iter(dict))` passes over all keys deleted from its front.
+    # List them first: each `next(iter(dict))` steps over all keys deleted from its front.
     evicted = list(islice(ordered, max(0, len(ordered) - max_length)))
     for key in evicted:
         del ordered[key]

@@ -140,7 +140,7 @@ class Attempts:
         policy: When it is retried.
         budget: The client's retry budget.
         deadline: When the call must end, by the clock of `record`.
-        random: Returns a number from 0 to 1.
+        random: Returns a number >= 0 and < 1.
         paced: Whether the caller itself slows down and sends again when the API throttles; the
             call then does not retry.
         history: The failed attempts, oldest first.

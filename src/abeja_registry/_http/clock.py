@@ -10,7 +10,7 @@ import time
 class Clock:
     """The system's clock.
 
-    `now` returns the seconds of a monotonic clock, and `random` a number from 0 to 1.
+    `now` returns the seconds of a monotonic clock, and `random` a number >= 0 and < 1.
     """
 
     # Whether sleeping takes time.

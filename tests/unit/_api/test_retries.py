@@ -61,9 +61,9 @@ if TYPE_CHECKING:
 CREATE = create_repository("1", "sample")
 DELETE = delete_repository("1", "2")
 GET = get_repository("1", "2")
-REPLAYABLE = (DELETE, GET, get_repositories("1"), get_repository_tags("1", "2"))
+IDEMPOTENT = (DELETE, GET, get_repositories("1"), get_repository_tags("1", "2"))
 operations = pytest.mark.parametrize(
-    "operation", [CREATE, *REPLAYABLE], ids=lambda operation: operation.name
+    "operation", [CREATE, *IDEMPOTENT], ids=lambda operation: operation.name
 )
 
 PASSING = {408, 429, 500, 502, 503, 504}

@@ -90,7 +90,7 @@ def test_a_deadline_before_tls_closes_the_socket(is_async: bool) -> None:
             assert accepted.recv(1) == b""
 
 
-# -- what a connection that cannot be made comes to ------------------------------------------------
+# -- failed connections ---------------------------------------------------------------------------
 
 A_FAMILY_THAT_IS_NONE = (1 << 20, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))
 NO_ROUTE = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("255.255.255.255", 9))
