@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from tests.support.internals import Entry, write_csv, write_jsonl, write_parquet
+from tests.support.internals import Entry, worker_clients, write_csv, write_jsonl, write_parquet
 
+from abeja_registry import Client
 from abeja_registry.inventory import InventoryRepository, InventoryRow
+from abeja_registry.sandbox import Sandbox
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 ROW = InventoryRow("1", "trainer", "1.0", "sha256:00", 5, "a/b", "a@example.com", TIME, TIME)
@@ -92,3 +95,67 @@ SOME_ROWS = st.lists(
     max_size=12,
 )
 SOME_NAMES = st.none() | st.lists(st.sampled_from(["a", "b", "c", "d", "e"]))
+
+
+# -- inventories of a sandbox ----------------------------------------------------------------------
+
+KINDS = ["jsonl", "csv", "parquet"]
+
+
+def expected(sandbox: Sandbox, client: Client) -> list[InventoryRow]:
+    """Return the rows of a plain loop."""
+    return [
+        InventoryRow(
+            repository.id,
+            repository.name,
+            tag.name,
+            tag.digest,
+            tag.size,
+            tag.media_type,
+            tag.creator.email,
+            tag.created_at,
+            tag.updated_at,
+        )
+        for repository in client.repositories
+        for tag in repository.iter_tags()
+    ]
+
+
+def tag_requests(sandbox: Sandbox) -> list[str]:
+    """Return the repository of each request for tags."""
+    paths = [request.path.split("/") for request in sandbox.requests]
+    return [parts[-2] for parts in paths if parts[-1] == "tags"]
+
+
+def failing(sandbox: Sandbox, repository_id: str) -> None:
+    """Make every request for a repository's tags fail."""
+    sandbox.faults.add(repository_id=repository_id, status=503)
+
+
+def tag_counts(repositories: Iterable[InventoryRepository] | None) -> dict[str, int]:
+    """Return the tag counts of repositories, by their names."""
+    assert repositories is not None
+    return {each.name: each.tag_count for each in repositories}
+
+
+class Counting(Executor):
+    """An executor that counts the rows that each task returns."""
+
+    def __init__(self, other: Executor) -> None:
+        self._other = other
+        self.returned: list[int] = []
+        self.shown = ""
+
+    def submit(self, task: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Submit a task."""
+        self.shown += repr((arguments, options))
+        future = self._other.submit(task, *arguments, **options)
+        future.add_done_callback(
+            lambda done: self.returned.append(sum(len(page.rows) for page in done.result().pages))
+        )
+        return future
+
+
+def kept_clients() -> int:
+    """Return how many clients this worker keeps."""
+    return len(worker_clients)

@@ -1,0 +1,162 @@
+"""Inventories of an API with invalid rows."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.examples import ORGANIZATION_ID
+from tests.support.internals import session_of
+from tests.support.worlds import done, walked
+
+from abeja_registry import Client, InvalidResponse
+from abeja_registry.inventory import IncompleteInventory, Progress
+from abeja_registry.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_invalid_rows_may_be_skipped(
+    sandbox: Sandbox, api: Any, answer: Callable[[str], dict[str, Any]]
+) -> None:
+    """A client with `invalid_rows="skip"` leaves them out of an inventory too."""
+    repositories, tags = answer("get_repositories"), answer("get_repository_tags")
+    [repository], [tag] = repositories["registry_repositories"], tags["tags"]
+    repositories["registry_repositories"] = [repository, {"id": "2"}]
+    tags["tags"] = [tag, tag | {"id": "a", "size": "large"}, tag | {"id": "b", "name": "b"}]
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        body = tags if request.url.path.endswith("/tags") else repositories
+        return httpx.Response(200, json=body)
+
+    with httpx.Client(transport=httpx.MockTransport(respond)) as http_client:
+        client = Client(
+            ORGANIZATION_ID,
+            {},
+            base_url="https://api.example.com",
+            http_client=http_client,
+            invalid_rows="skip",
+        )
+        assert [row.tag for row in client.inventory()] == [tag["name"], "b"]
+
+
+PERSON = {"creator": None}
+
+
+NAMELESS = "(row 1 of the list)"
+
+
+# The changes of a row in the list, and the id and the name of its failure.
+BAD_ROWS: dict[str, tuple[Any, str, str]] = {
+    "a null creator": (PERSON, "2", "second"),
+    "no creation time": ({"created_at": "yesterday"}, "2", "second"),
+    "no name": ({"name": None}, "2", NAMELESS),
+    "a number for a name": ({"name": 7}, "2", NAMELESS),
+}
+
+
+@pytest.fixture(params=[None, "skip", "raise"])
+def broken(
+    request: pytest.FixtureRequest, either_of: Any, answer: Callable[[str], dict[str, Any]]
+) -> Callable[[Any], Any]:
+    """Creates a client of an API whose second repository has an invalid row.
+
+    The client skips invalid rows, raises for them, or has the default.
+    """
+
+    def client(bad: Any) -> Any:
+        listed, tags = answer("get_repositories"), answer("get_repository_tags")
+        [first] = listed["registry_repositories"]
+        second = {**first, "id": "2", "name": "second"}
+        third = {**first, "id": "3", "name": "third"}
+        bad_row = {**second, **bad} if isinstance(bad, dict) else bad
+        listed["registry_repositories"] = [first, bad_row, third]
+
+        def respond(sent: httpx.Request) -> httpx.Response:
+            body = tags if sent.url.path.endswith("/tags") else listed
+            return httpx.Response(200, json=body)
+
+        return either_of(respond, invalid_rows=request.param)
+
+    return client
+
+
+@pytest.mark.parametrize(("bad", "key", "name"), BAD_ROWS.values(), ids=BAD_ROWS)
+async def test_a_repository_with_an_invalid_row_is_a_failure(
+    broken: Callable[[Any], Any], tmp_path: Path, bad: Any, key: str, name: str
+) -> None:
+    """Files, summaries and diffs are refused, and the rows of the others are returned."""
+    reports: list[Progress] = []
+    inventory = broken(bad).inventory(on_progress=reports.append)
+    rows = await walked(inventory)
+    assert sorted(row.repository_name for row in rows) == ["sample_repository", "third"]
+    [failure] = inventory.failures
+    assert (failure.repository_id, failure.repository_name, failure.deleted) == (key, name, False)
+    assert isinstance(failure.error, InvalidResponse)
+    assert (reports[-1].repositories, reports[-1].finished, reports[-1].failed) == (3, 2, 1)
+    before = [*rows, rows[0]._replace(repository_id="2", repository_name="second")]
+    with pytest.raises(IncompleteInventory):
+        await done(type(inventory).diff(before, inventory))
+    with pytest.raises(IncompleteInventory):
+        await done(inventory.summary())
+    with pytest.raises(IncompleteInventory):
+        await done(inventory.write_csv(tmp_path / "a.csv"))
+    assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True, partial=True)) == 2
+
+
+@pytest.mark.parametrize(
+    "bad", [{"id": None}, "nonsense", None], ids=["no id", "no object", "null"]
+)
+async def test_a_row_of_the_list_without_an_id_ends_an_inventory(
+    broken: Callable[[Any], Any], bad: Any
+) -> None:
+    """Without the id, later rows cannot be distinguished from earlier ones."""
+    with pytest.raises(InvalidResponse) as caught:
+        await walked(broken(bad).inventory())
+    assert caught.value.index == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "failed"),
+    [(PERSON, 0), ({"name": "train-2", "creator": None}, 1), ({"name": None}, 1)],
+    ids=["another name", "a matching name", "no name"],
+)
+async def test_an_invalid_row_counts_if_its_repository_is_included(
+    broken: Callable[[Any], Any], bad: Any, failed: int
+) -> None:
+    """A row whose name does not match is left out; a row without a name may match."""
+    inventory = broken(bad).inventory(include="train-*")
+    assert await walked(inventory) == []
+    assert len(inventory.failures) == failed
+
+
+async def test_an_invalid_row_of_a_repository_that_an_earlier_run_has_finished(
+    sandbox: Sandbox, either: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumed inventory does not need the row."""
+    first, second = sandbox.seed(repositories=2, tags=1)
+    sandbox.faults.add(repository_id=second, status=403, times=2)
+    inventory = either.inventory()
+    with pytest.raises(IncompleteInventory):
+        await done(inventory.write_csv(tmp_path / "a.csv"))
+    fetch = type(session_of(either)).request
+
+    def without_creator(result: Any) -> Any:
+        for row in result.body.get("registry_repositories", ()):
+            if row["id"] == first:
+                row["creator"] = None
+        return result
+
+    async def later(result: Any) -> Any:
+        return without_creator(await result)
+
+    def fetched(*arguments: Any) -> Any:
+        result = fetch(*arguments)
+        return later(result) if inspect.isawaitable(result) else without_creator(result)
+
+    monkeypatch.setattr(type(session_of(either)), "request", fetched)
+    assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True)) == 2
