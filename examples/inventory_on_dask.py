@@ -1,6 +1,6 @@
-"""An inventory by a Dask cluster: its workers share the repositories, with no adapter.
+"""An inventory by a Dask cluster, whose workers share the repositories.
 
-Runs by itself, against an embedded sandbox and a cluster of two processes on this machine; with
+Needs no account: it runs an embedded sandbox and a cluster of two processes on this machine; with
 `Client("scheduler:8786")` of distributed it is the same on any other cluster.
 """
 

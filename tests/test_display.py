@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.internals import html_of
 
 from abeja_registry import (
     AsyncClient,
@@ -130,7 +131,7 @@ def test_a_page_in_a_notebook(answer: Answers) -> None:
     body = answer("get_repository_tags")
     names = ["<script>alert(1)</script>", "a & b", "\x1b[31m", "\N{GRINNING FACE}", "x" * 1000]
     body["tags"] = [body["tags"][0] | {"name": name, "id": name[:9]} for name in names]
-    html = Page[Tag].model_validate(body)._repr_html_()
+    html = html_of(Page[Tag].model_validate(body))
     cells = Cells(html)
     assert cells.tags == {"table", "caption", "tr", "th", "td"}
     for text in (*names[:2], "\N{REPLACEMENT CHARACTER}[31m", names[3], "x" * 200 + "…"):
@@ -145,7 +146,7 @@ def test_a_page_without_items_in_a_notebook(answer: Answers) -> None:
     page = Page[Repository].model_validate(
         answer("get_repositories") | {"registry_repositories": []}
     )
-    cells = Cells(page._repr_html_())
+    cells = Cells(html_of(page))
     assert "name" in cells.texts
     assert "td" not in cells.tags
 
@@ -159,7 +160,7 @@ def test_a_contract_report() -> None:
     ]
     report = ContractReport(tuple(findings))
     assert repr(report) == "ContractReport(2 ok, 1 differs, 0 unknown)"
-    cells = Cells(report._repr_html_())
+    cells = Cells(html_of(report))
     assert cells.tags == {"table", "caption", "tr", "th", "td"}
     assert "as <b>promised</b>" in cells.texts
     assert "\N{REPLACEMENT CHARACTER}[1m" in cells.texts

@@ -14,12 +14,15 @@ CLEAN = [
     "docs/faults.md",
     "docs/performance.md",
     "docs/tools.md",
+    "examples/inventory_on_dask.py",
     "src/abeja_registry/*.py",
     "src/abeja_registry/_api/*.py",
     "src/abeja_registry/_http/*.py",
     "src/abeja_registry/_settings/*.py",
+    "src/abeja_registry/inventory/*.py",
     "src/abeja_registry/repositories/*.py",
     "tests/faults/*.py",
+    "tests/inventory/*.py",
     "tests/support/*.py",
     "tests/test_connections.py",
     "tests/test_display.py",
@@ -33,6 +36,7 @@ CLEAN = [
     "tests/unit/_api/*.py",
     "tests/unit/_http/*.py",
     "tests/unit/_settings/*.py",
+    "tests/unit/inventory/*.py",
     "tests/unit/test_validation.py",
 ]
 # Each phrase of the dialect, with the plain words to use.

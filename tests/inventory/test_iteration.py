@@ -311,7 +311,7 @@ def running_threads() -> list[str]:
 
 
 def test_closing_an_iteration_does_not_wait_for_requests(sandbox: Sandbox) -> None:
-    """A request in flight ends by itself, and is not retried once the client is closed."""
+    """A request in flight continues, and is not retried once the client is closed."""
     until(lambda: not running_threads())
     _, slow = sandbox.seed(repositories=2, tags=1)
     sandbox.faults.add(repository_id=slow, latency=3600)

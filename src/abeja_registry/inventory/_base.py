@@ -13,7 +13,7 @@ from .._api.paging import PAGE_SIZE
 from .._validation import check_callable, check_count
 from ..pages import Unread
 from ._crawler import Crawler
-from ._display import short_repr
+from ._display import one_line
 from ._failures import IncompleteInventory, InventoryFailure
 from ._fetching import AsyncFetcher, Fetcher, source
 from ._file_rows import read_rows
@@ -74,7 +74,7 @@ class BaseInventory(Unread, Generic[C]):
 
     def __repr__(self) -> str:
         patterns = {"include": self._names.include, "exclude": self._names.exclude}
-        return short_repr(
+        return one_line(
             type(self).__name__,
             organization_id=self._client.organization_id,
             **{name: ", ".join(several) for name, several in patterns.items() if several},

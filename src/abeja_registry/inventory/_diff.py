@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from ._display import html_table, number_text, short_digest, short_repr
+from .._display import html_table, short_digest
+from ._display import first_rows, number_text, one_line
 from ._rows import InventoryRepository, InventoryRow
 
 
@@ -27,7 +28,7 @@ class Moved:
     new: InventoryRow
 
     def __repr__(self) -> str:
-        return short_repr(
+        return one_line(
             "Moved",
             self.new.repository_name,
             self.new.tag,
@@ -86,7 +87,7 @@ class Diff:
         }
 
     def __repr__(self) -> str:
-        return short_repr("Diff", **self._counts(), bytes_added=self.bytes_added)
+        return one_line("Diff", **self._counts(), bytes_added=self.bytes_added)
 
     def _repr_html_(self) -> str:
         """Return a table of the first differences, for notebooks."""
@@ -97,11 +98,10 @@ class Diff:
         return html_table(
             f"{caption}, bytes added: {number_text(self.bytes_added)}",
             ("change", "repository", "tag", "old digest", "new digest"),
-            self._changes(),
-            sum(counts.values()),
+            first_rows(self._changes(), sum(counts.values())),
         )
 
-    def _changes(self) -> Iterator[tuple[str, ...]]:
+    def _changes(self) -> Iterator[tuple[object, ...]]:
         for name in self.repositories_added:
             yield "repository added", name, "", "", ""
         for name in self.repositories_removed:

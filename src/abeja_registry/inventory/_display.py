@@ -1,24 +1,22 @@
-"""How an inventory's values look: one short line as text, a short table in a notebook."""
+"""The reprs and tables of an inventory's values: short, and without e-mail addresses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from html import escape
 from itertools import islice
 
+from .._display import short_repr
 from .._validation import safe_repr
 from ._times import time_text
 
-# Characters of a repr, and rows and characters of a table's cells, at most.
+# Characters of a repr, and rows of a table, at most.
 MAX_REPR = 120
 MAX_ROWS = 12
-_MAX_CELL = 60
-_DIGITS_OF_A_DIGEST = 12
 
 
-def short_repr(kind: str, *values: object, **named: object) -> str:
+def one_line(kind: str, *values: object, **named: object) -> str:
     """Return `kind(value, name=value)` on one line, with long texts cut so that it fits."""
     text = ""
     for width in range(MAX_REPR, 7, -1):
@@ -26,8 +24,8 @@ def short_repr(kind: str, *values: object, **named: object) -> str:
         shown += [f"{name}={_shown(value, width)}" for name, value in named.items()]
         text = f"{kind}({', '.join(shown)})"
         if len(text) <= MAX_REPR:
-            break
-    return _cut(text, MAX_REPR)
+            return text
+    return f"{text[: MAX_REPR - 1]}…"
 
 
 def _shown(value: object, width: int) -> str:
@@ -35,18 +33,8 @@ def _shown(value: object, width: int) -> str:
         return repr(time_text(value, "seconds"))
     if isinstance(value, BaseException):
         kind, text = type(value).__name__, str(value)
-        return repr(_cut(text if kind in text else f"{kind}: {text}", width))
-    return repr(_cut(value, width)) if isinstance(value, str) else safe_repr(value)
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
-
-
-def short_digest(digest: str) -> str:
-    """Return the start of a digest, as Docker shows it."""
-    algorithm, colon, digits = digest.partition(":")
-    return algorithm + colon + digits[:_DIGITS_OF_A_DIGEST]
+        value = text if kind in text else f"{kind}: {text}"
+    return short_repr(value, width) if isinstance(value, str) else safe_repr(value)
 
 
 def without_email(name: str) -> str:
@@ -61,33 +49,8 @@ def number_text(number: int) -> str:
     return safe_repr(number)
 
 
-def html_table(
-    caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], count: int
-) -> str:
-    """Return an HTML table of the first rows, which says how many more there are.
-
-    Args:
-        caption: The line above the table.
-        columns: The columns' names.
-        rows: The cells of each row.
-        count: The number of rows.
-    """
-    lines = [
-        f"<table><caption>{escape(_printable(caption))}</caption>",
-        f"<thead>{_html_row('th', columns)}</thead>",
-        "<tbody>",
-        *(_html_row("td", cells) for cells in islice(rows, MAX_ROWS)),
-    ]
+def first_rows(rows: Iterable[Sequence[object]], count: int) -> Iterator[Sequence[object]]:
+    """Yield the first of so many rows, and then a row with the number of the others."""
+    yield from islice(rows, MAX_ROWS)
     if count > MAX_ROWS:
-        lines.append(_html_row("td", [f"and {count - MAX_ROWS:,} more"]))
-    return "\n".join([*lines, "</tbody></table>"])
-
-
-def _html_row(tag: str, cells: Iterable[str]) -> str:
-    shown = (f"<{tag}>{escape(_printable(_cut(cell, _MAX_CELL)))}</{tag}>" for cell in cells)
-    return f"<tr>{''.join(shown)}</tr>"
-
-
-def _printable(text: str) -> str:
-    # A lone surrogate cannot be encoded, and control characters are invalid in HTML.
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+        yield [f"and {count - MAX_ROWS:,} more"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .._validation import safe_repr
 from ..exceptions import Error, NotFound
-from ._display import short_repr
+from ._display import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class InventoryFailure:
         return isinstance(self.error, NotFound)
 
     def __repr__(self) -> str:
-        return short_repr(
+        return one_line(
             "InventoryFailure", self.repository_name, id=self.repository_id, error=self.error
         )
 

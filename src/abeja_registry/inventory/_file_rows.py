@@ -8,7 +8,7 @@ from pathlib import Path
 from .._validation import safe_repr
 from ..exceptions import InvalidArgument
 from ._csv import read_csv
-from ._display import short_repr
+from ._display import one_line
 from ._jsonl import read_jsonl
 from ._parquet import read_parquet
 from ._rows import Entry, FilePath, InventoryRepository, InventoryRow
@@ -50,7 +50,7 @@ class FileRows(Iterator[InventoryRow]):
         return self._repositories
 
     def __repr__(self) -> str:
-        return short_repr("FileRows", str(self._path))
+        return one_line("FileRows", str(self._path))
 
     def __next__(self) -> InventoryRow:
         return next(self._rows)

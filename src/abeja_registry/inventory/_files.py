@@ -1,7 +1,7 @@
 """Files that are written atomically, and files that one inventory locks.
 
 A file system may refuse modes, locks, syncing, names that begin with a dot, or the replacement of
-a file that is mounted by itself. An optional step that fails is skipped; each required step is
+a file that is a mount point. An optional step that fails is skipped; each required step is
 tried before the first request. Every error names the target, and never the temporary file beside
 it.
 """
@@ -103,7 +103,7 @@ def check_target(path: Path) -> int | None:
         raise OSError(errno.EINVAL, reason, str(path))
     if _is_mounted(path.resolve()):
         reason = (
-            "it is mounted by itself, so no other file can replace it:"
+            "it is a mount point, so no other file can replace it:"
             " mount its directory, or write to another file"
         )
         raise OSError(errno.EBUSY, reason, str(path))
@@ -115,7 +115,7 @@ def check_target(path: Path) -> int | None:
 
 
 def _is_mounted(path: Path) -> bool:
-    """Whether a file is mounted by itself, as a container's volume may be."""
+    """Whether a file is a mount point, as a container's volume may be."""
     try:
         mounts = MOUNTS.read_bytes()
     except OSError:

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from .._display import short_digest
 from .._validation import MAX_INT64, safe_repr
-from ._display import short_digest, short_repr
+from ._display import one_line
 from ._times import time_text
 
 FilePath = str | os.PathLike[str]
@@ -58,7 +59,7 @@ class InventoryRow(NamedTuple):
         }
 
     def __repr__(self) -> str:
-        return short_repr(
+        return one_line(
             "InventoryRow",
             self.repository_name,
             self.tag,
@@ -96,7 +97,7 @@ class InventoryRepository(NamedTuple):
         return dict(zip(FILE_COLUMNS, cells(self), strict=True))
 
     def __repr__(self) -> str:
-        return short_repr("InventoryRepository", self.name, id=self.id, tag_count=self.tag_count)
+        return one_line("InventoryRepository", self.name, id=self.id, tag_count=self.tag_count)
 
 
 Entry = InventoryRow | InventoryRepository

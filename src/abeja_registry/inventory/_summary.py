@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
+from .._display import html_table
 from .._validation import check_count, check_time, safe_repr
 from ..exceptions import InvalidArgument
-from ._display import html_table, number_text, short_repr, without_email
+from ._display import first_rows, number_text, one_line, without_email
 from ._rows import InventoryRepository, InventoryRow, known_repositories
 from ._times import time_text
 
@@ -53,7 +54,7 @@ class Totals:
     stale_bytes: int = 0
 
     def __repr__(self) -> str:
-        return short_repr(
+        return one_line(
             "Totals",
             without_email(self.name),
             tags=self.tags,
@@ -86,7 +87,7 @@ class Summary:
     empty_repositories: int | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
-        return short_repr(
+        return one_line(
             "Summary",
             tags=self.total.tags,
             images=self.total.images,
@@ -102,8 +103,9 @@ class Summary:
             f"{len(self.repositories):,} repositories; a tag is stale after"
             f" {number_text(self.stale_after_days)} days without a push",
             ("repository", "tags", "images", "bytes", "newest", "stale tags", "stale bytes"),
-            map(_html_cells, (self.total, *self.repositories)),
-            1 + len(self.repositories),
+            first_rows(
+                map(_html_cells, (self.total, *self.repositories)), 1 + len(self.repositories)
+            ),
         )
 
 

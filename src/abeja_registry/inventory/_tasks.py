@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from ..exceptions import Error
-from ._display import short_repr
+from ._display import one_line
 from ._rows import InventoryRepository, InventoryRow
 
 
@@ -105,4 +105,4 @@ class Progress:
 
     def __repr__(self) -> str:
         counts = {each.name: getattr(self, each.name) for each in fields(self)}
-        return short_repr("Progress", **{name: count for name, count in counts.items() if count})
+        return one_line("Progress", **{name: count for name, count in counts.items() if count})

@@ -63,7 +63,7 @@ diffs = st.builds(
     [
         (
             ROW,
-            "InventoryRow('trainer', '1.0', digest='sha256:0123456789ab', size=5,"
+            "InventoryRow('trainer', '1.0', digest='sha256:0123456789ab…', size=5,"
             " updated_at='2026-01-02T03:04:05Z')",
         ),
         (
@@ -97,8 +97,8 @@ diffs = st.builds(
         ),
         (
             MOVED,
-            "Moved('trainer', '1.0', old_digest='sha256:0123456789ab',"
-            " new_digest='sha256:fedcba987654')",
+            "Moved('trainer', '1.0', old_digest='sha256:0123456789ab…',"
+            " new_digest='sha256:fedcba987654…')",
         ),
         (
             Inventory.diff([ROW], [MOVED.new, ROW._replace(tag="2", digest="b:1", size=7)]),
@@ -129,7 +129,7 @@ async def test_the_repr_of_an_inventory(client: Client, async_client: AsyncClien
     many = client.inventory(include=[f"pattern-{n}-*" for n in range(99)], exclude="x" * 500)
     assert len(repr(many)) <= 120
     assert "pattern-0-*" in repr(many)
-    assert repr(many).endswith("...', concurrency=16)")
+    assert repr(many).endswith("…', concurrency=16)")
 
 
 @given(
@@ -236,9 +236,9 @@ def test_the_table_of_a_diff() -> None:
         ["change", "repository", "tag", "old digest", "new digest"],
         ["repository added", "added", "", "", ""],
         ["repository removed", "removed", "", "", ""],
-        ["added", "added", "1.0", "", "sha256:0123456789ab"],
-        ["removed", "removed", "<2>", "sha256:0123456789ab", ""],
-        ["moved", "trainer", "1.0", "sha256:0123456789ab", "sha256:fedcba987654"],
+        ["added", "added", "1.0", "", "sha256:0123456789ab…"],
+        ["removed", "removed", "<2>", "sha256:0123456789ab…", ""],
+        ["moved", "trainer", "1.0", "sha256:0123456789ab…", "sha256:fedcba987654…"],
     ]
 
 
@@ -265,10 +265,8 @@ def test_a_table_is_escaped(value: Any) -> None:
     """Whatever a value holds, its table has no other elements, and can be encoded."""
     html = html_of(value)
     assert {*re.findall(r"<(.*?)>", html)} <= {
-        f"{slash}{tag}"
-        for tag in ("table", "caption", "thead", "tbody", "tr", "th", "td")
-        for slash in ("", "/")
+        f"{slash}{tag}" for tag in ("table", "caption", "tr", "th", "td") for slash in ("", "/")
     }
     assert len(html.encode()) < 20_000
     table = Table(html)
-    assert all(len(cell) <= 60 for row in table.rows for cell in row)
+    assert all(len(cell) <= 201 for row in table.rows for cell in row)

@@ -144,7 +144,7 @@ def test_the_width_stays_within_its_bounds(
         assert 1 <= throttle.width <= widest
 
 
-# -- whole inventories in simulated time ----------------------------------------------------------
+# -- inventories in simulated time ----------------------------------------------------------------
 
 Limiter = Callable[[float], bool]
 
@@ -194,14 +194,14 @@ LIMITERS = [fixed_window, sliding_window, token_bucket]
 
 @dataclass
 class Simulation:
-    """An inventory of an API that throttles, in time that passes by itself.
+    """An inventory of an API that throttles, in simulated time.
 
     Attributes:
-        registry: What the API holds.
-        allow: Whether a request is carried out that comes at a time.
+        registry: The lists of the API.
+        allow: Whether the API accepts a request at a time.
         concurrency: Requests in flight at most.
         latency: Seconds that each request takes.
-        retry_after: What a throttled response asks for.
+        retry_after: The seconds in a throttled response.
         refused: Ids of repositories whose requests are always throttled.
         now: The time.
         sent: Requests that were sent.
@@ -219,7 +219,7 @@ class Simulation:
     rows: list[Any] = field(default_factory=list)
 
     def run(self) -> Crawler:
-        """Drive a crawler to its end, as the inventories do."""
+        """Run a crawler to its end, as an inventory does."""
         chance = random.Random(self.seed)
         throttle = Throttle(self.concurrency, RetryPolicy(), chance.random)
         crawler = Crawler(
@@ -230,25 +230,25 @@ class Simulation:
             included=lambda _: True,
         )
         numbers = count()
-        # When a response comes, and whether its request was carried out.
-        coming: list[tuple[float, int, FetchTask, bool]] = []
+        # The time of each response, and whether its request was accepted.
+        responses: list[tuple[float, int, FetchTask, bool]] = []
         while True:
             wait = throttle.wait(self.now)
             room = throttle.width
-            while not wait and len(coming) < room and (task := crawler.next_task()) is not None:
+            while not wait and len(responses) < room and (task := crawler.next_task()) is not None:
                 self.sent += 1
                 arrives = self.now + self.latency * chance.uniform(0.4, 0.6)
                 key = task.repository and task.repository.id
                 allowed = self.allow(arrives) and key not in self.refused
-                heappush(coming, (arrives + self.latency / 2, next(numbers), task, allowed))
-            if not coming and not wait:
+                heappush(responses, (arrives + self.latency / 2, next(numbers), task, allowed))
+            if not responses and not wait:
                 crawler.check_ended()
                 return crawler
-            if wait and (not coming or coming[0][0] > self.now + wait):
+            if wait and (not responses or responses[0][0] > self.now + wait):
                 self.now += wait
                 throttle.resume()
                 continue
-            self.now, _, task, allowed = heappop(coming)
+            self.now, _, task, allowed = heappop(responses)
             if allowed:
                 throttle.succeeded(task)
                 self.rows += crawler.record(task, self.registry.fetch(task)).rows
@@ -271,7 +271,7 @@ def test_a_rate_limited_api_slows_an_inventory_down_and_does_not_end_it(
     repositories: int,
     latency: float,
 ) -> None:
-    """Every row comes, in at most 1.5 times what the rate allows, and few requests are in vain."""
+    """All rows are returned in 1.5 times the time that the rate allows, with few retries."""
     simulation = Simulation(
         Lists(*[1] * repositories), limiter(rate), concurrency=concurrency, latency=latency
     )
@@ -284,10 +284,8 @@ def test_a_rate_limited_api_slows_an_inventory_down_and_does_not_end_it(
 
 @pytest.mark.parametrize("limiter", LIMITERS)
 @pytest.mark.parametrize("seed", range(5))
-def test_an_api_that_does_not_say_how_long_to_wait(
-    limiter: Callable[[int], Limiter], seed: int
-) -> None:
-    """Every row comes here too, by waits that are drawn."""
+def test_an_api_without_retry_after(limiter: Callable[[int], Limiter], seed: int) -> None:
+    """All rows are returned, with random waits."""
     simulation = Simulation(Lists(*[1] * 400), limiter(20), retry_after=None, seed=seed)
     assert not simulation.run().failures
     assert len(simulation.rows) == 400
@@ -296,7 +294,7 @@ def test_an_api_that_does_not_say_how_long_to_wait(
 
 @pytest.mark.parametrize("limiter", LIMITERS)
 def test_a_large_repository_of_a_rate_limited_api(limiter: Callable[[int], Limiter]) -> None:
-    """Pages that are fetched ahead slow down too, and its rows keep their order."""
+    """Pages that are fetched ahead slow down too, and the rows keep their order."""
     simulation = Simulation(Lists(20_000, 1, 1), limiter(20))
     assert not simulation.run().failures
     assert [row.tag for row in simulation.rows if row.repository_id == "r0"] == [
@@ -306,7 +304,7 @@ def test_a_large_repository_of_a_rate_limited_api(limiter: Callable[[int], Limit
 
 
 @pytest.mark.parametrize("concurrency", [1, 4, 16])
-def test_a_repository_that_is_always_throttled_is_a_failure_of_its_own(concurrency: int) -> None:
+def test_a_repository_that_is_always_throttled_fails_alone(concurrency: int) -> None:
     """The others are unaffected, and the inventory ends."""
     simulation = Simulation(
         Lists(*[1] * 100), lambda _: True, concurrency=concurrency, refused=frozenset({"r7"})
@@ -317,8 +315,8 @@ def test_a_repository_that_is_always_throttled_is_a_failure_of_its_own(concurren
     assert len(simulation.rows) == 99
 
 
-def test_an_api_that_throttles_all_from_some_time_on() -> None:
-    """What was there comes; the list of repositories is not read to its end, which is an error."""
+def test_an_api_that_throttles_every_request_after_some_time() -> None:
+    """The first rows are returned; the list of repositories cannot be read to its end."""
     simulation = Simulation(Lists(*[1] * 4000), lambda now: now < 0.05)
     with pytest.raises(TooManyRequests):
         simulation.run()
