@@ -60,7 +60,7 @@ from abeja_registry import (
     TransportError,
 )
 
-# -- a server that is watched, and callers of both worlds -----------------------------------------
+# -- a recording server, and sync and async callers -----------------------------------------------
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def client(world: World, server: Server) -> Iterator[Any]:
     world.close(client)
 
 
-# -- how many, and which --------------------------------------------------------------------------
+# -- number and choice of connections -------------------------------------------------------------
 
 
 def test_sequential_calls_reuse_one_connection(world: World, server: Server, client: Any) -> None:
@@ -585,7 +585,7 @@ def test_any_failed_look_up_is_a_transport_error(
     world.close(client)
 
 
-# -- calls that fail, and closing -----------------------------------------------------------------
+# -- failed calls, and closing --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -629,7 +629,7 @@ def test_a_timed_out_call_closes_its_connection(
     world.close(typed)
 
 
-# What goes out at first, and what then goes out for ever.
+# The first bytes of a response, and the bytes that then repeat forever.
 DRIPS = {
     "head": (b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x"),
     "headers": (b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n"),
@@ -891,7 +891,7 @@ client.close()
     assert ran.stdout == "True\n", ran.stderr
 
 
-# -- whose they are -------------------------------------------------------------------------------
+# -- processes and event loops --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("same_pid", [False, True], ids=["its own pid", "its parent's pid"])
@@ -980,7 +980,7 @@ def test_a_child_of_an_event_loop_opens_its_own_connections(
             return await client.get_repository("1", "2") == {}
 
         def call_in_a_thread() -> bool:
-            # The child's main thread still has its parent's loop.
+            # The child's main thread still has the parent's event loop.
             with ThreadPoolExecutor(1) as thread:
                 return thread.submit(asyncio.run, call()).result(PATIENCE)
 
@@ -997,7 +997,7 @@ def test_a_child_of_an_event_loop_opens_its_own_connections(
 def in_child(call: Callable[[], bool]) -> bool:
     """Return whether a call returned True in a child process."""
     with warnings.catch_warnings():
-        # Python warns of threads beside a fork: the test's server is one.
+        # Python warns about fork() in a process with threads, such as the test's server.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
@@ -1041,7 +1041,7 @@ def test_an_unclosed_client_warns(world: World, server: Server) -> None:
         use(close=False)
         gc.collect()
         messages = [str(each.message) for each in caught if "client" in str(each.message)]
-        # A warning holds what it is about, and that its sockets.
+        # A warning keeps its source alive, and so its sockets.
         caught.clear()
         gc.collect()
     [line] = messages
@@ -1087,7 +1087,7 @@ def test_a_look_up_is_within_the_deadline(monkeypatch: pytest.MonkeyPatch, serve
         with pytest.raises(Timeout) as caught:
             client.create_repository("1", "sample")
         enough.set()
-        # The call was over before the look-up.
+        # The call ended before the look-up.
         assert results.get(timeout=PATIENCE)
         assert not caught.value.outcome_unknown
         assert not server.connections
@@ -1246,7 +1246,7 @@ def test_an_unsolicited_response_in_its_own_tls_record(world: World, tls_server:
     def respond_twice(request: Request) -> bytes:
         for name in (request.target.rpartition("/")[2], "nobody-asked"):
             request.send(repository(name))
-        # On a busy machine, loopback delivers some time after send() has returned.
+        # On a busy machine, loopback delivers bytes after send() has returned.
         while any(fcntl.ioctl(request.socket, termios.TIOCOUTQ, bytes(4))):
             time.sleep(0.001)
         sent.set()
@@ -1279,7 +1279,7 @@ def layered(request: pytest.FixtureRequest) -> Server:
     return server
 
 
-# Bytes that httpcore reads at once, and what a layer of TLS adds to 16 KiB: header, type and tag.
+# Bytes per read of httpcore, and the overhead of a TLS record of 16 KiB: header, type and tag.
 READ, RECORD, ADDED = 64 * 1024, 16 * 1024, 22
 
 
@@ -1314,7 +1314,7 @@ def test_an_unsolicited_response_in_any_buffer(
     client = world.client(layered.url, timeout=PATIENCE)
     call = world.get(client, "first")
     layered.asked.get(timeout=PATIENCE)
-    # An event loop that is held reads all of it at once.
+    # A blocked event loop reads all bytes at once.
     world.start(hold).result(PATIENCE)
     assert call.result(PATIENCE) == {"id": "first"}
     layered.respond = lambda _: repository("own")
@@ -1468,7 +1468,7 @@ def test_no_proxy_bypasses_the_proxy(
     world.close(client)
 
 
-# -- what is sent ---------------------------------------------------------------------------------
+# -- requests -------------------------------------------------------------------------------------
 
 TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)
 

@@ -1,4 +1,4 @@
-"""User-supplied HTTP clients: what stays their owner's, and what does not apply to our calls."""
+"""User-supplied HTTP clients: their owner's settings, and those that do not apply to our calls."""
 
 from __future__ import annotations
 
@@ -377,10 +377,10 @@ async def test_a_timeout_error_of_a_hook(owner: Owner) -> None:
     assert caught.value is mine
 
 
-# -- what another transport than the library's own says -------------------------------------------
+# -- exceptions of custom transports --------------------------------------------------------------
 
 NOT_SENT = ["ConnectTimeout", "PoolTimeout", "ConnectError", "ProxyError", "UnsupportedProtocol"]
-# Who raises it: of themselves, or having caught one of httpcore's or of anybody's.
+# The transport's exception: its own, or one raised from httpcore's or from another.
 CAUSES = [None, OSError(104, "Connection reset by peer"), httpcore.ConnectError("refused")]
 
 

@@ -49,7 +49,7 @@ from .faults.server import ALWAYS, Armed, Fault, FaultServer
 ORGANIZATION_ID = "1410000000000"
 MARKER = "Marker-5ecret/that+never=shows"
 PAIRS = [f"{user}:{MARKER}".encode() for user in ("user-4", "datasource-4", "proxy-4")]
-# As it is, as it goes out in a Basic header, and as it stands in a proxy's URL.
+# The marker itself, in a Basic header, and in a proxy's URL.
 FORMS = (MARKER, quote(MARKER, safe=""), *(base64.b64encode(pair).decode() for pair in PAIRS))
 PROXY = f"http://proxy-4:{quote(MARKER, safe='')}@"
 
@@ -58,7 +58,7 @@ CREDENTIALS: dict[str, Any] = {
     "personal access token": UserCredential("4", MARKER),
     "datasource secret": DatasourceCredential("4", MARKER),
 }
-# How long a call may take, by what it has to wait for.
+# The client's timeouts, by the pace of a fault.
 DEADLINES = {"prompt": 0.9, "never": 0.1, "drips": 0.1}
 OPTIONS: dict[str, Any] = {
     "timeout": 0.1,
@@ -77,7 +77,7 @@ def one_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
 
 
-# -- what is looked through -----------------------------------------------------------------------
+# -- recording all texts --------------------------------------------------------------------------
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -199,7 +199,7 @@ def run(runner: asyncio.Runner, call: Callable[[], Any]) -> Any:
     return runner.run(awaited())
 
 
-# -- secrets never show ---------------------------------------------------------------------------
+# -- secrets are not shown ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def test_no_object_shows_a_secret(recording: Recording, credential: Any) -> None
                 *(page, page.next_page, page.model_dump_json()),
             ):
                 recording.texts += texts_of_value(value)
-            # A repository and a page are values that go along; they carry no client.
+            # A repository and a page can be pickled; they contain no client.
             for carried in (repository, page, OPTIONS["retry"]):
                 recording.texts.append(pickle.dumps(carried).decode("latin-1"))
     recording.check()
@@ -531,7 +531,7 @@ def test_no_cookie_is_sent_back() -> None:
         assert not any("cookie" in each.headers for each in server.requests)
 
 
-# -- what an id can do ----------------------------------------------------------------------------
+# -- ids in paths ---------------------------------------------------------------------------------
 
 ODD = (
     "a/b",
@@ -667,7 +667,7 @@ def test_a_name_is_not_part_of_the_path() -> None:
     assert sent == [name for name in names for _ in range(2)]
 
 
-# -- what warns -----------------------------------------------------------------------------------
+# -- warnings -------------------------------------------------------------------------------------
 
 
 @all_four
@@ -715,7 +715,7 @@ def cut_through(header: str) -> bytes:
     return b"<p>" + b"x" * (995 - len("Bearer ")) + header.encode() + b"</p>"
 
 
-# What a server makes of the header that it was sent.
+# How a server quotes the header of the request.
 ECHOES: dict[str, Callable[[str], bytes]] = {
     "in a sentence": lambda _: response({"error_description": f"token {MARKER} is not valid"}, 401),
     "in a detail": lambda header: response({"error_detail": [{header: {"sent": header}}]}, 400),

@@ -49,10 +49,10 @@ T = TypeVar("T")
 
 AT_ONCE = RetryPolicy(base_delay=0, throttled_base_delay=0)
 TOKEN = BearerToken("t")
-# Places for connections, where a test wants to see them all taken.
+# The limit of connections, for tests that use all of them.
 PLACES = 5
 
-# Python 3.12 and later say what a fork in a process of several threads may meet.
+# Python 3.12 and later warn about fork() in a process with several threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
@@ -445,7 +445,7 @@ def no_garbage() -> Iterator[None]:
     gc.collect()
 
 
-# asyncio has its own word on the sockets of a loop that is over.
+# asyncio warns about the sockets of a closed event loop.
 quiet = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
@@ -585,7 +585,7 @@ async def test_a_client_with_http_client_cannot_be_pickled(
     await close(handed_in)
 
 
-# -- what was not closed --------------------------------------------------------------------------
+# -- unclosed clients -----------------------------------------------------------------------------
 
 
 @contextmanager
@@ -597,9 +597,9 @@ def warned() -> Iterator[list[str]]:
         yield messages
         gc.collect()
         said = [str(each.message) for each in caught if each.category is ResourceWarning]
-        # The sockets of an async client are asyncio's, which has its own word on them.
+        # asyncio warns about the sockets of an async client.
         messages += [text for text in said if not text.startswith("unclosed ")]
-        # A warning keeps what it is about.
+        # A warning keeps its source alive.
         caught.clear()
         gc.collect()
 
@@ -640,7 +640,7 @@ def test_a_client_without_open_connections_does_not_warn(
     server.settle(0)
 
 
-# -- on which connection a create goes out --------------------------------------------------------
+# -- the connection of a create -------------------------------------------------------------------
 
 
 @kinds
@@ -656,7 +656,7 @@ async def test_a_create_uses_a_separate_connection(
         made = raw.create_repository("1", "trainer")
         assert (await made if isinstance(made, Awaitable) else made)["name"] == "trainer"
         assert len(server.connections) == number
-        # What may be sent twice goes out on the one that was kept.
+        # An idempotent operation reuses the idle connection.
         assert await asks_any(client, "1")
         assert len(server.connections) == number
         server.settle(1)

@@ -35,7 +35,7 @@ LIMITS = {
     "a class of its own": lambda: JobLimit("the job took too long"),
     "no OSError": lambda: LookupError("the job took too long"),
 }
-# A create, and what may be sent twice.
+# A create, and an idempotent operation.
 CALLS: dict[str, Callable[[APIClient], object]] = {
     "create": lambda client: client.create_repository("1", "sample"),
     "get": lambda client: client.get_repository("1", "2"),

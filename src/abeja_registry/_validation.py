@@ -136,7 +136,7 @@ def quote_segment(name: str, value: object) -> str:
 
 
 def quote_path(name: str, value: object) -> str:
-    """Return a path with what no URL may hold percent-encoded.
+    """Return a path with invalid characters percent-encoded.
 
     Raises:
         InvalidArgument: It does not begin with one slash, has a query or a dot segment, or holds a

@@ -1,1 +1,1 @@
-"""What tests share: servers, a model of a registry, helpers."""
+"""Servers, a model of a registry, and helpers for tests."""

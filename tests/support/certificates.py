@@ -1,4 +1,4 @@
-"""The certificates of tests: a server's, by a CA that nobody knows."""
+"""The certificates of tests: a server's, signed by an unknown CA."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import ssl
 from pathlib import Path
 
 TLS = Path(__file__).parent.parent / "tls"
-# What OpenSSL calls ca.pem in a folder of certificates: `openssl x509 -hash -in ca.pem`.
+# The name of ca.pem in OpenSSL's folder of certificates: `openssl x509 -hash -in ca.pem`.
 CA_HASH = "8ba87bcd.0"
 
 
 def certified() -> ssl.SSLContext:
-    """Return what a server speaks TLS with."""
+    """Return a server's TLS context."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(TLS / "server.pem")
     return tls

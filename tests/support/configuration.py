@@ -1,4 +1,4 @@
-"""Clients of some configuration: what they send, and how a wrong one is refused."""
+"""Clients with some configuration: their requests, and the errors of an invalid one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from abeja_registry import APIClient, Client, ConfigurationError
 
 SetEnvironment = Callable[[Mapping[str, str]], None]
 
-# What no error, no repr and no traceback may show.
+# The secret that no error, repr or traceback may show.
 SECRET = "s3cr3t-0f-th3-t3st"
 
 
 def sent_by(kind: type[APIClient | Client], *arguments: Any, **options: Any) -> httpx.Request:
-    """Return the request that a client built like this sends."""
+    """Return the request of a client with these arguments."""
     requests: list[httpx.Request] = []
 
     def record(request: httpx.Request) -> httpx.Response:
@@ -39,14 +39,14 @@ def sent_by(kind: type[APIClient | Client], *arguments: Any, **options: Any) -> 
 
 
 def authorization(request: httpx.Request) -> str | None:
-    """Return the Authorization header of a request, with its Base64 undone."""
+    """Return the Authorization header of a request, decoded from Base64."""
     header: str | None = request.headers.get("authorization")
     kind, _, encoded = (header or "").partition(" ")
     return f"Basic {base64.b64decode(encoded).decode()}" if kind == "Basic" else header
 
 
 def refused(build: Callable[..., object], *arguments: Any, **options: Any) -> str:
-    """Return what the ConfigurationError says, when nothing about it shows the secret."""
+    """Return the message of the ConfigurationError, which must not show the secret."""
     with pytest.raises(ConfigurationError) as caught:
         build(*arguments, **options)
     assert SECRET not in "".join(traceback.format_exception(caught.value))

@@ -1,4 +1,4 @@
-"""All that tests need of the package's private names, imported here and nowhere else.
+"""The package's private names that tests need; no other test module imports any.
 
 A test that keeps to public names survives a change inside. What cannot be tested so is reached
 through this module, which is then the one place that such a change touches.
@@ -123,7 +123,7 @@ from abeja_registry.sandbox._store import Store
 def replace_sleep(
     monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], Any] = lambda _: None
 ) -> None:
-    """Call this where a call would sleep, in both worlds; other tasks then have their turn."""
+    """Replace sleeping in sync and async sessions; other tasks still run."""
 
     async def async_sleep(seconds: float) -> None:
         result = sleep(seconds)
@@ -136,7 +136,7 @@ def replace_sleep(
 
 
 def replace_clock_sleep(monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], Any]) -> None:
-    """Call this where the system's clock would sleep, a fraction of a second at a time."""
+    """Replace the sleep of the system's clock, which sessions call in short intervals."""
 
     async def async_sleep(_: Clock, seconds: float) -> None:
         sleep(seconds)
@@ -146,18 +146,18 @@ def replace_clock_sleep(monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float]
 
 
 def replace_now(monkeypatch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:
-    """Have sessions read the time from this clock."""
+    """Replace the clock of sessions."""
     monkeypatch.setattr(Clock, "now", staticmethod(now))
 
 
 def replace_stream_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], float]) -> None:
-    """Have the streams of connections read the time from this clock."""
+    """Replace the clock of streams."""
     clock = SimpleNamespace(monotonic=now)
     monkeypatch.setattr("abeja_registry._http.streams.time", clock)
 
 
 def replace_random(monkeypatch: pytest.MonkeyPatch, random: Callable[[], float]) -> None:
-    """Have sessions draw the jitter of their waits from this."""
+    """Replace the random numbers of sessions."""
     monkeypatch.setattr(Clock, "random", staticmethod(random))
 
 
@@ -165,24 +165,24 @@ def replace_random(monkeypatch: pytest.MonkeyPatch, random: Callable[[], float])
 
 
 def session_of(client: Any) -> Any:
-    """Return what a client, raw or typed, sends with."""
+    """Return the session of a raw or typed client."""
     return client._session
 
 
 def settings_of(client: Any) -> Settings:
-    """Return what all calls of a client have in common."""
+    """Return the settings of a client."""
     settings: Settings = client._session.settings
     return settings
 
 
 def budget_of(client: Any) -> RetryBudget:
-    """Return what a client may spend on retries."""
+    """Return the retry budget of a client."""
     budget: RetryBudget = client._session._budget
     return budget
 
 
 def left_in(budget: RetryBudget) -> int:
-    """Return how much a budget holds, which is spent by that."""
+    """Return the tokens of a budget, by spending them."""
     left = 0
     while budget.spend(1):
         left += 1
@@ -190,48 +190,48 @@ def left_in(budget: RetryBudget) -> int:
 
 
 def response(status: int, headers: Mapping[str, str], content: bytes) -> Response:
-    """Return a response whose body came whole."""
+    """Return a response with a complete body."""
     return Response(status, headers, content, parse_json(content))
 
 
 def no_response(
     cause: str, sent: bool, timeout: bool = False, transient: bool = True
 ) -> NoResponse:
-    """Return a failed attempt, by an exception's class and text."""
+    """Return a failed attempt with an exception's class and message."""
     error, _, message = cause.partition(": ")
     return NoResponse(error, message, sent, timeout, transient)
 
 
 def without_budget(client: Any) -> None:
-    """Let a client retry as often as its policy says."""
+    """Give a client an endless retry budget."""
     budget = budget_of(client)
     budget._tokens = budget.SIZE = 10**9
 
 
 def lock_of(shared: RetryBudget | WorkerClients) -> threading.Lock:
-    """Return the lock of what threads share."""
+    """Return the lock of an object that threads share."""
     return shared._lock
 
 
 def limit_connections(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """Have each new client open no more connections at the same time."""
+    """Limit the open connections of each new client."""
     defaults = (ConnectionPool.__init__.__kwdefaults__ or {}) | {"max_connections": count}
     monkeypatch.setattr(ConnectionPool.__init__, "__kwdefaults__", defaults)
 
 
 def keep_alive_for(client: Any, seconds: float) -> None:
-    """Have a client keep idle connections for so long."""
+    """Set how long a client keeps idle connections."""
     session_of(client).sender._keepalive_expiry = seconds
 
 
 def as_in_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have connection pools find themselves in another process than before."""
+    """Make connection pools detect a fork."""
     monkeypatch.setattr(process, "token", object())
 
 
 @contextmanager
 def ancestors_dropped_twice(client: Any) -> Iterator[None]:
-    """Have another thread drop an ancestor's connections just before each thread that does."""
+    """Make another thread drop the parent's connections just before each thread does."""
 
     class Raced(dict[Any, Any]):
         def pop(self, key: object, *default: Any) -> Any:
@@ -246,7 +246,7 @@ def ancestors_dropped_twice(client: Any) -> Iterator[None]:
 
 
 def keep_process_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore the process's token in the end."""
+    """Restore the process token at the end."""
     monkeypatch.setattr(process, "token", process.token)
 
 
@@ -264,7 +264,7 @@ def restarted(listing: Any, start: int) -> Any:
 def note_pages_of_tags(
     monkeypatch: pytest.MonkeyPatch, client: Any, note: Callable[[], object]
 ) -> None:
-    """Call this before a client makes models of a page of tags."""
+    """Call this before a client parses a page of tags."""
     make = read_page
 
     def noted(kind: Any, *arguments: Any, **options: Any) -> Any:
@@ -276,17 +276,17 @@ def note_pages_of_tags(
 
 
 def html_of(value: Any) -> str:
-    """Return what a notebook shows for a value."""
+    """Return the HTML of a value in a notebook."""
     return str(value._repr_html_())
 
 
 def forget_locked_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Know nothing of the files that this process holds, as another process does."""
+    """Forget the files that this process has locked, like another process."""
     monkeypatch.setattr(inventory_files, "_locked_paths", set())
 
 
 def take_for_closed_pipe(monkeypatch: pytest.MonkeyPatch, codes: set[int]) -> None:
-    """Have these errors of a write say that the reader went away, as on Windows."""
+    """Treat these errors of a write as a closed pipe, as on Windows."""
     monkeypatch.setattr(cli_errors, "_CLOSED_PIPE", codes)
 
 
@@ -294,12 +294,12 @@ def take_for_closed_pipe(monkeypatch: pytest.MonkeyPatch, codes: set[int]) -> No
 
 
 def store_of(sandbox: Sandbox) -> Store:
-    """Return where a running sandbox keeps its repositories."""
+    """Return the store of a running sandbox."""
     return sandbox._state.store
 
 
 def mirror_of(sandbox: Sandbox) -> sandbox_docker.Mirror:
-    """Return what keeps a running sandbox's tags as its Docker registry has them."""
+    """Return the mirror of a running sandbox's Docker registry."""
     mirror = sandbox._state.mirror
     assert mirror is not None
     return mirror
@@ -316,5 +316,5 @@ def reader_of(store: Store) -> sqlite3.Connection:
 
 
 def take_nothing_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the sandbox see a public address in each address."""
+    """Make the sandbox treat each address as public."""
     monkeypatch.setattr(sandbox_guard, "is_loopback", lambda _: False)

@@ -1,1 +1,1 @@
-"""What a call means: pure decisions, without a network, a clock or a file."""
+"""The meaning of a call: pure decisions, without a network, a clock or a file."""

@@ -37,7 +37,7 @@ _logger.addHandler(logging.NullHandler())
 POLL_INTERVAL = 0.1
 # Names of headers whose values are secrets.
 _PRIVATE = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
-# The result of an attempt whose turn comes after the deadline.
+# The result of an attempt after the deadline.
 NOT_SENT = NoResponse(DEADLINE_PASSED, "", sent=False, timeout=True)
 
 T = TypeVar("T")

@@ -221,7 +221,7 @@ async def test_an_invalid_argument_sends_no_request(
     assert registry.asked == []
 
 
-# What strikes a create: before or after the work, and what is raised if none is found then.
+# Each fault of a create, before or after it is carried out, and the error if the name is missing.
 DOUBTFUL: dict[str, tuple[int | str, type[Error]]] = {
     "unanswered": ("unanswered", OutcomeUnknown),
     "lost": ("lost", OutcomeUnknown),
@@ -460,7 +460,7 @@ async def test_a_delete_without_any_response(client_of: ClientOf) -> None:
     assert registry.names == []
 
 
-# -- a create that nobody can read ----------------------------------------------------------------
+# -- a create with an invalid response ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("body", ["{}", "<html>", "[1]"])

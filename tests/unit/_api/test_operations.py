@@ -172,7 +172,7 @@ def test_an_id_is_one_segment_of_the_path(identifier: int | str) -> None:
     """Any printable id is one segment of the path, and decodes to itself."""
     target = get_repository_tags(identifier, identifier).target
     assert target.isascii()
-    # As it goes out: no part of an id becomes a query, a fragment, or a step up or down.
+    # In the sent URL, no part of an id is a query, a fragment or another segment.
     for path in (target, httpx.URL(f"https://host{target}").raw_path.decode()):
         assert urlsplit(path).path == path
         _, _, organization, _, _, repository, _ = path.split("/")

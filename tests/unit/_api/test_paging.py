@@ -242,7 +242,7 @@ def test_a_small_memory_under_any_changes(
         server.check(yielded)
 
 
-# -- a list that nobody changes -------------------------------------------------------------------
+# -- unchanged lists ------------------------------------------------------------------------------
 
 
 @given(SIZES, LIMITS, CLAMPS, SIZES)
@@ -298,7 +298,7 @@ def test_the_requests_for_an_unchanged_list(size: int, requests: int) -> None:
     assert len(server.requests) == requests
 
 
-# -- a loop that removes what it is shown ---------------------------------------------------------
+# -- loops that delete the yielded items ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 1000, 12_000])
@@ -353,7 +353,7 @@ def test_more_deletions_than_a_cursor_remembers() -> None:
         items, has_next = server.page(10, cursor.offset)
         seen += [items[at] for at in cursor.record(list(map(str, items)), has_next)]
     assert seen == list(range(181))
-    # All that it remembers, and not what it has seen before that.
+    # Delete all remembered items, but no older ones.
     del server.items[100:181]
     with pytest.raises(PaginationError, match="none of the last 50 items seen is left"):
         walk(cursor, server)

@@ -161,7 +161,7 @@ def test_a_policy_of_large_numbers_is_refused_or_works(name: str, value: int) ->
         assert None not in waits_of(attempts, [with_status(429), with_status(503)])
 
 
-# -- what is made again ---------------------------------------------------------------------------
+# -- which calls are retried ----------------------------------------------------------------------
 
 
 @operations

@@ -178,7 +178,7 @@ def test_unused_parallel_connections_are_closed(monkeypatch: pytest.MonkeyPatch)
         assert [each.fileno() for each in opened] == [-1, -1]
 
 
-# -- what a stream says of itself -----------------------------------------------------------------
+# -- the extra info of streams --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -221,7 +221,7 @@ def test_the_extra_info_of_a_stream(monkeypatch: pytest.MonkeyPatch, is_async: b
                 "unknown": None,
                 "open": True,
             }
-            # Not a byte came, of the empty write either.
+            # No byte arrived, also none of the empty write.
             assert accepted.recv(1) == b""
 
 

@@ -247,12 +247,12 @@ def test_an_excluded_host_bypasses_the_proxy(
         ) as client:
             try:
                 client.repositories.get("7")
-            except Error:  # nobody listens on the address of version 6
+            except Error:  # the IPv6 address refuses connections
                 assert ":" in host or not api.requests
         assert (len(proxy.connections), proxy.requests) == (0, [])
 
 
-# What neither excludes: the proxy is used.
+# Entries that exclude no host in requests or httpx: the proxy is used.
 NAMED = "https://h.example.com:8443"
 NOT_EXCLUDED: dict[str, list[str]] = {
     "http://127.0.0.1:8080": ["127.0.0.2", "127.0.0.1:9", "10.0.0.0/8", "::1", "x", "", ",", " "],

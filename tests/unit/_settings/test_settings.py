@@ -326,7 +326,7 @@ def test_no_repr_shows_a_secret(environment: SetEnvironment, credential: Any, sh
     assert str(everything.authorization) not in text
 
 
-# -- what no header can hold ----------------------------------------------------------------------
+# -- values that do not fit into a header ---------------------------------------------------------
 
 UNSENDABLE = {
     "newline": SECRET + "\n",
@@ -611,7 +611,9 @@ def test_a_missing_file(monkeypatch: pytest.MonkeyPatch, home: bool) -> None:
     """It is an error only if a profile was requested."""
     if not home:
         monkeypatch.delenv("HOME")
-        monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # nobody, in no list of users
+        monkeypatch.setattr(
+            os, "getuid", lambda: 2**31 - 7
+        )  # a user id without an entry in the password database
     assert str(sent_by(Client, "10", {}).url).startswith(DEFAULT_URL)
     assert refused(Client, "10", {}, profile="other") == (
         "profile 'other' cannot be used: ~/.abeja/config does not exist or cannot be read"
@@ -620,7 +622,7 @@ def test_a_missing_file(monkeypatch: pytest.MonkeyPatch, home: bool) -> None:
 
 TOKEN_LINE = f'"personal-access-token": "{SECRET}"'
 AT_TOKEN = ", at the key 'personal-access-token'"
-# What is wrong with a file, and what the error says of it.
+# Each broken file, and the description in the error.
 BROKEN: dict[str, tuple[str | bytes, str]] = {
     "trailing comma": (
         f"{{\n  {TOKEN_LINE},\n}}",
@@ -1153,7 +1155,7 @@ def test_a_derived_client_keeps_the_sources() -> None:
     assert (sources["retry"], sources["credential"]) == ("default", "argument credential")
 
 
-# -- what goes over plain http --------------------------------------------------------------------
+# -- credentials over plain http ------------------------------------------------------------------
 
 UNSAFE = (
     "http://registry.example.com",
