@@ -20,7 +20,8 @@ PRIVATE_PATH = re.compile(
     rf"|\bfrom abeja_registry[.\w]* import [^\n;]*\b{PRIVATE}"
 )
 # Public names of a named tuple.
-NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
+# What notebooks call, and what a named tuple has.
+NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace", "_repr_html_"}
 # Functions and methods that take an attribute by its name.
 BY_NAME = {"attrgetter", "delattr", "getattr", "hasattr", "object", "setattr"}
 

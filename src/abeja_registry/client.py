@@ -281,7 +281,7 @@ class Client(_BaseClient[Session]):
             a missing repository - ok - NotFound (404), JSON, with a code in `error`, without \
 `error_detail`
         """
-        from .contract import check
+        from .contract._check import check
 
         return check(self._session)
 
@@ -386,7 +386,7 @@ class AsyncClient(_BaseClient[AsyncSession]):
 
     async def check_contract(self) -> abeja_registry.contract.ContractReport:
         """As `Client.check_contract`, awaited."""
-        from .contract import acheck
+        from .contract._check import acheck
 
         return await acheck(self._session)
 

@@ -15,7 +15,7 @@ from .._settings.settings import Settings
 from ..exceptions import Error, InvalidResponse
 from ..models import Tag
 from ..repositories._collection import REPOSITORY_PAGES
-from ..tags import TAG_PAGES
+from ..tags._collection import TAG_PAGES
 from ._rows import InventoryRow
 from ._tasks import FetchedPage, FetchResult, FetchTask, InvalidRepository, Item, RepositoryRef
 

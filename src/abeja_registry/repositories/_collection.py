@@ -17,7 +17,7 @@ from .._parsing import PageKind, PageRows, Wanted, parse, read_page
 from .._validation import InvalidRows, check_window
 from ..exceptions import NotFound
 from ..pages import AsyncListing, AsyncPage, Listing, Page
-from ..tags import hint_if_name_was_given
+from ..tags._collection import hint_if_name_was_given
 from ._repository import AsyncRepository, Origin, Repository
 
 # Named at module level: pydantic's parametrized classes can be pickled only then.

@@ -1,8 +1,4 @@
-"""Compares the API with its reference, by read-only calls.
-
-`client.check_contract()` returns a `ContractReport`. Its text can be pasted into a public bug
-report: it has no secrets, no e-mail addresses, and no ids or names from the registry.
-"""
+"""Compares the API with its reference by read-only calls."""
 
 from __future__ import annotations
 
@@ -13,23 +9,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http.client import responses
-from textwrap import wrap
-from typing import Any, Literal, get_args
+from typing import Any
 from urllib.parse import urlsplit
 
 from abeja_registry import __version__
 
-from ._api import reference
-from ._api.flows import EACH_CALL, Flow
-from ._api.operations import Operation, get_repositories, get_repository, get_repository_tags
-from ._api.reference import DEFAULT_LIMIT, Shape, differences, rows, strings
-from ._display import html_table
-from ._http.adapter import AsyncHttpClientAdapter, HttpClientAdapter
-from ._http.session import AsyncSession, Session
-from ._settings.settings import DEFAULT_BASE_URL, Setting
-from ._settings.sources import CLI_FILE, DEFAULT
-from ._validation import quote_segment
-from .exceptions import (
+from .._api import reference
+from .._api.flows import EACH_CALL, Flow
+from .._api.operations import Operation, get_repositories, get_repository, get_repository_tags
+from .._api.reference import DEFAULT_LIMIT, Shape, differences, rows, strings
+from .._http.adapter import AsyncHttpClientAdapter, HttpClientAdapter
+from .._http.session import AsyncSession, Session
+from .._settings.settings import DEFAULT_BASE_URL, Setting
+from .._settings.sources import CLI_FILE, DEFAULT
+from .._validation import quote_segment
+from ..exceptions import (
     Attempt,
     Error,
     Forbidden,
@@ -39,10 +33,7 @@ from .exceptions import (
     TransportError,
     Unauthorized,
 )
-
-__all__ = ["ContractReport", "Finding", "Status"]
-
-Status = Literal["ok", "differs", "unknown"]
+from ._report import ContractReport, Finding, Status
 
 # More rows than a server is likely to return in one page.
 LARGE_LIMIT = 10_000
@@ -54,9 +45,6 @@ _CANDIDATES = 3
 _COMPARED = 100
 # Numbers of a response are shown below this; a larger one may be an id.
 _SHOWN_BELOW = 1_000_000
-# The minimum width of a report's last column, in characters.
-_MIN_WIDTH = 20
-
 _NOT_REACHED = "not reached"
 _NO_REPOSITORY = "no repository to check"
 _CONNECTION, _TLS, _AUTHENTICATION = "connection", "TLS", "authentication"
@@ -66,69 +54,6 @@ _FAILED = (HttpError, InvalidResponse, TransportError)
 _TLS_REASON = re.compile(r"\[SSL: ([A-Z0-9_]{1,60})\]")
 # Characters of an exception's text in a report.
 _MAX_SHOWN = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        subject: The checked part of the API.
-        status: "ok", "differs" (from the reference), or "unknown" if the check was impossible.
-        detail: A description of the result.
-    """
-
-    subject: str
-    status: Status
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContractReport:
-    """The API compared with its reference; its text is a table.
-
-    Attributes:
-        findings: The results, in the order of the checks.
-    """
-
-    findings: tuple[Finding, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing differs."""
-        return all(finding.status != "differs" for finding in self.findings)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._counts()})"
-
-    def __str__(self) -> str:
-        return self.table()
-
-    def _repr_html_(self) -> str:
-        """Return the report as a table, for notebooks."""
-        rows = ((each.subject, each.status, each.detail) for each in self.findings)
-        return html_table(self._counts(), ("subject", "status", "detail"), rows)
-
-    def _counts(self) -> str:
-        statuses = [finding.status for finding in self.findings]
-        ok, differs, unknown = map(statuses.count, get_args(Status))
-        return f"{ok} ok, {differs} differ{'s' if differs == 1 else ''}, {unknown} unknown"
-
-    def table(self, width: int = 100) -> str:
-        """Return the report as a table, with its last column wrapped.
-
-        Args:
-            width: The width of a line in characters; the last column has at least 20 of them.
-        """
-        subjects = max((len(finding.subject) for finding in self.findings), default=0)
-        statuses = len("differs")
-        lines = []
-        for finding in self.findings:
-            detail = wrap(finding.detail, max(width - subjects - statuses - 4, _MIN_WIDTH))
-            first, *more = detail or [""]
-            lines.append(f"{finding.subject:{subjects}}  {finding.status:{statuses}}  {first}")
-            lines += [f"{'':{subjects}}  {'':{statuses}}  {line}" for line in more]
-        return "\n".join([*(line.rstrip() for line in lines), self._counts()])
 
 
 def check(session: Session) -> ContractReport:

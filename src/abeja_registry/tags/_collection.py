@@ -6,31 +6,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from operator import attrgetter
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, TypeVar
 
-from ._api import flows, operations
-from ._api.flows import Flow
-from ._api.operations import Operation
-from ._api.paging import PageWalk
-from ._api.responses import ApiResult
-from ._display import short_repr
-from ._http.session import AsyncSession, Session
-from ._parsing import PageKind, PageRows, Wanted, read_page
-from ._validation import (
+from .._api import flows, operations
+from .._api.flows import Flow
+from .._api.operations import Operation
+from .._api.paging import PageWalk
+from .._api.responses import ApiResult
+from .._display import short_repr
+from .._http.session import AsyncSession, Session
+from .._parsing import PageKind, PageRows, Wanted, read_page
+from .._validation import (
     InvalidRows,
-    check_choice,
-    check_digest,
-    check_time,
-    check_timeout,
     check_window,
-    compile_glob,
     quote_segment,
-    safe_repr,
 )
-from .exceptions import InvalidArgument, NotFound
-from .models import Tag
-from .pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage
+from ..exceptions import NotFound
+from ..models import Tag
+from ..pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage
+from ._selection import TagOrder, latest_flow, tag_filter, wait_condition
 
 S = TypeVar("S", Session, AsyncSession)
 P = TypeVar("P", Page[Tag], AsyncPage[Tag])
@@ -38,8 +32,6 @@ T = TypeVar("T")
 
 TAG_PAGES = PageKind(TagPage, Tag, "tags")
 ASYNC_TAG_PAGES = PageKind(AsyncTagPage, Tag, "tags")
-
-TagOrder = Literal["created", "updated", "version"]
 
 
 class _BaseTags(ABC, Generic[S, P]):
@@ -100,7 +92,7 @@ class _BaseTags(ABC, Generic[S, P]):
     def _latest(
         self, repository_id: str, by: TagOrder, pattern: str | None, prereleases: bool
     ) -> Flow[Tag]:
-        flow = _latest_flow(repository_id, by, pattern, prereleases, *self._pages(repository_id))
+        flow = latest_flow(repository_id, by, pattern, prereleases, *self._pages(repository_id))
         return _hinted(repository_id, flow)
 
     def _wait_for(
@@ -182,7 +174,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             ['0.0.1', '0.0.2']
         """
         quote_segment("repository_id", repository_id)
-        keep = _tag_filter(pattern, since, until)
+        keep = tag_filter(pattern, since, until)
         flow = partial(self._next_page, repository_id)
         return Listing(self._session.run, flow, page_size, offset, keep)
 
@@ -284,7 +276,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             >>> after.digest == before.digest
             False
         """
-        problem = _wait_condition(timeout, digest, changed_from)
+        problem = wait_condition(timeout, digest, changed_from)
         flow = self._wait_for(repository_id, name, timeout, problem)
         return self._session.run(flow, self._session.clock.now() + timeout)
 
@@ -313,7 +305,7 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
     ) -> AsyncListing[Tag]:
         """As `Tags.iter`, to iterate over with `async for`."""
         quote_segment("repository_id", repository_id)
-        keep = _tag_filter(pattern, since, until)
+        keep = tag_filter(pattern, since, until)
         flow = partial(self._next_page, repository_id)
         return AsyncListing(self._session.run, flow, page_size, offset, keep)
 
@@ -342,7 +334,7 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         changed_from: str | Tag | None = None,
     ) -> Tag:
         """As `Tags.wait_for`, awaited."""
-        problem = _wait_condition(timeout, digest, changed_from)
+        problem = wait_condition(timeout, digest, changed_from)
         flow = self._wait_for(repository_id, name, timeout, problem)
         return await self._session.run(flow, self._session.clock.now() + timeout)
 
@@ -362,98 +354,3 @@ def hint_if_name_was_given(error: NotFound, repository_id: str) -> None:
     # A look-up by name that found no tag has no URL: its repository exists.
     if error.url is not None and not str(repository_id).isdecimal():
         error.add_note("pass an id, not a name: client.repositories.get_by_name(name).id")
-
-
-def _tag_filter(
-    pattern: str | None, since: datetime | None, until: datetime | None
-) -> Callable[[Tag], bool] | None:
-    """Return the filter of an iteration, or None without one."""
-    check_time("since", since)
-    check_time("until", until)
-    if pattern is None and since is None and until is None:
-        return None
-    matches = compile_glob("pattern", "*" if pattern is None else pattern)
-    return lambda tag: (
-        (since is None or tag.updated_at >= since)
-        and (until is None or tag.updated_at < until)
-        and matches(tag.name)
-    )
-
-
-def _latest_flow(
-    repository_id: str,
-    by: TagOrder,
-    pattern: str | None,
-    prereleases: bool,
-    list_page: flows.ListOperation,
-    read_page: flows.ReadPage[Tag],
-) -> Flow[Tag]:
-    check_choice("by", by, get_args(TagOrder))
-    if prereleases and by != "version":
-        raise InvalidArgument("prereleases needs by='version'")
-    version = _version_key(prereleases) if by == "version" else None
-    pushed_at = attrgetter("updated_at" if by == "updated" else "created_at")
-    matches = compile_glob("pattern", "*" if pattern is None else pattern)
-    skipped = set()
-
-    def counts(name: str) -> bool:
-        if not matches(name):
-            return False
-        if version is not None and version(name) is None:
-            skipped.add(name)
-            return False
-        return True
-
-    def rank(tag: Tag) -> Any:
-        if not counts(tag.name):
-            return None
-        return pushed_at(tag) if version is None else (version(tag.name), pushed_at(tag))
-
-    latest = yield from flows.best(list_page, read_page, rank, counts)
-    if latest is None:
-        problem = f"no matching tag in the repository {safe_repr(repository_id)}"
-        if skipped:
-            kind = "a version" if prereleases else "a version without prereleases=True"
-            problem += f": none of the {len(skipped)} tags that match by name is {kind}"
-        raise NotFound("not_found", problem)
-    return latest
-
-
-def _version_key(prereleases: bool) -> Callable[[str], Any]:
-    try:
-        from packaging.version import InvalidVersion, Version
-    except ImportError:
-        raise ImportError(
-            "by='version' needs the package packaging: pip install 'abeja-registry[versions]'"
-        ) from None
-
-    def version(name: str) -> Any:
-        try:
-            parsed = Version(name)
-        except InvalidVersion:
-            return None
-        return None if parsed.is_prerelease and not prereleases else parsed
-
-    return version
-
-
-def _wait_condition(
-    timeout: float, digest: str | None, changed_from: str | Tag | None
-) -> Callable[[Tag], str | None]:
-    """Return a function that tells why a tag does not meet the condition, or None if it does."""
-    check_timeout("timeout", timeout)
-    before = changed_from.digest if isinstance(changed_from, Tag) else changed_from
-    for name, value in (("digest", digest), ("changed_from", before)):
-        if value is not None:
-            check_digest(name, value)
-    if digest is not None and digest == before:
-        raise InvalidArgument(f"digest and changed_from are the same, {digest}")
-
-    def problem(tag: Tag) -> str | None:
-        if digest is not None and tag.digest != digest:
-            return f"it points to {tag.digest}"
-        if tag.digest == before:
-            return f"it still points to {before}"
-        return None
-
-    return problem
