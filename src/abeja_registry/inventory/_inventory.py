@@ -40,8 +40,8 @@ from ._summary import STALE_AFTER_DAYS, Summary, summarize
 from ._tasks import Batch, FetchResult, FetchTask
 from ._workers import Threads, fetch_in_worker, pickle_client
 
-# Rows that a task of another process returns at most, but at least one page, and its pages at most:
-# a task must not occupy a worker for long.
+# The most rows and pages of a task in another process: it must not occupy a worker for long.
+# Every task has at least one page.
 _ROWS_PER_TASK = 1_000
 _PAGES_PER_TASK = 20
 
