@@ -141,6 +141,18 @@ async def test_a_call_logs_one_line(
     assert re.fullmatch(LINE.format(outcome, 1, request_id), line.getMessage())
 
 
+async def test_the_logged_subject_is_redacted(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A token that was passed as an id is not in the log."""
+    caplog.set_level(logging.DEBUG, "abeja_registry")
+    credential = {"auth_token": "secret-token"}
+    with APIClient(credential, base_url=sandbox.url) as client, pytest.raises(HttpError):
+        client.get_repository(sandbox.organization_id, "secret-token")
+    [line] = [record for record in caplog.records if record.name == "abeja_registry"]
+    assert "get_repository of '[the credential]': 404," in line.getMessage()
+
+
 async def test_a_call_logs_nothing_above_debug(raw: Any, caplog: pytest.LogCaptureFixture) -> None:
     """At INFO, the package's logger stays silent."""
     caplog.set_level(logging.INFO, "abeja_registry")
