@@ -1,4 +1,4 @@
-"""The typed clients: one organization's registry, and others like it over the same connections."""
+"""The typed clients, their options, copies and pickles."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ pytestmark = pytest.mark.anyio
 WORLDS = pytest.mark.parametrize("kind", [Client, AsyncClient], ids=["sync", "async"])
 
 
-def test_a_clients_collections_are_of_its_world() -> None:
-    """Sync clients have sync collections, async ones async, and each a raw client beside them."""
+def test_a_clients_collections_are_sync_or_async_as_the_client() -> None:
+    """Sync clients have sync collections, async ones async, and each has a raw client."""
     client = Client("1", {}, base_url=BASE_URL)
     assert type(client.repositories) is Repositories
     assert type(client.tags) is Tags
@@ -57,8 +57,8 @@ def test_a_clients_collections_are_of_its_world() -> None:
 
 
 @WORLDS
-def test_its_collections_are_found_by_name(kind: Any) -> None:
-    """A shell completes them before their first use, and one misspelt can be suggested."""
+def test_collections_can_be_completed(kind: Any) -> None:
+    """A shell completes their names before first use, and suggests one for a misspelt name."""
     client = kind("1", {}, base_url=BASE_URL)
     assert {"raw", "repositories", "tags", "with_options"} <= set(dir(client))
     with pytest.raises(AttributeError, match="no attribute 'repositorys'") as caught:
@@ -67,10 +67,10 @@ def test_its_collections_are_found_by_name(kind: Any) -> None:
     assert (caught.value.name, caught.value.obj) == ("repositorys", client)
 
 
-async def test_its_collections_work_in_its_organization(
+async def test_collections_use_the_clients_organization(
     api: ScriptedApi, typed: Any, answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """Repositories and tags are asked for in the client's organization, with its credential."""
+    """Requests for repositories and tags have the client's organization and credential."""
     assert typed.organization_id == ORGANIZATION_ID
     api.answers(answer("get_repository"))
     await done(typed.repositories.get("5"))
@@ -81,10 +81,10 @@ async def test_its_collections_work_in_its_organization(
     assert {sent.headers["authorization"] for sent in api.requests} == {"Bearer t"}
 
 
-async def test_its_raw_client_is_the_same_api_in_dicts(
+async def test_the_raw_client_returns_dicts(
     api: ScriptedApi, typed: Any, answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """`.raw` sends the same requests, for any organization, and returns answers untouched."""
+    """`.raw` sends the same requests, for any organization, and returns responses unchanged."""
     api.answers(answer("get_repository"))
     body = await done(typed.raw.get_repository(ORGANIZATION_ID, "5"))
     assert body == answer("get_repository")
@@ -94,10 +94,10 @@ async def test_its_raw_client_is_the_same_api_in_dicts(
 
 
 @WORLDS
-async def test_it_is_set_up_by_the_environment_and_the_clis_file(
+async def test_settings_come_from_the_environment_and_the_clis_file(
     kind: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What no argument says is looked for; a profile that is named goes before the environment."""
+    """Missing arguments are looked up there; a named profile takes precedence."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ABEJA_ORGANIZATION_ID", "10")
     monkeypatch.setenv("ABEJA_API_URL", f"{BASE_URL}/path/")
@@ -147,8 +147,8 @@ async def test_it_is_set_up_by_the_environment_and_the_clis_file(
     ],
     ids=lambda value: "" if isinstance(value, dict) else value,
 )
-def test_a_bad_setting_is_refused_at_once(kind: Any, options: Any, message: str) -> None:
-    """What cannot be meant is a ConfigurationError when the client is made, naming the setting."""
+def test_an_invalid_setting_raises_at_once(kind: Any, options: Any, message: str) -> None:
+    """It is a ConfigurationError of the constructor that names the setting."""
     with pytest.raises(ConfigurationError, match=message):
         kind(**{"credential": {}, **options})
 
@@ -156,7 +156,7 @@ def test_a_bad_setting_is_refused_at_once(kind: Any, options: Any, message: str)
 async def test_with_options_changes_the_organization(
     api: ScriptedApi, typed: Any, answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """The derived client works in another organization, the one it came from in its own."""
+    """The derived client uses another organization; the original client keeps its own."""
     derived = typed.with_options(organization_id="2")
     assert (derived.organization_id, typed.organization_id) == ("2", ORGANIZATION_ID)
     api.answers(answer("get_repository"))
@@ -171,7 +171,7 @@ async def test_with_options_changes_the_organization(
 
 @WORLDS
 async def test_with_options_changes_the_timeout(kind: Any) -> None:
-    """Each client's calls have its own timeout; what is not given stays."""
+    """Each client's calls have its own timeout; other options are unchanged."""
     client = kind("1", {}, base_url=BASE_URL, timeout=7)
     derived = client.with_options(timeout=0.5)
     clients = [
@@ -194,7 +194,7 @@ async def test_with_options_changes_the_timeout(kind: Any) -> None:
 async def test_with_options_changes_the_policy_and_the_deadline(
     api: ScriptedApi, typed: Any
 ) -> None:
-    """Each client's calls have its own policy and deadline; what is not given stays."""
+    """Each client's calls have its own policy and deadline; other options are unchanged."""
     api.answers({}, status=429, headers={"retry-after": "50"})
     patient = typed.with_options(retry=RetryPolicy(max_retries=2))
     hasty = patient.with_options(deadline=50)
@@ -210,8 +210,8 @@ async def test_with_options_changes_the_policy_and_the_deadline(
 
 
 @pytest.mark.usefixtures("no_waiting")
-async def test_with_options_changes_the_replays(api: ScriptedApi, typed: Any) -> None:
-    """A count goes before the policy's, whose waits stay, and a function is told in their place."""
+async def test_with_options_changes_the_retries(api: ScriptedApi, typed: Any) -> None:
+    """A count overrides the policy's, whose delays remain, and the new function is called."""
     api.answers({}, status=500)
     told: list[Retry] = []
     hasty = RetryPolicy(max_retries=4, base_delay=0)
@@ -249,8 +249,8 @@ async def test_with_options_changes_the_replays(api: ScriptedApi, typed: Any) ->
     ],
     ids=str,
 )
-def test_with_options_refuses_a_bad_value(kind: Any, options: dict[str, Any]) -> None:
-    """A value that cannot be meant is a ConfigurationError that names the argument."""
+def test_with_options_rejects_an_invalid_value(kind: Any, options: dict[str, Any]) -> None:
+    """It is a ConfigurationError that names the argument."""
     client = kind("1", {}, base_url=BASE_URL)
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         client.with_options(**options)
@@ -258,7 +258,7 @@ def test_with_options_refuses_a_bad_value(kind: Any, options: dict[str, Any]) ->
 
 @WORLDS
 def test_with_options_keeps_the_class(kind: Any) -> None:
-    """What is derived from a subclass has the subclass's methods."""
+    """A client derived from a subclass has the subclass's methods."""
     ours: Any = type("Ours", (kind,), {"greeting": lambda self: f"hello {self.organization_id}"})
     derived = ours("1", {}, base_url=BASE_URL).with_options(organization_id="2")
     assert type(derived) is ours
@@ -266,8 +266,8 @@ def test_with_options_keeps_the_class(kind: Any) -> None:
 
 
 @WORLDS
-def test_its_repr_shows_what_it_is_of_and_no_secret(kind: Any) -> None:
-    """The organization and the base URL, and nothing of the credential."""
+def test_a_repr_shows_organization_and_url(kind: Any) -> None:
+    """It has the organization and the base URL, and nothing of the credential."""
     client = kind("1", BearerToken("secret"), base_url=BASE_URL)
     assert repr(client) == f"<{kind.__name__} of '1' at {BASE_URL}>"
     assert "secret" not in repr(client.raw)
@@ -275,8 +275,8 @@ def test_its_repr_shows_what_it_is_of_and_no_secret(kind: Any) -> None:
         assert repr(collection) == f"<{type(collection).__name__} of '1'>"
 
 
-async def test_each_replay_is_told(api: ScriptedApi) -> None:
-    """`on_retry` is called before each wait, and `max_retry_count` goes before the policy's."""
+async def test_on_retry_is_called_before_each_wait(api: ScriptedApi) -> None:
+    """`on_retry` is called for each retry, and `max_retry_count` overrides the policy's count."""
     api.answers({}, status=500)
     policy = RetryPolicy(max_retries=5, base_delay=0)
     for make in (api.client, api.async_client):
@@ -287,8 +287,8 @@ async def test_each_replay_is_told(api: ScriptedApi) -> None:
         assert told == [Retry("get_repository", attempt, "500", 0) for attempt in (1, 2)]
 
 
-def test_nothing_is_written_where_no_logging_is_set_up() -> None:
-    """A replay is a warning of the package's logger, and not a line on the program's stderr."""
+def test_without_logging_nothing_is_written() -> None:
+    """A retry is a warning of the package's logger, and not a line on the program's stderr."""
     script = """
 from abeja_registry import Client, RetryPolicy, TransportError
 retry = RetryPolicy(max_retries=1, base_delay=0)
@@ -304,7 +304,7 @@ with Client("1", {}, base_url="http://127.0.0.1:1", retry=retry) as client:
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)
 async def test_a_pickled_client_has_its_settings(api: ScriptedApi, typed: Any) -> None:
-    """What is unpickled asks the same, of the same organization, with the same options."""
+    """An unpickled client sends the same requests, with the same organization and options."""
     api.answers({}, status=500)
     derived = typed.with_options(
         organization_id="2", retry=RetryPolicy(max_retries=1, base_delay=0)
@@ -320,8 +320,8 @@ async def test_a_pickled_client_has_its_settings(api: ScriptedApi, typed: Any) -
 
 
 @pytest.mark.parametrize("api", ["httpx", "httpx2"], indirect=True)
-def test_a_client_of_one_handed_in_is_not_pickled(typed: Any) -> None:
-    """What was handed in cannot go along: a TypeError says so, not what it would hold."""
+def test_a_client_with_an_http_client_is_not_pickled(typed: Any) -> None:
+    """A user-supplied client cannot be pickled: a TypeError says so, without its contents."""
     for client in (typed, typed.with_options(timeout=5), typed.raw):
         with pytest.raises(TypeError, match="a client with an http_client cannot be pickled"):
             pickle.dumps(client)
@@ -373,8 +373,8 @@ class AsyncStrict(AsyncTeam):
 
 
 @pytest.mark.parametrize("kind", [Team, AsyncTeam, Slotted, AsyncStrict])
-def test_with_options_keeps_a_subclasss_attributes(kind: Any) -> None:
-    """What a subclass has set is there, as the same values; its collections are its own."""
+def test_with_options_keeps_the_attributes_of_a_subclass(kind: Any) -> None:
+    """The derived client has the same attribute values, and its own collections."""
     client = kind("red", "1", {}, base_url=BASE_URL)
     client.repositories  # noqa: B018
     derived = client.with_options(organization_id="2", timeout=3)
@@ -395,8 +395,10 @@ def test_with_options_keeps_a_subclasss_attributes(kind: Any) -> None:
 @pytest.mark.parametrize(
     "copied", [lambda client: pickle.loads(pickle.dumps(client)), copy.copy, copy.deepcopy]
 )
-def test_a_pickle_keeps_a_subclasss_attributes(kind: Any, copied: Callable[[Any], Any]) -> None:
-    """So do copies, which open connections of their own."""
+def test_a_pickle_keeps_the_attributes_of_a_subclass(
+    kind: Any, copied: Callable[[Any], Any]
+) -> None:
+    """So do copies, which open their own connections."""
     client = copied(kind("red", "1", {}, base_url=BASE_URL))
     assert (type(client), client.team, client.calls) == (kind, "red", [])
     assert (client.organization_id, repr(client.tags)[-8:]) == ("1", " of '1'>")
@@ -404,8 +406,8 @@ def test_a_pickle_keeps_a_subclasss_attributes(kind: Any, copied: Callable[[Any]
 
 
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient])
-def test_a_pickle_of_a_raw_client_keeps_a_subclasss_attributes(kind: Any) -> None:
-    """A raw client, too, can be of a subclass."""
+def test_a_pickle_of_a_raw_client_keeps_the_attributes_of_a_subclass(kind: Any) -> None:
+    """The same holds for a subclass of a raw client."""
     subclass = {APIClient: RawTeam, AsyncAPIClient: AsyncRawTeam}[kind]
     client = pickle.loads(pickle.dumps(subclass({}, base_url=BASE_URL)))
     assert (type(client), client.team) == (subclass, "red")
@@ -433,7 +435,7 @@ class AsyncRawTeam(AsyncAPIClient):
 def test_a_client_is_freed_with_its_last_use(
     api: ScriptedApi, answer: Callable[[str], dict[str, Any]], status: int, call: str
 ) -> None:
-    """No error keeps it in a reference cycle: its connections end without the garbage collector."""
+    """No error keeps it in a cycle: its connections close without the garbage collector."""
     listed = answer("get_repositories")
     api.answers(answer("get_repository") | listed, status=status)
     client = Client("1", {}, base_url=BASE_URL, max_retry_count=0)

@@ -1,4 +1,4 @@
-"""The API beside its reference: each kind of difference is noticed, and nobody is named."""
+"""The API compared with its reference: each kind of difference is found, nobody identified."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ a missing repository                      ok       NotFound (404), JSON, with a 
                                                    without `error_detail`
 """
 
-# What comes of an answer: an operation, the number of the answer, its body.
+# A change of responses: the operation, the number of the response, its body.
 Alter = Callable[[str, int, Any], Any]
 
 
@@ -126,7 +126,7 @@ def differing(report: ContractReport) -> dict[str, str]:
 
 
 async def test_nothing_differs_in_the_sandbox(world: World, full: Sandbox) -> None:
-    """Every operation is as in the reference, and the report's table says what was looked at."""
+    """Every operation is as in the reference, and the report's table has every check."""
     report = await world.check(**full.connection)
     assert report.ok
     assert TABLE in str(report)
@@ -136,15 +136,15 @@ async def test_nothing_differs_in_the_sandbox(world: World, full: Sandbox) -> No
     assert found(report)["authentication"] == ("ok", "the credential is accepted")
 
 
-async def test_a_dozen_calls_at_the_most_that_only_read(world: World, full: Sandbox) -> None:
-    """Nothing is asked but GETs, and few of them."""
+async def test_at_most_a_dozen_read_only_calls(world: World, full: Sandbox) -> None:
+    """Only GETs are sent, and few of them."""
     await world.check(**full.connection)
     assert {request.method for request in full.requests} == {"GET"}
     assert len(full.requests) == 9
 
 
 async def test_without_a_repository(world: World, sandbox: Sandbox) -> None:
-    """What needs a repository is unknown, which is no difference."""
+    """Checks that need a repository are unknown, and not a difference."""
     report = await world.check(**sandbox.connection)
     assert report.ok
     unknown = {each.subject: each.detail for each in report.findings if each.status == "unknown"}
@@ -155,7 +155,7 @@ async def test_without_a_repository(world: World, sandbox: Sandbox) -> None:
 
 
 async def test_without_a_tag(world: World, sandbox: Sandbox) -> None:
-    """Three repositories are looked at for one with tags; without one, tags are unknown."""
+    """Three repositories are searched for one with tags; without one, tags are unknown."""
     sandbox.seed(repositories=4, tags=0)
     report = await world.check(**sandbox.connection)
     assert report.ok
@@ -165,8 +165,8 @@ async def test_without_a_tag(world: World, sandbox: Sandbox) -> None:
     assert len({each.path for each in sandbox.requests if each.path.endswith("/tags")}) == 3
 
 
-async def test_the_first_repository_with_tags_is_looked_at(world: World, sandbox: Sandbox) -> None:
-    """One without tags is passed over."""
+async def test_the_first_repository_with_tags_is_checked(world: World, sandbox: Sandbox) -> None:
+    """One without tags is skipped."""
     _, second = sandbox.seed(repositories=2, tags=0)
     sandbox.push(second, "1.0.0")
     report = await world.check(**sandbox.connection)
@@ -357,7 +357,7 @@ CHANGES: dict[str, tuple[str, Callable[[Any], Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("operation", "change", "aspect", "what"), CHANGES.values(), ids=CHANGES)
-async def test_a_difference_is_told(
+async def test_a_difference_is_reported(
     world: World,
     full: Sandbox,
     operation: str,
@@ -365,7 +365,7 @@ async def test_a_difference_is_told(
     aspect: str,
     what: str,
 ) -> None:
-    """It is named under its operation, it alone, and the report is not ok."""
+    """Only its operation differs, and the report is not ok."""
 
     def alter(name: str, _: int, body: Any) -> Any:
         return change(body) if name == operation else body
@@ -375,8 +375,8 @@ async def test_a_difference_is_told(
     assert differing(report) == {f"{operation}, {aspect}": what}
 
 
-async def test_a_limit_that_is_not_said(world: World, full: Sandbox) -> None:
-    """A page without its limit says nothing of the default and of a large one."""
+async def test_a_page_without_a_limit(world: World, full: Sandbox) -> None:
+    """The default limit and the large one differ."""
     change = without("limit")
     report = await world.check(
         **full.connection,
@@ -430,8 +430,8 @@ async def test_an_order_that_changes(world: World, full: Sandbox, change: Any, w
 @pytest.mark.parametrize(
     ("limit_max", "what"), [(15, "clamped to 15"), (20_000, "not clamped")], ids=str
 )
-async def test_a_clamped_limit_is_no_difference(world: World, limit_max: int, what: str) -> None:
-    """The reference says nothing of a large limit; what becomes of it is told."""
+async def test_a_clamped_limit_is_not_a_difference(world: World, limit_max: int, what: str) -> None:
+    """The reference does not define a large limit; the report has the result."""
     with Sandbox(limit_max=limit_max) as sandbox:
         sandbox.seed(repositories=1, tags=20)
         report = await world.check(**sandbox.connection)
@@ -441,15 +441,15 @@ async def test_a_clamped_limit_is_no_difference(world: World, limit_max: int, wh
 
 
 async def test_a_small_limit_clamps_the_default_too(world: World, full: Sandbox) -> None:
-    """A default page of another size than in the reference differs."""
+    """A default page size other than the reference's differs."""
     full.faults.add(operation="get_repository_tags", limit_max=5)
     report = await world.check(**full.connection)
     what = "5, but 10 in the reference"
     assert differing(report) == {"get_repository_tags, default page size": what}
 
 
-async def test_a_repository_whose_id_cannot_be_asked_for(world: World, full: Sandbox) -> None:
-    """An id that leads elsewhere is not asked for; the next repository is looked at."""
+async def test_a_repository_with_an_invalid_id(world: World, full: Sandbox) -> None:
+    """No request is sent for it; the next repository is checked."""
 
     def alter(name: str, _: int, body: Any) -> Any:
         if name != "get_repositories":
@@ -467,7 +467,7 @@ async def test_a_repository_whose_id_cannot_be_asked_for(world: World, full: San
 
 
 async def test_an_operation_that_fails(world: World, full: Sandbox) -> None:
-    """It is told by its class and status, and the others are looked at all the same."""
+    """The report has its class and status, and the other operations are checked."""
     full.faults.add(operation="get_repository_tags", status=503)
     full.faults.add(operation="get_repository", status=400, times=1)
     report = await world.check(**full.connection)
@@ -485,14 +485,14 @@ async def test_an_operation_that_fails(world: World, full: Sandbox) -> None:
 async def test_a_second_call_that_fails(
     world: World, full: Sandbox, skip: int, subject: str
 ) -> None:
-    """What it was to show differs, and the rest of the list is looked at."""
+    """Its subject differs, and the rest of the list is checked."""
     full.faults.add(operation="get_repositories", status=400, skip=skip, times=1)
     report = await world.check(**full.connection)
     assert differing(report) == {f"get_repositories, {subject}": "BadRequest (400)"}
 
 
-async def test_no_answer_to_an_operation(world: World, full: Sandbox) -> None:
-    """A lost connection is told by what the HTTP library calls it."""
+async def test_no_response_to_an_operation(world: World, full: Sandbox) -> None:
+    """A lost connection is reported by the HTTP library's exception class."""
     full.faults.add(operation="get_repository", drop="request")
     report = await world.check(**full.connection)
     what = "TransportError (RemoteProtocolError), after 2 attempts"
@@ -502,8 +502,8 @@ async def test_no_answer_to_an_operation(world: World, full: Sandbox) -> None:
     }
 
 
-async def test_a_success_that_is_no_answer(world: World, full: Sandbox) -> None:
-    """A page of HTML is told by what it is not."""
+async def test_a_success_that_is_not_json(world: World, full: Sandbox) -> None:
+    """A page of HTML is reported as not a JSON object."""
 
     def alter(name: str, _: int, body: Any) -> Any:
         return httpx.Response(200, html="<p>hello") if name == "get_repository" else body
@@ -513,7 +513,7 @@ async def test_a_success_that_is_no_answer(world: World, full: Sandbox) -> None:
     assert differing(report) == {"get_repository, fields": what}
 
 
-async def test_a_missing_repository_that_is_there(world: World) -> None:
+async def test_a_missing_repository_that_is_returned(world: World) -> None:
     """A repository for any id is a difference."""
     with Server(lambda _: response({})) as server:
         report = await world.check("1", {}, base_url=server.url)
@@ -535,10 +535,8 @@ async def test_a_missing_repository_that_is_there(world: World) -> None:
     ],
     ids=["the API's", "a proxy's"],
 )
-async def test_what_a_missing_repository_is_answered_with(
-    world: World, answer: bytes, what: str
-) -> None:
-    """The shape of the body is told; a 404 says nothing of the credential."""
+async def test_the_error_for_a_missing_repository(world: World, answer: bytes, what: str) -> None:
+    """The report has the form of the body; a 404 tells nothing about the credential."""
     with Server(lambda _: answer) as server:
         report = await world.check("1", {}, base_url=server.url)
     assert found(report)["a missing repository"] == ("ok", f"NotFound (404), {what}")
@@ -547,8 +545,8 @@ async def test_what_a_missing_repository_is_answered_with(
     assert differing(report) == {"get_repositories, fields": "NotFound (404)"}
 
 
-async def test_a_closed_client_is_nothing_to_report(world: World, sandbox: Sandbox) -> None:
-    """It is the error that every call of a closed client is."""
+async def test_a_closed_client_raises(world: World, sandbox: Sandbox) -> None:
+    """It is the same error as for every call of a closed client."""
     client: Any = world.kind(**sandbox.connection)
     await done(client.close() if world.kind is Client else client.aclose())
     with pytest.raises(Error, match="the client was closed"):
@@ -566,8 +564,8 @@ async def test_a_closed_client_is_nothing_to_report(world: World, sandbox: Sandb
     ],
     ids=["another", "none"],
 )
-async def test_a_credential_that_is_not_taken(world: World, credential: Any, what: str) -> None:
-    """Authentication differs, and what is behind it is not reached."""
+async def test_an_invalid_credential(world: World, credential: Any, what: str) -> None:
+    """Authentication differs, and the operations are not reached."""
     with Sandbox(credentials=[{"auth_token": "right"}]) as sandbox:
         report = await world.check(**{**sandbox.connection, "credential": credential})
         assert len(sandbox.requests) == 1
@@ -577,7 +575,7 @@ async def test_a_credential_that_is_not_taken(world: World, credential: Any, wha
 
 
 async def test_another_organization(world: World, full: Sandbox) -> None:
-    """A credential that is known and not for this organization is told apart."""
+    """A valid credential for another organization is distinguished."""
     report = await world.check(**{**full.connection, "organization_id": "15"})
     assert differing(report) == {
         "authentication": (
@@ -586,8 +584,8 @@ async def test_another_organization(world: World, full: Sandbox) -> None:
     }
 
 
-async def test_no_answer_at_all(world: World, full: Sandbox) -> None:
-    """A connection without an answer is no word on the credential, and the end."""
+async def test_no_response_at_all(world: World, full: Sandbox) -> None:
+    """A connection without a response tells nothing about the credential."""
     full.faults.add(drop="request")
     report = await world.check(**full.connection)
     what = "no response: TransportError (RemoteProtocolError), after 2 attempts"
@@ -596,7 +594,7 @@ async def test_no_answer_at_all(world: World, full: Sandbox) -> None:
 
 
 async def test_no_connection(world: World) -> None:
-    """Where nobody listens, the connection differs and nothing else is tried."""
+    """If nothing listens, the connection differs and no other check is made."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     report = await world.check("1", {}, base_url=f"http://127.0.0.1:{port}")
@@ -613,8 +611,8 @@ def tls_server() -> Iterator[Server]:
         yield server
 
 
-async def test_a_certificate_that_is_not_trusted(world: World, tls_server: Server) -> None:
-    """There is a connection, and TLS differs: what OpenSSL says is told, without the host."""
+async def test_an_untrusted_certificate(world: World, tls_server: Server) -> None:
+    """TLS differs, with OpenSSL's reason, but without the host."""
     report = await world.check("1", {"auth_token": MARKER}, base_url=tls_server.url)
     assert differing(report).keys() == {"TLS"}
     assert "certificate verify failed" in differing(report)["TLS"]
@@ -623,10 +621,10 @@ async def test_a_certificate_that_is_not_trusted(world: World, tls_server: Serve
     assert "127.0.0.1" not in str(report)
 
 
-async def test_a_certificate_that_is_trusted(
+async def test_a_trusted_certificate(
     world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The CA that the environment names is trusted, as by the client's connections."""
+    """The environment's CA is trusted, as in the client's other calls."""
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     report = await world.check("1", {"auth_token": MARKER}, base_url=tls_server.url)
     assert found(report)["TLS"] == ("ok", "connected, with a trusted certificate")
@@ -636,7 +634,7 @@ async def test_a_certificate_that_is_trusted(
 async def test_a_certificate_of_another_host(
     world: World, tls_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What OpenSSL says names the host, and the report does not."""
+    """OpenSSL's message names the host, and the report does not."""
     known = socket.getaddrinfo
 
     def local(_: object, *arguments: Any, **options: Any) -> Any:
@@ -653,8 +651,8 @@ async def test_a_certificate_of_another_host(
 @pytest.mark.parametrize(
     ("option", "cause"), [("timeout", "ConnectTimeout"), ("deadline", "deadline has passed")]
 )
-async def test_a_server_that_never_speaks_tls(world: World, option: str, cause: str) -> None:
-    """The time-out and the deadline of the client end the wait."""
+async def test_a_server_without_tls(world: World, option: str, cause: str) -> None:
+    """The client's timeout and deadline end the wait."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         report = await world.check("1", {}, base_url=url, **{option: 0.5})
@@ -710,7 +708,7 @@ async def test_a_user_supplied_client_is_checked_by_a_call(world: World) -> None
 
 
 async def test_a_proxy_is_checked_by_a_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxy is not checked by itself: the report has the result of a call."""
+    """A proxy has no check of its own: the report has the result of a call."""
     with Server(lambda _: response({})) as server:
         monkeypatch.setenv("HTTP_PROXY", f"http://user:{MARKER}@127.0.0.1:{server.port}")
         report = await world.check("1", {}, base_url="http://marker.example")
@@ -734,7 +732,7 @@ def settings_told(report: ContractReport) -> dict[str, str]:
 async def test_settings_of_the_environment(
     world: World, full: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each setting is told with the variable that it is from, or as an argument."""
+    """Each setting is reported with its variable, or as an argument."""
     monkeypatch.setenv("ABEJA_PLATFORM_USER_ID", "5")
     monkeypatch.setenv("ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN", MARKER)
     monkeypatch.setenv("ABEJA_ORGANIZATION_ID", full.organization_id)
@@ -760,7 +758,7 @@ async def test_settings_of_the_environment(
 async def test_settings_of_a_profile(
     world: World, full: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command line's file is told, and not the name of the profile nor of anybody in it."""
+    """The ABEJA CLI's file is reported, but neither the profile's name nor any user."""
     profile = {
         "configuration-name": EMAIL,
         "abeja-platform-user": "user-1",
@@ -783,7 +781,7 @@ async def test_settings_of_a_profile(
 
 
 async def test_the_default_address_is_shown(world: World) -> None:
-    """It names nobody, wherever it is set."""
+    """It identifies nobody, with any source."""
     report = await world.check(
         "1",
         {},
@@ -795,8 +793,8 @@ async def test_the_default_address_is_shown(world: World) -> None:
     assert told["credential"] == "none from argument credential"
 
 
-def test_a_client_tells_its_settings(full: Sandbox) -> None:
-    """Each has its source, also in a derived client and in one that was pickled; no secret."""
+def test_a_client_has_its_settings_with_their_sources(full: Sandbox) -> None:
+    """So have derived and unpickled clients; no secret is shown."""
     credential = {"datasource_id": "5", "datasource_secret": MARKER}
     with Client(full.organization_id, credential, base_url=full.url, on_retry=print) as client:
         derived = client.with_options(organization_id="2", retry=AT_ONCE)
@@ -828,8 +826,8 @@ def test_a_client_tells_its_settings(full: Sandbox) -> None:
 # -- what is never told ---------------------------------------------------------------------------
 
 
-async def test_nobody_is_named(world: World) -> None:
-    """No secret, no e-mail address, no id and no name is in a report, whatever the API says."""
+async def test_a_report_identifies_nobody(world: World) -> None:
+    """It has no secret, e-mail address, id or name, with any response of the API."""
     names = {"organization_name": "acme_corp", "name": "acme_trainer", "email": EMAIL}
     hostile = {
         "acme_trainer": 1,
@@ -869,7 +867,7 @@ async def test_nobody_is_named(world: World) -> None:
 
 
 def test_a_report_is_a_value() -> None:
-    """It compares, hashes, pickles, cannot be changed, and is ok where nothing differs."""
+    """It compares, hashes, pickles, cannot be changed, and is ok if nothing differs."""
     report = ContractReport((Finding("a", "ok", "b"), Finding("c", "unknown", "d")))
     assert report == pickle.loads(pickle.dumps(report)) == replace(report)
     assert hash(report) == hash(replace(report))
@@ -882,7 +880,7 @@ def test_a_report_is_a_value() -> None:
 
 
 def test_a_report_is_a_table_of_a_hundred_columns() -> None:
-    """Long cells are wrapped, words too, under their own column."""
+    """Long cells and words are wrapped within their own column."""
     report = ContractReport((Finding("subject", "differs", "word " * 30 + "x" * 100),))
     lines = str(report).splitlines()
     assert max(map(len, lines)) <= 100

@@ -1,4 +1,4 @@
-"""The hierarchy, what an exception says, and that it survives copying and pickling."""
+"""The hierarchy of exceptions, their texts, copies and pickles."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def drawn() -> dict[str, str]:
 
 
 def test_the_drawing_is_the_hierarchy() -> None:
-    """Each class stands in the drawing under its own base, and all are at the package's top."""
+    """Each class is below its base in the drawing, and is exported by the package."""
     assert drawn() == {
         name: kind.__bases__[0].__name__ for name, kind in EXPORTED.items() if kind is not Error
     }
 
 
 def test_the_hierarchy_is_what_existing_code_catches() -> None:
-    """The classes of a status are direct children of HttpError, and none of each other."""
+    """The classes of a status derive from HttpError directly."""
     names = (
         "BadRequest Unauthorized Forbidden NotFound MethodNotAllowed Conflict TooManyRequests"
         " InternalServerError"
@@ -102,7 +102,7 @@ def test_the_hierarchy_is_what_existing_code_catches() -> None:
 
 
 def test_a_configuration_error_is_a_value_error() -> None:
-    """A bad setting can be caught as what Python calls a bad value."""
+    """Code that catches ValueError catches an invalid setting."""
     with pytest.raises(ValueError, match="timeout"):
         abeja_registry.APIClient(timeout=0)
 
@@ -126,8 +126,8 @@ def test_a_timeout_is_a_timeout_error(kind: type[Error]) -> None:
     ],
     ids=["positional", "by name"],
 )
-def test_an_http_error_is_made_either_way(error: HttpError) -> None:
-    """The five arguments that existing code passes are taken by place and by name."""
+def test_an_http_error_takes_positional_and_named_arguments(error: HttpError) -> None:
+    """The five arguments of existing code are accepted both ways."""
     assert (error.error, error.error_description, error.error_detail) == ("e", "d", ["x"])
     assert (error.status_code, error.url) == (404, URL)
     assert (error.method, error.headers, error.request_id) == (None, {}, None)
@@ -152,13 +152,13 @@ def test_an_http_error_is_made_either_way(error: HttpError) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_http_error_says_what_is_there(error: HttpError, text: str) -> None:
-    """The text and the repr are one line, without what is not there."""
+def test_the_text_of_an_http_error(error: HttpError, text: str) -> None:
+    """The text and the repr are one line, without missing parts."""
     assert str(error) == repr(error) == text
 
 
-def test_an_http_error_is_one_line_whatever_the_api_says() -> None:
-    """Line feeds and control characters are blanks, and no detail makes it endless."""
+def test_an_http_error_is_one_line() -> None:
+    """Control characters of the response become blanks, and long details are cut."""
     error = HttpError("a\nb", "c\r\nCRITICAL \x1b[31md\u2028e", ["x" * 5_000_000, "y\n"], 400, "u")
     text = str(error)
     assert text.startswith('<HttpError "a b": c  CRITICAL  [31md e (400 from u), [\'xxx')
@@ -168,8 +168,8 @@ def test_an_http_error_is_one_line_whatever_the_api_says() -> None:
     assert error.error_description.startswith("c\r\n")
 
 
-def test_an_http_error_says_what_its_attributes_say_now() -> None:
-    """The text and the dict are made from the attributes when asked, not when it was made."""
+def test_an_http_error_follows_its_attributes() -> None:
+    """The text and the dict are built from the current attributes."""
     error = InternalServerError("e", "d", None, 500, "u")
     error.error, error.error_description, error.error_detail = "E", "D", "X"
     error.status_code, error.url = 503, "U"
@@ -196,13 +196,13 @@ def test_an_http_error_says_what_its_attributes_say_now() -> None:
     ids=["all", "detail", "status", "detail and url", "url", "none"],
 )
 def test_an_http_error_as_a_dict(error: HttpError, left_out: set[str]) -> None:
-    """`_asdict()` has error and description always, and leaves out what is empty of the rest."""
+    """`_asdict()` always has error and description, and the other fields unless empty."""
     names = ["error", "error_description", "error_detail", "status_code", "url"]
     assert error._asdict() == {name: getattr(error, name) for name in names if name not in left_out}
 
 
-def test_an_http_error_keeps_headers_of_its_own() -> None:
-    """What the caller does to the headers afterwards does not reach the exception."""
+def test_an_http_error_copies_its_headers() -> None:
+    """Later changes to the passed headers do not change the exception."""
     headers = {"x": "1"}
     error = HttpError("e", "d", headers=headers)
     headers.clear()
@@ -222,8 +222,10 @@ def test_an_http_error_keeps_headers_of_its_own() -> None:
     ],
     ids=["copy", "deepcopy", *(f"pickle {n}" for n in range(pickle.HIGHEST_PROTOCOL + 1))],
 )
-def test_an_exception_survives(kind: type[Error], copied: Callable[[Any], Any]) -> None:
-    """A copy or a pickle has the class, the text and every attribute, changed ones included."""
+def test_an_exception_can_be_copied_and_pickled(
+    kind: type[Error], copied: Callable[[Any], Any]
+) -> None:
+    """A copy or a pickle has the class, the text and every attribute, also changed ones."""
     error = example(kind)
     error.added = "later"  # type: ignore[attr-defined]
     error.history = (Attempt(error="ReadError", message="reset", wait=0.25), Attempt(503))
@@ -237,23 +239,23 @@ def test_an_exception_survives(kind: type[Error], copied: Callable[[Any], Any]) 
 
 
 @pytest.mark.parametrize("kind", EXPORTED.values(), ids=EXPORTED)
-def test_an_exception_says_whether_the_outcome_is_unknown(kind: type[Error]) -> None:
-    """Every exception says it, and unless told otherwise the outcome is known."""
+def test_every_exception_has_outcome_unknown(kind: type[Error]) -> None:
+    """By default, the outcome is known."""
     words = ("e", "d") if issubclass(kind, HttpError) else ("m",)
     error = kind(*words)
     assert error.outcome_unknown is False
     assert (error.history, error.resume_offset) == ((), None)
 
 
-def test_a_warning_of_ours_is_no_error_of_ours() -> None:
-    """Who catches `Error` does not catch the warning, and who filters user warnings gets it."""
+def test_a_warning_is_not_an_error() -> None:
+    """`except Error` does not catch the warning, and filters of UserWarning match it."""
     assert issubclass(InsecureTransportWarning, UserWarning)
     assert not issubclass(InsecureTransportWarning, Error)
     assert "InsecureTransportWarning" in (exceptions.__doc__ or "")
 
 
 def test_an_attempt_is_a_frozen_value() -> None:
-    """What is in a history compares by value and cannot be changed."""
+    """The attempts of a history compare by value, and cannot be changed."""
     attempt = Attempt(503, wait=0.5)
     assert attempt == Attempt(503, None, "", None, 0.5) != Attempt(503)
     with pytest.raises(FrozenInstanceError):
@@ -263,7 +265,7 @@ def test_an_attempt_is_a_frozen_value() -> None:
 # -- arguments ------------------------------------------------------------------------------------
 
 HUGE = 10**5000
-# Each is called with a client of either world, and sends nothing.
+# Each is called with a sync and an async client, and sends no request.
 REFUSED: dict[str, Callable[[Any], Any]] = {
     "limit 0": lambda c: c.repositories.list(limit=0),
     "limit text": lambda c: c.repositories.list(limit="5"),
@@ -299,10 +301,10 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 @pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED)
-async def test_an_argument_is_refused_by_a_class_of_its_own(
+async def test_an_invalid_argument_has_its_own_class(
     kind: type[Any], call: Callable[[Any], Any]
 ) -> None:
-    """It is an `InvalidArgument`, which code may catch as a ValueError or as a TypeError too."""
+    """`InvalidArgument` can be caught as a ValueError or a TypeError, too."""
     client = kind("1", {}, base_url="http://127.0.0.1:9")
     with pytest.raises(InvalidArgument) as caught:
         await done(call(client))
@@ -328,20 +330,20 @@ async def test_an_argument_is_refused_by_a_class_of_its_own(
         lambda: summarize([], now=datetime(2024, 1, 1)),
     ],
 )
-def test_an_argument_of_a_function_is_refused_so_too(call: Callable[[], object]) -> None:
-    """What needs no client refuses its arguments by the same class."""
+def test_an_invalid_argument_of_a_function(call: Callable[[], object]) -> None:
+    """Functions without a client raise the same class."""
     with pytest.raises(InvalidArgument):
         call()
 
 
 def test_an_invalid_argument_survives_pickling() -> None:
-    """It comes back as it was, also from another process."""
+    """It is unpickled unchanged, also in another process."""
     error = pickle.loads(pickle.dumps(InvalidArgument("limit must be at least 1, not 0")))
     assert (type(error), str(error)) == (InvalidArgument, "limit must be at least 1, not 0")
 
 
-def test_an_invalid_file_says_where() -> None:
-    """Its text is the message, and its attributes say which file and which line."""
+def test_an_invalid_file_has_path_and_line() -> None:
+    """Its text is the message, and its attributes are the file and the line."""
     error = pickle.loads(pickle.dumps(InvalidFile("line 2 of a.csv is none", "a.csv", 2)))
     assert (str(error), error.path, error.line) == ("line 2 of a.csv is none", "a.csv", 2)
     assert isinstance(error, ValueError)
@@ -362,7 +364,7 @@ STATUSES = {
 
 @pytest.mark.parametrize(("name", "status"), STATUSES.items())
 def test_an_error_has_the_status_of_its_class(name: str, status: int) -> None:
-    """One made without a status, as a look-up's or a test's own, can be compared with numbers."""
+    """An error without an explicit status has an integer status."""
     kind: type[HttpError] = getattr(abeja_registry, name)
     error = kind("e", "d")
     assert (error.status_code, error.args[3]) == (status, status)
@@ -387,7 +389,7 @@ LOOK_UPS: dict[str, Callable[[Any], Any]] = {
 async def test_a_look_up_that_finds_nothing_is_a_404(
     api: ScriptedApi, typed: Any, ask: Callable[[Any], Any]
 ) -> None:
-    """Code that compares the status meets a number, and a text that says what is missing."""
+    """Code can compare the status, and the text names the missing item."""
     page = {"offset": 0, "limit": 100, "has_next": False}
     api.answers(page | {"items": []})
     with pytest.raises(HttpError) as caught:

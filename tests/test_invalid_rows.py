@@ -1,4 +1,4 @@
-"""A row that no model can be made from: it ends its page, or it is left out and counted."""
+"""Rows that fail validation: they end their page, or are skipped and counted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOBODY = {
     "created_at": "2017-05-26T01:38:46Z",
     "updated_at": "2017-05-26T01:38:46Z",
 }
-# A change of a row, and the field that it puts at fault.
+# A change of a row, and the field that it makes invalid.
 BAD: dict[str, tuple[Any, str]] = {
     "no id": ({"id": None}, "id"),
     "no time": ({"created_at": "soon"}, "created_at"),
@@ -49,7 +49,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "a list": ([1], ""),
 }
 bad = pytest.mark.parametrize(("change", "field"), BAD.values(), ids=BAD)
-# Without an id, the place of a row in its list cannot be found again.
+# An iteration identifies rows by their ids.
 WITH_ID = {
     name: (change, field)
     for name, (change, field) in BAD.items()
@@ -63,7 +63,7 @@ bad_without_id = pytest.mark.parametrize(
 )
 SKIPPED = {"creator": None}
 
-# The operation whose answer a page is, the key of its rows, how a typed client asks for it.
+# The operation that returns a page, the key of its rows, and how a typed client requests it.
 LISTS: dict[str, tuple[str, str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "repositories": (
         "get_repositories",
@@ -104,10 +104,10 @@ def listed(request: pytest.FixtureRequest, answer: Callable[[str], dict[str, Any
 
 
 @bad
-async def test_a_row_at_fault_ends_its_page(
+async def test_an_invalid_row_ends_its_page(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any, change: Any, field: str
 ) -> None:
-    """The error has the row's place, the field's path and the row as it came, also in a pickle."""
+    """The error has the row's index, the field's path and the row, also in a pickle."""
     page, ask, _ = listed
     body = page({}, {}, change, {})
     api.answers(body)
@@ -122,10 +122,10 @@ async def test_a_row_at_fault_ends_its_page(
 
 
 @bad_without_id
-async def test_a_row_without_an_id_is_never_left_out(
+async def test_a_row_without_an_id_is_never_skipped(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any, change: Any, field: str
 ) -> None:
-    """It raises also where rows are skipped: a page, an iteration and a look-up."""
+    """It raises even if rows are skipped: in a page, an iteration and a look-up."""
     page, ask, walk = listed
     body = page({}, change, {})
     api.answers(body)
@@ -139,7 +139,7 @@ async def test_a_row_without_an_id_is_never_left_out(
 
 
 @bad_with_id
-async def test_a_row_at_fault_is_left_out(
+async def test_an_invalid_row_is_skipped(
     api: ScriptedApi,
     typed: Callable[..., Any],
     listed: Any,
@@ -147,7 +147,7 @@ async def test_a_row_at_fault_is_left_out(
     field: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The page has the others in order, counts those left out, and the log has a line of each."""
+    """The page has the others in order and counts the skipped ones; each is logged once."""
     page, ask, _ = listed
     api.answers(page(change, {}, change, change, {}))
     with caplog.at_level(logging.WARNING, "abeja_registry"):
@@ -165,7 +165,7 @@ async def test_a_row_at_fault_is_left_out(
 async def test_an_id_cannot_forge_a_line_of_the_log(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever a row that is left out says it is, the log shows the beginning, on one line."""
+    """With any id of a skipped row, the log shows the beginning, on one line."""
     page, ask, _ = listed
     api.answers(page({"id": "7\nCRITICAL" + "x" * 5_000, "created_at": None}))
     with caplog.at_level(logging.WARNING, "abeja_registry"):
@@ -194,13 +194,13 @@ async def test_an_id_that_is_the_credential_is_not_logged(
     assert "s3cret-token" not in record.getMessage()
 
 
-async def test_a_page_without_a_row_at_fault(
+async def test_a_page_of_valid_rows(
     api: ScriptedApi,
     typed: Callable[..., Any],
     listed: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is the same page either way, nothing is counted and nothing logged."""
+    """It is the same page with either setting; nothing is counted or logged."""
     page, ask, _ = listed
     api.answers(page({}, {}))
     pages = [await done(ask(typed(invalid_rows=rows))) for rows in ("raise", "skip")]
@@ -209,10 +209,10 @@ async def test_a_page_without_a_row_at_fault(
     assert caplog.records == []
 
 
-async def test_a_page_of_nothing_else(
+async def test_a_page_of_invalid_rows(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any
 ) -> None:
-    """A page whose rows are all at fault is empty, and is no error."""
+    """It is an empty page, and not an error."""
     page, ask, walk = listed
     api.answers(page(SKIPPED, SKIPPED))
     got = await done(ask(typed(invalid_rows="skip")))
@@ -225,10 +225,10 @@ async def test_a_page_of_nothing_else(
     [({"has_next": "?"}, "has_next"), ({"offset": -1}, "offset")],
     ids=["has_next", "offset"],
 )
-async def test_a_page_at_fault_is_not_left_out(
+async def test_an_invalid_page_is_not_skipped(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any, beside: dict[str, Any], field: str
 ) -> None:
-    """What stands beside the rows has to be right."""
+    """The fields besides the rows must be valid."""
     page, ask, _ = listed
     api.answers(page({}, SKIPPED, **beside))
     with pytest.raises(InvalidResponse, match=f"field '{field}'"):
@@ -236,13 +236,13 @@ async def test_a_page_at_fault_is_not_left_out(
 
 
 @pytest.mark.parametrize("rows", [5, "text", {"0": {}}], ids=["number", "string", "object"])
-async def test_rows_that_are_no_list(
+async def test_rows_that_are_not_a_list(
     api: ScriptedApi,
     typed: Callable[..., Any],
     answer: Callable[[str], dict[str, Any]],
     rows: object,
 ) -> None:
-    """There is not a row to leave out, and the error names the field."""
+    """No row can be skipped, and the error names the field."""
     body = answer("get_repository_tags") | {"tags": rows}
     api.answers(body)
     with pytest.raises(InvalidResponse, match="field 'tags'") as caught:
@@ -250,10 +250,10 @@ async def test_rows_that_are_no_list(
     assert (caught.value.index, caught.value.row, caught.value.body) == (None, None, body)
 
 
-async def test_a_page_of_no_rows_at_all(
+async def test_a_page_without_a_list(
     api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """A page that lacks its list is an error either way."""
+    """A page that lacks its list is an error with either setting."""
     body = answer("get_repository_tags")
     del body["tags"]
     api.answers(body)
@@ -281,10 +281,10 @@ def paged(api: ScriptedApi) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 9, 10, 30])
-async def test_a_walk_is_complete(
+async def test_an_iteration_is_complete(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any, paged: Callable[..., None], kept: int
 ) -> None:
-    """Wherever the rows at fault stand, all others are yielded once and in order."""
+    """Wherever the invalid rows are, all others are returned once and in order."""
     page, _, walk = listed
     changes = [{} if place % kept == 0 else {"creator": None} for place in range(45)]
     paged(page, *changes)
@@ -296,10 +296,10 @@ async def test_a_walk_is_complete(
     assert sum(got.skipped for got in pages) == changes.count({"creator": None})
 
 
-async def test_a_walk_that_raises_says_where_it_was(
+async def test_an_iteration_that_raises_has_a_resume_offset(
     typed: Callable[..., Any], listed: Any, paged: Callable[..., None]
 ) -> None:
-    """The error has the row's place in its page, and the offset at which the walk can go on."""
+    """The error has the row's index in its page, and the offset at which to continue."""
     page, _, walk = listed
     paged(page, *[{}] * 23, None, *[{}] * 10)
     with pytest.raises(InvalidResponse) as caught:
@@ -308,20 +308,20 @@ async def test_a_walk_that_raises_says_where_it_was(
     assert (caught.value.index, caught.value.resume_offset) == (23 - 18, 19)
 
 
-async def test_a_page_of_skipped_rows_for_ever_is_a_broken_list(
+async def test_an_endless_list_of_skipped_rows_is_broken(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any
 ) -> None:
-    """Rows that are skipped are told apart by their ids, as any."""
+    """Skipped rows are distinguished by their ids, as any rows."""
     page, _, walk = listed
     api.answers(page(SKIPPED, SKIPPED, has_next=True))
     with pytest.raises(PaginationError, match="hold no new item and say that more follow"):
         await walked(walk(typed(invalid_rows="skip")))
 
 
-async def test_the_page_after_one_with_rows_left_out(
+async def test_the_page_after_one_with_skipped_rows(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any
 ) -> None:
-    """It begins behind all rows of this one, those left out among them."""
+    """It begins after all rows of this one, including the skipped ones."""
     page, ask, _ = listed
     api.answers(page({}, SKIPPED, {}, has_next=True, limit=3))
     got = await done(ask(typed(invalid_rows="skip")))
@@ -334,10 +334,10 @@ async def test_the_page_after_one_with_rows_left_out(
 @pytest.mark.parametrize(
     "copied", [copy.copy, lambda page: page.model_copy()], ids=["copy", "model_copy"]
 )
-async def test_a_copy_of_a_page_with_rows_left_out(
+async def test_a_copy_of_a_page_with_skipped_rows(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any, copied: Callable[[Any], Any]
 ) -> None:
-    """A copy counts what was left out, and knows the same next page."""
+    """A copy has the same count and the same next page."""
     page, ask, _ = listed
     api.answers(page({}, SKIPPED, {}, has_next=True, limit=3))
     got = copied(await done(ask(typed(invalid_rows="skip"))))
@@ -351,20 +351,20 @@ async def test_a_copy_of_a_page_with_rows_left_out(
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda page: pickle.loads(pickle.dumps(page))], ids=["deep", "pickle"]
 )
-async def test_a_deep_copy_counts_what_was_left_out(
+async def test_a_deep_copy_counts_skipped_rows(
     api: ScriptedApi, typed: Callable[..., Any], listed: Any, copied: Callable[[Any], Any]
 ) -> None:
-    """What a page says of itself is the same in a deep copy and in a pickle."""
+    """So does a pickle."""
     page, ask, _ = listed
     api.answers(page({}, SKIPPED, {}))
     got = copied(await done(ask(typed(invalid_rows="skip"))))
     assert ([item.id for item in got], got.skipped) == (["0", "2"], 1)
 
 
-async def test_the_options_and_the_repositories_of_a_client_skip_too(
+async def test_the_setting_holds_for_derived_clients_and_repositories(
     api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """The setting goes along over `with_options` and to a repository's own tags; not to a search.
+    """It holds for `with_options` and for a repository's own tags, but not for a look-up.
 
     A row without a name may be the one that is looked for.
     """
@@ -397,7 +397,7 @@ def rows_of(answer: dict[str, Any], key: str, *changes: Any) -> dict[str, Any]:
     return answer | {key: rows, "has_next": False}
 
 
-# A look-up of "b", or of the row that is left of all.
+# A look-up of "b", or of the only row that is left.
 LOOK_UPS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "find": (
         "get_repositories",
@@ -436,7 +436,7 @@ invalid = pytest.mark.parametrize(
 @invalid
 @pytest.mark.parametrize("setting", ["raise", "skip"])
 @pytest.mark.parametrize("api", ["own"], indirect=True)
-async def test_a_look_up_skips_the_unreadable_row_of_another(
+async def test_a_look_up_skips_an_invalid_row_with_another_name(
     api: ScriptedApi,
     typed: Callable[..., Any],
     answer: Callable[[str], dict[str, Any]],
@@ -447,7 +447,7 @@ async def test_a_look_up_skips_the_unreadable_row_of_another(
     setting: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A row with a name of its own is not the one that is looked for, before it or after."""
+    """Such a row is not the match, whether it is before or after it."""
     api.answers(rows_of(answer(operation), key, change, {}, change))
     with caplog.at_level(logging.WARNING, "abeja_registry"):
         found = await done(ask(typed(invalid_rows=setting)))
@@ -460,7 +460,7 @@ async def test_a_look_up_skips_the_unreadable_row_of_another(
 @invalid
 @pytest.mark.parametrize("setting", ["raise", "skip"])
 @pytest.mark.parametrize("api", ["own"], indirect=True)
-async def test_a_look_up_raises_for_the_row_that_it_wants(
+async def test_a_look_up_raises_for_an_invalid_match(
     api: ScriptedApi,
     typed: Callable[..., Any],
     answer: Callable[[str], dict[str, Any]],
@@ -470,7 +470,7 @@ async def test_a_look_up_raises_for_the_row_that_it_wants(
     change: dict[str, Any],
     setting: str,
 ) -> None:
-    """The error is of that row, not of one before it, and nothing is created."""
+    """The error is that row's, not an earlier one's, and nothing is created."""
     body = rows_of(answer(operation), key, {"creator": None}, change, {})
     api.answers(body)
     with pytest.raises(InvalidResponse) as caught:
@@ -493,7 +493,7 @@ async def test_a_look_up_raises_for_a_row_without_a_name(
     ask: Callable[[Any], Any],
     name: object,
 ) -> None:
-    """Such a row may be the one that is looked for; of the rows behind it nothing is known."""
+    """Such a row might be the match, and so the look-up ends there."""
     for row in ({"name": name}, [name]):
         api.answers(rows_of(answer(operation), key, row, {}))
         with pytest.raises(InvalidResponse) as caught:
@@ -502,10 +502,10 @@ async def test_a_look_up_raises_for_a_row_without_a_name(
 
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)
-async def test_the_latest_version_is_known_beside_rows_that_are_none(
+async def test_the_latest_version_with_invalid_rows(
     api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """An unreadable tag counts where its name could make it the latest."""
+    """An invalid tag raises only if its name could make it the latest."""
     page = answer("get_repository_tags")
     names = [{"name": "1.0"}, {"name": "nightly", "creator": None}, {"name": "0.9"}]
     api.answers(rows_of(page, "tags", *names))
@@ -519,10 +519,10 @@ async def test_the_latest_version_is_known_beside_rows_that_are_none(
 
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)
-async def test_a_look_up_that_finds_nothing_beside_unreadable_rows(
+async def test_a_look_up_without_a_match_among_invalid_rows(
     api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """Of a list whose names can all be read it is certain that a name is not among them."""
+    """If all names are valid, it is certain that the name is missing."""
     page = answer("get_repositories")
     api.answers(rows_of(page, "registry_repositories", {"creator": None}, {"creator": {}}))
     assert await done(typed().repositories.find("x")) is None
@@ -544,7 +544,7 @@ async def test_a_skipped_row_is_logged_once(
     bad_at: list[int],
     by: str,
 ) -> None:
-    """A row at a page's end, which the next page begins with, has one line of the log."""
+    """A row at a page's end, which the next page repeats, is logged once."""
     page, _, walk = listed
     paged(page, *[{"creator": None} if at in bad_at else {} for at in range(30)])
     listing = walk(typed(invalid_rows="skip"))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Answers = Callable[[str], dict[str, Any]]
 
-# Each row of the reference: the model, the operation whose answer it is in, the way to it there.
+# Each row of the reference: its model, the operation that returns it, and its path in the response.
 ROWS: dict[str, tuple[type[BaseModel], str, tuple[str | int, ...]]] = {
     "created repository": (Repository, "create_repository", ()),
     "deleted repository": (Repository, "delete_repository", ()),
@@ -79,7 +79,7 @@ def alike(value: Any, name: str = "") -> Any:
 
 
 def levels(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object within an answer, from the outside in."""
+    """Yield every object within a response, from the outside in."""
     if isinstance(value, dict):
         yield value
     if isinstance(value, dict | list):
@@ -90,15 +90,15 @@ def levels(value: Any) -> Iterator[dict[str, Any]]:
 # -- rows -----------------------------------------------------------------------------------------
 
 
-def test_a_row_comes_back_as_it_was_sent(row: tuple[type[BaseModel], dict[str, Any]]) -> None:
-    """A model's dump is what the API sent: no field lost, none added."""
+def test_a_dump_equals_the_row(row: tuple[type[BaseModel], dict[str, Any]]) -> None:
+    """A model's dump is the row of the API: no field is lost or added."""
     model, sent = row
     dumped = model.model_validate(sent).model_dump(mode="json", exclude_unset=True)
     assert alike(dumped) == alike(sent)
 
 
 def test_unknown_fields_are_kept(row: tuple[type[BaseModel], dict[str, Any]]) -> None:
-    """At every level, a field that no model knows is in `model_extra` and in the dump."""
+    """At every level, an unknown field is in `model_extra` and in the dump."""
     model, sent = row
     for level in list(levels(sent)):
         level["new"] = {"some": ["thing"]}
@@ -107,8 +107,8 @@ def test_unknown_fields_are_kept(row: tuple[type[BaseModel], dict[str, Any]]) ->
     assert alike(value.model_dump(mode="json", exclude_unset=True)) == alike(sent)
 
 
-# What a field that no model knows may be called: like anything of a model's own, public or
-# private, and like nothing in Python.
+# Names of unknown fields: a model's own attributes, public and private, and names that are invalid
+# in Python.
 FOREIGN = sorted(
     {"_client", "_origin", "self", "cls", "get", "items", "0", "a-b", "", "é", "class", "context"}
     | {"__class__", "__dict__", "__slots__", "model_config", "model_fields_set", "model_extra"}
@@ -119,7 +119,7 @@ FOREIGN = sorted(
 def test_an_unknown_field_may_have_any_name(
     row: tuple[type[BaseModel], dict[str, Any]], value: Any
 ) -> None:
-    """It is kept in `model_extra` and changes nothing else of the model."""
+    """It is kept in `model_extra`, and changes nothing else of the model."""
     model, sent = row
     plain = model.model_validate(sent)
     for name in sorted({*FOREIGN, *dir(model)} - set(model.model_fields) - set(sent)):
@@ -146,7 +146,7 @@ def test_an_unknown_field_may_have_any_name(
 
 
 def test_a_model_is_a_frozen_value(row: tuple[type[BaseModel], dict[str, Any]]) -> None:
-    """Two of one row are equal and hash alike, one of another row is not, and none changes."""
+    """Models of equal rows are equal and hash alike, of different rows not; none can change."""
     model, sent = row
     one, same = model.model_validate(sent), model.model_validate(copy.deepcopy(sent))
     other = model.model_validate(sent | {"created_at": "2001-01-01T00:00:00Z"})
@@ -177,8 +177,8 @@ def test_a_model_survives(
 # -- fields ---------------------------------------------------------------------------------------
 
 
-def test_what_a_tag_says(tag_row: dict[str, Any]) -> None:
-    """A tag's fields are typed, its numeric id a string."""
+def test_the_fields_of_a_tag(tag_row: dict[str, Any]) -> None:
+    """A tag's fields are typed, and its numeric id is a string."""
     tag = Tag.model_validate(tag_row)
     assert (tag.id, tag.name, tag.digest) == ("1771682238503", "0.0.4", tag_row["digest"])
     assert (tag.size, tag.media_type) == (2757009, tag_row["media_type"])
@@ -188,8 +188,8 @@ def test_what_a_tag_says(tag_row: dict[str, Any]) -> None:
     assert (tag.creator.role, tag.creator.is_registered) == ("admin", True)
 
 
-def test_what_a_page_says(answer: Answers) -> None:
-    """A page's fields are typed, and what the API says of its organization is there."""
+def test_the_fields_of_a_page(answer: Answers) -> None:
+    """A page's fields are typed, including the organization's."""
     repositories = Page[Repository].model_validate(answer("get_repositories"))
     tags = Page[Tag].model_validate(answer("get_repository_tags"))
     for page in (repositories, tags):
@@ -201,8 +201,8 @@ def test_what_a_page_says(answer: Answers) -> None:
     assert tags.registry_repository_id == "1700000000000"
 
 
-def test_what_is_null_or_left_out_is_none(answer: Answers) -> None:
-    """A null is None, and so is a field that a list leaves out; an empty list is one."""
+def test_a_null_or_missing_field_is_none(answer: Answers) -> None:
+    """A list omits some fields; an empty list stays a list."""
     repository = Repository.model_validate(answer("get_repository"))
     assert (repository.description, repository.tags) == (None, ())
     assert repository.creator.display_name is None
@@ -216,15 +216,15 @@ def test_what_is_null_or_left_out_is_none(answer: Answers) -> None:
     assert Repository.model_validate(answer("get_repository") | {"tags": None}).tags is None
 
 
-def test_tags_that_come_along_are_tags(answer: Answers, tag_row: dict[str, Any]) -> None:
-    """The tags within a repository are the same values as those of a page."""
+def test_embedded_tags_are_tags(answer: Answers, tag_row: dict[str, Any]) -> None:
+    """The tags of a repository equal those of a page."""
     repository = Repository.model_validate(answer("get_repository") | {"tags": [tag_row]})
     assert repository.tags == (Tag.model_validate(tag_row),)
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.data())
-def test_a_time_is_an_instant(naive: datetime, data: st.DataObject) -> None:
-    """A time with an offset is that instant, one without a zone is UTC; all are aware."""
+def test_a_time_has_a_zone(naive: datetime, data: st.DataObject) -> None:
+    """A time with an offset is that instant, and one without a zone is UTC."""
     offset = timezone(timedelta(minutes=data.draw(st.integers(-1439, 1439))))
     row = {"id": 1, "email": "e", "role": "r", "is_registered": True}
     times = {
@@ -239,13 +239,13 @@ def test_a_time_is_an_instant(naive: datetime, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("identifier", [0, 1771682238503, 10**40, "x", "user-1"])
 def test_an_id_is_a_string(tag_row: dict[str, Any], identifier: int | str) -> None:
-    """An id that the API sends as a number is the string of it."""
+    """An id that the API sends as a number becomes a string."""
     assert Tag.model_validate(tag_row | {"id": identifier}).id == str(identifier)
 
 
 @pytest.mark.parametrize("size", [-(2**63) - 1, 2**63])
 def test_a_size_is_a_number_of_64_bits(tag_row: dict[str, Any], size: int) -> None:
-    """A larger one is refused before it is in anybody's sums and files."""
+    """A larger one is rejected before it is in a sum or a file."""
     assert Tag.model_validate(tag_row | {"size": 2**63 - 1}).size == 2**63 - 1
     with pytest.raises(ValidationError, match="size"):
         Tag.model_validate(tag_row | {"size": size})
@@ -265,10 +265,10 @@ def test_a_size_is_a_number_of_64_bits(tag_row: dict[str, Any], size: int) -> No
     ],
     ids=["id", "time", "creator", "tag", "tags"],
 )
-def test_a_field_at_fault_is_named(
+def test_the_error_names_the_invalid_field(
     api: ScriptedApi, answer: Answers, change: dict[str, object], field: str, problem: str
 ) -> None:
-    """The InvalidResponse names the first field at fault and carries the body as it came."""
+    """The InvalidResponse has the path of the first invalid field, and the body."""
     body = answer("get_repository") | change
     api.answers(body)
     with pytest.raises(InvalidResponse) as caught:
@@ -286,10 +286,10 @@ def test_a_field_at_fault_is_named(
     [({"offset": -1}, "offset"), ({"limit": 0}, "limit"), ({"has_next": "?"}, "has_next")],
     ids=["offset", "limit", "has_next"],
 )
-def test_a_page_that_cannot_be(
+def test_an_invalid_page(
     api: ScriptedApi, answer: Answers, change: dict[str, object], field: str
 ) -> None:
-    """A page whose place in the list makes no sense is an InvalidResponse."""
+    """A page with an impossible offset or limit is an InvalidResponse."""
     api.answers(answer("get_repository_tags") | change)
     with pytest.raises(InvalidResponse, match=f"Page.Tag.: field '{field}': ") as caught:
         api.client().tags.list("1")
@@ -298,7 +298,7 @@ def test_a_page_that_cannot_be(
 
 @pytest.fixture
 def few_digits() -> Iterator[None]:
-    """An interpreter that was told to write no numbers of over 640 digits."""
+    """An interpreter that prints no numbers of over 640 digits."""
     allowed = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(640)
     yield
@@ -310,7 +310,7 @@ def with_digits(digits: int) -> bytes:
     return b'{"id":' + b"1" * digits + b"}"
 
 
-def test_a_number_that_json_does_not_take(api: ScriptedApi) -> None:
+def test_a_number_that_json_rejects(api: ScriptedApi) -> None:
     """An id of 5,000 digits is an InvalidResponse."""
     api.answers(content=with_digits(5000))
     with pytest.raises(InvalidResponse, match="a body of 5007 bytes that is not JSON"):
@@ -318,8 +318,8 @@ def test_a_number_that_json_does_not_take(api: ScriptedApi) -> None:
 
 
 @pytest.mark.usefixtures("few_digits")
-def test_a_number_that_python_does_not_write(api: ScriptedApi) -> None:
-    """An id of more digits than the interpreter writes is an InvalidResponse with the body."""
+def test_a_number_that_python_cannot_print(api: ScriptedApi) -> None:
+    """An id with more digits than the interpreter prints is an InvalidResponse with the body."""
     api.answers(content=with_digits(700))
     with pytest.raises(InvalidResponse, match=r"valid Repository: .* Exceeds the limit") as caught:
         api.client().repositories.get("1")
@@ -330,8 +330,8 @@ def test_a_number_that_python_does_not_write(api: ScriptedApi) -> None:
 # -- creators -------------------------------------------------------------------------------------
 
 
-def test_a_creator_who_is_said_twice_is_one_value(api: ScriptedApi, answer: Answers) -> None:
-    """Tags of one answer share equal creators; where one differs, or is none, it is told apart."""
+def test_a_repeated_creator_is_one_value(api: ScriptedApi, answer: Answers) -> None:
+    """Tags of one response share equal creators; a different or invalid one is separate."""
     page = answer("get_repository_tags")
     row = page["tags"][0]
     renamed = {**row["creator"], "display_name": "Somebody"}
@@ -352,8 +352,8 @@ def test_a_creator_who_is_said_twice_is_one_value(api: ScriptedApi, answer: Answ
 # -- the bond -------------------------------------------------------------------------------------
 
 
-def test_the_bond_is_no_part_of_the_value(api: ScriptedApi, answer: Answers) -> None:
-    """A repository that knows its client equals, and looks like, one that does not."""
+def test_the_client_is_not_part_of_the_value(api: ScriptedApi, answer: Answers) -> None:
+    """A repository with a client equals one without, and has the same repr."""
     api.answers(answer("get_repository"))
     bound = api.client().repositories.get("1")
     unbound = Repository.model_validate(answer("get_repository"))
@@ -362,10 +362,10 @@ def test_the_bond_is_no_part_of_the_value(api: ScriptedApi, answer: Answers) -> 
 
 
 @pytest.mark.parametrize("copied", [copy.copy, Repository.model_copy], ids=["copy", "model_copy"])
-def test_a_shallow_copy_keeps_the_bond(
+def test_a_shallow_copy_keeps_the_client(
     api: ScriptedApi, answer: Answers, copied: Callable[[Repository], Repository]
 ) -> None:
-    """A copy of a repository asks through the same client."""
+    """A copy of a repository uses the same client."""
     api.answers(answer("get_repository"))
     repository = copied(api.client().repositories.get("1"))
     assert repository.refresh() == repository
@@ -377,15 +377,15 @@ def test_a_shallow_copy_keeps_the_bond(
     [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))],
     ids=["deepcopy", "pickle"],
 )
-def test_a_deep_copy_comes_back_unbound(
+def test_a_deep_copy_has_no_client(
     api: ScriptedApi, answer: Answers, copied: Callable[[Any], Any]
 ) -> None:
-    """A deep copy or a pickle holds no client, and says what to do instead of calling it."""
+    """A deep copy or a pickle has no client, and its methods say what to do."""
     api.answers(answer("get_repository"))
     repository = copied(api.client().repositories.get("1"))
     with pytest.raises(Error, match=r"this Repository is not bound to a client.*: get it from"):
         repository.refresh()
-    # A copy of what is not bound is not bound either.
+    # A copy of a repository without a client has none, either.
     with pytest.raises(Error, match="this Repository is not bound"):
         copy.copy(repository).iter_tags()
     api.answers(answer("get_repository_tags") | {"has_next": True})

@@ -1,4 +1,4 @@
-"""The package as a whole: one public face, and nothing imported that is not needed."""
+"""The package as a whole: its public names, and its imports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODULES = [
     for module in pkgutil.iter_modules(abeja_registry.__path__)
     if not module.name.startswith("_") and module.name not in {"cli", "sandbox"}
 ]
-# Imported by name, lest everybody's import of the package pays for them.
+# Imported by name: the package itself loads them on first use.
 OWN_FACES = {"contract", "inventory"}
 EXPORTED = {name: getattr(abeja_registry, name) for name in abeja_registry.__all__}
 CLASSES = {name: value for name, value in EXPORTED.items() if inspect.isclass(value)}
@@ -47,8 +47,8 @@ def public_classes(module: str) -> dict[str, type[Any]]:
     }
 
 
-def test_all_is_what_checkers_see() -> None:
-    """`__all__` names each name that the package imports for checkers once, and nothing else."""
+def test_all_is_the_list_for_type_checkers() -> None:
+    """`__all__` has exactly the names that the package imports for type checkers."""
     tree = ast.parse(inspect.getsource(abeja_registry))
     imports = next(each for each in tree.body if isinstance(each, ast.If)).body
     seen = [
@@ -60,15 +60,15 @@ def test_all_is_what_checkers_see() -> None:
     assert sorted(abeja_registry.__all__) == sorted([*seen, "__version__"])
 
 
-def test_a_name_that_is_not_there() -> None:
-    """What is no name of ours is an AttributeError, and `dir` lists what there is."""
+def test_an_unknown_name() -> None:
+    """It is an AttributeError, and `dir` lists the valid names."""
     with pytest.raises(AttributeError, match="module 'abeja_registry' has no attribute 'Clint'"):
         _ = abeja_registry.Clint  # type: ignore[attr-defined]
     assert {*abeja_registry.__all__, "exceptions"} <= set(dir(abeja_registry))
 
 
 def test_a_name_that_was_set_stays() -> None:
-    """What a test puts in a name's place is not undone by the first look at another name."""
+    """A test's replacement for a name stays after the first use of another name."""
     program = (
         "import abeja_registry as a; a.Client = 5; a.Error; assert a.Client == 5; print(a.Tag)"
     )
@@ -76,29 +76,29 @@ def test_a_name_that_was_set_stays() -> None:
 
 
 def test_everything_is_imported_by_a_star() -> None:
-    """`from abeja_registry import *` brings each of them."""
+    """`from abeja_registry import *` imports each name."""
     namespace: dict[str, Any] = {}
     exec("from abeja_registry import *", namespace)
     assert {name: namespace[name] for name in EXPORTED} == EXPORTED
 
 
-def test_every_exception_is_at_the_top() -> None:
-    """What can be caught can be imported from the package, by the name that it prints."""
+def test_every_exception_is_exported() -> None:
+    """Each can be imported from the package, by the name that it prints."""
     assert public_classes("exceptions").items() <= CLASSES.items()
     kinds = [kind for kind in CLASSES.values() if issubclass(kind, exceptions.Error)]
     assert all(kind.__name__ in (exceptions.__doc__ or "") for kind in kinds)
 
 
 @pytest.mark.parametrize("module", sorted({*MODULES} - OWN_FACES))
-def test_a_public_module_holds_no_class_that_is_not_exported(module: str) -> None:
-    """A class under a public name is at the top too, or is a base of some that are."""
+def test_every_public_class_is_exported(module: str) -> None:
+    """A class with a public name is exported, or is a base of exported ones."""
     for name, kind in public_classes(module).items():
         heirs = [each for each in CLASSES.values() if issubclass(each, kind)]
         assert EXPORTED.get(name) is kind or len(heirs) > 1, name
 
 
 @pytest.mark.parametrize("module", sorted(OWN_FACES))
-def test_a_module_with_a_face_of_its_own_shows_its_classes(module: str) -> None:
+def test_a_module_with_its_own_names_exports_its_classes(module: str) -> None:
     """Each is in the module's `__all__`, and the package is imported without the module."""
     room = importlib.import_module(f"abeja_registry.{module}")
     assert public_classes(module).keys() <= {*room.__all__}
@@ -108,19 +108,19 @@ def test_a_module_with_a_face_of_its_own_shows_its_classes(module: str) -> None:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_exported_class_is_documented(name: str) -> None:
-    """Each has a docstring of its own, not one that it inherits."""
+    """Each has its own docstring, not an inherited one."""
     assert vars(CLASSES[name]).get("__doc__")
 
 
-def test_what_is_exported_and_no_class() -> None:
-    """All but the version, two functions and the names of four types is a class."""
+def test_exported_names_that_are_not_classes() -> None:
+    """These are the version, two functions and the names of five types."""
     types = {"Credential", "InvalidRows", "OnResponse", "OnRetry", "TagOrder"}
     functions = {"read_rows", "summarize"}
     assert EXPORTED.keys() - CLASSES.keys() == {*types, *functions, "__version__"}
 
 
 def test_the_version_is_the_distributions() -> None:
-    """`__version__` is what is installed under the package's name."""
+    """`__version__` is the version of the installed distribution."""
     assert abeja_registry.__version__ == version("abeja-registry")
 
 
@@ -141,7 +141,7 @@ def test_the_version_is_the_distributions() -> None:
     ],
 )
 def test_no_broken_release_of_a_dependency_is_allowed(name: str, broken: str) -> None:
-    """The bounds leave out the releases with which the package does not keep its promises."""
+    """The bounds exclude releases with which the package does not work."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"].values()
     requirements = [
@@ -153,9 +153,9 @@ def test_no_broken_release_of_a_dependency_is_allowed(name: str, broken: str) ->
     assert not any(requirement.specifier.contains(broken) for requirement in requirements)
 
 
-def test_importing_it_loads_no_extra() -> None:
-    """Neither the sandbox nor anything that only an extra brings is loaded beside the core."""
-    # What httpx itself loads where it finds it (rich, say) is not ours.
+def test_the_import_loads_no_extra() -> None:
+    """Neither the sandbox nor a dependency of an extra is loaded with the core."""
+    # httpx itself loads some packages if they are installed, such as rich.
     program = (
         "import sys, httpx, pydantic; before = set(sys.modules);"
         "from abeja_registry import *; print(*set(sys.modules) - before)"
@@ -170,8 +170,8 @@ def test_importing_it_loads_no_extra() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Client", "AsyncClient", "APIClient", "AsyncAPIClient"])
-def test_a_client_that_is_not_used_waits_for_no_models(kind: str) -> None:
-    """Pydantic is loaded once an answer is read or a collection asked for."""
+def test_an_unused_client_loads_no_models(kind: str) -> None:
+    """Pydantic is loaded with the first collection or response."""
     organization = '"1", ' if "API" not in kind else ""
     program = (
         f"import sys, abeja_registry; abeja_registry.{kind}({organization}{{'auth_token': 't'}});"
@@ -181,7 +181,7 @@ def test_a_client_that_is_not_used_waits_for_no_models(kind: str) -> None:
 
 
 def test_a_client_has_no_other_names() -> None:
-    """What is no attribute of a client is an AttributeError that names it."""
+    """An unknown attribute of a client is an AttributeError that names it."""
     kinds: list[Any] = [Client, AsyncClient]
     for kind in kinds:
         with pytest.raises(
@@ -190,8 +190,8 @@ def test_a_client_has_no_other_names() -> None:
             _ = kind("1", {}).repository
 
 
-def test_a_public_module_is_there_without_an_import_of_its_own() -> None:
-    """`import abeja_registry` alone loads nothing, and `abeja_registry.exceptions` can be used."""
+def test_a_public_module_needs_no_import() -> None:
+    """After `import abeja_registry`, `abeja_registry.exceptions` can be used."""
     program = (
         "import sys, abeja_registry; assert 'httpx' not in sys.modules;"
         "print(abeja_registry.exceptions.NotFound is abeja_registry.NotFound)"
@@ -203,19 +203,19 @@ def test_a_public_module_is_there_without_an_import_of_its_own() -> None:
 
 
 def test_a_module_is_looked_up_like_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody has imported it yet, the package does."""
+    """A module that is not imported yet is imported on first use."""
     monkeypatch.delattr(abeja_registry, "exceptions")
     assert abeja_registry.exceptions is exceptions
 
 
-def test_it_says_that_it_is_typed() -> None:
-    """Checkers read the package's own annotations: the marker is beside the modules."""
+def test_the_package_is_typed() -> None:
+    """Type checkers read its annotations: the marker is beside the modules."""
     data = pkgutil.get_data("abeja_registry", "py.typed")
     assert data is not None
 
 
-def test_the_sdist_holds_what_its_tests_and_its_make_read() -> None:
-    """Whoever unpacks it can run `make check` there: no file is left behind."""
+def test_the_sdist_has_the_files_of_its_tests() -> None:
+    """`make check` works in an unpacked sdist: no file is missing."""
     root = Path(__file__).parent.parent
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     included = set(project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
@@ -250,7 +250,7 @@ def _public() -> dict[str, Any]:
 
 
 def test_every_annotation_can_be_evaluated() -> None:
-    """Tools that read types at run time (dependency injection, documentation) can read ours."""
+    """Tools that evaluate annotations (dependency injection, documentation) work."""
     public = _public()
     assert {"Client.inventory", "AsyncClient.check_contract", "Repository.iter_tags"} <= set(public)
     for name, value in public.items():
@@ -266,7 +266,7 @@ def test_every_annotation_can_be_evaluated() -> None:
 
 
 def test_annotations_load_nothing_before_they_are_evaluated() -> None:
-    """A client that is built and not used yet has loaded no model."""
+    """A client that is built but not used has loaded no model."""
     program = (
         "import sys, typing, abeja_registry as a; a.Client('1', {}).close();"
         "print('pydantic' in sys.modules, 'abeja_registry.inventory' in sys.modules);"

@@ -1,4 +1,4 @@
-"""A page as a sequence that knows the next one, and a list as something to walk through."""
+"""Pages as sequences with a next page, and listings as iterables."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def windows(api: ScriptedApi) -> list[str]:
 
 @pytest.fixture
 def tag_page(answer: Answers) -> TagPages:
-    """Make the answer that is a page of tags of these names."""
+    """Make a page of tags with these names."""
 
     def make(*names: str, **beside: Any) -> dict[str, Any]:
         body = answer("get_repository_tags")
@@ -104,8 +104,8 @@ async def test_a_page_is_a_sequence_of_its_items(page: Any) -> None:
         page[4]
 
 
-async def test_a_page_has_what_the_api_says_beside_the_items(page: Any) -> None:
-    """Offset, limit and whether more follow, and the organization's fields."""
+async def test_a_page_has_fields_besides_its_items(page: Any) -> None:
+    """It has offset, limit, `has_next` and the organization's fields."""
     assert (page.offset, page.limit, page.has_next) == (4, 4, True)
     assert (page.organization_id, page.organization_name) == (ORGANIZATION_ID, "test-org")
     assert page.registry_repository_id == ID
@@ -113,7 +113,7 @@ async def test_a_page_has_what_the_api_says_beside_the_items(page: Any) -> None:
 
 
 async def test_an_empty_page_is_falsy(api: ScriptedApi, typed: Any, tag_page: TagPages) -> None:
-    """A page without items is like an empty tuple, and the last."""
+    """A page without items is false, as an empty tuple, and is the last."""
     api.answers(tag_page())
     page = await done(typed.tags.list(ID))
     assert not page
@@ -121,10 +121,10 @@ async def test_an_empty_page_is_falsy(api: ScriptedApi, typed: Any, tag_page: Ta
 
 
 @pytest.mark.parametrize("key", ["registry_repositories", "tags", "entries"])
-async def test_the_items_are_under_whichever_key_the_api_uses(
+async def test_the_items_may_have_any_of_the_apis_keys(
     api: ScriptedApi, typed: Any, tag_page: TagPages, key: str
 ) -> None:
-    """Each of the API's names for a list's items is read as `items`."""
+    """Each of the API's keys for a list's rows is read as `items`."""
     body = tag_page("a")
     api.answers({key: body.pop("tags"), **body})
     assert [tag.name for tag in await done(typed.tags.list(ID))] == ["a"]
@@ -133,7 +133,7 @@ async def test_the_items_are_under_whichever_key_the_api_uses(
 async def test_the_next_page_starts_where_this_one_ends(
     api: ScriptedApi, page: Any, tag_page: TagPages
 ) -> None:
-    """It is asked for by what came and the limit the API applied; after the last there is none."""
+    """It is requested by the number of rows and the applied limit; the last has no next one."""
     api.answers(tag_page("e", offset=8, limit=4))
     next_page = await done(page.next_page())
     assert type(next_page) is type(page)
@@ -143,7 +143,7 @@ async def test_the_next_page_starts_where_this_one_ends(
 
 
 async def test_the_next_page_of_repositories(api: ScriptedApi, typed: Any, answer: Answers) -> None:
-    """A page of repositories knows its next one too, and the repositories in it are bound."""
+    """A page of repositories has a next one, too, and its repositories have a client."""
     api.answers(answer("get_repositories") | {"has_next": True})
     page = await done(typed.repositories.list())
     api.answers(answer("get_repositories") | {"offset": 1})
@@ -153,10 +153,10 @@ async def test_the_next_page_of_repositories(api: ScriptedApi, typed: Any, answe
     assert (await done(next_page[0].refresh())).tags == ()
 
 
-async def test_an_empty_page_that_says_more_follow(
+async def test_an_empty_page_with_has_next(
     api: ScriptedApi, typed: Any, tag_page: TagPages
 ) -> None:
-    """Going on from it would ask the same for ever: a PaginationError that says where."""
+    """Its next page would be the same: it raises a PaginationError with the offset."""
     api.answers(tag_page(offset=4, has_next=True))
     page = await done(typed.tags.list(ID))
     with pytest.raises(PaginationError, match="the page at offset 4 is empty"):
@@ -187,8 +187,8 @@ async def test_a_copied_page_is_the_same_and_knows_its_client(
     ],
     ids=["unpickled", "deep copy", "built by hand", "validated"],
 )
-async def test_a_page_without_a_client_says_what_to_do_instead(page: Any, unbind: Any) -> None:
-    """It is the same value, and `next_page()` is an Error."""
+async def test_a_page_without_a_client(page: Any, unbind: Any) -> None:
+    """It is an equal value, and `next_page()` raises an Error."""
     unbound = unbind(page)
     assert unbound == page
     assert type(unbound) is type(page)
@@ -196,8 +196,8 @@ async def test_a_page_without_a_client_says_what_to_do_instead(page: Any, unbind
         await done(unbound.next_page())
 
 
-def test_a_page_is_unpickled_in_a_process_that_has_made_none(answer: Answers) -> None:
-    """A pickle finds its class in a process of its own, as a pool's worker is."""
+def test_a_page_is_unpickled_in_a_new_process(answer: Answers) -> None:
+    """A pickle finds its class in a process that has not used it, as in a pool's worker."""
     page = Page[Tag].model_validate(answer("get_repository_tags"))
     program = "import pickle, sys; print(pickle.load(sys.stdin.buffer)[0].name)"
     ran = subprocess.run(
@@ -208,8 +208,8 @@ def test_a_page_is_unpickled_in_a_process_that_has_made_none(answer: Answers) ->
 
 @pytest.mark.parametrize("page", ["Page", "AsyncPage"])
 @pytest.mark.parametrize("row", ["Tag", "Repository"])
-def test_a_page_pickles_whoever_named_its_class_first(page: str, row: str) -> None:
-    """Also where that is an annotation in a class, before a client is made."""
+def test_a_page_pickles_after_its_class_was_named_elsewhere(page: str, row: str) -> None:
+    """An annotation may name the class before a client exists."""
     row = f"Async{row}" if (page, row) == ("AsyncPage", "Repository") else row
     program = f"""
 import pickle
@@ -224,10 +224,8 @@ assert pickle.loads(pickle.dumps(page)) == page
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-async def test_a_page_counts_the_rows_that_were_left_out(
-    api: ScriptedApi, page: Any, tag_page: TagPages
-) -> None:
-    """They are no part of the sequence, and of the list that the next page follows in they are."""
+async def test_a_page_counts_skipped_rows(api: ScriptedApi, page: Any, tag_page: TagPages) -> None:
+    """They are not items, but the next page's offset counts them."""
     assert page.skipped == 0
     for make in (api.client, api.async_client):
         client: Any = make(invalid_rows="skip")
@@ -258,7 +256,7 @@ def broken(body: dict[str, Any], *places: int) -> dict[str, Any]:
 async def test_null_rows_are_an_empty_page(
     api: ScriptedApi, answer: Callable[[str], dict[str, Any]], key: str, invalid_rows: Any
 ) -> None:
-    """A list that a server wrote as null has nothing in it."""
+    """A list that a server encodes as null is empty."""
     for make in (api.client, api.async_client):
         client: Any = make(invalid_rows=invalid_rows)
         lists: dict[str, Callable[[], Any]] = {
@@ -277,8 +275,8 @@ async def test_null_rows_are_an_empty_page(
         assert await walked(client.tags.iter(ID)) == await walked(client.inventory()) == []
 
 
-# What a field that no page knows may be called: like the rows of another list, like anything of
-# a page's own, like nothing in Python.
+# Names of unknown fields: the keys of other lists' rows, a page's own attributes, and names that
+# are invalid in Python.
 FOREIGN = sorted(
     {"items", "registry_repositories", "tags", "entries", "self", "_client", "0", "a-b", "class"}
     | {"", "é", "model_config", "get", "__class__", *dir(Page[Tag]), *dir(AsyncPage[Tag])}
@@ -290,7 +288,7 @@ FOREIGN = sorted(
 def test_a_field_of_a_page_may_have_any_name(
     answer: Callable[[str], dict[str, Any]], operation: str, value: Any
 ) -> None:
-    """It is kept in `model_extra`, and changes nothing: rows, dumps, pickles, copies."""
+    """It is kept in `model_extra`, and does not change rows, dumps, pickles and copies."""
     kinds: list[Any] = [Page[Tag], AsyncPage[Tag]]
     rows = "tags"
     if operation == "get_repositories":
@@ -329,12 +327,12 @@ def done_now(call: Callable[[], Any]) -> Any:
     return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
-# -- a walk ---------------------------------------------------------------------------------------
+# -- iterations -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def clamping() -> Iterator[Sandbox]:
-    """A sandbox with a repository of 20 tags, whose pages have 7 rows at the most."""
+    """A sandbox with a repository of 20 tags, whose pages have at most 7 rows."""
     with Sandbox(limit_max=7) as sandbox:
         sandbox.seed(repositories=1, tags=20)
         yield sandbox
@@ -355,14 +353,16 @@ NAMES = [f"0.0.{number}" for number in range(1, 21)]
 CLAMPED = [f"limit=100&offset={offset}" for offset in (0, 6, 12, 18)]
 
 
-async def test_a_walk_moves_by_what_came(clamping: Sandbox, listing: Any) -> None:
-    """A server that gives less than was asked for loses nothing and repeats nothing."""
+async def test_an_iteration_continues_after_the_returned_rows(
+    clamping: Sandbox, listing: Any
+) -> None:
+    """A server that returns fewer rows than requested causes no loss and no repetition."""
     assert [tag.name for tag in await walked(listing)] == NAMES
     assert [request.query for request in clamping.requests] == CLAMPED
 
 
-async def test_a_listing_can_be_walked_again_and_again(clamping: Sandbox, listing: Any) -> None:
-    """It is a value: each walk asks anew, and walks side by side do not disturb each other."""
+async def test_a_listing_can_be_iterated_over_again(clamping: Sandbox, listing: Any) -> None:
+    """Each iteration sends new requests, and concurrent ones are independent."""
     assert isinstance(listing, Listing | AsyncListing)
     assert not clamping.requests
     first, second = started(listing), started(listing)
@@ -374,8 +374,8 @@ async def test_a_listing_can_be_walked_again_and_again(clamping: Sandbox, listin
     assert sorted(request.query for request in clamping.requests) == sorted(CLAMPED * 3)
 
 
-async def test_a_listing_can_be_walked_a_page_at_a_time(clamping: Sandbox, listing: Any) -> None:
-    """`pages()` gives what each page has new, with the same requests; each knows its next one."""
+async def test_a_listing_can_be_iterated_over_by_pages(clamping: Sandbox, listing: Any) -> None:
+    """`pages()` returns each page's new items, with the same requests."""
     pages = await walked(listing.pages())
     assert {type(page) for page in pages} <= {Page[Tag], AsyncPage[Tag]}
     assert [len(page) for page in pages] == [7, 6, 6, 1]
@@ -386,8 +386,8 @@ async def test_a_listing_can_be_walked_a_page_at_a_time(clamping: Sandbox, listi
     assert [tag.name for page in pages for tag in page] == NAMES
 
 
-async def test_a_walk_asks_no_further_than_it_goes(clamping: Sandbox, listing: Any) -> None:
-    """The next page is asked for when its first item is wanted, not before."""
+async def test_an_iteration_fetches_no_page_early(clamping: Sandbox, listing: Any) -> None:
+    """The next page is requested when its first item is needed."""
     walk = started(listing)
     for _ in range(7):
         await step(walk)
@@ -402,8 +402,10 @@ async def test_a_walk_asks_no_further_than_it_goes(clamping: Sandbox, listing: A
 
 
 @pytest.mark.parametrize("start", [0, 5, 6, 19, 20, 50])
-async def test_a_walk_may_start_anywhere(clamping: Sandbox, listing: Any, start: int) -> None:
-    """`offset=` passes over so many items, by item and by page; beyond the end there are none."""
+async def test_an_iteration_may_start_at_any_offset(
+    clamping: Sandbox, listing: Any, start: int
+) -> None:
+    """`offset=` skips so many items, by item and by page; beyond the end there are no items."""
     later = restarted(listing, start)
     assert [tag.name for tag in await walked(later)] == NAMES[start:]
     assert clamping.requests[0].query == f"limit=100&offset={start}"
@@ -412,8 +414,8 @@ async def test_a_walk_may_start_anywhere(clamping: Sandbox, listing: Any, start:
     assert [tag.name for page in pages for tag in page] == NAMES[start:]
 
 
-async def test_a_walk_that_ended_stays_ended(clamping: Sandbox, listing: Any) -> None:
-    """After the last item there is none, however often one asks, and no request."""
+async def test_an_iteration_that_ended_stays_ended(clamping: Sandbox, listing: Any) -> None:
+    """After the last item, `next()` ends again, and sends no request."""
     walk = started(listing)
     await walked(walk)
     assert [await step(walk), await step(walk)] == [None, None]
@@ -421,7 +423,7 @@ async def test_a_walk_that_ended_stays_ended(clamping: Sandbox, listing: Any) ->
 
 
 async def test_an_empty_list(api: ScriptedApi, typed: Any, tag_page: TagPages) -> None:
-    """A list of nothing is one empty page, no items, one request."""
+    """A list without items is one empty page, and one request."""
     api.answers(tag_page())
     assert await walked(typed.tags.iter(ID)) == []
     assert [len(page) for page in await walked(typed.tags.iter(ID).pages())] == [0]
@@ -429,10 +431,10 @@ async def test_an_empty_list(api: ScriptedApi, typed: Any, tag_page: TagPages) -
 
 
 @pytest.mark.parametrize("pages", [False, True], ids=["items", "pages"])
-async def test_a_walk_goes_on_after_an_error(
+async def test_an_iteration_continues_after_an_error(
     api: ScriptedApi, typed: Any, tag_page: TagPages, pages: bool
 ) -> None:
-    """The same iterator asks for the same page again, as often as it takes, and loses no item."""
+    """The same iterator fetches the same page again, as often as needed, and loses no item."""
     listing = typed.with_options(retry=RetryPolicy(max_retries=0)).tags.iter(ID, page_size=2)
     walk = started(listing.pages() if pages else listing)
     names: list[str] = []
@@ -462,8 +464,10 @@ async def test_a_walk_goes_on_after_an_error(
     assert windows(api) == [*["limit=2&offset=0"] * 2, *["limit=2&offset=1"] * 3]
 
 
-async def test_an_error_outside_a_walk_has_no_place_to_go_on(api: ScriptedApi, typed: Any) -> None:
-    """What a page that was asked for by itself raises is not of a walk."""
+async def test_an_error_outside_an_iteration_has_no_resume_offset(
+    api: ScriptedApi, typed: Any
+) -> None:
+    """The error of a single page has none."""
     api.answers({}, status=404)
     with pytest.raises(Error) as caught:
         await done(typed.tags.list(ID, offset=5))
@@ -471,8 +475,8 @@ async def test_an_error_outside_a_walk_has_no_place_to_go_on(api: ScriptedApi, t
 
 
 @pytest.mark.parametrize("world", [Client, AsyncClient], ids=["sync", "async"])
-async def test_a_walk_goes_on_elsewhere(sandbox: Sandbox, world: Any) -> None:
-    """`offset=` of an error's `resume_offset` begins where the walk that failed had come to."""
+async def test_an_iteration_continues_in_another_client(sandbox: Sandbox, world: Any) -> None:
+    """`offset=error.resume_offset` starts where the failed iteration stopped."""
     [repository_id] = sandbox.seed(repositories=1, tags=20)
     client = world(**sandbox.connection, max_retry_count=0)
     walk = started(client.tags.iter(repository_id, page_size=8))
@@ -491,10 +495,8 @@ async def test_a_walk_goes_on_elsewhere(sandbox: Sandbox, world: Any) -> None:
 
 @pytest.mark.parametrize("world", [Client, AsyncClient], ids=["sync", "async"])
 @pytest.mark.parametrize("limit_max", [2, 7, 100])
-async def test_a_loop_that_deletes_what_it_is_shown_empties_the_list(
-    world: Any, limit_max: int
-) -> None:
-    """Though every offset shifts under it, each repository is shown once, and none is left."""
+async def test_a_loop_that_deletes_each_item_empties_the_list(world: Any, limit_max: int) -> None:
+    """Every offset shifts, yet each repository is returned once, and none is left."""
     with Sandbox(limit_max=limit_max) as sandbox:
         ids = sandbox.seed(repositories=30, tags=0)
         client = world(**sandbox.connection)
@@ -508,10 +510,10 @@ async def test_a_loop_that_deletes_what_it_is_shown_empties_the_list(
         await done(client.aclose() if world is AsyncClient else client.close())
 
 
-async def test_items_that_are_added_before_a_walk_are_not_repeated(
+async def test_items_shifted_by_additions_are_not_repeated(
     api: ScriptedApi, typed: Any, tag_page: TagPages
 ) -> None:
-    """What shifts back into a page is known: a page of nothing new is passed over, by pages too."""
+    """An item that shifts into a later page is known; a page without new items is skipped."""
     for by_page in (False, True):
         api.requests.clear()
         listing = typed.tags.iter(ID, page_size=3)
@@ -542,10 +544,8 @@ async def test_items_that_are_added_before_a_walk_are_not_repeated(
             assert (item.offset, len(item)) == (6, 1)
 
 
-async def test_a_walk_passes_over_rows_that_cannot_be_read(
-    api: ScriptedApi, tag_page: TagPages
-) -> None:
-    """A page of which every row is left out is no end of the list, and is none to walk through."""
+async def test_an_iteration_skips_invalid_rows(api: ScriptedApi, tag_page: TagPages) -> None:
+    """A page whose rows are all skipped does not end the list."""
     for make in (api.client, api.async_client):
         client: Any = make(invalid_rows="skip")
         api.answers(broken(tag_page("a", "b", "c"), 1))
@@ -588,14 +588,14 @@ def template() -> dict[str, Any]:
     limit_max=st.integers(1, 70),
     page_size=st.one_of(st.none(), st.integers(1, 70)),
 )
-def test_a_walk_comes_by_every_item_once_in_order(
+def test_an_iteration_returns_each_item_once_in_order(
     template: dict[str, Any], tags: int, limit_max: int, page_size: int | None
 ) -> None:
-    """Whatever the list's length, the page size and the server's largest page, sync and async."""
+    """So it is for any list length, page size and server limit, sync and async."""
     transport = server_of(tags, limit_max, template)
     expected = [str(number) for number in range(tags)]
     largest = min(limit_max, page_size or 100)
-    # All but the first page are asked for one item early, where they hold more than one.
+    # Pages of more than one item overlap the previous one by one item.
     requests = 1 + math.ceil(max(0, tags - largest) / max(1, largest - 1))
     options: dict[str, Any] = {"organization_id": "1", "credential": {}, "base_url": BASE_URL}
 
@@ -624,8 +624,8 @@ def test_a_walk_comes_by_every_item_once_in_order(
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_listing_is_no_sequence(kind: Any) -> None:
-    """What would read all of it, or be wrong without a word, is an error that says what to do."""
+def test_a_listing_is_not_a_sequence(kind: Any) -> None:
+    """Operations that would fetch all of it raise an error that says what to do."""
     client = kind("1", {}, base_url=BASE_URL)
     for listing in (client.repositories.iter(), client.tags.iter("1"), client.tags.iter("1")):
         name = type(listing).__name__
@@ -641,8 +641,8 @@ def test_a_listing_is_no_sequence(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_an_inventory_is_no_sequence(kind: Any) -> None:
-    """The same holds of an inventory, of which `in` would read every tag to be wrong."""
+def test_an_inventory_is_not_a_sequence(kind: Any) -> None:
+    """The same holds for an inventory, whose `in` would fetch every tag."""
     inventory = kind("1", {}, base_url=BASE_URL).inventory()
     name = type(inventory).__name__
     for item in ("0.0.1", None, 1, object()):
@@ -655,8 +655,8 @@ def test_an_inventory_is_no_sequence(kind: Any) -> None:
             refused(inventory)
 
 
-async def test_a_page_holds_models(page: Any) -> None:
-    """`in` compares models; a name or an id is no item, and is refused."""
+async def test_a_page_contains_models(page: Any) -> None:
+    """`in` compares models, and rejects a name or an id."""
     assert all(item in page for item in page)
     assert page[0].model_copy() in page
     for other in (None, 1, page[0].model_copy(update={"name": "another"}), page[0].creator):
@@ -669,7 +669,7 @@ async def test_a_page_holds_models(page: Any) -> None:
 def test_a_listing_becomes_a_list(
     api: ScriptedApi, answer: Callable[[str], dict[str, Any]]
 ) -> None:
-    """Its refusals are no obstacle to what reads it: list, sorted, star arguments, a loop."""
+    """`list`, `sorted`, star arguments and loops work."""
     api.answers(answer("get_repository_tags"))
     listing = api.client().tags.iter(ID)
     everything = list(listing)

@@ -1,4 +1,4 @@
-"""Raw dicts: the five operations as abeja-sdk has them, in and out of plain values."""
+"""Raw dicts: the five operations of abeja-sdk, with plain values."""
 
 from __future__ import annotations
 
@@ -115,10 +115,10 @@ def raw(request: pytest.FixtureRequest, api: ScriptedApi) -> Any:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-async def test_a_call_is_the_references_request(
+async def test_a_call_sends_the_request_of_the_reference(
     api: ScriptedApi, raw: Any, answer: Callable[[str], dict[str, Any]], case: Case
 ) -> None:
-    """Method, URL and body are the reference's, and what it answers comes back as it is."""
+    """It has the reference's method, URL and body, and returns the response's JSON."""
     expected = answer(case.operation)
     api.answers(expected)
     names = NAMES[case.operation]
@@ -137,10 +137,10 @@ async def test_a_call_is_the_references_request(
 
 
 @pytest.mark.parametrize("operation", NAMES)
-async def test_an_answer_is_not_touched(
+async def test_a_response_is_returned_unchanged(
     api: ScriptedApi, raw: Any, answer: Callable[[str], dict[str, Any]], operation: str
 ) -> None:
-    """Unknown fields, malformed times, wrong types and missing fields are the API's word."""
+    """Unknown fields, malformed times, wrong types and missing fields stay as they are."""
     odd = {
         "zz": {"nested": [1, 2.5, None]},
         **answer(operation),
@@ -156,18 +156,18 @@ async def test_an_answer_is_not_touched(
     assert json.dumps(body) == json.dumps(odd)
 
 
-async def test_a_delete_answered_with_nothing_is_an_empty_dict(api: ScriptedApi, raw: Any) -> None:
-    """A server that deletes and says no more has done what was asked."""
+async def test_a_delete_without_a_body_returns_an_empty_dict(api: ScriptedApi, raw: Any) -> None:
+    """A success without a body is a success."""
     api.answers(status=204, content=b"")
     assert await done(raw.delete_repository(ORGANIZATION_ID, "1")) == {}
 
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient], ids=["sync", "async"])
-async def test_the_first_three_arguments_go_by_position(
+async def test_the_first_three_arguments_are_positional(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`APIClient(None, 7, 3)` is the environment's credential, 7 seconds, 3 retries."""
+    """`APIClient(None, 7, 3)` has the environment's credential, 7 seconds and 3 retries."""
     monkeypatch.setenv("PLATFORM_AUTH_TOKEN", "environment")
     monkeypatch.setenv("ABEJA_API_URL", "https://api.example.com/path/")
     with respx.mock() as router:
@@ -187,8 +187,8 @@ async def test_the_first_three_arguments_go_by_position(
         kind(None, 0, 3)
 
 
-def test_a_subclass_may_pass_its_keywords_on() -> None:
-    """A class of existing code that calls `super().__init__(**kwargs)` works as it did."""
+def test_a_subclass_can_pass_keyword_arguments() -> None:
+    """Existing code that calls `super().__init__(**kwargs)` works."""
 
     class Ours(APIClient):
         def __init__(self, team: str, **kwargs: Any) -> None:
@@ -208,15 +208,15 @@ def test_a_subclass_may_pass_its_keywords_on() -> None:
 
 
 @pytest.mark.parametrize("kind", [APIClient, AsyncAPIClient], ids=["sync", "async"])
-def test_its_repr_shows_where_it_goes_and_no_secret(kind: Any) -> None:
-    """The base URL, and nothing of the credential."""
+def test_a_repr_shows_the_url(kind: Any) -> None:
+    """It has the base URL, and nothing of the credential."""
     client = kind({"auth_token": "secret"}, base_url=BASE_URL)
     assert re.fullmatch(rf"<(Async)?APIClient of {re.escape(BASE_URL)}>", repr(client))
 
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)
-async def test_a_pickled_one_asks_the_same(api: ScriptedApi, raw: Any) -> None:
-    """What is unpickled has the credential, the base URL and the class."""
+async def test_a_pickled_client_has_its_settings(api: ScriptedApi, raw: Any) -> None:
+    """An unpickled client has the credential, the base URL and the class."""
     unpickled = pickle.loads(pickle.dumps(raw))
     assert type(unpickled) is type(raw)
     for client in (raw, unpickled):
@@ -226,8 +226,8 @@ async def test_a_pickled_one_asks_the_same(api: ScriptedApi, raw: Any) -> None:
     assert first.headers["authorization"] == "Bearer t"
 
 
-def test_threads_may_share_one(sandbox: Sandbox) -> None:
-    """Of 32 threads, each gets the answer to its own question, over and over."""
+def test_threads_can_share_a_client(sandbox: Sandbox) -> None:
+    """Each of 32 threads gets the responses to its own requests."""
     ids = sandbox.seed(repositories=32, tags=0)
     with (
         APIClient({"auth_token": "t"}, base_url=sandbox.url) as client,
@@ -241,8 +241,8 @@ def test_threads_may_share_one(sandbox: Sandbox) -> None:
         assert list(threads.map(ask, ids)) == [[each] * 5 for each in ids]
 
 
-async def test_tasks_may_share_one(sandbox: Sandbox) -> None:
-    """Of 32 tasks, each gets the answer to its own question, over and over."""
+async def test_tasks_can_share_a_client(sandbox: Sandbox) -> None:
+    """Each of 32 tasks gets the responses to its own requests."""
     ids = sandbox.seed(repositories=32, tags=0)
     async with AsyncAPIClient({"auth_token": "t"}, base_url=sandbox.url) as client:
 
@@ -264,7 +264,7 @@ async def of_sandbox(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncI
 
 
 async def test_the_life_of_a_repository(sandbox: Sandbox, of_sandbox: Any) -> None:
-    """What is created over a real socket can be read, listed and deleted."""
+    """A repository created over a real socket can be read, listed and deleted."""
     created = await done(of_sandbox.create_repository(ORGANIZATION_ID, "sample", "söme ☃"))
     tag = sandbox.push(created["id"], "0.0.1")
     got = await done(of_sandbox.get_repository(ORGANIZATION_ID, created["id"]))

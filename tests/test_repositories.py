@@ -1,4 +1,4 @@
-"""An organization's repositories, typed: the five calls, the bound repository, its bond."""
+"""An organization's repositories, typed: the calls, and the methods of a repository."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def model(typed: Any) -> type[Any]:
 
 
 def in_turn(api: ScriptedApi, *outcomes: Any) -> None:
-    """Let the scripted API do one after the other, the last for ever.
+    """Have the scripted API respond with one after the other, and with the last from then on.
 
-    Each is the name of the HTTP library's exception, or what an answer is made of, or what
-    returns that.
+    Each is the name of the HTTP library's exception, the arguments of a response, or a function
+    that returns these.
     """
     coming = list(outcomes)
 
@@ -84,7 +84,7 @@ def in_turn(api: ScriptedApi, *outcomes: Any) -> None:
 async def test_create(
     api: ScriptedApi, typed: Any, answer: Answers, description: str | None
 ) -> None:
-    """Creating posts the name, and the description where one is given; the new one comes back."""
+    """It posts the name, and a given description, and returns the new repository."""
     api.answers(answer("create_repository"))
     given = {} if description is None else {"description": description}
     repository = await done(typed.repositories.create("sample_repository", **given))
@@ -96,7 +96,7 @@ async def test_create(
 
 
 async def test_get(api: ScriptedApi, typed: Any, answer: Answers) -> None:
-    """Getting asks once, by id, and returns the answer as a repository."""
+    """It sends one request, with the id, and returns the response as a repository."""
     api.answers(answer("get_repository"))
     repository = await done(typed.repositories.get(ID))
     assert [(sent.method, sent.url) for sent in api.requests] == [("GET", f"{URL}/{ID}")]
@@ -112,7 +112,7 @@ async def test_get(api: ScriptedApi, typed: Any, answer: Answers) -> None:
 async def test_list(
     api: ScriptedApi, typed: Any, answer: Answers, arguments: Any, query: str
 ) -> None:
-    """Listing asks for one page, of what was given and no more."""
+    """It sends one request, with only the given parameters."""
     api.answers(answer("get_repositories"))
     page = await done(typed.repositories.list(*arguments))
     assert [(sent.method, sent.url) for sent in api.requests] == [("GET", URL + query)]
@@ -135,7 +135,7 @@ async def test_list(
     ids=["itself", "iter", "page size", "offset", "both"],
 )
 async def test_iter(api: ScriptedApi, typed: Any, answer: Answers, walk: Any, query: str) -> None:
-    """Walking, by `iter()` or the collection itself, asks for all in pages of 100 unless told."""
+    """`iter()` and iterating over the collection request pages of 100 by default."""
     api.answers(answer("get_repositories"))
     walk = walk(typed.repositories)
     assert not api.requests
@@ -145,15 +145,15 @@ async def test_iter(api: ScriptedApi, typed: Any, answer: Answers, walk: Any, qu
 
 
 async def test_delete(api: ScriptedApi, typed: Any, answer: Answers) -> None:
-    """Deleting asks once, by id, and returns nothing, whatever the answer's body."""
+    """It sends one request, with the id, and returns None, with any body of the response."""
     for body in (answer("delete_repository"), {}):
         api.answers(body)
         assert await done(typed.repositories.delete(ID)) is None
     assert [(sent.method, sent.url) for sent in api.requests] == [("DELETE", f"{URL}/{ID}")] * 2
 
 
-async def test_delete_of_what_is_not_there(api: ScriptedApi, typed: Any) -> None:
-    """Deleting what is not there is NotFound, unless that is fine; no other error is."""
+async def test_delete_of_a_missing_repository(api: ScriptedApi, typed: Any) -> None:
+    """It raises NotFound, unless `missing_ok` is true; other errors are raised."""
     api.answers({}, status=404)
     with pytest.raises(NotFound):
         await done(typed.repositories.delete(ID))
@@ -164,13 +164,13 @@ async def test_delete_of_what_is_not_there(api: ScriptedApi, typed: Any) -> None
 
 
 @pytest.mark.parametrize("bound", [False, True], ids=["by id", "bound"])
-async def test_delete_of_what_the_lost_attempt_has_deleted(
+async def test_a_404_after_a_delete_without_a_response(
     api: ScriptedApi,
     typed: Any,
     repository: Any,
     bound: bool,
 ) -> None:
-    """A replay's NotFound after an attempt without an answer is the delete's own doing: done."""
+    """A retry's 404 after an attempt without a response means success."""
     in_turn(api, "ReadError", {"status": 404}, "ReadError", {"status": 404})
     assert await done(repository.delete() if bound else typed.repositories.delete(ID)) is None
     assert [sent.method for sent in api.requests] == ["DELETE"] * 2
@@ -180,10 +180,8 @@ async def test_delete_of_what_the_lost_attempt_has_deleted(
     assert [str(attempt) for attempt in caught.value.history] == ["ReadError: scripted", "404"]
 
 
-async def test_delete_of_what_was_not_there_at_the_replay_either(
-    api: ScriptedApi, typed: Any
-) -> None:
-    """Where the attempt before certainly was not carried out, NotFound is NotFound."""
+async def test_a_404_after_a_delete_that_was_not_carried_out(api: ScriptedApi, typed: Any) -> None:
+    """If the previous attempt certainly failed, NotFound is raised."""
     in_turn(api, "ConnectError", {"status": 429}, {"status": 404})
     with pytest.raises(NotFound) as caught:
         await done(typed.repositories.delete(ID))
@@ -193,7 +191,7 @@ async def test_delete_of_what_was_not_there_at_the_replay_either(
 
 @pytest.mark.parametrize("given", ["sample", "1a", ID, 5])
 async def test_a_name_in_place_of_an_id(api: ScriptedApi, typed: Any, given: Any) -> None:
-    """The API's NotFound says what finds a repository by its name; that of an id does not."""
+    """NotFound has a hint at `get_by_name` if a name was passed, and none if an id was."""
     api.answers({}, status=404)
     note = "pass an id, not a name: client.repositories.get_by_name(name).id"
     calls = (typed.repositories.get, typed.repositories.delete, typed.tags.list)
@@ -204,7 +202,7 @@ async def test_a_name_in_place_of_an_id(api: ScriptedApi, typed: Any, given: Any
 
 
 async def test_an_object_in_place_of_its_id(api: ScriptedApi, typed: Any, repository: Any) -> None:
-    """A repository where its id is wanted is refused with what to pass, and nothing is sent."""
+    """A repository in place of its id is rejected with a hint; no request is sent."""
     for call in (typed.repositories.get, typed.repositories.delete, typed.tags.list):
         with pytest.raises(TypeError, match=r"repository_id must .*Repository: pass its id"):
             await done(call(repository))
@@ -215,7 +213,7 @@ async def test_an_object_in_place_of_its_id(api: ScriptedApi, typed: Any, reposi
 
 
 async def test_find(api: ScriptedApi, typed: Any, answer: Answers) -> None:
-    """Finding walks through the pages up to the one of the name; None is after the last."""
+    """It requests pages up to the one with the name, and returns None after the last."""
     api.answers(answer("get_repositories"))
     [row] = answer("get_repositories")["registry_repositories"]
     found = await done(typed.repositories.find(row["name"]))
@@ -229,15 +227,15 @@ async def test_find(api: ScriptedApi, typed: Any, answer: Answers) -> None:
     assert len(await done(found.list_tags())) == 1
 
 
-def test_in_is_refused(api: ScriptedApi) -> None:
-    """A name is in no walk through repositories: `in` says what finds it, and asks nothing."""
+def test_in_is_rejected(api: ScriptedApi) -> None:
+    """`in` raises an error that names `find`; no request is sent."""
     with pytest.raises(TypeError, match=re.escape("find(name)")):
         _ = "sample" in api.client().repositories
     assert not api.requests
 
 
-async def test_find_where_a_row_cannot_be_read(api: ScriptedApi, answer: Answers) -> None:
-    """It may be the one that is looked for: an InvalidResponse, though rows may be skipped."""
+async def test_find_with_an_invalid_row(api: ScriptedApi, answer: Answers) -> None:
+    """A row that might be the match is an InvalidResponse, even if invalid rows are skipped."""
     body = answer("get_repositories")
     body["registry_repositories"].insert(0, {"id": "7", "name": "unreadable"})
     api.answers(body)
@@ -250,10 +248,10 @@ async def test_find_where_a_row_cannot_be_read(api: ScriptedApi, answer: Answers
     assert {sent.method for sent in api.requests} == {"GET"}
 
 
-async def test_get_or_create_of_one_that_is_there(
+async def test_get_or_create_of_an_existing_repository(
     api: ScriptedApi, typed: Any, answer: Answers
 ) -> None:
-    """It is returned as it is, and nothing is created."""
+    """It is returned unchanged, and nothing is created."""
     api.answers(answer("get_repositories"))
     [row] = answer("get_repositories")["registry_repositories"]
     found = await done(typed.repositories.get_or_create(row["name"], "another description"))
@@ -262,10 +260,10 @@ async def test_get_or_create_of_one_that_is_there(
     assert [sent.method for sent in api.requests] == ["GET"]
 
 
-async def test_get_or_create_of_one_that_is_not(
+async def test_get_or_create_of_a_missing_repository(
     api: ScriptedApi, typed: Any, answer: Answers
 ) -> None:
-    """Where none has the name, one is created, with the description."""
+    """It is created, with the description."""
     none = answer("get_repositories") | {"registry_repositories": []}
     in_turn(api, {"body": none}, {"body": answer("create_repository")})
     created = await done(typed.repositories.get_or_create("sample", "a sample"))
@@ -284,7 +282,7 @@ DOUBTS: dict[str, tuple[Any, type[Error]]] = {
 
 @pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
 @pytest.mark.parametrize(("doubt", "kind"), DOUBTS.values(), ids=DOUBTS)
-async def test_get_or_create_looks_again_where_it_is_in_doubt(
+async def test_get_or_create_with_an_unknown_outcome(
     api: ScriptedApi,
     typed: Any,
     answer: Answers,
@@ -292,7 +290,7 @@ async def test_get_or_create_looks_again_where_it_is_in_doubt(
     kind: type[Error],
     there: bool,
 ) -> None:
-    """What is there then is returned; where nothing is, the doubt is raised. It creates once."""
+    """It looks up the name again, returns the match or raises the error, and creates once."""
     page = answer("get_repositories")
     [row] = page["registry_repositories"]
     none = {"body": page | {"registry_repositories": []}}
@@ -309,14 +307,14 @@ async def test_get_or_create_looks_again_where_it_is_in_doubt(
 
 
 @pytest.mark.parametrize(("seconds", "creates"), [(0, 6), (9, 6), (16, 1)])
-async def test_get_or_create_has_one_deadline_for_all_its_requests(
+async def test_get_or_create_has_one_deadline(
     api: ScriptedApi,
     answer: Answers,
     monkeypatch: pytest.MonkeyPatch,
     seconds: float,
     creates: int,
 ) -> None:
-    """What looking has used up, creating does not have: 30 seconds fit into two thirds."""
+    """The look-up's time counts: a create of 30 seconds fits into two thirds of the rest."""
     passed = [0.0]
     replace_now(monkeypatch, lambda: time.monotonic() + passed[0])
 
@@ -374,10 +372,10 @@ async def test_get_or_create_has_one_deadline_for_all_its_requests(
         "get or create by a number",
     ],
 )
-async def test_a_bad_argument_is_refused_before_a_request(
+async def test_an_invalid_argument_sends_no_request(
     api: ScriptedApi, typed: Any, call: Any, error: type[Exception], message: str
 ) -> None:
-    """What is out of its bounds is refused by name and value, and nothing is sent."""
+    """The error names the argument and its value."""
     with pytest.raises(error, match=message):
         await done(call(typed.repositories))
     assert not api.requests
@@ -408,7 +406,7 @@ async def test_a_bad_argument_is_refused_before_a_request(
     ],
     ids=["get", "create", "list", "iter"],
 )
-async def test_an_answer_that_no_model_can_be_made_of(
+async def test_an_invalid_response(
     api: ScriptedApi,
     typed: Any,
     answer: Answers,
@@ -417,7 +415,7 @@ async def test_an_answer_that_no_model_can_be_made_of(
     spoil: Any,
     field: str,
 ) -> None:
-    """It is an InvalidResponse that names the field and has the body, and hangs on no other."""
+    """It is an InvalidResponse with the field and the body, and no chained exception."""
     body = answer(operation)
     spoil(body)
     api.answers(body)
@@ -459,7 +457,7 @@ async def test_an_answer_that_no_model_can_be_made_of(
     ],
     ids=["list_tags", "iter_tags", "iter_tags by 7", "iter_tags from 30", "refresh", "delete"],
 )
-async def test_a_repositorys_methods_are_its_clients(
+async def test_a_repositorys_methods_are_those_of_the_client(
     api: ScriptedApi,
     typed: Any,
     answer: Answers,
@@ -468,27 +466,25 @@ async def test_a_repositorys_methods_are_its_clients(
     of_client: Any,
     operation: str,
 ) -> None:
-    """What a repository does, its client does by the id: the same request, the same result."""
+    """Each sends the same request as the client's method with the id."""
     api.answers(answer(operation))
     assert await done(of_repository(repository)) == await done(of_client(typed))
     first, second = api.requests
     assert first == second
 
 
-async def test_a_repository_deletes_itself_though_it_is_gone(
-    api: ScriptedApi, repository: Any
-) -> None:
-    """`missing_ok` means what it does in `client.repositories.delete`."""
+async def test_a_repository_can_be_deleted_twice(api: ScriptedApi, repository: Any) -> None:
+    """`missing_ok` is the same as in `client.repositories.delete`."""
     api.answers({}, status=404)
     assert await done(repository.delete(missing_ok=True)) is None
     with pytest.raises(NotFound):
         await done(repository.delete())
 
 
-async def test_every_repository_that_comes_is_bound(
+async def test_every_repository_has_its_client(
     api: ScriptedApi, typed: Any, answer: Answers, repository: Any
 ) -> None:
-    """Created, got, refreshed, listed or walked to: each can ask for its tags."""
+    """A created, fetched, refreshed, listed or iterated repository can list its tags."""
     api.answers(answer("get_repository"))
     got = [await done(repository.refresh()), await done(typed.repositories.create("a"))]
     api.answers(answer("get_repositories"))
@@ -512,8 +508,8 @@ UNBOUND: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("unbind", UNBOUND.values(), ids=UNBOUND.keys())
-async def test_one_without_a_client_says_what_to_do_instead(repository: Any, unbind: Any) -> None:
-    """It is the same value, and its methods are an Error that names the way by id."""
+async def test_a_repository_without_a_client(repository: Any, unbind: Any) -> None:
+    """It is an equal value, and its methods raise an Error that names the call by id."""
     unbound = unbind(repository)
     assert unbound == repository
     for call in (unbound.list_tags, unbound.iter_tags, unbound.refresh, unbound.delete):
@@ -522,8 +518,8 @@ async def test_one_without_a_client_says_what_to_do_instead(repository: Any, unb
 
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)
-async def test_the_bond_is_no_part_of_the_value(repository: Any) -> None:
-    """Equality, hash, repr, dumps and pickles do not see it; no client goes along in a pickle."""
+async def test_the_client_is_not_part_of_the_value(repository: Any) -> None:
+    """Equality, hash, repr, dumps and pickles ignore it."""
     unbound = copy.deepcopy(repository)
     assert repository == unbound
     assert hash(repository) == hash(unbound)
@@ -543,7 +539,7 @@ def test_the_life_of_a_repository(sandbox: Sandbox, client: Client) -> None:
     others = sandbox.seed(repositories=3, tags=2)
     assert [each.id for each in client.repositories] == [created.id, *others]
     sandbox.push(created.id, "0.0.1", size=5)
-    # What a list leaves out is not there.
+    # A list omits this field.
     assert client.repositories.find("sample") == created.model_copy(update={"tags": None})
     assert client.repositories.get_or_create("sample").id == created.id
     assert client.repositories.find("other") is None
@@ -557,7 +553,7 @@ def test_the_life_of_a_repository(sandbox: Sandbox, client: Client) -> None:
 
 
 async def test_the_life_of_an_async_repository(sandbox: Sandbox, async_client: AsyncClient) -> None:
-    """What is created can be read, found among all, refreshed and deleted."""
+    """A created repository can be read, found, refreshed and deleted."""
     created = await async_client.repositories.create("sample", description="one")
     assert await async_client.repositories.get(created.id) == created
     others = sandbox.seed(repositories=3, tags=2)

@@ -69,7 +69,7 @@ async def test_list(
 async def test_iter(
     api: ScriptedApi, typed: Any, answer: Answers, options: dict[str, Any], query: str
 ) -> None:
-    """Walking asks for pages of 100 from the start unless told, and for nothing before a step."""
+    """It requests pages of 100 by default, and sends no request before iteration starts."""
     api.answers(answer("get_repository_tags"))
     walk = typed.tags.iter(ID, **options)
     assert not api.requests
@@ -114,10 +114,8 @@ async def test_a_bad_argument_is_refused_before_a_request(
 @pytest.mark.parametrize(
     "call", [lambda tags: tags.list(ID), lambda tags: walked(tags.iter(ID))], ids=["list", "iter"]
 )
-async def test_an_answer_that_no_tag_can_be_made_of(
-    api: ScriptedApi, typed: Any, answer: Answers, call: Any
-) -> None:
-    """It is an InvalidResponse that names the field and has the body, and hangs on no other."""
+async def test_an_invalid_tag(api: ScriptedApi, typed: Any, answer: Answers, call: Any) -> None:
+    """It is an InvalidResponse with the field and the body, and no chained exception."""
     body = answer("get_repository_tags")
     del body["tags"][0]["creator"]["email"]
     api.answers(body)
@@ -128,8 +126,8 @@ async def test_an_answer_that_no_tag_can_be_made_of(
     assert caught.value.__context__ is None
 
 
-async def test_a_tag_that_cannot_be_made_may_be_skipped(api: ScriptedApi, answer: Answers) -> None:
-    """`invalid_rows="skip"` leaves it out of the page and of the walk, and counts it."""
+async def test_an_invalid_tag_can_be_skipped(api: ScriptedApi, answer: Answers) -> None:
+    """`invalid_rows="skip"` leaves it out of pages and iterations, and counts it."""
     body = answer("get_repository_tags")
     [tag] = body["tags"]
     api.answers(body | {"tags": [tag | {"id": "a"}, tag | {"size": "large"}, tag | {"id": "b"}]})
@@ -140,8 +138,8 @@ async def test_a_tag_that_cannot_be_made_may_be_skipped(api: ScriptedApi, answer
         assert [tag.id for tag in await walked(client.tags.iter(ID))] == ["a", "b"]
 
 
-async def test_tags_of_no_repository(api: ScriptedApi, typed: Any) -> None:
-    """A repository that is not there is NotFound: on listing, and on the first step of a walk."""
+async def test_tags_of_a_missing_repository(api: ScriptedApi, typed: Any) -> None:
+    """NotFound is raised by a list, and by the first step of an iteration."""
     api.answers({}, status=404)
     with pytest.raises(NotFound):
         await done(typed.tags.list(ID))
@@ -172,7 +170,7 @@ def check(sandbox: Sandbox, repository_id: str, names: list[str]) -> None:
 
 
 def test_every_tag_of_a_repository(sandbox: Sandbox, client: Client, many: str) -> None:
-    """The mission's own line walks through all, with the repository's request and a page's each."""
+    """`get(id).iter_tags()` returns all, with one request for the repository and one per page."""
     names = [tag.name for tag in client.repositories.get(many).iter_tags()]
     check(sandbox, many, names)
 
@@ -180,7 +178,7 @@ def test_every_tag_of_a_repository(sandbox: Sandbox, client: Client, many: str) 
 async def test_every_tag_of_an_async_repository(
     sandbox: Sandbox, async_client: AsyncClient, many: str
 ) -> None:
-    """The mission's own line walks through all, with the repository's request and a page's each."""
+    """`get(id).iter_tags()` returns all, with one request for the repository and one per page."""
     repository = await async_client.repositories.get(many)
     names = [tag.name async for tag in repository.iter_tags()]
     check(sandbox, many, names)
@@ -215,7 +213,7 @@ class Registry:
         return sum(self.waits)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer with a page."""
+        """Return a page."""
         offset = int(request.url.params["offset"])
         self.asked.append(offset)
         if offset == 0:
@@ -253,8 +251,8 @@ def tags_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         replace_now(monkeypatch, registry.now)
         options: dict[str, Any] = {"base_url": BASE_URL, "max_retry_count": 0}
         if request.param == "sync":
-            door = httpx.Client(transport=httpx.MockTransport(registry))
-            return Client(ORGANIZATION_ID, {}, http_client=door, **options).tags
+            http_client = httpx.Client(transport=httpx.MockTransport(registry))
+            return Client(ORGANIZATION_ID, {}, http_client=http_client, **options).tags
         async_door = httpx.AsyncClient(transport=httpx.MockTransport(registry.awaited))
         return AsyncClient(ORGANIZATION_ID, {}, http_client=async_door, **options).tags
 
@@ -275,8 +273,8 @@ def tags_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         ({"offset": 1, "pattern": "a*"}, "a2"),
     ],
 )
-async def test_the_tags_that_fit(tags_of: TagsOf, options: dict[str, Any], names: str) -> None:
-    """Filters keep what fits the pattern, and was pushed from `since` on and before `until`."""
+async def test_matching_tags(tags_of: TagsOf, options: dict[str, Any], names: str) -> None:
+    """Filters select names that match the pattern, pushed at or after `since`, before `until`."""
     listing = tags_of(Registry("a1", "a2", "b1", "b2", "b3")).iter(ID, **options)
     for _ in range(2):
         assert [tag.name for tag in await walked(listing)] == names.split()
@@ -285,7 +283,7 @@ async def test_the_tags_that_fit(tags_of: TagsOf, options: dict[str, Any], names
 
 
 async def test_the_page_after_a_filtered_one(tags_of: TagsOf) -> None:
-    """`next_page` goes on where the page that was fetched ended, whatever a walk kept of it."""
+    """`next_page` starts where the fetched page ended, whatever the filter kept."""
     listing = tags_of(Registry("a1", "b1", "a2", "b2", "a3")).iter(ID, pattern="a1", page_size=2)
     page = (await walked(listing.pages()))[0]
     following = await done(page.next_page())
@@ -295,10 +293,8 @@ async def test_the_page_after_a_filtered_one(tags_of: TagsOf) -> None:
     assert [tag.name for tag in await done(page.next_page())] == ["a2"]
 
 
-async def test_a_walk_that_filters_keeps_rows_that_cannot_be_read_in_the_count(
-    api: ScriptedApi, answer: Answers
-) -> None:
-    """What is skipped may or may not have fitted: the page says how many there were."""
+async def test_a_filtered_page_counts_skipped_rows(api: ScriptedApi, answer: Answers) -> None:
+    """A skipped row might have matched, so the page counts it."""
     body = answer("get_repository_tags")
     [tag] = body["tags"]
     api.answers(body | {"tags": [tag, tag | {"id": "a", "size": "large"}]})
@@ -316,23 +312,23 @@ async def test_a_walk_that_filters_keeps_rows_that_cannot_be_read_in_the_count(
         ({"until": datetime(2026, 1, 1)}, ValueError, "until must have a time zone"),
     ],
 )
-async def test_a_filter_that_cannot_be_meant(
+async def test_an_invalid_filter(
     tags_of: TagsOf, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    """It is refused before the walk, by name and value."""
+    """It is rejected before the iteration, by name and value."""
     with pytest.raises(error, match=message):
         tags_of(Registry()).iter(ID, **options)
 
 
 async def test_a_tag_is_found_by_its_name(tags_of: TagsOf) -> None:
-    """`get` looks page by page until it has found the tag, and no further."""
+    """`get` requests page after page until it has found the tag."""
     registry = Registry("a", "b", "c", "d", "e")
     tag = await done(tags_of(registry).get(ID, "c"))
     assert (tag.name, registry.asked) == ("c", [0, 1])
 
 
-async def test_a_tag_that_is_not_there(tags_of: TagsOf) -> None:
-    """`get` raises NotFound, which names it and has the status, and no URL of the API's."""
+async def test_a_missing_tag(tags_of: TagsOf) -> None:
+    """`get` raises NotFound with the tag's name and the status, and without a URL."""
     with pytest.raises(NotFound, match="no tag named 'x'") as caught:
         await done(tags_of(Registry("a")).get(ID, "x"))
     assert (caught.value.status_code, caught.value.url) == (404, None)
@@ -353,20 +349,20 @@ async def test_a_tag_that_is_not_there(tags_of: TagsOf) -> None:
     ],
 )
 async def test_the_latest_tag(tags_of: TagsOf, options: dict[str, Any], name: str) -> None:
-    """The one first pushed last, the one pushed last, or the highest version among the names."""
+    """It has the latest first push, the latest push, or the highest version."""
     registry = Registry("1.9", "v2.0rc1", "1.10", "latest", "1.2", "nightly")
     registry.pushed = {"latest": 9, "1.9": 3}
     assert (await done(tags_of(registry).latest(ID, **options))).name == name
 
 
-async def test_of_equal_versions_the_newer(tags_of: TagsOf) -> None:
-    """1.0 and 1.0.0 are one version: the later one of them is the latest."""
+async def test_the_newer_of_equal_versions(tags_of: TagsOf) -> None:
+    """1.0 and 1.0.0 are equal versions: the newer tag is the latest."""
     registry = Registry("1.0", "1.0.0", "0.9")
     assert (await done(tags_of(registry).latest(ID, by="version"))).name == "1.0.0"
 
 
-async def test_of_tags_pushed_at_the_same_time_the_last(tags_of: TagsOf) -> None:
-    """Of tags with one time, the latest is the one that the list has last."""
+async def test_the_last_of_tags_with_the_same_time(tags_of: TagsOf) -> None:
+    """The latest is the one that the list has last."""
     registry = Registry("a", "b", "c")
     registry.pushed = {"a": 9, "b": 9}
     assert (await done(tags_of(registry).latest(ID, by="updated"))).name == "b"
@@ -390,8 +386,8 @@ NONE = f"no matching tag in the repository '{ID}'"
         ),
     ],
 )
-async def test_no_tag_fits(tags_of: TagsOf, options: dict[str, Any], message: str) -> None:
-    """Where there is none to choose from, it is NotFound, which says how many are no versions."""
+async def test_no_tag_matches(tags_of: TagsOf, options: dict[str, Any], message: str) -> None:
+    """NotFound says how many matching names are not versions."""
     with pytest.raises(NotFound) as caught:
         await done(tags_of(Registry("latest", "2.0rc1", "nightly")).latest(ID, **options))
     assert caught.value.error_description == message
@@ -405,10 +401,10 @@ async def test_no_tag_fits(tags_of: TagsOf, options: dict[str, Any], message: st
         ({"prereleases": True, "by": "updated"}, "by='version'"),
     ],
 )
-async def test_a_latest_that_cannot_be_meant(
+async def test_invalid_arguments_of_latest(
     tags_of: TagsOf, options: dict[str, Any], message: str
 ) -> None:
-    """It is refused before anything is asked."""
+    """They are rejected before a request is sent."""
     registry = Registry()
     with pytest.raises(ValueError, match=message):
         await done(tags_of(registry).latest(ID, **options))
@@ -416,7 +412,7 @@ async def test_a_latest_that_cannot_be_meant(
 
 
 async def test_versions_need_their_extra(tags_of: TagsOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the package that knows versions, it says what to install, and asks nothing."""
+    """Without packaging, the error names the extra to install; no request is sent."""
     registry = Registry()
     monkeypatch.setitem(sys.modules, "packaging.version", None)
     with pytest.raises(ImportError, match=re.escape("pip install 'abeja-registry[versions]'")):
@@ -424,8 +420,8 @@ async def test_versions_need_their_extra(tags_of: TagsOf, monkeypatch: pytest.Mo
     assert not registry.asked
 
 
-async def test_waiting_for_a_tag_that_comes(tags_of: TagsOf) -> None:
-    """It looks again after waits that grow from half a second, until the tag is there."""
+async def test_waiting_for_a_new_tag(tags_of: TagsOf) -> None:
+    """It polls, with waits that grow from half a second, until the tag exists."""
     registry = Registry("a")
     registry.later[3] = lambda: registry.names.update(b=7)
     tag = await done(tags_of(registry).wait_for(ID, "b", timeout=60))
@@ -436,8 +432,8 @@ async def test_waiting_for_a_tag_that_comes(tags_of: TagsOf) -> None:
 @pytest.mark.parametrize(
     "options", [{"digest": Registry().digest(7)}, {"changed_from": Registry().digest(0)}]
 )
-async def test_waiting_for_a_tag_that_moves(tags_of: TagsOf, options: dict[str, Any]) -> None:
-    """A tag that is there is waited for until it points where it is to, or elsewhere."""
+async def test_waiting_for_a_moved_tag(tags_of: TagsOf, options: dict[str, Any]) -> None:
+    """It polls until the tag has the digest, or another one than before."""
     registry = Registry("a")
     registry.later[2] = lambda: registry.names.update(a=7)
     tag = await done(tags_of(registry).wait_for(ID, "a", timeout=60, **options))
@@ -445,7 +441,7 @@ async def test_waiting_for_a_tag_that_moves(tags_of: TagsOf, options: dict[str, 
 
 
 async def test_waiting_for_a_change_from_a_tag(tags_of: TagsOf) -> None:
-    """The tag as it was before the push stands for its digest."""
+    """A previous `Tag` stands for its digest."""
     registry = Registry("a")
     tags = tags_of(registry)
     before = await done(tags.get(ID, "a"))
@@ -463,10 +459,10 @@ async def test_waiting_for_a_change_from_a_tag(tags_of: TagsOf) -> None:
     ],
 )
 @pytest.mark.parametrize("timeout", [0.01, 3, 600])
-async def test_waiting_in_vain(
+async def test_waiting_too_long(
     tags_of: TagsOf, name: str, options: dict[str, Any], seen: str, timeout: float
 ) -> None:
-    """It ends within the time-out, shortly after a last look, and tells what that saw."""
+    """It ends within the timeout, shortly after a last poll, with the tag's last state."""
     registry = Registry("a")
     with pytest.raises(WaitTimeout, match=f"waited {timeout:g} s for '{name}': {seen}"):
         await done(tags_of(registry).wait_for(ID, name, timeout=timeout, **options))
@@ -474,8 +470,8 @@ async def test_waiting_in_vain(
     assert max(registry.waits, default=0) <= 10
 
 
-async def test_waiting_through_an_outage(tags_of: TagsOf) -> None:
-    """A look that fails in a way that may pass does not end the waiting, but for the first."""
+async def test_waiting_during_an_outage(tags_of: TagsOf) -> None:
+    """A transient error of a poll does not end the waiting, except in the first poll."""
     registry = Registry("a")
     registry.later[1] = lambda: setattr(registry, "status", 503)
     registry.later[3] = lambda: registry.names.update(b=1)
@@ -489,10 +485,8 @@ async def test_waiting_through_an_outage(tags_of: TagsOf) -> None:
 
 
 @pytest.mark.parametrize(("look", "status"), [(0, 503), (0, 404), (2, 404), (2, 401)])
-async def test_waiting_ends_with_what_will_not_pass(
-    tags_of: TagsOf, look: int, status: int
-) -> None:
-    """The first look's error is raised at once, and later one that is not going to pass."""
+async def test_waiting_ends_with_a_permanent_error(tags_of: TagsOf, look: int, status: int) -> None:
+    """The first poll's error is raised at once, and so is a later permanent one."""
     registry = Registry("a")
     registry.later[look] = lambda: setattr(registry, "status", status)
     with pytest.raises(HttpError) as caught:
@@ -500,10 +494,10 @@ async def test_waiting_ends_with_what_will_not_pass(
     assert (caught.value.status_code, len(registry.waits)) == (status, look)
 
 
-async def test_waiting_is_over_when_a_connection_is_lost_at_the_end(
+async def test_waiting_after_a_lost_connection(
     tags_of: TagsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that is lost is waited out as well."""
+    """A lost connection is a transient error, too."""
     registry = Registry("a")
 
     def lose() -> None:
@@ -530,20 +524,20 @@ async def test_waiting_is_over_when_a_connection_is_lost_at_the_end(
         ),
     ],
 )
-async def test_a_wait_that_cannot_be_meant(
+async def test_invalid_arguments_of_wait_for(
     tags_of: TagsOf, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    """It is refused before anything is asked."""
+    """They are rejected before a request is sent."""
     registry = Registry()
     with pytest.raises(error, match=message):
         await done(tags_of(registry).wait_for(ID, "a", **options))
     assert not registry.asked
 
 
-async def test_a_repository_answers_the_same_questions(
+async def test_a_repository_has_the_same_methods(
     sandbox: Sandbox, client: Client, async_client: AsyncClient
 ) -> None:
-    """A repository's own methods ask `client.tags` by its id, in both worlds."""
+    """A repository's methods call `client.tags` with its id, sync and async."""
     ours: Any
     for number, ours in enumerate((client, async_client)):
         await done(ours.repositories.create(f"r{number}"))

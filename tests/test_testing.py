@@ -1,4 +1,4 @@
-"""The fixtures for users' tests, as a user's own test run has them."""
+"""The fixtures for users' tests, in a test run of their own."""
 
 import os
 import pickle
@@ -97,33 +97,33 @@ def pytest_run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.anyio
-async def test_both_clients_are_of_one_sandbox(
+async def test_both_clients_use_one_sandbox(
     registry_sandbox: Sandbox, registry_client: Client, async_registry_client: AsyncClient
 ) -> None:
-    """What is created with the one is there with the other, though only one has a socket."""
+    """Repositories of one client exist for the other, though only one has a socket."""
     made = registry_client.repositories.create("trainer")
     assert (await async_registry_client.repositories.get(made.id)).name == made.name
     assert len(registry_sandbox.requests) == 2
 
 
 def test_sync_tests_are_isolated(tmp_path: Path) -> None:
-    """Each test has an empty sandbox, whatever the one before left, and a client of it."""
+    """Each test has an empty sandbox, and a client for it."""
     ran = run(tmp_path, SYNC)
     assert "2 passed" in ran.stdout, ran.stdout
 
 
 @pytest.mark.parametrize("plugin", TESTS)
 def test_async_tests_with_any_plugin(tmp_path: Path, plugin: str) -> None:
-    """The async client works under pytest-asyncio, under anyio's plugin, and without any."""
+    """The async client works with pytest-asyncio, with anyio's plugin, and without a plugin."""
     ran = run(tmp_path, TESTS[plugin], plugin)
     assert "2 passed" in ran.stdout, ran.stdout
 
 
 @pytest.mark.parametrize("case", [str.upper, str.lower])
-def test_the_environment_is_for_others(
+def test_the_environment_does_not_reach_the_clients(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, case: Callable[[str], str]
 ) -> None:
-    """Neither proxies nor settings, good or bad, reach the clients, and tests have all of it."""
+    """Neither proxies nor settings reach the clients; tests see the environment unchanged."""
     monkeypatch.setenv(case("http_proxy"), "http://127.0.0.1:1")
     monkeypatch.setenv(case("all_proxy"), "no proxy at all")
     monkeypatch.setenv("ABEJA_SDK_CONNECTION_TIMEOUT", "soon")
@@ -143,8 +143,8 @@ def test_the_environment_is_for_others(
     ran.assert_outcomes(passed=1)
 
 
-def test_what_a_test_leaves_waiting_is_not_done(pytester: pytest.Pytester) -> None:
-    """A create that nobody waits for any more makes no repository in the next test."""
+def test_an_abandoned_request_is_not_carried_out(pytester: pytest.Pytester) -> None:
+    """An abandoned create makes no repository in the next test."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("""
         import pytest
@@ -157,7 +157,7 @@ def test_what_a_test_leaves_waiting_is_not_done(pytester: pytest.Pytester) -> No
                 hurried.repositories.create("ghost")
 
         def test_the_next(registry_sandbox, registry_client):
-            # By the time that this is answered, the other's wait is over.
+            # Before this response, the other call's wait is over.
             registry_sandbox.faults.add(operation="get_repository", status=404, latency=0.5)
             with pytest.raises(HttpError):
                 registry_client.repositories.get("1")
@@ -168,7 +168,7 @@ def test_what_a_test_leaves_waiting_is_not_done(pytester: pytest.Pytester) -> No
 
 
 def test_a_test_may_close_the_sandbox(pytester: pytest.Pytester) -> None:
-    """The next one finds it running."""
+    """It runs again in the next test."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile("""
         def test_down(registry_sandbox):
@@ -192,7 +192,7 @@ from freezegun import freeze_time
 THEN = datetime(2024, 1, 1, tzinfo=UTC)
 
 def work(sandbox, client):
-    # Timers of the sandbox run, and are not asked for by the stopped clock.
+    # The sandbox's timers ignore the stopped clock.
     sandbox.faults.add(latency=0.01)
     repository = client.repositories.create("trainer")
     sandbox.push(repository, "1.0.0")
@@ -244,7 +244,7 @@ def test_the_clock_stays_frozen(registry_sandbox, registry_client):
 
 @pytest.mark.parametrize("before", ["", "import pydantic.main", "import freezegun, abeja_registry"])
 def test_a_frozen_clock(tmp_path: Path, before: str) -> None:
-    """Under a stopped clock the fixtures work, what they create has its time, and the session ends.
+    """With a stopped clock the fixtures work, new items have its time, and the session ends.
 
     It ends also where a test leaves the clock stopped.
     """
@@ -300,14 +300,14 @@ def test_a_server_that_nobody_can_have(registry_sandbox, request):
 NO_SOCKETS = ["-W", "ignore:A test tried to use:UserWarning", "--disable-socket"]
 
 
-def test_no_socket_that_nobody_needs(tmp_path: Path) -> None:
-    """Where pytest-socket forbids sockets, the sandbox runs, and a client in process works."""
+def test_no_unnecessary_socket(tmp_path: Path) -> None:
+    """If pytest-socket blocks sockets, the sandbox and an in-process client work."""
     ran = run(tmp_path, WITHOUT_SOCKETS, options=NO_SOCKETS)
     assert "5 passed" in ran.stdout, ran.stdout
 
 
-def test_no_socket_but_an_event_loop_s_own(tmp_path: Path) -> None:
-    """The async client works where an event loop may have its pair of sockets.
+def test_only_the_sockets_of_an_event_loop(tmp_path: Path) -> None:
+    """The async client works if an event loop may have its pair of sockets.
 
     A fixture that needs a server fails with the guard's own error.
     """
@@ -316,14 +316,14 @@ def test_no_socket_but_an_event_loop_s_own(tmp_path: Path) -> None:
     assert "3 passed" in ran.stdout, ran.stdout
 
 
-def test_one_host_alone(tmp_path: Path) -> None:
-    """Where pytest-socket allows loopback alone, every fixture works."""
+def test_only_loopback(tmp_path: Path) -> None:
+    """If pytest-socket allows only loopback, every fixture works."""
     ran = run(tmp_path, SYNC + TESTS["neither"], options=["--allow-hosts=127.0.0.1"])
     assert "4 passed" in ran.stdout, ran.stdout
 
 
 def test_the_address_is_opened_once(registry_sandbox: Sandbox) -> None:
-    """Whoever reads it finds a server there, and finds the same one the next time."""
+    """Each reader of the address finds a server there, always the same one."""
     url = registry_sandbox.url
     assert registry_sandbox.connection["base_url"] == registry_sandbox.url == url
     with Client(**registry_sandbox.connection) as client:
@@ -368,7 +368,7 @@ def test_retries_without_the_waits(
     way: str,
     trouble: dict[str, Any],
 ) -> None:
-    """A call of the fixture's client, or of one derived from it, retries as often as any, at once.
+    """A call of the fixture's client, or of a derived one, retries as often as any, at once.
 
     The error says which waits there would have been.
     """
@@ -392,7 +392,7 @@ async def test_async_retries_without_the_waits(
     way: str,
     trouble: dict[str, Any],
 ) -> None:
-    """The async client's calls do as the sync one's."""
+    """The async client's calls behave as the sync one's."""
     registry_sandbox.faults.add(operation="get_repositories", **trouble)
     with pytest.raises(Error) as raised:
         await WAYS[way](async_registry_client)  # type: ignore[arg-type]
@@ -409,7 +409,7 @@ def test_an_inventory_does_not_wait(
     slept: list[float],
     trouble: dict[str, Any],
 ) -> None:
-    """Neither does an inventory whose pages fail, nor one of a client that was pickled."""
+    """Neither an inventory with failing pages waits, nor one of an unpickled client."""
     registry_sandbox.seed(repositories=2, tags=3)
     with pickle.loads(pickle.dumps(registry_client)) as copy:
         for client in (registry_client, copy):
@@ -425,7 +425,7 @@ def test_an_inventory_does_not_wait(
 async def test_an_async_inventory_does_not_wait(
     registry_sandbox: Sandbox, async_registry_client: AsyncClient, slept: list[float]
 ) -> None:
-    """The async one does not either where the API throttles it."""
+    """Nor does an async one if the API throttles it."""
     registry_sandbox.seed(repositories=2, tags=3)
     registry_sandbox.faults.add(
         operation="get_repository_tags", status=429, retry_after=30, times=3
@@ -442,7 +442,7 @@ def test_waits_count_against_the_deadline(
     deadline: float,
     requests: int,
 ) -> None:
-    """A wait that is not slept takes from the call's deadline, so retries are as many as else."""
+    """A skipped wait counts against the call's deadline, which thus limits the retries."""
     registry_sandbox.faults.add(status=503, retry_after=2)
     hurried = registry_client.with_options(deadline=deadline, retry=RetryPolicy(base_delay=0.0))
     with pytest.raises(Error):
@@ -451,8 +451,8 @@ def test_waits_count_against_the_deadline(
     assert slept == []
 
 
-def test_a_client_of_a_user_s_own_waits(registry_sandbox: Sandbox, slept: list[float]) -> None:
-    """A client that no fixture made sleeps before it retries."""
+def test_other_clients_wait(registry_sandbox: Sandbox, slept: list[float]) -> None:
+    """A client without the fixtures sleeps before it retries."""
     registry_sandbox.faults.add(status=503, retry_after=2, times=1)
     with Client(**registry_sandbox.connection) as client:
         client.repositories.list()
@@ -506,7 +506,7 @@ def test_after():
 def test_code_that_builds_its_own_client(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_proxy: str
 ) -> None:
-    """Whatever the environment and the command line's file say, each kind of client is the test's.
+    """With any environment and any ABEJA CLI file, each kind of client uses the test's sandbox.
 
     After the test the environment is as before.
     """
@@ -540,8 +540,8 @@ def test_code_that_builds_its_own_client(
 
 
 @pytest.mark.parametrize("missing", ["pytest", "fastapi", "uvicorn"])
-def test_without_its_extra(missing: str) -> None:
-    """The import is one error, which names the extra and what is missing."""
+def test_without_the_extra(missing: str) -> None:
+    """The import raises one error, which names the extra and the missing package."""
     code = f"import sys; sys.modules[{missing!r}] = None; import abeja_registry.testing"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     last = ran.stderr.splitlines()[-1]
@@ -551,8 +551,8 @@ def test_without_its_extra(missing: str) -> None:
     assert ran.stderr.count("Traceback") == 1
 
 
-def test_a_plugin_without_its_extra(tmp_path: Path) -> None:
-    """A test run that asks for the plugin ends with the same error."""
+def test_a_plugin_without_the_extra(tmp_path: Path) -> None:
+    """A test run that loads the plugin ends with the same error."""
     (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError(\"No module named 'fastapi'\")")
     (tmp_path / "test_theirs.py").write_text("def test_it(): pass\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
@@ -562,8 +562,8 @@ def test_a_plugin_without_its_extra(tmp_path: Path) -> None:
     assert 'pip install "abeja-registry[testing]"' in ran.stdout + ran.stderr
 
 
-def test_nobody_else_pays(tmp_path: Path) -> None:
-    """Without the line that asks for it, a test run has no such fixture and imports nothing."""
+def test_other_test_runs_are_unaffected(tmp_path: Path) -> None:
+    """Without the plugin, a test run has no such fixture and imports nothing."""
     test = "import sys\n\ndef test_it():\n    assert 'abeja_registry' not in sys.modules\n"
     (tmp_path / "test_theirs.py").write_text(test)
     ran = pytest_run(tmp_path, "--fixtures")

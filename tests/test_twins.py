@@ -43,14 +43,14 @@ TWINS: list[tuple[type[Any], type[Any]]] = [
     (Repository, AsyncRepository),
     (Tags, AsyncTags),
 ]
-# A page's items are there already: it is a sequence in both worlds, by the base that they share.
+# A page has its items, so that both kinds are sequences, by their common base.
 RENAMED = {
     "close": "aclose",
     "__enter__": "__aenter__",
     "__exit__": "__aexit__",
     "__iter__": "__aiter__",
 }
-# Work is shared with other threads and processes in the sync world alone.
+# Only the sync inventory can use other threads and processes.
 SYNC_ONLY = {"executor"}
 each_pair = pytest.mark.parametrize("pair", TWINS, ids=lambda pair: pair[0].__name__)
 
@@ -62,7 +62,7 @@ def members(cls: type[Any]) -> dict[str, Callable[..., Any]]:
         if name.startswith("_") and name not in {*RENAMED, *RENAMED.values(), "__init__"}:
             continue
         function = value.fget if isinstance(value, property) else value
-        # pydantic puts functions of its own into its models, and a wrapper of a base's hook.
+        # pydantic adds its own functions to models, and a wrapper of a base's hook.
         if not inspect.isfunction(function) or name == "model_post_init":
             continue
         if function.__module__.startswith("abeja_registry"):
@@ -76,7 +76,7 @@ def pairs_of_members() -> list[Any]:
         pytest.param(function, members(twin)[RENAMED.get(name, name)], id=f"{cls.__name__}.{name}")
         for cls, twin in TWINS
         for name, function in members(cls).items()
-        # A protocol of somebody else's class, and what typing makes of it.
+        # HttpClient is a protocol; typing adds an `__init__` to it.
         if cls is not HttpClient or name != "__init__"
     ]
 
@@ -91,7 +91,7 @@ def in_sync(annotation: str) -> str:
 
 
 def test_every_async_class_has_its_twin() -> None:
-    """The pairs above are all there are, and are named alike."""
+    """The pairs above are complete, and the names of each pair match."""
     faces = (*abeja_registry.__all__, *abeja_registry.inventory.__all__)
     names = {name for name in faces if name.startswith("Async")}
     assert names == {twin.__name__ for _, twin in TWINS}
@@ -100,7 +100,7 @@ def test_every_async_class_has_its_twin() -> None:
 
 @each_pair
 def test_twins_have_the_same_public_names(pair: tuple[type[Any], type[Any]]) -> None:
-    """The names are equal but for closing, entering and iterating, which say that they await."""
+    """The names are equal, except for closing, entering and iterating."""
     cls, twin = pair
     assert [RENAMED.get(name, name) for name in members(cls)] == list(members(twin))
     collections = [
@@ -116,7 +116,7 @@ def test_twins_have_the_same_public_names(pair: tuple[type[Any], type[Any]]) -> 
 def test_twins_have_the_same_parameters(
     method: Callable[..., Any], twin: Callable[..., Any]
 ) -> None:
-    """Names, order, kinds, defaults and annotations are equal, as is what comes back."""
+    """Names, order, kinds, defaults, annotations and return types are equal."""
     signature, other = inspect.signature(method), inspect.signature(twin)
     parameters = {n: each for n, each in signature.parameters.items() if n not in SYNC_ONLY}
     assert parameters.keys() == other.parameters.keys()
@@ -132,10 +132,10 @@ def in_sync_or_none(annotation: Any) -> Any:
 
 
 @each_method
-def test_the_twin_is_awaited_where_it_asks_the_api(
+def test_the_twin_is_a_coroutine_if_it_sends_requests(
     method: Callable[..., Any], twin: Callable[..., Any]
 ) -> None:
-    """What asks nothing is a plain function in both worlds; all else is a coroutine in one."""
+    """Methods without a request are plain functions in both."""
     plain = {
         "__init__", "__iter__", "iter", "iter_tags", "pages",
         "organization_id", "with_options", "inventory", "settings",
@@ -146,10 +146,10 @@ def test_the_twin_is_awaited_where_it_asks_the_api(
 
 
 @each_method
-def test_the_sync_one_is_documented_and_the_async_one_says_how_it_differs(
+def test_the_async_docstring_refers_to_the_sync_one(
     method: Callable[..., Any], twin: Callable[..., Any]
 ) -> None:
-    """One full docstring, and beside it a pointer to it."""
+    """The sync method has a full docstring, and the async one a reference to it."""
     if method.__name__.startswith("__") or method.__qualname__.startswith("HttpClient."):
         assert twin.__doc__ is None
         return
@@ -159,8 +159,8 @@ def test_the_sync_one_is_documented_and_the_async_one_says_how_it_differs(
 
 
 @each_pair
-def test_an_async_class_says_of_what_it_is_the_twin(pair: tuple[type[Any], type[Any]]) -> None:
-    """Its docstring names the sync class, or is a sentence of the same shape."""
+def test_an_async_class_names_its_twin(pair: tuple[type[Any], type[Any]]) -> None:
+    """Its docstring names the sync class, or is a similar sentence."""
     cls, twin = pair
     if cls is HttpClient:
         assert str(twin.__doc__).startswith("The type of an async client's `http_client`")

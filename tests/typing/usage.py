@@ -166,7 +166,7 @@ def opened(ours: Ours, raw: OursRaw) -> None:
 
 
 def repositories(client: Client) -> None:
-    """Create, get, list, walk through and delete."""
+    """Create, get, list, iterate and delete."""
     repository = client.repositories.create("sample_repository", description="a sample")
     assert_type(repository, Repository)
     assert_type(client.repositories.create("sample", "a sample"), Repository)
@@ -235,7 +235,7 @@ def page(page: Page[Tag]) -> None:
 
 
 def listing(listing: Listing[Tag]) -> None:
-    """Walk through a list, by items and by pages."""
+    """Iterate over a list, by items and by pages."""
     assert_type(iter(listing), Iterator[Tag])
     assert_type(next(iter(listing)), Tag)
     assert_type(listing.pages(), Iterator[Page[Tag]])
@@ -375,7 +375,7 @@ async def async_opened(ours: OursAsync) -> None:
 
 
 async def async_repositories(client: AsyncClient) -> None:
-    """Create, get, list, walk through and delete."""
+    """Create, get, list, iterate and delete."""
     repository = await client.repositories.create("sample_repository", description="a sample")
     assert_type(repository, AsyncRepository)
     assert_type(await client.repositories.get(repository.id), AsyncRepository)
@@ -418,7 +418,7 @@ async def async_page(page: AsyncPage[Tag]) -> None:
 
 
 async def async_listing(listing: AsyncListing[Tag]) -> None:
-    """Walk through a list, by items and by pages."""
+    """Iterate over a list, by items and by pages."""
     assert_type(aiter(listing), AsyncIterator[Tag])
     assert_type(await anext(aiter(listing)), Tag)
     assert_type(listing.pages(), AsyncIterator[AsyncPage[Tag]])
