@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 import typing
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,13 @@ CLASSES = {name: value for name, value in EXPORTED.items() if inspect.isclass(va
 
 def public_classes(module: str) -> dict[str, type[Any]]:
     """Return the classes that a module defines under a public name."""
-    room = importlib.import_module(f"abeja_registry.{module}")
+    loaded = importlib.import_module(f"abeja_registry.{module}")
     return {
         name: value
-        for name, value in vars(room).items()
+        for name, value in vars(loaded).items()
         if inspect.isclass(value) and name == value.__name__
         # Of a package, the modules in it.
-        if f"{value.__module__}.".startswith(f"{room.__name__}.")
+        if f"{value.__module__}.".startswith(f"{loaded.__name__}.")
         # pydantic leaves its parametrized classes, such as Page[Tag], in the module.
         if name.isidentifier() and not name.startswith("_")
     }
@@ -100,8 +101,8 @@ def test_every_public_class_is_exported(module: str) -> None:
 @pytest.mark.parametrize("module", sorted(OWN_FACES))
 def test_a_module_with_its_own_names_exports_its_classes(module: str) -> None:
     """Each is in the module's `__all__`, and the package is imported without the module."""
-    room = importlib.import_module(f"abeja_registry.{module}")
-    assert public_classes(module).keys() <= {*room.__all__}
+    loaded = importlib.import_module(f"abeja_registry.{module}")
+    assert public_classes(module).keys() <= {*loaded.__all__}
     script = f"import abeja_registry, sys; assert 'abeja_registry.{module}' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
 
@@ -263,6 +264,39 @@ def test_every_annotation_can_be_evaluated() -> None:
     assert hints["return"] is abeja_registry.Repositories
     returned = typing.get_type_hints(abeja_registry.Client.inventory)["return"]
     assert returned is abeja_registry.inventory.Inventory
+
+
+def _classes(hint: Any) -> Iterator[type]:
+    """Yield every class of this package within a type."""
+    if inspect.isclass(hint) and hint.__module__.startswith("abeja_registry"):
+        yield hint
+    for each in typing.get_args(hint):
+        for inner in each if isinstance(each, list) else [each]:
+            yield from _classes(inner)
+
+
+def test_every_class_in_a_signature_is_exported() -> None:
+    """A user can import each class that the signature of an exported name shows."""
+    faces = (abeja_registry, abeja_registry.contract, abeja_registry.inventory)
+    exported = {name: getattr(face, name) for face in faces for name in face.__all__}
+    public = {name: value for name, value in _public().items() if name.split(".")[0] in exported}
+    assert {"Client.inventory", "Tags.latest", "ContractReport.table"} <= set(public)
+    shown = {
+        (name, each)
+        for name, value in public.items()
+        for parameter, hint in typing.get_type_hints(value).items()
+        if parameter[0] != "_"
+        for each in _classes(hint)
+    }
+    assert shown
+    known = {*exported.values()}
+    assert {(name, each) for name, each in shown if _origin(each) not in known} == set()
+
+
+def _origin(kind: Any) -> Any:
+    """Return the class that pydantic has parametrized, or the class itself."""
+    metadata = getattr(kind, "__pydantic_generic_metadata__", None)
+    return (metadata or {}).get("origin") or kind
 
 
 def test_annotations_load_nothing_before_they_are_evaluated() -> None:

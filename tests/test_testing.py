@@ -546,7 +546,7 @@ def test_without_the_extra(missing: str) -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     last = ran.stderr.splitlines()[-1]
     assert last.startswith("ImportError: ")
-    assert 'the fixtures need their extra: pip install "abeja-registry[testing]"' in last
+    assert 'the fixtures need an extra: pip install "abeja-registry[testing]"' in last
     assert missing in last
     assert ran.stderr.count("Traceback") == 1
 
