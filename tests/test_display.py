@@ -151,6 +151,15 @@ def test_a_page_without_items_in_a_notebook(answer: Answers) -> None:
     assert "td" not in cells.tags
 
 
+def test_a_missing_value_in_a_notebook(answer: Answers) -> None:
+    """A field that is None is an empty cell."""
+    body = answer("get_repositories")
+    body["registry_repositories"] = [body["registry_repositories"][0] | {"description": None}]
+    html = html_of(Page[Repository].model_validate(body))
+    assert "<td></td>" in html
+    assert "None" not in html
+
+
 def test_a_contract_report() -> None:
     """Its repr counts the findings; in a notebook it is the table that its text is."""
     findings = [

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from tests.support.examples import BASE_URL, ORGANIZATION_ID, example
 from tests.support.internals import restarted
 from tests.support.scripted import ScriptedApi
@@ -233,6 +234,7 @@ async def test_a_page_counts_skipped_rows(api: ScriptedApi, page: Any, tag_page:
         skipped = await done(client.tags.list(ID, limit=4, offset=4))
         assert [tag.name for tag in skipped] == ["a", "c"]
         assert (len(skipped), skipped.skipped) == (2, 2)
+        assert repr(skipped).endswith(", 2 skipped)")
         assert copy.copy(skipped).skipped == 2
         api.requests.clear()
         api.answers(broken(tag_page("e", offset=8, limit=4), 0))
@@ -273,6 +275,14 @@ async def test_null_rows_are_an_empty_page(
             assert await done(page.next_page()) is None
         assert await done(client.repositories.find("x")) is None
         assert await walked(client.tags.iter(ID)) == await walked(client.inventory()) == []
+
+
+@pytest.mark.parametrize("value", [None, 5, "x", [1]], ids=repr)
+@pytest.mark.parametrize("kind", [Page[Tag], AsyncPage[AsyncRepository]], ids=repr)
+def test_a_page_is_read_from_an_object(kind: Any, value: Any) -> None:
+    """Any other JSON value is an error of validation."""
+    with pytest.raises(ValidationError, match="valid dictionary"):
+        kind.model_validate(value)
 
 
 # Names of unknown fields: the keys of other lists' rows, a page's own attributes, and names that

@@ -152,10 +152,7 @@ def quote_path(name: str, value: object) -> str:
     # The HTTP library would collapse them.
     if {".", ".."} & {unquote(segment) for segment in text.split("/")}:
         raise InvalidArgument(f"{name} must have no segment '.' or '..', unlike {safe_repr(value)}")
-    try:
-        return quote(text, safe="/%:@!$&'()*+,;=~")
-    except UnicodeEncodeError:
-        raise InvalidArgument(f"{name} must be text that can be encoded as UTF-8") from None
+    return quote(text, safe="/%:@!$&'()*+,;=~")
 
 
 def check_window(limit: int | None, offset: int | None) -> None:
