@@ -134,20 +134,18 @@ class _BaseSession(Generic[S]):
         if self.settings.on_retry is not None:
             self.settings.on_retry(retry)
 
-    def _report(self, result: AttemptResult, attempts: Attempts, seconds: float) -> None:
-        """Call the user's hook with a response."""
-        if isinstance(result, Response) and self.settings.on_response is not None:
-            headers = self._redact(result.headers)
-            self.settings.on_response(
-                ResponseInfo(
-                    attempts.operation.name,
-                    len(attempts.history) + 1,
-                    result.status,
-                    seconds,
-                    headers.get(REQUEST_ID_HEADER),
-                    headers,
-                )
-            )
+    def _response_info(
+        self, response: Response, attempts: Attempts, seconds: float
+    ) -> ResponseInfo:
+        headers = self._redact(response.headers)
+        return ResponseInfo(
+            attempts.operation.name,
+            len(attempts.history) + 1,
+            response.status,
+            seconds,
+            headers.get(REQUEST_ID_HEADER),
+            headers,
+        )
 
     def _prepare(self, operation: Operation, deadline: float) -> tuple[Request, Attempts]:
         if self._cancelled:
@@ -203,15 +201,13 @@ class _BaseSession(Generic[S]):
         )
         return ApiResult(body, history, self._redact)
 
-    def _limit(self, step: Operation | Within, deadline: float | None) -> tuple[Operation, float]:
+    def _limit(self, step: Operation | Within, deadline: float) -> tuple[Operation, float]:
         """Return the operation of a flow's step, and its deadline.
 
         No operation has more time than a call.
         """
         now = self.clock.now()
-        limit = now + self.settings.deadline
-        if deadline is not None:
-            limit = min(limit, deadline)
+        limit = min(now + self.settings.deadline, deadline)
         if isinstance(step, Within):
             return step.operation, now + (limit - now) * step.share
         return step, limit
@@ -269,8 +265,9 @@ class Session(_BaseSession[Sender]):
         if now >= attempts.deadline:
             return NOT_SENT
         result = self.sender.send(request, attempts.deadline - now)
-        if self.settings.on_response is not None:
-            self._report(result, attempts, self.clock.now() - now)
+        hook = self.settings.on_response
+        if hook is not None and isinstance(result, Response):
+            hook(self._response_info(result, attempts, self.clock.now() - now))
         return result
 
     def run(self, flow: Flow[T], deadline: float | None = None) -> T:
@@ -362,8 +359,9 @@ class AsyncSession(_BaseSession[AsyncSender]):
         if now >= attempts.deadline:
             return NOT_SENT
         result = await self.sender.send(request, attempts.deadline - now)
-        if self.settings.on_response is not None:
-            self._report(result, attempts, self.clock.now() - now)
+        hook = self.settings.on_response
+        if hook is not None and isinstance(result, Response):
+            hook(self._response_info(result, attempts, self.clock.now() - now))
         return result
 
     async def run(self, flow: Flow[T], deadline: float | None = None) -> T:
