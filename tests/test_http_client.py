@@ -253,14 +253,14 @@ async def test_a_hook_may_read_the_body(owner: Owner, sandbox: Sandbox) -> None:
     assert repository_id.encode() in seen[0]
 
 
-async def test_an_exception_of_a_hook_is_raised_unchanged(owner: Owner) -> None:
-    """It is not mistaken for a failure of the network."""
-    mine = LookupError("mine")
+@pytest.mark.parametrize("mine", [LookupError("mine"), TimeoutError("mine")], ids=repr)
+async def test_an_exception_of_a_hook_is_raised_unchanged(owner: Owner, mine: Exception) -> None:
+    """It is not mistaken for a failure of the network, or for the end of the deadline."""
 
     def fail(_: Any) -> None:
         raise mine
 
-    with pytest.raises(LookupError) as caught:
+    with pytest.raises(type(mine)) as caught:
         await owner.call(owner.scripted(event_hooks=owner.hook(fail)), *GET)
     assert caught.value is mine
 
@@ -363,18 +363,6 @@ async def test_the_deadline_cancels_an_async_hook(library: ModuleType) -> None:
         await ours.get_repository("1", "2")
     with pytest.raises(OutcomeUnknown, match="the call's deadline has passed"):
         await ours.create_repository("1", "sample")
-
-
-async def test_a_timeout_error_of_a_hook(owner: Owner) -> None:
-    """A TimeoutError that the hook raises is raised unchanged."""
-    mine = TimeoutError("mine")
-
-    def fail(_: Any) -> None:
-        raise mine
-
-    with pytest.raises(TimeoutError) as caught:
-        await owner.call(owner.scripted(event_hooks=owner.hook(fail)), *GET)
-    assert caught.value is mine
 
 
 # -- exceptions of custom transports --------------------------------------------------------------
