@@ -73,15 +73,15 @@ from abeja_registry._validation import (
 # -- command line ---------------------------------------------------------------------------------
 from abeja_registry.cli import _app as cli_app
 from abeja_registry.cli import _errors as cli_errors
-from abeja_registry.cli import _html as cli_html
 from abeja_registry.cli import _organization as cli_organization
 from abeja_registry.cli import _output as cli_output
 from abeja_registry.cli import _repositories as cli_repositories
 from abeja_registry.cli import _settings as cli_settings
 from abeja_registry.cli import _tags as cli_tags
-from abeja_registry.cli._charts import percent, size
 from abeja_registry.cli._client import import_httpx
-from abeja_registry.cli._timeline import Period, Periods, periods
+from abeja_registry.cli._sizes import percent, size
+from abeja_registry.cli.report import _page as report_page
+from abeja_registry.cli.report._timeline import Period, Periods, periods
 
 # -- inventory ------------------------------------------------------------------------------------
 from abeja_registry.inventory import _async_inventory as inventory_async

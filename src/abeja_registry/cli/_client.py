@@ -42,10 +42,12 @@ class Access:
         _errors.redact = Redactor(settings.authorization, settings.secrets())
         return client
 
-    def organization(self) -> str:
-        """Return the organization's id, wherever it was found."""
+    def organization_name(self) -> str:
+        """Return the organization's name, or its id if the API does not name it."""
         with self.client() as client:
-            return client.organization_id
+            page = client.raw.get_repositories(client.organization_id, limit=1)
+            name = page.get("organization_name")
+            return name if isinstance(name, str) and name.strip() else client.organization_id
 
 
 def import_httpx() -> None:

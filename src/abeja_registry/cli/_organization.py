@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -318,40 +318,21 @@ def report(
     if not page.parent.is_dir():
         raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
     import_httpx()
-    from ..inventory._diff import DiffBuilder
-    from ..inventory._files import atomic_write
-    from ..inventory._rows import known_repositories
-    from ..inventory._summary import SummaryBuilder
-    from . import _html
-    from ._timeline import periods
+    from .report import write_report
 
-    # Whatever can be refused is refused before the first row is asked for.
-    now = datetime.now(UTC)
-    summary = SummaryBuilder(stale_after_days, now)
-    organization = None if path else access.organization()
     rows = _rows(access, asked, path)
-    with atomic_write(page) as file:
-        diff = DiffBuilder()
-        for row in _rows_of(old, asked) if old else ():
-            diff.add_old(row)
-        for row in rows:
-            summary.add(row)
-            if old is not None:
-                diff.add_new(row)
-        summary.add_repositories(known_repositories(rows))
-        report = _html.Report(
-            source=_place(path, asked),
-            organization=organization,
-            made_at=now,
-            summary=summary.summary(),
-            periods=periods(summary.images()),
-            compared_with=old.name if old else None,
-            moved=diff.diff().moved,
-        )
-        file.write(_html.page(report).encode())
-    if path is not None and report.summary.empty_repositories is None:
+    summary = write_report(
+        page,
+        rows,
+        title=(lambda: path.name) if path else access.organization_name,
+        source=_place(path, asked),
+        stale_after_days=stale_after_days,
+        old=_rows_of(old, asked) if old else None,
+        old_name=old.name if old else None,
+    )
+    if path is not None and summary.empty_repositories is None:
         _warn_of_old_file(path)
-    say(f"{report.summary.total.tags:,} tags in {page}")
+    say(f"{summary.total.tags:,} tags in {page}")
 
 
 def _place(path: Path | None, asked: Asked) -> str:

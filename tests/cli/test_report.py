@@ -21,10 +21,10 @@ from tests.support.internals import (
     Entry,
     Period,
     Periods,
-    cli_html,
     cli_output,
     percent,
     periods,
+    report_page,
     size,
     write_jsonl,
 )
@@ -129,11 +129,11 @@ def test_a_page_of_now(run: Run, client: Client, sandbox: Sandbox, tmp_path: Pat
     assert (ran.code, ran.out, ran.err) == (0, "", f"2 tags in {path}\n")
     assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
     shown = path.read_text("utf-8")
-    assert f"<h1>Registry of {sandbox.organization_id}</h1>" in shown
-    assert f'From the API, <time datetime="{datetime.now(UTC).year}' in shown
+    assert "<h1>test-org</h1>" in shown
+    assert f'Registry inventory from the API, <time datetime="{datetime.now(UTC).year}' in shown
     assert "<dd>2.50 GB</dd>" in shown
     run("summary", "--html", str(path), "--include", "train*")
-    assert "From the API, repositories like train*, " in path.read_text("utf-8")
+    assert "from the API, repositories like train*, " in path.read_text("utf-8")
 
 
 def test_a_page_of_a_file(make: Make, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_page_of_a_file(make: Make, tmp_path: Path) -> None:
     make([row("a")])
     shown = (tmp_path / "report.html").read_text("utf-8")
     assert "<title>rows.jsonl</title>" in shown
-    assert "<h1>rows.jsonl</h1>\n<p>Inventory of a registry, summed up on <time" in shown
+    assert "<h1>rows.jsonl</h1>\n<p>Registry inventory from rows.jsonl, <time" in shown
 
 
 def test_figures(make: Make) -> None:
@@ -489,8 +489,10 @@ def made_of(name: str) -> Parsed:
         row("other", name, creator_email="other"),
     ]
     moved = tuple(Moved(each._replace(digest=f"{name}:{name}"), each) for each in rows)
-    report = cli_html.Report(name, name, NOW, summarize(rows, 90, NOW), pushes(rows), name, moved)
-    return Parsed(cli_html.page(report))
+    report = report_page.Report(
+        name, name, NOW, summarize(rows, 90, NOW), pushes(rows), name, moved
+    )
+    return Parsed(report_page.page(report))
 
 
 PLAIN = made_of("plain")
@@ -600,7 +602,8 @@ def test_only_who_asks_for_a_page_loads_it(exported: dict[str, str], tmp_path: P
     """The page's modules are loaded for a page, and by nothing else."""
     program = (
         "import sys; from abeja_registry.cli import main; main(sys.argv[1:]);"
-        "print([n for n in sys.modules if n.endswith(('_html', '_charts'))], file=sys.stderr)"
+        "print([n for n in sys.modules if n.startswith('abeja_registry.cli.report')],"
+        " file=sys.stderr)"
     )
     for arguments, loaded in (
         (["--help"], False),
@@ -610,4 +613,4 @@ def test_only_who_asks_for_a_page_loads_it(exported: dict[str, str], tmp_path: P
     ):
         line = [sys.executable, "-c", program, *arguments]
         ran = subprocess.run(line, capture_output=True, text=True, check=True)
-        assert (cli_html.__name__ in ran.stderr.splitlines()[-1]) is loaded
+        assert (report_page.__name__ in ran.stderr.splitlines()[-1]) is loaded

@@ -15,11 +15,12 @@ from heapq import nlargest
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ..inventory._times import in_utc
-from ._charts import bar, columns, growth, percent, size, text
+from ...inventory._times import in_utc
+from .._sizes import percent, size
+from ._charts import bar, columns, growth, text
 
 if TYPE_CHECKING:
-    from ..inventory import Moved, Summary, Totals
+    from ...inventory import Moved, Summary, Totals
     from ._timeline import Periods
 
 # Repositories that have a bar of their own.
@@ -33,8 +34,8 @@ class Report:
     """What the page shows.
 
     Attributes:
-        source: Where the rows are from: the API, in words, or a file's name.
-        organization: The organization's id; None where the rows are from a file.
+        title: The organization's name, or a file's.
+        source: Where the rows are from, in words.
         made_at: When the page is made.
         summary: What the rows add up to.
         periods: When the tags and images were last pushed.
@@ -42,8 +43,8 @@ class Report:
         moved: The tags that point to another image than in the older inventory.
     """
 
+    title: str
     source: str
-    organization: str | None
     made_at: datetime
     summary: Summary
     periods: Periods
@@ -58,10 +59,6 @@ def page(report: Report) -> str:
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)};"
         " base-uri 'none'; form-action 'none'"
     )
-    if report.organization:
-        name, told = f"Registry of {report.organization}", f"From {report.source},"
-    else:
-        name, told = report.source, "Inventory of a registry, summed up on"
     return f"""\
 <!DOCTYPE html>
 <html lang="en">
@@ -71,13 +68,13 @@ def page(report: Report) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<title>{text(name)}</title>
+<title>{text(report.title)}</title>
 <style>{style}</style>
 </head>
 <body>
 <header>
-<h1>{text(name)}</h1>
-<p>{text(told)} {_time(report.made_at)} UTC</p>
+<h1>{text(report.title)}</h1>
+<p>Registry inventory from {text(report.source)}, {_time(report.made_at)} UTC</p>
 </header>
 <main>
 {_figures(report)}
@@ -101,7 +98,7 @@ Times are UTC.</p>
 
 
 def _asset(name: str) -> str:
-    return files("abeja_registry.cli").joinpath(name).read_text("utf-8")
+    return files("abeja_registry.cli.report").joinpath(name).read_text("utf-8")
 
 
 def _hash(content: str) -> str:

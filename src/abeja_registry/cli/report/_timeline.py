@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ..inventory._times import in_utc
+from ...inventory._times import in_utc
 
 # More bars than this have no room beside one another.
 MOST = 60
