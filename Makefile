@@ -15,7 +15,19 @@ PEERS := benchmarks/.venvs
 # How often `make fuzz` draws.
 ROUNDS ?= 5
 
-.PHONY: demo test check lint types layers test-system test-matrix test-pythons test-lowest test-prereleases test-long fuzz nightly soak bench clean
+.PHONY: help demo test check lint types layers test-system test-matrix test-pythons test-lowest test-prereleases test-long fuzz nightly soak bench docs docs-serve package clean
+
+help:
+	@echo 'make demo          set up, and run the main job against the sandbox'
+	@echo 'make test          set up, and run the tests'
+	@echo 'make check         lint, types, import rules, then make test'
+	@echo 'make test-system   the tests with docker-registry, skopeo and Chromium'
+	@echo 'make docs          the site, in docs/_build/html; make docs-serve shows it'
+	@echo 'make bench         figures, compared with other clients (ITEMS="calls paging" for some)'
+	@echo 'make package       the distributions, in dist, checked on each Python'
+	@echo 'make fuzz          the property tests with fresh examples'
+	@echo 'make nightly       everything that takes long: fuzz, all faults, soak, all versions'
+	@echo 'make clean         remove the environments and what was built'
 
 demo: .venv/demo.stamp
 	$(BIN)/python examples/quickstart.py
@@ -30,6 +42,11 @@ check: lint types layers test
 lint: .venv/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/typos
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --quiet --offline .github
 
 types: .venv/dev.stamp
 	$(BIN)/mypy
@@ -89,8 +106,18 @@ bench: .venv/dev.stamp $(PEERS)/peers/stamp $(PEERS)/abeja-sdk/stamp
 	$(PEERS)/peers/bin/python -m benchmarks.charts
 	$(BIN)/python benchmarks/sandbox.py
 
+# The site. It needs no network, and a warning fails it.
+docs: .venv/docs.stamp
+	$(BIN)/sphinx-build --quiet -W --keep-going -n -b html docs docs/_build/html
+
+docs-serve: docs
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
+
+package: .venv/package.stamp .venv/matrix.stamp
+	.ci/package $(PYTHONS)
+
 clean:
-	rm -rf .venv .venv-* $(PEERS) .coverage
+	rm -rf .venv .venv-* $(PEERS) .coverage dist sbom docs/_build
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 …")'
@@ -108,6 +135,14 @@ clean:
 
 .venv/system.stamp: pyproject.toml .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet --group system
+	touch $@
+
+.venv/docs.stamp: pyproject.toml .venv/dev.stamp
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
+.venv/package.stamp: pyproject.toml .venv/dev.stamp
+	$(BIN)/python -m pip install --quiet --group package
 	touch $@
 
 .venv/matrix.stamp: pyproject.toml | .venv/bin/python
