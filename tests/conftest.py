@@ -1,4 +1,4 @@
-"""What every test may use: a clean environment, the API's answers, a sandbox, a scripted API."""
+"""What every test may use: a clean environment, the API's examples, a sandbox, a scripted API."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import httpcore2
 import pytest
 import respx
 from hypothesis import HealthCheck, settings
+from tests.support import examples
 from tests.support.certificates import TLS
-from tests.support.examples import Answers, example
 from tests.support.internals import replace_sleep
 from tests.support.scripted import ScriptedApi
 
@@ -65,9 +65,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def answer() -> Answers:
-    """Return the reference's example answer of an operation, by the operation's name."""
-    return example
+def example() -> examples.Examples:
+    """Return the reference's example response of an operation, by the operation's name."""
+    return examples.example
 
 
 @pytest.fixture

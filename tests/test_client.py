@@ -68,13 +68,13 @@ def test_collections_can_be_completed(kind: Any) -> None:
 
 
 async def test_collections_use_the_clients_organization(
-    api: ScriptedApi, typed: Any, answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, typed: Any, example: Callable[[str], dict[str, Any]]
 ) -> None:
     """Requests for repositories and tags have the client's organization and credential."""
     assert typed.organization_id == ORGANIZATION_ID
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     await done(typed.repositories.get("5"))
-    api.answers(answer("get_repository_tags"))
+    api.responds(example("get_repository_tags"))
     await done(typed.tags.list("5"))
     root = f"{BASE_URL}/organizations/{ORGANIZATION_ID}/registry/repositories/5"
     assert [sent.url for sent in api.requests] == [root, f"{root}/tags"]
@@ -82,12 +82,12 @@ async def test_collections_use_the_clients_organization(
 
 
 async def test_the_raw_client_returns_dicts(
-    api: ScriptedApi, typed: Any, answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, typed: Any, example: Callable[[str], dict[str, Any]]
 ) -> None:
     """`.raw` sends the same requests, for any organization, and returns responses unchanged."""
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     body = await done(typed.raw.get_repository(ORGANIZATION_ID, "5"))
-    assert body == answer("get_repository")
+    assert body == example("get_repository")
     await done(typed.repositories.get("5"))
     by_raw, by_typed = api.requests
     assert by_raw == by_typed
@@ -154,14 +154,14 @@ def test_an_invalid_setting_raises_at_once(kind: Any, options: Any, message: str
 
 
 async def test_with_options_changes_the_organization(
-    api: ScriptedApi, typed: Any, answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, typed: Any, example: Callable[[str], dict[str, Any]]
 ) -> None:
     """The derived client uses another organization; the original client keeps its own."""
     derived = typed.with_options(organization_id="2")
     assert (derived.organization_id, typed.organization_id) == ("2", ORGANIZATION_ID)
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     repository = await done(derived.repositories.get("5"))
-    api.answers(answer("get_repository_tags"))
+    api.responds(example("get_repository_tags"))
     await done(derived.tags.list("5"))
     await done(repository.list_tags())
     await done(typed.tags.list("5"))
@@ -195,7 +195,7 @@ async def test_with_options_changes_the_policy_and_the_deadline(
     api: ScriptedApi, typed: Any
 ) -> None:
     """Each client's calls have its own policy and deadline; other options are unchanged."""
-    api.answers({}, status=429, headers={"retry-after": "50"})
+    api.responds({}, status=429, headers={"retry-after": "50"})
     patient = typed.with_options(retry=RetryPolicy(max_retries=2))
     hasty = patient.with_options(deadline=50)
     attempts = []
@@ -212,7 +212,7 @@ async def test_with_options_changes_the_policy_and_the_deadline(
 @pytest.mark.usefixtures("no_waiting")
 async def test_with_options_changes_the_retries(api: ScriptedApi, typed: Any) -> None:
     """A count overrides the policy's, whose delays remain, and the new function is called."""
-    api.answers({}, status=500)
+    api.responds({}, status=500)
     told: list[Retry] = []
     hasty = RetryPolicy(max_retries=4, base_delay=0)
     derived = typed.with_options(max_retry_count=2, retry=hasty, on_retry=told.append)
@@ -277,7 +277,7 @@ def test_a_repr_shows_organization_and_url(kind: Any) -> None:
 
 async def test_on_retry_is_called_before_each_wait(api: ScriptedApi) -> None:
     """`on_retry` is called for each retry, and `max_retry_count` overrides the policy's count."""
-    api.answers({}, status=500)
+    api.responds({}, status=500)
     policy = RetryPolicy(max_retries=5, base_delay=0)
     for make in (api.client, api.async_client):
         told: list[Retry] = []
@@ -305,7 +305,7 @@ with Client("1", {}, base_url="http://127.0.0.1:1", retry=retry) as client:
 @pytest.mark.parametrize("api", ["own"], indirect=True)
 async def test_a_pickled_client_has_its_settings(api: ScriptedApi, typed: Any) -> None:
     """An unpickled client sends the same requests, with the same organization and options."""
-    api.answers({}, status=500)
+    api.responds({}, status=500)
     derived = typed.with_options(
         organization_id="2", retry=RetryPolicy(max_retries=1, base_delay=0)
     )
@@ -433,11 +433,11 @@ class AsyncRawTeam(AsyncAPIClient):
 @pytest.mark.parametrize("status", [200, 404, 503], ids=str)
 @pytest.mark.parametrize("call", ["get", "find", "get_or_create"])
 def test_a_client_is_freed_with_its_last_use(
-    api: ScriptedApi, answer: Callable[[str], dict[str, Any]], status: int, call: str
+    api: ScriptedApi, example: Callable[[str], dict[str, Any]], status: int, call: str
 ) -> None:
     """No error keeps it in a cycle: its connections close without the garbage collector."""
-    listed = answer("get_repositories")
-    api.answers(answer("get_repository") | listed, status=status)
+    listed = example("get_repositories")
+    api.responds(example("get_repository") | listed, status=status)
     client = Client("1", {}, base_url=BASE_URL, max_retry_count=0)
     freed = weakref.ref(client)
     gc.collect()

@@ -55,11 +55,11 @@ class Altering(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self._count = 0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a sync client's request."""
+        """Respond to a sync client's request."""
         return self._altered(request, self._inner.handle_request(request))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer an async client's request."""
+        """Respond to an async client's request."""
         return self._altered(request, await self._inner.handle_async_request(request))
 
     def _altered(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
@@ -80,7 +80,7 @@ class World:
         self.kind: Any = Client if name == "sync" else AsyncClient
 
     async def check(self, *arguments: Any, alter: Any = None, **options: Any) -> ContractReport:
-        """Compare through connections of the client's own, or through altered answers."""
+        """Compare through connections of the client's own, or through altered responses."""
         if alter is None:
             return await self._closed(self.kind(*arguments, retry=AT_ONCE, **options))
         http: Any = httpx.Client if self._name == "sync" else httpx.AsyncClient
@@ -174,7 +174,7 @@ async def test_the_first_repository_with_tags_is_checked(world: World, sandbox: 
     assert found(report)["get_repository_tags, fields of a tag"][0] == "ok"
 
 
-# -- answers that differ --------------------------------------------------------------------------
+# -- responses that differ -----------------------------------------------------------------------
 
 
 def without(name: str, at: str | None = None) -> Callable[[Any], Any]:
@@ -523,7 +523,7 @@ async def test_a_missing_repository_that_is_returned(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "what"),
+    ("response", "what"),
     [
         (
             response(
@@ -535,9 +535,9 @@ async def test_a_missing_repository_that_is_returned(world: World) -> None:
     ],
     ids=["the API's", "a proxy's"],
 )
-async def test_the_error_for_a_missing_repository(world: World, answer: bytes, what: str) -> None:
+async def test_the_error_for_a_missing_repository(world: World, response: bytes, what: str) -> None:
     """The report has the form of the body; a 404 tells nothing about the credential."""
-    with Server(lambda _: answer) as server:
+    with Server(lambda _: response) as server:
         report = await world.check("1", {}, base_url=server.url)
     assert found(report)["a missing repository"] == ("ok", f"NotFound (404), {what}")
     authentication = found(report)["authentication"]

@@ -24,7 +24,7 @@ from abeja_registry import (
 )
 from abeja_registry.contract import ContractReport, Finding
 
-Answers = Callable[[str], dict[str, Any]]
+Examples = Callable[[str], dict[str, Any]]
 
 WIDTH = 120
 ODD = [
@@ -80,16 +80,16 @@ def shown(value: Any) -> str:
     return text
 
 
-def test_the_models_of_the_reference(answer: Answers) -> None:
+def test_the_models_of_the_reference(example: Examples) -> None:
     """Each shows what identifies it, and neither an e-mail address nor times."""
-    repository = Repository.model_validate(answer("get_repository"))
+    repository = Repository.model_validate(example("get_repository"))
     assert shown(repository) == f"Repository({repository.name!r}, id={repository.id!r})"
-    tag = Tag.model_validate(answer("get_repository_tags")["tags"][0])
+    tag = Tag.model_validate(example("get_repository_tags")["tags"][0])
     assert shown(tag) == f"Tag('0.0.4', '{tag.digest[:19]}…', 2_757_009)"
     assert shown(tag.creator) == "Creator(id='1122334455660', role='admin')"
-    page = Page[Tag].model_validate(answer("get_repository_tags"))
+    page = Page[Tag].model_validate(example("get_repository_tags"))
     assert shown(page) == f"Page[Tag]({len(page)} items, offset=0, limit=10, has_next=False)"
-    listed = AsyncPage[AsyncRepository].model_validate(answer("get_repositories"))
+    listed = AsyncPage[AsyncRepository].model_validate(example("get_repositories"))
     assert shown(listed).startswith("AsyncPage[AsyncRepository](")
 
 
@@ -103,9 +103,9 @@ def test_a_model_of_odd_values_is_one_short_line(data: st.DataObject) -> None:
     shown(Tag.model_construct())
 
 
-def test_extremes_of_a_page(answer: Answers) -> None:
+def test_extremes_of_a_page(example: Examples) -> None:
     """The longest class and the largest numbers stay within the line."""
-    body = answer("get_repositories") | {"offset": 2**63 - 1, "limit": 2**63 - 1}
+    body = example("get_repositories") | {"offset": 2**63 - 1, "limit": 2**63 - 1}
     page = AsyncPage[AsyncRepository].model_validate(body)
     shown(page.model_copy(update={"items": page.items * 1000}))
 
@@ -126,9 +126,9 @@ async def test_clients_and_lists() -> None:
         await client.aclose() if kind is AsyncClient else client.close()
 
 
-def test_a_page_in_a_notebook(answer: Answers) -> None:
+def test_a_page_in_a_notebook(example: Examples) -> None:
     """A page is a table with a row for each item, escaped and without e-mail addresses."""
-    body = answer("get_repository_tags")
+    body = example("get_repository_tags")
     names = ["<script>alert(1)</script>", "a & b", "\x1b[31m", "\N{GRINNING FACE}", "x" * 1000]
     body["tags"] = [body["tags"][0] | {"name": name, "id": name[:9]} for name in names]
     html = html_of(Page[Tag].model_validate(body))
@@ -141,19 +141,19 @@ def test_a_page_in_a_notebook(answer: Answers) -> None:
     assert re.fullmatch(r"[^\x00-\x09\x0b-\x1f]*", html)
 
 
-def test_a_page_without_items_in_a_notebook(answer: Answers) -> None:
+def test_a_page_without_items_in_a_notebook(example: Examples) -> None:
     """An empty page has the head of its columns."""
     page = Page[Repository].model_validate(
-        answer("get_repositories") | {"registry_repositories": []}
+        example("get_repositories") | {"registry_repositories": []}
     )
     cells = Cells(html_of(page))
     assert "name" in cells.texts
     assert "td" not in cells.tags
 
 
-def test_a_missing_value_in_a_notebook(answer: Answers) -> None:
+def test_a_missing_value_in_a_notebook(example: Examples) -> None:
     """A field that is None is an empty cell."""
-    body = answer("get_repositories")
+    body = example("get_repositories")
     body["registry_repositories"] = [body["registry_repositories"][0] | {"description": None}]
     html = html_of(Page[Repository].model_validate(body))
     assert "<td></td>" in html
@@ -175,9 +175,9 @@ def test_a_contract_report() -> None:
     assert "\N{REPLACEMENT CHARACTER}[1m" in cells.texts
 
 
-def test_completion_leaves_out_deprecated_names(answer: Answers) -> None:
+def test_completion_leaves_out_deprecated_names(example: Examples) -> None:
     """`dir()` of a model has its fields and methods, and no name that pydantic deprecates."""
-    page = Page[Tag].model_validate(answer("get_repository_tags"))
+    page = Page[Tag].model_validate(example("get_repository_tags"))
     for model in (page, page[0], page[0].creator):
         names = set(dir(model))
         assert {"model_dump", "model_extra", *type(model).model_fields} <= names

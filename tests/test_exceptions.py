@@ -391,7 +391,7 @@ async def test_a_look_up_that_finds_nothing_is_a_404(
 ) -> None:
     """Code can compare the status, and the text names the missing item."""
     page = {"offset": 0, "limit": 100, "has_next": False}
-    api.answers(page | {"items": []})
+    api.responds(page | {"items": []})
     with pytest.raises(HttpError) as caught:
         await done(ask(typed))
     for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):

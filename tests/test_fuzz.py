@@ -20,7 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from tests.support.examples import ANSWERS
+from tests.support.examples import EXAMPLES
 from tests.support.internals import (
     ApiResult,
     Attempts,
@@ -62,7 +62,7 @@ from abeja_registry.pages import TagPage
 T = TypeVar("T")
 
 REFERENCE: dict[str, dict[str, Any]] = {
-    path.stem: json.loads(path.read_bytes()) for path in sorted(ANSWERS.glob("*.json"))
+    path.stem: json.loads(path.read_bytes()) for path in sorted(EXAMPLES.glob("*.json"))
 }
 # Requests that a walk may make of a server that plays with it.
 MANY = 500
@@ -117,11 +117,11 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 @st.composite
 def near(draw: st.DrawFn, *operations: str) -> dict[str, Any]:
-    """An answer of the reference, of which some fields are gone, of another type, or elsewhere."""
+    """A response of the reference, of which some fields are gone, of another type, or elsewhere."""
     names = operations or tuple(REFERENCE)
-    answer: dict[str, Any] = copy.deepcopy(REFERENCE[draw(st.sampled_from(names))])
+    response: dict[str, Any] = copy.deepcopy(REFERENCE[draw(st.sampled_from(names))])
     for _ in range(draw(st.integers(0, 4))):
-        found = list(places(answer))
+        found = list(places(response))
         if not found:
             break
         container, key = draw(st.sampled_from(found))
@@ -139,7 +139,7 @@ def near(draw: st.DrawFn, *operations: str) -> dict[str, Any]:
                 container[draw(new | st.text(max_size=5))] = container.pop(key)
             case _ if isinstance(container, list):
                 container *= draw(st.integers(0, 3))
-    return answer
+    return response
 
 
 jsons = st.builds(lambda value: json.dumps(value).encode(), near() | values)
@@ -216,7 +216,7 @@ operations = st.sampled_from(
     cut=st.none() | failures,
     doubt=st.booleans(),
 )
-def test_any_answer_is_an_object_or_an_error(
+def test_any_response_is_an_object_or_an_error(
     operation: Any,
     status: int,
     headers: dict[str, str],
@@ -287,7 +287,7 @@ MODELS: dict[str, type[BaseModel]] = {
 
 
 def parts(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return an answer, and every object within."""
+    """Return a response, and every object within."""
     found = [container[key] for container, key in places(body)]
     return [body, *(each for each in found if isinstance(each, dict))]
 
@@ -319,21 +319,21 @@ def test_any_object_is_a_model_or_an_error(
 
 
 class Script:
-    """A server that answers as a script says, with the last part for ever."""
+    """A server that responds as a script says, with the last part for ever."""
 
     def __init__(self, script: Sequence[tuple[int, dict[str, str], object]]) -> None:
         self._script = script
         self._asked = 0
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request."""
+        """Respond to a request."""
         status, headers, body = self._script[min(self._asked, len(self._script) - 1)]
         self._asked += 1
         assert self._asked < MANY, "this does not end"
         return httpx.Response(status, headers=headers, content=json.dumps(body).encode())
 
     async def later(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request, awaited."""
+        """Respond to a request, awaited."""
         return self(request)
 
 

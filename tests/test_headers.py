@@ -43,7 +43,7 @@ async def test_headers_are_sent_with_each_request(api: ScriptedApi, world: str) 
     client = raw(
         api, world, user_agent="trainer/1.2 (ci)", default_headers={"X-Team": "ml", "x-empty-": "-"}
     )
-    api.answers({})
+    api.responds({})
     await done(client.get_repository("1", "2"))
     await done(client.create_repository("1", "sample"))
     for sent in api.requests:
@@ -55,7 +55,7 @@ async def test_headers_are_sent_with_each_request(api: ScriptedApi, world: str) 
 @CLIENTS
 async def test_without_them_the_headers_are_ours(api: ScriptedApi, world: str) -> None:
     """The User-Agent names this package alone."""
-    api.answers({})
+    api.responds({})
     await done(raw(api, world).get_repository("1", "2"))
     assert api.requests[0].headers["user-agent"] == f"abeja-registry/{__version__}"
 
@@ -96,7 +96,7 @@ async def test_a_secret_header_is_redacted(api: ScriptedApi, world: str) -> None
     """What a server echoes of a header that names a secret is in no error; settings show names."""
     secret = "s3cret-of-the-gateway"
     client = raw(api, world, default_headers={"X-Api-Key": secret}, max_retry_count=0)
-    api.answers({"error": "e", "error_description": f"you sent {secret}"}, status=502)
+    api.responds({"error": "e", "error_description": f"you sent {secret}"}, status=502)
     with pytest.raises(HttpError) as caught:
         await done(client.get_repository("1", "2"))
     assert secret not in str(caught.value)
@@ -120,14 +120,14 @@ async def test_each_response_is_reported(
 
     def report(info: ResponseInfo) -> None:
         reports.append(info)
-        api.answers({}, headers={"X-Request-Id": "r-2"})
+        api.responds({}, headers={"X-Request-Id": "r-2"})
 
     def pass_time(_: object) -> None:
         now[0] += 2
 
     api.on_request = pass_time
     client = raw(api, world, on_response=report, retry=RetryPolicy(base_delay=0))
-    api.answers(status=503, headers={"X-Request-Id": "r-1"})
+    api.responds(status=503, headers={"X-Request-Id": "r-1"})
     await done(client.get_repository("1", "2"))
     assert [(each.operation, each.attempt, each.status) for each in reports] == [
         ("get_repository", 1, 503),
@@ -153,7 +153,7 @@ async def test_a_derived_client_has_the_hook_that_it_is_given(api: ScriptedApi) 
     first: list[ResponseInfo] = []
     second: list[ResponseInfo] = []
     client = api.client(on_response=first.append)
-    api.answers(status=404)
+    api.responds(status=404)
     for each in (client, client.with_options(on_response=second.append)):
         with pytest.raises(HttpError):
             each.repositories.get("1")
@@ -165,7 +165,7 @@ def test_an_echoed_credential_is_redacted_in_headers(api: ScriptedApi) -> None:
     """The hook may log what it gets."""
     reports: list[ResponseInfo] = []
     token = {"auth_token": "s3cret-token"}
-    api.answers({}, headers={"X-Echo": "Bearer s3cret-token"})
+    api.responds({}, headers={"X-Echo": "Bearer s3cret-token"})
     with APIClient(token, base_url=BASE_URL, on_response=reports.append) as client:
         client.get_repository("1", "2")
     assert "s3cret-token" not in str(reports[0].headers)

@@ -66,7 +66,7 @@ class Owner:
 
     def scripted(self, **options: Any) -> Any:
         """Return a client of the library that never uses the network."""
-        return self.real(transport=self.library.MockTransport(self._answer), **options)
+        return self.real(transport=self.library.MockTransport(self._respond), **options)
 
     def real(self, **options: Any) -> Any:
         """Return a client of the library."""
@@ -92,7 +92,7 @@ class Owner:
         body: dict[str, Any] = await done(getattr(self.raw(http_client), operation)(*arguments))
         return body
 
-    def _answer(self, request: Any) -> Any:
+    def _respond(self, request: Any) -> Any:
         self.requests.append(request)
         return self.library.Response(self.status, json={}, headers=self.headers)
 

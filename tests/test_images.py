@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.examples import ORGANIZATION_ID, Answers
+from tests.support.examples import ORGANIZATION_ID, Examples
 
 from abeja_registry import ImageName, Repository, Tag
 
@@ -98,17 +98,17 @@ def test_only_a_string_is_parsed() -> None:
         ImageName.parse(1)  # type: ignore[arg-type]
 
 
-def test_a_repository_names_its_images(answer: Answers) -> None:
+def test_a_repository_names_its_images(example: Examples) -> None:
     """A tag's image is named by the tag, or pinned to the digest that it has now."""
-    repository = Repository.model_validate(answer("get_repository"))
-    tag = Tag.model_validate(answer("get_repository_tags")["tags"][0])
+    repository = Repository.model_validate(example("get_repository"))
+    tag = Tag.model_validate(example("get_repository_tags")["tags"][0])
     path = f"custom/{ORGANIZATION_ID}/{repository.name}"
     assert str(repository.image(tag)) == str(repository.image(tag.name)) == f"{path}:{tag.name}"
     assert str(repository.image(tag, pinned=True)) == f"{path}@{tag.digest}"
 
 
-def test_a_name_alone_cannot_be_pinned(answer: Answers) -> None:
+def test_a_name_alone_cannot_be_pinned(example: Examples) -> None:
     """What a tag's name points to is not known without asking."""
-    repository = Repository.model_validate(answer("get_repository"))
+    repository = Repository.model_validate(example("get_repository"))
     with pytest.raises(TypeError, match=r"tag must be a Tag to be pinned, not '1\.0'"):
         repository.image("1.0", pinned=True)  # type: ignore[call-overload]

@@ -87,12 +87,12 @@ LISTS: dict[str, tuple[str, str, Callable[[Any], Any], Callable[[Any], Any]]] = 
 
 
 @pytest.fixture(params=LISTS.values(), ids=list(LISTS))
-def listed(request: pytest.FixtureRequest, answer: Callable[[str], dict[str, Any]]) -> Any:
+def listed(request: pytest.FixtureRequest, example: Callable[[str], dict[str, Any]]) -> Any:
     """Each list of the API: how to make its page of rows, how to ask for it, how to walk."""
     operation, key, ask, walk = request.param
 
     def page(*changes: Any, **beside: Any) -> dict[str, Any]:
-        body = answer(operation)
+        body = example(operation)
         row = body.pop("tags", None) or body.pop("registry_repositories")
         rows = [
             row[0] | {"id": str(place)} | change if isinstance(change, dict) else change
@@ -110,7 +110,7 @@ async def test_an_invalid_row_ends_its_page(
     """The error has the row's index, the field's path and the row, also in a pickle."""
     page, ask, _ = listed
     body = page({}, {}, change, {})
-    api.answers(body)
+    api.responds(body)
     for options in ({}, {"invalid_rows": "raise"}):
         with pytest.raises(InvalidResponse, match="the response is not a valid ") as caught:
             await done(ask(typed(**options)))
@@ -128,7 +128,7 @@ async def test_a_row_without_an_id_is_never_skipped(
     """It raises even if rows are skipped: in a page, an iteration and a look-up."""
     page, ask, walk = listed
     body = page({}, change, {})
-    api.answers(body)
+    api.responds(body)
     client = typed(invalid_rows="skip")
     for call in (lambda: done(ask(client)), lambda: walked(walk(client))):
         with pytest.raises(InvalidResponse) as caught:
@@ -149,7 +149,7 @@ async def test_an_invalid_row_is_skipped(
 ) -> None:
     """The page has the others in order and counts the skipped ones; each is logged once."""
     page, ask, _ = listed
-    api.answers(page(change, {}, change, change, {}))
+    api.responds(page(change, {}, change, change, {}))
     with caplog.at_level(logging.WARNING, "abeja_registry"):
         got = await done(ask(typed(invalid_rows="skip")))
     assert [item.id for item in got] == [item.id for item in got.items] == ["1", "4"]
@@ -167,7 +167,7 @@ async def test_an_id_cannot_forge_a_line_of_the_log(
 ) -> None:
     """With any id of a skipped row, the log shows the beginning, on one line."""
     page, ask, _ = listed
-    api.answers(page({"id": "7\nCRITICAL" + "x" * 5_000, "created_at": None}))
+    api.responds(page({"id": "7\nCRITICAL" + "x" * 5_000, "created_at": None}))
     with caplog.at_level(logging.WARNING, "abeja_registry"):
         await done(ask(typed(invalid_rows="skip")))
     [record] = caplog.records
@@ -182,7 +182,7 @@ async def test_an_id_that_is_the_credential_is_not_logged(
 ) -> None:
     """What a server echoes as a row's id is redacted in the log, as in an error."""
     page, ask, _ = listed
-    api.answers(page({"id": "s3cret-token", "created_at": None}))
+    api.responds(page({"id": "s3cret-token", "created_at": None}))
     with (
         caplog.at_level(logging.WARNING, "abeja_registry"),
         Client(
@@ -202,7 +202,7 @@ async def test_a_page_of_valid_rows(
 ) -> None:
     """It is the same page with either setting; nothing is counted or logged."""
     page, ask, _ = listed
-    api.answers(page({}, {}))
+    api.responds(page({}, {}))
     pages = [await done(ask(typed(invalid_rows=rows))) for rows in ("raise", "skip")]
     assert pages[0] == pages[1]
     assert [got.skipped for got in pages] == [0, 0]
@@ -214,7 +214,7 @@ async def test_a_page_of_invalid_rows(
 ) -> None:
     """It is an empty page, and not an error."""
     page, ask, walk = listed
-    api.answers(page(SKIPPED, SKIPPED))
+    api.responds(page(SKIPPED, SKIPPED))
     got = await done(ask(typed(invalid_rows="skip")))
     assert (list(got), got.skipped) == ([], 2)
     assert await walked(walk(typed(invalid_rows="skip"))) == []
@@ -230,7 +230,7 @@ async def test_an_invalid_page_is_not_skipped(
 ) -> None:
     """The fields besides the rows must be valid."""
     page, ask, _ = listed
-    api.answers(page({}, SKIPPED, **beside))
+    api.responds(page({}, SKIPPED, **beside))
     with pytest.raises(InvalidResponse, match=f"field '{field}'"):
         await done(ask(typed(invalid_rows="skip")))
 
@@ -239,24 +239,24 @@ async def test_an_invalid_page_is_not_skipped(
 async def test_rows_that_are_not_a_list(
     api: ScriptedApi,
     typed: Callable[..., Any],
-    answer: Callable[[str], dict[str, Any]],
+    example: Callable[[str], dict[str, Any]],
     rows: object,
 ) -> None:
     """No row can be skipped, and the error names the field."""
-    body = answer("get_repository_tags") | {"tags": rows}
-    api.answers(body)
+    body = example("get_repository_tags") | {"tags": rows}
+    api.responds(body)
     with pytest.raises(InvalidResponse, match="field 'tags'") as caught:
         await done(typed(invalid_rows="skip").tags.list("1"))
     assert (caught.value.index, caught.value.row, caught.value.body) == (None, None, body)
 
 
 async def test_a_page_without_a_list(
-    api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, typed: Callable[..., Any], example: Callable[[str], dict[str, Any]]
 ) -> None:
     """A page that lacks its list is an error with either setting."""
-    body = answer("get_repository_tags")
+    body = example("get_repository_tags")
     del body["tags"]
-    api.answers(body)
+    api.responds(body)
     for rows in ("raise", "skip"):
         with pytest.raises(InvalidResponse, match="field 'items': Field required"):
             await done(typed(invalid_rows=rows).tags.list("1"))
@@ -267,15 +267,16 @@ def paged(api: ScriptedApi) -> Callable[..., None]:
     """Let the scripted API page through these rows, which a function makes a page of."""
 
     def play(page: Pages, *changes: Any) -> None:
-        def answer_window(request: Any) -> None:
+        def respond_window(request: Any) -> None:
             limit, offset = (int(request.url.params[name]) for name in ("limit", "offset"))
             body = page(*changes)
             key = next(key for key, rows in body.items() if isinstance(rows, list))
             rows = body[key][offset : offset + limit]
             has_next = offset + limit < len(changes)
-            api.answers({**body, key: rows, "has_next": has_next, "offset": offset, "limit": limit})
+            window = {"has_next": has_next, "offset": offset, "limit": limit}
+            api.responds({**body, key: rows, **window})
 
-        api.on_request = answer_window
+        api.on_request = respond_window
 
     return play
 
@@ -313,7 +314,7 @@ async def test_an_endless_list_of_skipped_rows_is_broken(
 ) -> None:
     """Skipped rows are distinguished by their ids, as any rows."""
     page, _, walk = listed
-    api.answers(page(SKIPPED, SKIPPED, has_next=True))
+    api.responds(page(SKIPPED, SKIPPED, has_next=True))
     with pytest.raises(PaginationError, match="hold no new item and say that more follow"):
         await walked(walk(typed(invalid_rows="skip")))
 
@@ -323,7 +324,7 @@ async def test_the_page_after_one_with_skipped_rows(
 ) -> None:
     """It begins after all rows of this one, including the skipped ones."""
     page, ask, _ = listed
-    api.answers(page({}, SKIPPED, {}, has_next=True, limit=3))
+    api.responds(page({}, SKIPPED, {}, has_next=True, limit=3))
     got = await done(ask(typed(invalid_rows="skip")))
     await done(got.next_page())
     assert api.requests[-1].url.endswith("?limit=3&offset=3")
@@ -339,7 +340,7 @@ async def test_a_copy_of_a_page_with_skipped_rows(
 ) -> None:
     """A copy has the same count and the same next page."""
     page, ask, _ = listed
-    api.answers(page({}, SKIPPED, {}, has_next=True, limit=3))
+    api.responds(page({}, SKIPPED, {}, has_next=True, limit=3))
     got = copied(await done(ask(typed(invalid_rows="skip"))))
     assert got.skipped == 1
     await done(got.next_page())
@@ -356,28 +357,28 @@ async def test_a_deep_copy_counts_skipped_rows(
 ) -> None:
     """So does a pickle."""
     page, ask, _ = listed
-    api.answers(page({}, SKIPPED, {}))
+    api.responds(page({}, SKIPPED, {}))
     got = copied(await done(ask(typed(invalid_rows="skip"))))
     assert ([item.id for item in got], got.skipped) == (["0", "2"], 1)
 
 
 async def test_the_setting_holds_for_derived_clients_and_repositories(
-    api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, typed: Callable[..., Any], example: Callable[[str], dict[str, Any]]
 ) -> None:
     """It holds for `with_options` and for a repository's own tags, but not for a look-up.
 
     A row without a name may be the one that is looked for.
     """
     client = typed(invalid_rows="skip").with_options(timeout=5)
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     repository = await done(client.repositories.get("1"))
-    tags = answer("get_repository_tags")
+    tags = example("get_repository_tags")
     bad_tag = tags["tags"][0] | {"id": "bad", "creator": None}
-    api.answers(tags | {"tags": [bad_tag, *tags["tags"]]})
+    api.responds(tags | {"tags": [bad_tag, *tags["tags"]]})
     assert (await done(repository.list_tags())).skipped == 1
-    listed = answer("get_repositories")
+    listed = example("get_repositories")
     rows = listed["registry_repositories"]
-    api.answers(listed | {"registry_repositories": [{"id": "bad"}, *rows]})
+    api.responds(listed | {"registry_repositories": [{"id": "bad"}, *rows]})
     with pytest.raises(InvalidResponse, match=r"registry_repositories\.0"):
         await done(client.repositories.find(rows[0]["name"]))
 
@@ -387,14 +388,14 @@ async def test_the_setting_holds_for_derived_clients_and_repositories(
 NAMELESS = {"null": None, "a number": 5, "a list": ["b"], "an object": {"name": "b"}}
 
 
-def rows_of(answer: dict[str, Any], key: str, *changes: Any) -> dict[str, Any]:
+def rows_of(page: dict[str, Any], key: str, *changes: Any) -> dict[str, Any]:
     """Return a page whose rows are called a, b, c, ..., each changed so."""
-    [row, *_] = answer[key]
+    [row, *_] = page[key]
     rows = [
         row | {"id": str(at), "name": "abcdef"[at]} | change if isinstance(change, dict) else change
         for at, change in enumerate(changes)
     ]
-    return answer | {key: rows, "has_next": False}
+    return page | {key: rows, "has_next": False}
 
 
 # A look-up of "b", or of the only row that is left.
@@ -439,7 +440,7 @@ invalid = pytest.mark.parametrize(
 async def test_a_look_up_skips_an_invalid_row_with_another_name(
     api: ScriptedApi,
     typed: Callable[..., Any],
-    answer: Callable[[str], dict[str, Any]],
+    example: Callable[[str], dict[str, Any]],
     operation: str,
     key: str,
     ask: Callable[[Any], Any],
@@ -448,7 +449,7 @@ async def test_a_look_up_skips_an_invalid_row_with_another_name(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Such a row is not the match, whether it is before or after it."""
-    api.answers(rows_of(answer(operation), key, change, {}, change))
+    api.responds(rows_of(example(operation), key, change, {}, change))
     with caplog.at_level(logging.WARNING, "abeja_registry"):
         found = await done(ask(typed(invalid_rows=setting)))
     assert (found.id, found.name) == ("1", "b")
@@ -463,7 +464,7 @@ async def test_a_look_up_skips_an_invalid_row_with_another_name(
 async def test_a_look_up_raises_for_an_invalid_match(
     api: ScriptedApi,
     typed: Callable[..., Any],
-    answer: Callable[[str], dict[str, Any]],
+    example: Callable[[str], dict[str, Any]],
     operation: str,
     key: str,
     ask: Callable[[Any], Any],
@@ -471,8 +472,8 @@ async def test_a_look_up_raises_for_an_invalid_match(
     setting: str,
 ) -> None:
     """The error is that row's, not an earlier one's, and nothing is created."""
-    body = rows_of(answer(operation), key, {"creator": None}, change, {})
-    api.answers(body)
+    body = rows_of(example(operation), key, {"creator": None}, change, {})
+    api.responds(body)
     with pytest.raises(InvalidResponse) as caught:
         await done(ask(typed(invalid_rows=setting)))
     assert (caught.value.index, caught.value.row) == (1, body[key][1])
@@ -487,7 +488,7 @@ async def test_a_look_up_raises_for_an_invalid_match(
 async def test_a_look_up_raises_for_a_row_without_a_name(
     api: ScriptedApi,
     typed: Callable[..., Any],
-    answer: Callable[[str], dict[str, Any]],
+    example: Callable[[str], dict[str, Any]],
     operation: str,
     key: str,
     ask: Callable[[Any], Any],
@@ -495,7 +496,7 @@ async def test_a_look_up_raises_for_a_row_without_a_name(
 ) -> None:
     """Such a row might be the match, and so the look-up ends there."""
     for row in ({"name": name}, [name]):
-        api.answers(rows_of(answer(operation), key, row, {}))
+        api.responds(rows_of(example(operation), key, row, {}))
         with pytest.raises(InvalidResponse) as caught:
             await done(ask(typed()))
         assert caught.value.index == 0
@@ -503,16 +504,16 @@ async def test_a_look_up_raises_for_a_row_without_a_name(
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)
 async def test_the_latest_version_with_invalid_rows(
-    api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, typed: Callable[..., Any], example: Callable[[str], dict[str, Any]]
 ) -> None:
     """An invalid tag raises only if its name could make it the latest."""
-    page = answer("get_repository_tags")
+    page = example("get_repository_tags")
     names = [{"name": "1.0"}, {"name": "nightly", "creator": None}, {"name": "0.9"}]
-    api.answers(rows_of(page, "tags", *names))
+    api.responds(rows_of(page, "tags", *names))
     assert (await done(typed().tags.latest("1", by="version"))).name == "1.0"
     with pytest.raises(InvalidResponse):
         await done(typed().tags.latest("1"))
-    api.answers(rows_of(page, "tags", *names, {"name": "2.0", "creator": None}))
+    api.responds(rows_of(page, "tags", *names, {"name": "2.0", "creator": None}))
     with pytest.raises(InvalidResponse) as caught:
         await done(typed().tags.latest("1", by="version"))
     assert caught.value.index == 3
@@ -520,11 +521,11 @@ async def test_the_latest_version_with_invalid_rows(
 
 @pytest.mark.parametrize("api", ["own"], indirect=True)
 async def test_a_look_up_without_a_match_among_invalid_rows(
-    api: ScriptedApi, typed: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, typed: Callable[..., Any], example: Callable[[str], dict[str, Any]]
 ) -> None:
     """If all names are valid, it is certain that the name is missing."""
-    page = answer("get_repositories")
-    api.answers(rows_of(page, "registry_repositories", {"creator": None}, {"creator": {}}))
+    page = example("get_repositories")
+    api.responds(rows_of(page, "registry_repositories", {"creator": None}, {"creator": {}}))
     assert await done(typed().repositories.find("x")) is None
     with pytest.raises(NotFound):
         await done(typed().repositories.get_by_name("x"))
@@ -561,24 +562,24 @@ async def test_a_skipped_row_is_logged_once(
 async def test_a_skipped_row_of_an_inventory_is_logged_once(
     api: ScriptedApi,
     typed: Callable[..., Any],
-    answer: Callable[[str], dict[str, Any]],
+    example: Callable[[str], dict[str, Any]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """An inventory's pages overlap, too."""
-    repositories, tags = answer("get_repositories"), answer("get_repository_tags")
+    repositories, tags = example("get_repositories"), example("get_repository_tags")
 
-    def answer_window(request: Any) -> None:
+    def respond_window(request: Any) -> None:
         limit, offset = (int(request.url.params[name]) for name in ("limit", "offset"))
         if not request.url.path.endswith("/tags"):
-            api.answers(repositories)
+            api.responds(repositories)
             return
         rows = [tags["tags"][0] | {"id": str(at), "name": f"t{at}"} for at in range(30)]
         for at in (0, 9, 18, 29):
             rows[at]["creator"] = None
         shown = {"offset": offset, "limit": limit, "has_next": offset + limit < len(rows)}
-        api.answers(tags | shown | {"tags": rows[offset : offset + limit]})
+        api.responds(tags | shown | {"tags": rows[offset : offset + limit]})
 
-    api.on_request = answer_window
+    api.on_request = respond_window
     with caplog.at_level(logging.WARNING, "abeja_registry"):
         rows = await walked(typed(invalid_rows="skip").inventory(page_size=10, concurrency=1))
     assert len(rows) == 26

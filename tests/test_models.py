@@ -28,7 +28,7 @@ from abeja_registry import (
 if TYPE_CHECKING:
     from tests.support.scripted import ScriptedApi
 
-Answers = Callable[[str], dict[str, Any]]
+Examples = Callable[[str], dict[str, Any]]
 
 # Each row of the reference: its model, the operation that returns it, and its path in the response.
 ROWS: dict[str, tuple[type[BaseModel], str, tuple[str | int, ...]]] = {
@@ -48,19 +48,21 @@ ROWS: dict[str, tuple[type[BaseModel], str, tuple[str | int, ...]]] = {
 
 
 @pytest.fixture(params=ROWS.values(), ids=list(ROWS))
-def row(request: pytest.FixtureRequest, answer: Answers) -> tuple[type[BaseModel], dict[str, Any]]:
+def row(
+    request: pytest.FixtureRequest, example: Examples
+) -> tuple[type[BaseModel], dict[str, Any]]:
     """Each row of the reference in turn: its model, and the row as the API sends it."""
     model, operation, way = request.param
-    sent: Any = answer(operation)
+    sent: Any = example(operation)
     for step in way:
         sent = sent[step]
     return model, sent
 
 
 @pytest.fixture
-def tag_row(answer: Answers) -> dict[str, Any]:
+def tag_row(example: Examples) -> dict[str, Any]:
     """The reference's tag, as the API sends it."""
-    row: dict[str, Any] = answer("get_repository_tags")["tags"][0]
+    row: dict[str, Any] = example("get_repository_tags")["tags"][0]
     return row
 
 
@@ -188,10 +190,10 @@ def test_the_fields_of_a_tag(tag_row: dict[str, Any]) -> None:
     assert (tag.creator.role, tag.creator.is_registered) == ("admin", True)
 
 
-def test_the_fields_of_a_page(answer: Answers) -> None:
+def test_the_fields_of_a_page(example: Examples) -> None:
     """A page's fields are typed, including the organization's."""
-    repositories = Page[Repository].model_validate(answer("get_repositories"))
-    tags = Page[Tag].model_validate(answer("get_repository_tags"))
+    repositories = Page[Repository].model_validate(example("get_repositories"))
+    tags = Page[Tag].model_validate(example("get_repository_tags"))
     for page in (repositories, tags):
         assert (page.offset, page.limit, page.has_next) == (0, 10, False)
         assert (page.organization_id, page.organization_name) == ("1410000000000", "test-org")
@@ -201,24 +203,24 @@ def test_the_fields_of_a_page(answer: Answers) -> None:
     assert tags.registry_repository_id == "1700000000000"
 
 
-def test_a_null_or_missing_field_is_none(answer: Answers) -> None:
+def test_a_null_or_missing_field_is_none(example: Examples) -> None:
     """A list omits some fields; an empty list stays a list."""
-    repository = Repository.model_validate(answer("get_repository"))
+    repository = Repository.model_validate(example("get_repository"))
     assert (repository.description, repository.tags) == (None, ())
     assert repository.creator.display_name is None
-    listed = answer("get_repositories")["registry_repositories"][0]
+    listed = example("get_repositories")["registry_repositories"][0]
     for name in ("description", "tags"):
         listed.pop(name, None)
     listed["creator"].pop("display_name")
     repository = Repository.model_validate(listed)
     assert (repository.description, repository.tags) == (None, None)
     assert repository.creator.display_name is None
-    assert Repository.model_validate(answer("get_repository") | {"tags": None}).tags is None
+    assert Repository.model_validate(example("get_repository") | {"tags": None}).tags is None
 
 
-def test_embedded_tags_are_tags(answer: Answers, tag_row: dict[str, Any]) -> None:
+def test_embedded_tags_are_tags(example: Examples, tag_row: dict[str, Any]) -> None:
     """The tags of a repository equal those of a page."""
-    repository = Repository.model_validate(answer("get_repository") | {"tags": [tag_row]})
+    repository = Repository.model_validate(example("get_repository") | {"tags": [tag_row]})
     assert repository.tags == (Tag.model_validate(tag_row),)
 
 
@@ -266,11 +268,11 @@ def test_a_size_is_a_number_of_64_bits(tag_row: dict[str, Any], size: int) -> No
     ids=["id", "time", "creator", "tag", "tags"],
 )
 def test_the_error_names_the_invalid_field(
-    api: ScriptedApi, answer: Answers, change: dict[str, object], field: str, problem: str
+    api: ScriptedApi, example: Examples, change: dict[str, object], field: str, problem: str
 ) -> None:
     """The InvalidResponse has the path of the first invalid field, and the body."""
-    body = answer("get_repository") | change
-    api.answers(body)
+    body = example("get_repository") | change
+    api.responds(body)
     with pytest.raises(InvalidResponse) as caught:
         api.client().repositories.get("1")
     assert str(caught.value).startswith(
@@ -287,10 +289,10 @@ def test_the_error_names_the_invalid_field(
     ids=["offset", "limit", "has_next"],
 )
 def test_an_invalid_page(
-    api: ScriptedApi, answer: Answers, change: dict[str, object], field: str
+    api: ScriptedApi, example: Examples, change: dict[str, object], field: str
 ) -> None:
     """A page with an impossible offset or limit is an InvalidResponse."""
-    api.answers(answer("get_repository_tags") | change)
+    api.responds(example("get_repository_tags") | change)
     with pytest.raises(InvalidResponse, match=f"Page.Tag.: field '{field}': ") as caught:
         api.client().tags.list("1")
     assert (caught.value.field, caught.value.index, caught.value.row) == (field, None, None)
@@ -312,7 +314,7 @@ def with_digits(digits: int) -> bytes:
 
 def test_a_number_that_json_rejects(api: ScriptedApi) -> None:
     """An id of 5,000 digits is an InvalidResponse."""
-    api.answers(content=with_digits(5000))
+    api.responds(content=with_digits(5000))
     with pytest.raises(InvalidResponse, match="a body of 5007 bytes that is not JSON"):
         api.client().repositories.get("1")
 
@@ -320,7 +322,7 @@ def test_a_number_that_json_rejects(api: ScriptedApi) -> None:
 @pytest.mark.usefixtures("few_digits")
 def test_a_number_that_python_cannot_print(api: ScriptedApi) -> None:
     """An id with more digits than the interpreter prints is an InvalidResponse with the body."""
-    api.answers(content=with_digits(700))
+    api.responds(content=with_digits(700))
     with pytest.raises(InvalidResponse, match=r"valid Repository: .* Exceeds the limit") as caught:
         api.client().repositories.get("1")
     assert caught.value.body == {"id": int(b"1" * 600) * 10**100 + int(b"1" * 100)}
@@ -330,20 +332,20 @@ def test_a_number_that_python_cannot_print(api: ScriptedApi) -> None:
 # -- creators -------------------------------------------------------------------------------------
 
 
-def test_a_repeated_creator_is_one_value(api: ScriptedApi, answer: Answers) -> None:
+def test_a_repeated_creator_is_one_value(api: ScriptedApi, example: Examples) -> None:
     """Tags of one response share equal creators; a different or invalid one is separate."""
-    page = answer("get_repository_tags")
+    page = example("get_repository_tags")
     row = page["tags"][0]
     renamed = {**row["creator"], "display_name": "Somebody"}
     without_id = {name: value for name, value in row["creator"].items() if name != "id"}
     creators = [row["creator"], dict(row["creator"]), renamed, row["creator"]]
-    api.answers({**page, "tags": [{**row, "id": n, "creator": c} for n, c in enumerate(creators)]})
+    api.responds({**page, "tags": [{**row, "id": n, "creator": c} for n, c in enumerate(creators)]})
     first, second, third, fourth = api.client().tags.list("1")
     assert first.creator is second.creator
     assert (third.creator.display_name, third.creator.id) == ("Somebody", first.creator.id)
     assert fourth.creator == first.creator
     for wrong, field in ((without_id, "tags.0.creator.id"), (None, "tags.0.creator")):
-        api.answers({**page, "tags": [{**row, "creator": wrong}]})
+        api.responds({**page, "tags": [{**row, "creator": wrong}]})
         with pytest.raises(InvalidResponse) as caught:
             api.client().tags.list("1")
         assert caught.value.field == field
@@ -352,21 +354,21 @@ def test_a_repeated_creator_is_one_value(api: ScriptedApi, answer: Answers) -> N
 # -- the bond -------------------------------------------------------------------------------------
 
 
-def test_the_client_is_not_part_of_the_value(api: ScriptedApi, answer: Answers) -> None:
+def test_the_client_is_not_part_of_the_value(api: ScriptedApi, example: Examples) -> None:
     """A repository with a client equals one without, and has the same repr."""
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     bound = api.client().repositories.get("1")
-    unbound = Repository.model_validate(answer("get_repository"))
+    unbound = Repository.model_validate(example("get_repository"))
     assert (bound, hash(bound), repr(bound)) == (unbound, hash(unbound), repr(unbound))
     assert bound.model_dump() == unbound.model_dump()
 
 
 @pytest.mark.parametrize("copied", [copy.copy, Repository.model_copy], ids=["copy", "model_copy"])
 def test_a_shallow_copy_keeps_the_client(
-    api: ScriptedApi, answer: Answers, copied: Callable[[Repository], Repository]
+    api: ScriptedApi, example: Examples, copied: Callable[[Repository], Repository]
 ) -> None:
     """A copy of a repository uses the same client."""
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     repository = copied(api.client().repositories.get("1"))
     assert repository.refresh() == repository
     assert len(api.requests) == 2
@@ -378,17 +380,17 @@ def test_a_shallow_copy_keeps_the_client(
     ids=["deepcopy", "pickle"],
 )
 def test_a_deep_copy_has_no_client(
-    api: ScriptedApi, answer: Answers, copied: Callable[[Any], Any]
+    api: ScriptedApi, example: Examples, copied: Callable[[Any], Any]
 ) -> None:
     """A deep copy or a pickle has no client, and its methods say what to do."""
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     repository = copied(api.client().repositories.get("1"))
     with pytest.raises(Error, match=r"this Repository is not bound to a client.*: get it from"):
         repository.refresh()
     # A copy of a repository without a client has none, either.
     with pytest.raises(Error, match="this Repository is not bound"):
         copy.copy(repository).iter_tags()
-    api.answers(answer("get_repository_tags") | {"has_next": True})
+    api.responds(example("get_repository_tags") | {"has_next": True})
     page = copied(api.client().tags.list("1"))
     with pytest.raises(Error, match=r"this Page\[Tag\] is not bound.*: fetch the page again"):
         page.next_page()

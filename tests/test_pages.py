@@ -44,7 +44,7 @@ from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
 
-Answers = Callable[[str], dict[str, Any]]
+Examples = Callable[[str], dict[str, Any]]
 TagPages = Callable[..., dict[str, Any]]
 
 ID = "1700000000000"
@@ -66,11 +66,11 @@ def windows(api: ScriptedApi) -> list[str]:
 
 
 @pytest.fixture
-def tag_page(answer: Answers) -> TagPages:
+def tag_page(example: Examples) -> TagPages:
     """Make a page of tags with these names."""
 
     def make(*names: str, **beside: Any) -> dict[str, Any]:
-        body = answer("get_repository_tags")
+        body = example("get_repository_tags")
         [tag] = body["tags"]
         return body | {"tags": [tag | {"id": name, "name": name} for name in names]} | beside
 
@@ -80,7 +80,7 @@ def tag_page(answer: Answers) -> TagPages:
 @pytest.fixture
 async def page(api: ScriptedApi, typed: Any, tag_page: TagPages) -> Any:
     """A page of the tags a to d, in either world, the fifth to eighth of more."""
-    api.answers(tag_page(*"abcd", offset=4, limit=4, has_next=True))
+    api.responds(tag_page(*"abcd", offset=4, limit=4, has_next=True))
     page = await done(typed.tags.list(ID, limit=50, offset=4))
     api.requests.clear()
     return page
@@ -115,7 +115,7 @@ async def test_a_page_has_fields_besides_its_items(page: Any) -> None:
 
 async def test_an_empty_page_is_falsy(api: ScriptedApi, typed: Any, tag_page: TagPages) -> None:
     """A page without items is false, as an empty tuple, and is the last."""
-    api.answers(tag_page())
+    api.responds(tag_page())
     page = await done(typed.tags.list(ID))
     assert not page
     assert await done(page.next_page()) is None
@@ -127,7 +127,7 @@ async def test_the_items_may_have_any_of_the_apis_keys(
 ) -> None:
     """Each of the API's keys for a list's rows is read as `items`."""
     body = tag_page("a")
-    api.answers({key: body.pop("tags"), **body})
+    api.responds({key: body.pop("tags"), **body})
     assert [tag.name for tag in await done(typed.tags.list(ID))] == ["a"]
 
 
@@ -135,7 +135,7 @@ async def test_the_next_page_starts_where_this_one_ends(
     api: ScriptedApi, page: Any, tag_page: TagPages
 ) -> None:
     """It is requested by the number of rows and the applied limit; the last has no next one."""
-    api.answers(tag_page("e", offset=8, limit=4))
+    api.responds(tag_page("e", offset=8, limit=4))
     next_page = await done(page.next_page())
     assert type(next_page) is type(page)
     assert [tag.name for tag in next_page] == ["e"]
@@ -143,14 +143,16 @@ async def test_the_next_page_starts_where_this_one_ends(
     assert windows(api) == ["limit=4&offset=8"]
 
 
-async def test_the_next_page_of_repositories(api: ScriptedApi, typed: Any, answer: Answers) -> None:
+async def test_the_next_page_of_repositories(
+    api: ScriptedApi, typed: Any, example: Examples
+) -> None:
     """A page of repositories has a next one, too, and its repositories have a client."""
-    api.answers(answer("get_repositories") | {"has_next": True})
+    api.responds(example("get_repositories") | {"has_next": True})
     page = await done(typed.repositories.list())
-    api.answers(answer("get_repositories") | {"offset": 1})
+    api.responds(example("get_repositories") | {"offset": 1})
     next_page = await done(page.next_page())
     assert windows(api) == ["", "limit=10&offset=1"]
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     assert (await done(next_page[0].refresh())).tags == ()
 
 
@@ -158,7 +160,7 @@ async def test_an_empty_page_with_has_next(
     api: ScriptedApi, typed: Any, tag_page: TagPages
 ) -> None:
     """Its next page would be the same: it raises a PaginationError with the offset."""
-    api.answers(tag_page(offset=4, has_next=True))
+    api.responds(tag_page(offset=4, has_next=True))
     page = await done(typed.tags.list(ID))
     with pytest.raises(PaginationError, match="the page at offset 4 is empty"):
         await done(page.next_page())
@@ -174,7 +176,7 @@ async def test_a_copied_page_is_the_same_and_knows_its_client(
     copied = copy.copy(page)
     assert copied == page
     assert hash(copied) == hash(page)
-    api.answers(tag_page("e", offset=8, limit=4))
+    api.responds(tag_page("e", offset=8, limit=4))
     assert len(await done(copied.next_page())) == 1
 
 
@@ -197,9 +199,9 @@ async def test_a_page_without_a_client(page: Any, unbind: Any) -> None:
         await done(unbound.next_page())
 
 
-def test_a_page_is_unpickled_in_a_new_process(answer: Answers) -> None:
+def test_a_page_is_unpickled_in_a_new_process(example: Examples) -> None:
     """A pickle finds its class in a process that has not used it, as in a pool's worker."""
-    page = Page[Tag].model_validate(answer("get_repository_tags"))
+    page = Page[Tag].model_validate(example("get_repository_tags"))
     program = "import pickle, sys; print(pickle.load(sys.stdin.buffer)[0].name)"
     ran = subprocess.run(
         [sys.executable, "-c", program], input=pickle.dumps(page), capture_output=True, check=True
@@ -230,25 +232,25 @@ async def test_a_page_counts_skipped_rows(api: ScriptedApi, page: Any, tag_page:
     assert page.skipped == 0
     for make in (api.client, api.async_client):
         client: Any = make(invalid_rows="skip")
-        api.answers(broken(tag_page(*"abcd", offset=4, limit=4, has_next=True), 1, 3))
+        api.responds(broken(tag_page(*"abcd", offset=4, limit=4, has_next=True), 1, 3))
         skipped = await done(client.tags.list(ID, limit=4, offset=4))
         assert [tag.name for tag in skipped] == ["a", "c"]
         assert (len(skipped), skipped.skipped) == (2, 2)
         assert repr(skipped).endswith(", 2 skipped)")
         assert copy.copy(skipped).skipped == 2
         api.requests.clear()
-        api.answers(broken(tag_page("e", offset=8, limit=4), 0))
+        api.responds(broken(tag_page("e", offset=8, limit=4), 0))
         following = await done(skipped.next_page())
         assert (following.items, following.skipped) == ((), 1)
         assert windows(api) == ["limit=4&offset=8"]
-        api.answers(tag_page("a") | {"tags": 5})
+        api.responds(tag_page("a") | {"tags": 5})
         with pytest.raises(InvalidResponse) as caught:
             await done(client.tags.list(ID))
         assert (caught.value.field, caught.value.index) == ("tags", None)
 
 
 def broken(body: dict[str, Any], *places: int) -> dict[str, Any]:
-    """Return a page's answer in which no tag can be made from the rows at these places."""
+    """Return a page's response in which no tag can be made from the rows at these places."""
     rows = [row | {"size": "large"} if at in places else row for at, row in enumerate(body["tags"])]
     return body | {"tags": rows}
 
@@ -256,7 +258,7 @@ def broken(body: dict[str, Any], *places: int) -> dict[str, Any]:
 @pytest.mark.parametrize("invalid_rows", ["raise", "skip"])
 @pytest.mark.parametrize("key", ["registry_repositories", "tags", "items", "entries"])
 async def test_null_rows_are_an_empty_page(
-    api: ScriptedApi, answer: Callable[[str], dict[str, Any]], key: str, invalid_rows: Any
+    api: ScriptedApi, example: Callable[[str], dict[str, Any]], key: str, invalid_rows: Any
 ) -> None:
     """A list that a server encodes as null is empty."""
     for make in (api.client, api.async_client):
@@ -266,10 +268,10 @@ async def test_null_rows_are_an_empty_page(
             "get_repository_tags": partial(client.tags.list, ID),
         }
         for operation, ask in lists.items():
-            body = answer(operation)
+            body = example(operation)
             body.pop("registry_repositories", None)
             body.pop("tags", None)
-            api.answers(body | {key: None})
+            api.responds(body | {key: None})
             page = await done(ask())
             assert (page.items, len(page), list(page), page.skipped) == ((), 0, [], 0)
             assert await done(page.next_page()) is None
@@ -296,14 +298,14 @@ FOREIGN = sorted(
 @pytest.mark.parametrize("operation", ["get_repositories", "get_repository_tags"])
 @pytest.mark.parametrize("value", [None, 5, "x", {"a": 1}, [1]], ids=repr)
 def test_a_field_of_a_page_may_have_any_name(
-    answer: Callable[[str], dict[str, Any]], operation: str, value: Any
+    example: Callable[[str], dict[str, Any]], operation: str, value: Any
 ) -> None:
     """It is kept in `model_extra`, and does not change rows, dumps, pickles and copies."""
     kinds: list[Any] = [Page[Tag], AsyncPage[Tag]]
     rows = "tags"
     if operation == "get_repositories":
         kinds, rows = [Page[Repository], AsyncPage[AsyncRepository]], "registry_repositories"
-    body = answer(operation)
+    body = example(operation)
     for kind in kinds:
         plain = kind.model_validate(body)
         for name in FOREIGN:
@@ -434,7 +436,7 @@ async def test_an_iteration_that_ended_stays_ended(clamping: Sandbox, listing: A
 
 async def test_an_empty_list(api: ScriptedApi, typed: Any, tag_page: TagPages) -> None:
     """A list without items is one empty page, and one request."""
-    api.answers(tag_page())
+    api.responds(tag_page())
     assert await walked(typed.tags.iter(ID)) == []
     assert [len(page) for page in await walked(typed.tags.iter(ID).pages())] == [0]
     assert len(api.requests) == 2
@@ -460,14 +462,14 @@ async def test_an_iteration_continues_after_an_error(
 
     api.fails("ReadTimeout")
     await fail(Timeout, 0)
-    api.answers(tag_page("a", "b", has_next=True))
+    api.responds(tag_page("a", "b", has_next=True))
     for _ in range(1 if pages else 2):
         await take()
-    api.answers({}, status=500)
+    api.responds({}, status=500)
     await fail(InternalServerError, 2)
-    api.answers(tag_page(offset=1, has_next=True))
+    api.responds(tag_page(offset=1, has_next=True))
     await fail(PaginationError, 2)
-    api.answers(tag_page("b", "c", offset=1))
+    api.responds(tag_page("b", "c", offset=1))
     await take()
     assert names == ["a", "b", "c"]
     assert await step(walk) is None
@@ -478,7 +480,7 @@ async def test_an_error_outside_an_iteration_has_no_resume_offset(
     api: ScriptedApi, typed: Any
 ) -> None:
     """The error of a single page has none."""
-    api.answers({}, status=404)
+    api.responds({}, status=404)
     with pytest.raises(Error) as caught:
         await done(typed.tags.list(ID, offset=5))
     assert caught.value.resume_offset is None
@@ -529,7 +531,7 @@ async def test_items_shifted_by_additions_are_not_repeated(
         listing = typed.tags.iter(ID, page_size=3)
         walk = started(listing.pages() if by_page else listing)
         names: list[str] = []
-        api.answers(tag_page("a", "b", "c", has_next=True))
+        api.responds(tag_page("a", "b", "c", has_next=True))
         while len(names) < 3:
             item = await step(walk)
             names += [tag.name for tag in (item if by_page else [item])]
@@ -537,12 +539,12 @@ async def test_items_shifted_by_additions_are_not_repeated(
             tag_page("a", "b", "c", offset=2, has_next=True),
             tag_page("b", "c", "d", offset=4),
         ]
-        api.answers(shifting[0])
-        answers = iter(shifting[1:])
+        api.responds(shifting[0])
+        responses = iter(shifting[1:])
 
-        def next_one(_: Any, answers: Any = answers) -> None:
+        def next_one(_: Any, responses: Any = responses) -> None:
             if len(api.requests) == 3:
-                api.answers(next(answers))
+                api.responds(next(responses))
 
         api.on_request = next_one
         item = await step(walk)
@@ -558,10 +560,10 @@ async def test_an_iteration_skips_invalid_rows(api: ScriptedApi, tag_page: TagPa
     """A page whose rows are all skipped does not end the list."""
     for make in (api.client, api.async_client):
         client: Any = make(invalid_rows="skip")
-        api.answers(broken(tag_page("a", "b", "c"), 1))
+        api.responds(broken(tag_page("a", "b", "c"), 1))
         [page] = await walked(client.tags.iter(ID).pages())
         assert ([tag.name for tag in page], page.skipped) == (["a", "c"], 1)
-        api.answers(broken(tag_page("a", "b", "c"), 0, 1, 2))
+        api.responds(broken(tag_page("a", "b", "c"), 0, 1, 2))
         [page] = await walked(client.tags.iter(ID).pages())
         assert (page.items, page.skipped) == ((), 3)
         assert await walked(client.tags.iter(ID)) == []
@@ -677,10 +679,10 @@ async def test_a_page_contains_models(page: Any) -> None:
 
 
 def test_a_listing_becomes_a_list(
-    api: ScriptedApi, answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, example: Callable[[str], dict[str, Any]]
 ) -> None:
     """`list`, `sorted`, star arguments and loops work."""
-    api.answers(answer("get_repository_tags"))
+    api.responds(example("get_repository_tags"))
     listing = api.client().tags.iter(ID)
     everything = list(listing)
     assert everything

@@ -116,11 +116,11 @@ def raw(request: pytest.FixtureRequest, api: ScriptedApi) -> Any:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 async def test_a_call_sends_the_request_of_the_reference(
-    api: ScriptedApi, raw: Any, answer: Callable[[str], dict[str, Any]], case: Case
+    api: ScriptedApi, raw: Any, example: Callable[[str], dict[str, Any]], case: Case
 ) -> None:
     """It has the reference's method, URL and body, and returns the response's JSON."""
-    expected = answer(case.operation)
-    api.answers(expected)
+    expected = example(case.operation)
+    api.responds(expected)
     names = NAMES[case.operation]
     by_name = dict(zip(names, case.arguments, strict=False))
     for body in (
@@ -138,19 +138,19 @@ async def test_a_call_sends_the_request_of_the_reference(
 
 @pytest.mark.parametrize("operation", NAMES)
 async def test_a_response_is_returned_unchanged(
-    api: ScriptedApi, raw: Any, answer: Callable[[str], dict[str, Any]], operation: str
+    api: ScriptedApi, raw: Any, example: Callable[[str], dict[str, Any]], operation: str
 ) -> None:
     """Unknown fields, malformed times, wrong types and missing fields stay as they are."""
     odd = {
         "zz": {"nested": [1, 2.5, None]},
-        **answer(operation),
+        **example(operation),
         "created_at": "yesterday",
         "id": 12345678901234567890,
         "name": None,
         "tags": "none",
     }
     del odd["updated_at"]
-    api.answers(odd)
+    api.responds(odd)
     arguments = [ORGANIZATION_ID, "1234567890123"][: 1 + (operation != "get_repositories")]
     body = await done(getattr(raw, operation)(*arguments))
     assert json.dumps(body) == json.dumps(odd)
@@ -158,7 +158,7 @@ async def test_a_response_is_returned_unchanged(
 
 async def test_a_delete_without_a_body_returns_an_empty_dict(api: ScriptedApi, raw: Any) -> None:
     """A success without a body is a success."""
-    api.answers(status=204, content=b"")
+    api.responds(status=204, content=b"")
     assert await done(raw.delete_repository(ORGANIZATION_ID, "1")) == {}
 
 
@@ -293,7 +293,7 @@ async def test_a_request_to_any_endpoint(
     api: ScriptedApi, build: Callable[..., Any], method: str
 ) -> None:
     """It is sent as given, with the credential, and returns the JSON of the response."""
-    api.answers({"quota": 3})
+    api.responds({"quota": 3})
     params = {"limit": 5, "label": ["a b", "c"], "left out": None}
     found = await done(build().request(method, "/organizations/1/größe", params=params, json=[1]))
     assert found == {"quota": 3}
@@ -310,17 +310,17 @@ async def test_any_json_is_a_value(
     api: ScriptedApi, build: Callable[..., Any], content: bytes, value: object
 ) -> None:
     """A list, a string and null are returned as they are, and an empty body is None."""
-    api.answers(content=content, headers={"content-length": str(len(content))})
+    api.responds(content=content, headers={"content-length": str(len(content))})
     assert await done(build().request("POST", "/new")) == value
 
 
 async def test_a_request_raises_as_any_method(api: ScriptedApi, build: Callable[..., Any]) -> None:
     """A status that is no success, and a body that is no JSON, are the same exceptions."""
-    api.answers({"error": "teapot", "error_description": "short"}, status=418)
+    api.responds({"error": "teapot", "error_description": "short"}, status=418)
     with pytest.raises(HttpError) as caught:
         await done(build().request("GET", "/tea", params={"cups": 2}))
     assert (caught.value.error, caught.value.url) == ("teapot", f"{BASE_URL}/tea?cups=2")
-    api.answers(content=b"<html>", headers={"content-length": "6"})
+    api.responds(content=b"<html>", headers={"content-length": "6"})
     with pytest.raises(InvalidResponse, match="JSON"):
         await done(build().request("GET", "/tea"))
 

@@ -14,7 +14,7 @@ import pytest
 import time_machine
 from freezegun import freeze_time
 from freezegun.api import FakeDate, FakeDatetime
-from tests.support.examples import ANSWERS
+from tests.support.examples import EXAMPLES
 from tests.support.internals import real_datetime
 
 from abeja_registry import Tag
@@ -26,18 +26,18 @@ import asyncio, json, pathlib, httpx
 from abeja_registry import AsyncClient, Client
 from abeja_registry.models import Tag
 
-def answers(request):
+def responses(request):
     name = "get_repository_tags" if request.url.path.endswith("tags") else "get_repository"
-    return httpx.Response(200, content=(pathlib.Path(ANSWERS) / f"{name}.json").read_bytes())
+    return httpx.Response(200, content=(pathlib.Path(EXAMPLES) / f"{name}.json").read_bytes())
 
 settings = ("1410000000000", {"auth_token": "t"})
-with httpx.Client(transport=httpx.MockTransport(answers)) as http:
+with httpx.Client(transport=httpx.MockTransport(responses)) as http:
     repository = Client(*settings, http_client=http).repositories.get("1")
     [tag] = repository.iter_tags()
 assert tag.created_at.isoformat() == "2019-05-23T05:13:13+00:00", tag
 
 async def work():
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as http:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(responses)) as http:
         repository = await AsyncClient(*settings, http_client=http).repositories.get("1")
         return [tag async for tag in repository.iter_tags()]
 
@@ -98,8 +98,8 @@ def indented(code: str) -> str:
 def test_a_frozen_clock_in_any_order(order: str) -> None:
     """Clients work under a stopped clock, after it, and other packages' models after that."""
     imports, frozen = ORDERS[order]
-    answers = f"ANSWERS = {str(ANSWERS)!r}\n"
-    run(f"{answers}{imports}with {frozen}:\n{indented(WORK)}{OTHERS}{WORK}")
+    responses = f"EXAMPLES = {str(EXAMPLES)!r}\n"
+    run(f"{responses}{imports}with {frozen}:\n{indented(WORK)}{OTHERS}{WORK}")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_decorated_class(tmp_path: Path) -> None:
     run(f"""
 import abeja_registry, unittest
 {FREEZE}
-ANSWERS = {str(ANSWERS)!r}
+EXAMPLES = {str(EXAMPLES)!r}
 
 @freeze_time('2024-01-01')
 class Frozen(unittest.TestCase):

@@ -37,16 +37,16 @@ from abeja_registry.sandbox import Sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_waiting")]
 
-Answers = Callable[[str], dict[str, Any]]
+Examples = Callable[[str], dict[str, Any]]
 
 URL = f"{BASE_URL}/organizations/{ORGANIZATION_ID}/registry/repositories"
 ID = "1234567890123"
 
 
 @pytest.fixture
-async def repository(api: ScriptedApi, typed: Any, answer: Answers) -> Any:
+async def repository(api: ScriptedApi, typed: Any, example: Examples) -> Any:
     """A repository that was got, in either world; the request for it is forgotten."""
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     repository = await done(typed.repositories.get(ID))
     api.requests.clear()
     return repository
@@ -70,7 +70,7 @@ def in_turn(api: ScriptedApi, *outcomes: Any) -> None:
         if isinstance(outcome, str):
             api.fails(outcome)
         else:
-            api.answers(**(outcome() if callable(outcome) else outcome))
+            api.responds(**(outcome() if callable(outcome) else outcome))
 
     api.on_request = next_one
 
@@ -82,10 +82,10 @@ def in_turn(api: ScriptedApi, *outcomes: Any) -> None:
     "description", [None, "this is sample repository", ""], ids=["without", "with", "empty"]
 )
 async def test_create(
-    api: ScriptedApi, typed: Any, answer: Answers, description: str | None
+    api: ScriptedApi, typed: Any, example: Examples, description: str | None
 ) -> None:
     """It posts the name, and a given description, and returns the new repository."""
-    api.answers(answer("create_repository"))
+    api.responds(example("create_repository"))
     given = {} if description is None else {"description": description}
     repository = await done(typed.repositories.create("sample_repository", **given))
     [sent] = api.requests
@@ -95,13 +95,13 @@ async def test_create(
     assert (repository.id, repository.name) == (ID, "sample_repository")
 
 
-async def test_get(api: ScriptedApi, typed: Any, answer: Answers) -> None:
+async def test_get(api: ScriptedApi, typed: Any, example: Examples) -> None:
     """It sends one request, with the id, and returns the response as a repository."""
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     repository = await done(typed.repositories.get(ID))
     assert [(sent.method, sent.url) for sent in api.requests] == [("GET", f"{URL}/{ID}")]
     assert type(repository) is model(typed)
-    assert repository == model(typed).model_validate(answer("get_repository"))
+    assert repository == model(typed).model_validate(example("get_repository"))
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ async def test_get(api: ScriptedApi, typed: Any, answer: Answers) -> None:
     ids=["nothing", "limit", "offset", "both"],
 )
 async def test_list(
-    api: ScriptedApi, typed: Any, answer: Answers, arguments: Any, query: str
+    api: ScriptedApi, typed: Any, example: Examples, arguments: Any, query: str
 ) -> None:
     """It sends one request, with only the given parameters."""
-    api.answers(answer("get_repositories"))
+    api.responds(example("get_repositories"))
     page = await done(typed.repositories.list(*arguments))
     assert [(sent.method, sent.url) for sent in api.requests] == [("GET", URL + query)]
     assert isinstance(page, Page if isinstance(typed, Client) else AsyncPage)
@@ -134,9 +134,9 @@ async def test_list(
     ],
     ids=["itself", "iter", "page size", "offset", "both"],
 )
-async def test_iter(api: ScriptedApi, typed: Any, answer: Answers, walk: Any, query: str) -> None:
+async def test_iter(api: ScriptedApi, typed: Any, example: Examples, walk: Any, query: str) -> None:
     """`iter()` and iterating over the collection request pages of 100 by default."""
-    api.answers(answer("get_repositories"))
+    api.responds(example("get_repositories"))
     walk = walk(typed.repositories)
     assert not api.requests
     [repository] = await walked(walk)
@@ -144,21 +144,21 @@ async def test_iter(api: ScriptedApi, typed: Any, answer: Answers, walk: Any, qu
     assert [(sent.method, sent.url) for sent in api.requests] == [("GET", URL + query)]
 
 
-async def test_delete(api: ScriptedApi, typed: Any, answer: Answers) -> None:
+async def test_delete(api: ScriptedApi, typed: Any, example: Examples) -> None:
     """It sends one request, with the id, and returns None, with any body of the response."""
-    for body in (answer("delete_repository"), {}):
-        api.answers(body)
+    for body in (example("delete_repository"), {}):
+        api.responds(body)
         assert await done(typed.repositories.delete(ID)) is None
     assert [(sent.method, sent.url) for sent in api.requests] == [("DELETE", f"{URL}/{ID}")] * 2
 
 
 async def test_delete_of_a_missing_repository(api: ScriptedApi, typed: Any) -> None:
     """It raises NotFound, unless `missing_ok` is true; other errors are raised."""
-    api.answers({}, status=404)
+    api.responds({}, status=404)
     with pytest.raises(NotFound):
         await done(typed.repositories.delete(ID))
     assert await done(typed.repositories.delete(ID, missing_ok=True)) is None
-    api.answers({}, status=403)
+    api.responds({}, status=403)
     with pytest.raises(Forbidden):
         await done(typed.repositories.delete(ID, missing_ok=True))
 
@@ -192,7 +192,7 @@ async def test_a_404_after_a_delete_that_was_not_carried_out(api: ScriptedApi, t
 @pytest.mark.parametrize("given", ["sample", "1a", ID, 5])
 async def test_a_name_in_place_of_an_id(api: ScriptedApi, typed: Any, given: Any) -> None:
     """NotFound has a hint at `get_by_name` if a name was passed, and none if an id was."""
-    api.answers({}, status=404)
+    api.responds({}, status=404)
     note = "pass an id, not a name: client.repositories.get_by_name(name).id"
     calls = (typed.repositories.get, typed.repositories.delete, typed.tags.list)
     for call in (*calls, partial(typed.tags.get, name="1.0")):
@@ -212,10 +212,10 @@ async def test_an_object_in_place_of_its_id(api: ScriptedApi, typed: Any, reposi
 # -- by name --------------------------------------------------------------------------------------
 
 
-async def test_find(api: ScriptedApi, typed: Any, answer: Answers) -> None:
+async def test_find(api: ScriptedApi, typed: Any, example: Examples) -> None:
     """It requests pages up to the one with the name, and returns None after the last."""
-    api.answers(answer("get_repositories"))
-    [row] = answer("get_repositories")["registry_repositories"]
+    api.responds(example("get_repositories"))
+    [row] = example("get_repositories")["registry_repositories"]
     found = await done(typed.repositories.find(row["name"]))
     assert type(found) is model(typed)
     assert found.id == str(row["id"])
@@ -223,7 +223,7 @@ async def test_find(api: ScriptedApi, typed: Any, answer: Answers) -> None:
     assert [(sent.method, sent.url) for sent in api.requests] == [
         ("GET", f"{URL}?limit=100&offset=0")
     ] * 2
-    api.answers(answer("get_repository_tags"))
+    api.responds(example("get_repository_tags"))
     assert len(await done(found.list_tags())) == 1
 
 
@@ -234,11 +234,11 @@ def test_in_is_rejected(api: ScriptedApi) -> None:
     assert not api.requests
 
 
-async def test_find_with_an_invalid_row(api: ScriptedApi, answer: Answers) -> None:
+async def test_find_with_an_invalid_row(api: ScriptedApi, example: Examples) -> None:
     """A row that might be the match is an InvalidResponse, even if invalid rows are skipped."""
-    body = answer("get_repositories")
+    body = example("get_repositories")
     body["registry_repositories"].insert(0, {"id": "7", "name": "unreadable"})
-    api.answers(body)
+    api.responds(body)
     for make in (api.client, api.async_client):
         client: Any = make(invalid_rows="skip")
         assert (await done(client.repositories.list())).skipped == 1
@@ -249,11 +249,11 @@ async def test_find_with_an_invalid_row(api: ScriptedApi, answer: Answers) -> No
 
 
 async def test_get_or_create_of_an_existing_repository(
-    api: ScriptedApi, typed: Any, answer: Answers
+    api: ScriptedApi, typed: Any, example: Examples
 ) -> None:
     """It is returned unchanged, and nothing is created."""
-    api.answers(answer("get_repositories"))
-    [row] = answer("get_repositories")["registry_repositories"]
+    api.responds(example("get_repositories"))
+    [row] = example("get_repositories")["registry_repositories"]
     found = await done(typed.repositories.get_or_create(row["name"], "another description"))
     assert type(found) is model(typed)
     assert (found.id, found.description) == (str(row["id"]), row["description"])
@@ -261,11 +261,11 @@ async def test_get_or_create_of_an_existing_repository(
 
 
 async def test_get_or_create_of_a_missing_repository(
-    api: ScriptedApi, typed: Any, answer: Answers
+    api: ScriptedApi, typed: Any, example: Examples
 ) -> None:
     """It is created, with the description."""
-    none = answer("get_repositories") | {"registry_repositories": []}
-    in_turn(api, {"body": none}, {"body": answer("create_repository")})
+    none = example("get_repositories") | {"registry_repositories": []}
+    in_turn(api, {"body": none}, {"body": example("create_repository")})
     created = await done(typed.repositories.get_or_create("sample", "a sample"))
     assert (type(created), created.id) == (model(typed), ID)
     assert [sent.method for sent in api.requests] == ["GET", "POST"]
@@ -285,13 +285,13 @@ DOUBTS: dict[str, tuple[Any, type[Error]]] = {
 async def test_get_or_create_with_an_unknown_outcome(
     api: ScriptedApi,
     typed: Any,
-    answer: Answers,
+    example: Examples,
     doubt: Any,
     kind: type[Error],
     there: bool,
 ) -> None:
     """It looks up the name again, returns the match or raises the error, and creates once."""
-    page = answer("get_repositories")
+    page = example("get_repositories")
     [row] = page["registry_repositories"]
     none = {"body": page | {"registry_repositories": []}}
     in_turn(api, none, doubt, {"body": page} if there else none)
@@ -309,7 +309,7 @@ async def test_get_or_create_with_an_unknown_outcome(
 @pytest.mark.parametrize(("seconds", "creates"), [(0, 6), (9, 6), (16, 1)])
 async def test_get_or_create_has_one_deadline(
     api: ScriptedApi,
-    answer: Answers,
+    example: Examples,
     monkeypatch: pytest.MonkeyPatch,
     seconds: float,
     creates: int,
@@ -320,7 +320,7 @@ async def test_get_or_create_has_one_deadline(
 
     def none_after_a_while() -> dict[str, Any]:
         passed[0] += seconds
-        return {"body": answer("get_repositories") | {"registry_repositories": []}}
+        return {"body": example("get_repositories") | {"registry_repositories": []}}
 
     for make in (api.client, api.async_client):
         api.requests.clear()
@@ -409,16 +409,16 @@ async def test_an_invalid_argument_sends_no_request(
 async def test_an_invalid_response(
     api: ScriptedApi,
     typed: Any,
-    answer: Answers,
+    example: Examples,
     operation: str,
     call: Any,
     spoil: Any,
     field: str,
 ) -> None:
     """It is an InvalidResponse with the field and the body, and no chained exception."""
-    body = answer(operation)
+    body = example(operation)
     spoil(body)
-    api.answers(body)
+    api.responds(body)
     with pytest.raises(InvalidResponse, match=re.escape(f"'{field}'")) as caught:
         await done(call(typed.repositories))
     assert caught.value.body == body
@@ -460,14 +460,14 @@ async def test_an_invalid_response(
 async def test_a_repositorys_methods_are_those_of_the_client(
     api: ScriptedApi,
     typed: Any,
-    answer: Answers,
+    example: Examples,
     repository: Any,
     of_repository: Any,
     of_client: Any,
     operation: str,
 ) -> None:
     """Each sends the same request as the client's method with the id."""
-    api.answers(answer(operation))
+    api.responds(example(operation))
     assert await done(of_repository(repository)) == await done(of_client(typed))
     first, second = api.requests
     assert first == second
@@ -475,22 +475,22 @@ async def test_a_repositorys_methods_are_those_of_the_client(
 
 async def test_a_repository_can_be_deleted_twice(api: ScriptedApi, repository: Any) -> None:
     """`missing_ok` is the same as in `client.repositories.delete`."""
-    api.answers({}, status=404)
+    api.responds({}, status=404)
     assert await done(repository.delete(missing_ok=True)) is None
     with pytest.raises(NotFound):
         await done(repository.delete())
 
 
 async def test_every_repository_has_its_client(
-    api: ScriptedApi, typed: Any, answer: Answers, repository: Any
+    api: ScriptedApi, typed: Any, example: Examples, repository: Any
 ) -> None:
     """A created, fetched, refreshed, listed or iterated repository can list its tags."""
-    api.answers(answer("get_repository"))
+    api.responds(example("get_repository"))
     got = [await done(repository.refresh()), await done(typed.repositories.create("a"))]
-    api.answers(answer("get_repositories"))
+    api.responds(example("get_repositories"))
     page = await done(typed.repositories.list())
     got += [*page, *await walked(typed.repositories)]
-    api.answers(answer("get_repository_tags"))
+    api.responds(example("get_repository_tags"))
     for each in [*got, copy.copy(repository), repository.model_copy()]:
         assert [tag.name for tag in await done(each.list_tags())] == ["0.0.4"]
 

@@ -129,7 +129,7 @@ async def test_a_call_logs_one_line(
     if isinstance(reply, str):
         api.fails(reply)
     else:
-        api.answers(**reply)
+        api.responds(**reply)
     caplog.set_level(logging.DEBUG, "abeja_registry")
     if error is None:
         await done(raw.get_repository("1", "2"))
@@ -169,7 +169,7 @@ async def test_a_retry_logs_a_warning_and_calls_the_hook(
     def hook(retry: Retry) -> None:
         calls.append((retry, len(caplog.records)))
         if retry.attempt == 2:
-            api.answers({})
+            api.responds({})
 
     api.fails("ReadTimeout")
     make: Any = api.raw if world == "sync" else api.async_raw
@@ -212,7 +212,7 @@ async def test_closing_a_client_cancels_its_retries(api: ScriptedApi, world: str
 
     options: dict[str, Any] = {"on_retry": close_it, "retry": RetryPolicy(base_delay=0.01)}
     caller: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
-    api.answers(status=503)
+    api.responds(status=503)
     with pytest.raises(HttpError) as caught:
         await done(caller.delete_repository("1", "2"))
     await asyncio.gather(*closing)
@@ -233,11 +233,11 @@ async def test_a_retry_is_sent_after_its_wait(api: ScriptedApi, world: str) -> N
     """A sleeping call sends its retry when the wait is over."""
 
     def mend(_: Retry) -> None:
-        api.answers({})
+        api.responds({})
 
     options: dict[str, Any] = {"on_retry": mend, "retry": RetryPolicy(base_delay=0.01)}
     caller: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
-    api.answers(status=503)
+    api.responds(status=503)
     assert await done(caller.get_repository("1", "2")) == {}
     await close(caller)
 
@@ -250,7 +250,7 @@ def test_closing_wakes_sleeping_threads(
     waits = threading.Event()
     client = api.client(on_retry=lambda _: waits.set())
     caller = client.with_options(timeout=5) if derived else client
-    api.answers(status=503, headers={"Retry-After": "50"})
+    api.responds(status=503, headers={"Retry-After": "50"})
     call = threads.submit(caller.repositories.get, "2")
     assert waits.wait(PATIENCE)
     client.close()
@@ -265,7 +265,7 @@ async def test_closing_wakes_sleeping_tasks(api: ScriptedApi, derived: bool) -> 
     waits = asyncio.Event()
     client = api.async_client(on_retry=lambda _: waits.set())
     caller = client.with_options(timeout=5) if derived else client
-    api.answers(status=503, headers={"Retry-After": "50"})
+    api.responds(status=503, headers={"Retry-After": "50"})
     call = asyncio.create_task(caller.repositories.get("2"))
     await waits.wait()
     await client.aclose()
@@ -281,7 +281,7 @@ def test_a_cancelled_session_leaves_its_sender_to_others(
     both_wait = threading.Barrier(3)
     client = api.client(on_retry=lambda _: both_wait.wait(PATIENCE))
     stopped = session_of(client).with_settings(session_of(client).settings)
-    api.answers(status=503, headers={"Retry-After": "50"})
+    api.responds(status=503, headers={"Retry-After": "50"})
     ended, other = (
         threads.submit(session.request_json, get_repository("1", "2"))
         for session in (stopped, session_of(client))
@@ -311,7 +311,7 @@ async def test_closing_a_derived_client_closes_no_connections(api: ScriptedApi, 
     shared = [typed.raw, typed.with_options(timeout=5), typed.with_options(timeout=5).raw]
     for each in shared:
         await close(each)
-    api.answers(status=204, content=b"")
+    api.responds(status=204, content=b"")
     for raw in [typed.raw, *(getattr(each, "raw", each) for each in shared)]:
         assert await done(raw.delete_repository("1", "2")) == {}
     assert len(api.requests) == 4

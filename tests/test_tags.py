@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.examples import BASE_URL, ORGANIZATION_ID, TAG, Answers
+from tests.support.examples import BASE_URL, ORGANIZATION_ID, TAG, Examples
 from tests.support.internals import replace_now, replace_sleep
 from tests.support.registry import page_fields
 from tests.support.scripted import ScriptedApi
@@ -41,10 +41,10 @@ ID = "1700000000000"
     ids=["nothing", "limit", "offset", "both"],
 )
 async def test_list(
-    api: ScriptedApi, typed: Any, answer: Answers, arguments: Any, query: str
+    api: ScriptedApi, typed: Any, example: Examples, arguments: Any, query: str
 ) -> None:
     """Listing asks for one page, of what was given and no more, and for no repository first."""
-    api.answers(answer("get_repository_tags"))
+    api.responds(example("get_repository_tags"))
     page = await done(typed.tags.list(ID, *arguments))
     assert [(sent.method, sent.url) for sent in api.requests] == [("GET", URL + query)]
     assert isinstance(page, Page if isinstance(typed, Client) else AsyncPage)
@@ -67,10 +67,10 @@ async def test_list(
     ids=["usual", "None", "page size", "offset", "both"],
 )
 async def test_iter(
-    api: ScriptedApi, typed: Any, answer: Answers, options: dict[str, Any], query: str
+    api: ScriptedApi, typed: Any, example: Examples, options: dict[str, Any], query: str
 ) -> None:
     """It requests pages of 100 by default, and sends no request before iteration starts."""
-    api.answers(answer("get_repository_tags"))
+    api.responds(example("get_repository_tags"))
     walk = typed.tags.iter(ID, **options)
     assert not api.requests
     assert [type(tag) for tag in await walked(walk)] == [Tag]
@@ -114,11 +114,11 @@ async def test_a_bad_argument_is_refused_before_a_request(
 @pytest.mark.parametrize(
     "call", [lambda tags: tags.list(ID), lambda tags: walked(tags.iter(ID))], ids=["list", "iter"]
 )
-async def test_an_invalid_tag(api: ScriptedApi, typed: Any, answer: Answers, call: Any) -> None:
+async def test_an_invalid_tag(api: ScriptedApi, typed: Any, example: Examples, call: Any) -> None:
     """It is an InvalidResponse with the field and the body, and no chained exception."""
-    body = answer("get_repository_tags")
+    body = example("get_repository_tags")
     del body["tags"][0]["creator"]["email"]
-    api.answers(body)
+    api.responds(body)
     with pytest.raises(InvalidResponse, match=re.escape("'tags.0.creator.email'")) as caught:
         await done(call(typed.tags))
     assert caught.value.body == body
@@ -126,11 +126,11 @@ async def test_an_invalid_tag(api: ScriptedApi, typed: Any, answer: Answers, cal
     assert caught.value.__context__ is None
 
 
-async def test_an_invalid_tag_can_be_skipped(api: ScriptedApi, answer: Answers) -> None:
+async def test_an_invalid_tag_can_be_skipped(api: ScriptedApi, example: Examples) -> None:
     """`invalid_rows="skip"` leaves it out of pages and iterations, and counts it."""
-    body = answer("get_repository_tags")
+    body = example("get_repository_tags")
     [tag] = body["tags"]
-    api.answers(body | {"tags": [tag | {"id": "a"}, tag | {"size": "large"}, tag | {"id": "b"}]})
+    api.responds(body | {"tags": [tag | {"id": "a"}, tag | {"size": "large"}, tag | {"id": "b"}]})
     for make in (api.client, api.async_client):
         client: Any = make(invalid_rows="skip")
         page = await done(client.tags.list(ID))
@@ -140,7 +140,7 @@ async def test_an_invalid_tag_can_be_skipped(api: ScriptedApi, answer: Answers) 
 
 async def test_tags_of_a_missing_repository(api: ScriptedApi, typed: Any) -> None:
     """NotFound is raised by a list, and by the first step of an iteration."""
-    api.answers({}, status=404)
+    api.responds({}, status=404)
     with pytest.raises(NotFound):
         await done(typed.tags.list(ID))
     with pytest.raises(NotFound):
@@ -293,11 +293,11 @@ async def test_the_page_after_a_filtered_one(tags_of: TagsOf) -> None:
     assert [tag.name for tag in await done(page.next_page())] == ["a2"]
 
 
-async def test_a_filtered_page_counts_skipped_rows(api: ScriptedApi, answer: Answers) -> None:
+async def test_a_filtered_page_counts_skipped_rows(api: ScriptedApi, example: Examples) -> None:
     """A skipped row might have matched, so the page counts it."""
-    body = answer("get_repository_tags")
+    body = example("get_repository_tags")
     [tag] = body["tags"]
-    api.answers(body | {"tags": [tag, tag | {"id": "a", "size": "large"}]})
+    api.responds(body | {"tags": [tag, tag | {"id": "a", "size": "large"}]})
     client = api.client(invalid_rows="skip")
     [page] = client.tags.iter(ID, pattern="nothing").pages()
     assert (list(page), page.skipped) == ([], 1)

@@ -118,14 +118,14 @@ async def test_a_success_without_a_json_object_is_invalid(
 ) -> None:
     """It is an InvalidResponse; the JSON parser's exception is not chained."""
     # With its length: without one, an empty body would be one that was lost.
-    api.answers(content=content, headers={"content-length": str(len(content))})
+    api.responds(content=content, headers={"content-length": str(len(content))})
     assert type(await failed(call, *GET)) is InvalidResponse
 
 
 @pytest.mark.parametrize("header", ["gzip", "GZIP", "x-gzip"])
 async def test_a_gzip_response_is_decompressed(api: ScriptedApi, call: Call, header: str) -> None:
     """Our requests accept gzip; a mock's response may be compressed too."""
-    api.answers(content=gzip.compress(b'{"a": 1}'), headers={"content-encoding": header})
+    api.responds(content=gzip.compress(b'{"a": 1}'), headers={"content-encoding": header})
     assert await call(*GET) == {"a": 1}
 
 

@@ -5,9 +5,11 @@ Models show neither e-mail addresses nor nested values; `model_dump()` has every
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from html import escape
+from itertools import islice
 
 from ._validation import MAX_INT64, safe_repr
 
@@ -15,6 +17,9 @@ from ._validation import MAX_INT64, safe_repr
 _DIGEST_DIGITS = 12
 _MAX_URL = 50
 _MAX_CELL = 200
+# Characters of a repr, and rows of a table, at most.
+_MAX_REPR = 120
+_MAX_ROWS = 12
 
 
 class Plain(str):
@@ -55,6 +60,46 @@ def grouped(number: object) -> Plain:
     if type(number) is int and abs(number) <= MAX_INT64:
         return Plain(f"{number:_}")
     return short_repr(number, 26)
+
+
+def one_line(kind: str, *values: object, **named: object) -> str:
+    """Return `kind(value, name=value)` on one line, with long texts cut so that it fits."""
+    text = ""
+    for width in range(_MAX_REPR, 7, -1):
+        shown = [_shown(value, width) for value in values]
+        shown += [f"{name}={_shown(value, width)}" for name, value in named.items()]
+        text = f"{kind}({', '.join(shown)})"
+        if len(text) <= _MAX_REPR:
+            return text
+    return f"{text[: _MAX_REPR - 1]}…"
+
+
+def _shown(value: object, width: int) -> str:
+    if isinstance(value, datetime):
+        return repr(value.isoformat(timespec="seconds").replace("+00:00", "Z"))
+    if isinstance(value, BaseException):
+        kind, text = type(value).__name__, str(value)
+        value = text if kind in text else f"{kind}: {text}"
+    return short_repr(value, width) if isinstance(value, str) else safe_repr(value)
+
+
+def without_email(name: str) -> str:
+    """Return a name, unless it is an e-mail address: logs and notebooks are shared."""
+    return "(e-mail address)" if "@" in name else name
+
+
+def number_text(number: int) -> str:
+    """Return a number with commas."""
+    with suppress(ValueError):  # of more than 4,300 digits
+        return f"{number:,}"
+    return safe_repr(number)
+
+
+def first_rows(rows: Iterable[Sequence[object]], count: int) -> Iterator[Sequence[object]]:
+    """Yield the first of so many rows, and then a row with the number of the others."""
+    yield from islice(rows, _MAX_ROWS)
+    if count > _MAX_ROWS:
+        yield [f"and {count - _MAX_ROWS:,} more"]
 
 
 def html_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.examples import Answers
+from tests.support.examples import Examples
 from tests.support.internals import cli_organization, cli_tags
 from tests.support.server import Request, Server, response
 
@@ -205,10 +205,10 @@ def test_a_walk_of_another_kind_is_not_resumed(run: Run, written: Path, sandbox:
     ],
 )
 def test_what_the_api_says_is_no_argument(
-    run: Run, answer: Answers, change: dict[str, str], problem: str
+    run: Run, example: Examples, change: dict[str, str], problem: str
 ) -> None:
     """A name or an id of the API's that cannot be used is a 1, and no wrong usage."""
-    listed, tags = answer("get_repositories"), answer("get_repository_tags")
+    listed, tags = example("get_repositories"), example("get_repository_tags")
     listed["registry_repositories"][0] |= change
 
     def api(request: Request) -> bytes:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from tests.support.examples import Answers
+from tests.support.examples import Examples
 from tests.support.internals import cli_app, cli_errors, cli_output, cli_tags, import_httpx
 from tests.support.patience import PATIENCE, until
 from tests.support.server import Request, Server, response
@@ -326,9 +326,9 @@ def test_a_stream_that_is_closed(closed: str, run: Run, monkeypatch: pytest.Monk
     stream.close()
 
 
-def test_a_row_is_written_as_it_comes(exported: dict[str, str], answer: Answers) -> None:
+def test_a_row_is_written_as_it_comes(exported: dict[str, str], example: Examples) -> None:
     """The first page's rows are at the reader before the second page is answered."""
-    page = answer("get_repository_tags")
+    page = example("get_repository_tags")
     rows = [page["tags"][0] | {"id": number, "name": str(number)} for number in range(3)]
     read = threading.Event()
     were_read: list[bool] = []

@@ -172,10 +172,10 @@ async def test_a_partial_file_leaves_out_failed_repositories(
 
 
 async def test_a_repository_whose_tags_are_skipped_is_not_one_without_tags(
-    either_of: Any, answer: Callable[[str], dict[str, Any]], tmp_path: Path
+    either_of: Any, example: Callable[[str], dict[str, Any]], tmp_path: Path
 ) -> None:
     """Its skipped tags count, and a diff does not report it as removed."""
-    repositories, tags = answer("get_repositories"), answer("get_repository_tags")
+    repositories, tags = example("get_repositories"), example("get_repository_tags")
     tags["tags"] = [tags["tags"][0] | {"size": "large"}]
 
     def respond(request: httpx.Request) -> httpx.Response:

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_invalid_rows_may_be_skipped(
-    sandbox: Sandbox, api: Any, answer: Callable[[str], dict[str, Any]]
+    sandbox: Sandbox, api: Any, example: Callable[[str], dict[str, Any]]
 ) -> None:
     """A client with `invalid_rows="skip"` leaves them out of an inventory too."""
-    repositories, tags = answer("get_repositories"), answer("get_repository_tags")
+    repositories, tags = example("get_repositories"), example("get_repository_tags")
     [repository], [tag] = repositories["registry_repositories"], tags["tags"]
     repositories["registry_repositories"] = [repository, {"id": "2"}]
     tags["tags"] = [tag, tag | {"id": "a", "size": "large"}, tag | {"id": "b", "name": "b"}]
@@ -61,7 +61,7 @@ BAD_ROWS: dict[str, tuple[Any, str, str]] = {
 
 @pytest.fixture(params=[None, "skip", "raise"])
 def broken(
-    request: pytest.FixtureRequest, either_of: Any, answer: Callable[[str], dict[str, Any]]
+    request: pytest.FixtureRequest, either_of: Any, example: Callable[[str], dict[str, Any]]
 ) -> Callable[[Any], Any]:
     """Creates a client of an API whose second repository has an invalid row.
 
@@ -69,7 +69,7 @@ def broken(
     """
 
     def client(bad: Any) -> Any:
-        listed, tags = answer("get_repositories"), answer("get_repository_tags")
+        listed, tags = example("get_repositories"), example("get_repository_tags")
         [first] = listed["registry_repositories"]
         second = {**first, "id": "2", "name": "second"}
         third = {**first, "id": "3", "name": "third"}

@@ -116,10 +116,10 @@ async def test_the_next_request_is_sent_before_the_next_response_is_parsed(
 
 
 async def test_a_response_that_arrives_while_others_wait_is_followed_by_a_request(
-    answer: Callable[[str], dict[str, Any]],
+    example: Callable[[str], dict[str, Any]],
 ) -> None:
     """The request goes out before the next of the waiting responses is parsed."""
-    listed, tags = answer("get_repositories"), answer("get_repository_tags")
+    listed, tags = example("get_repositories"), example("get_repository_tags")
     [row] = listed["registry_repositories"]
     listed["registry_repositories"] = [row | {"id": str(at), "name": f"r{at}"} for at in range(12)]
     four_at_once, one_is_parsed = asyncio.Barrier(4), asyncio.Event()
@@ -230,10 +230,10 @@ async def test_a_repository_that_is_deleted_during_an_inventory(
 
 
 async def test_a_repository_with_an_invalid_id(
-    either_of: Callable[..., Any], answer: Callable[[str], dict[str, Any]]
+    either_of: Callable[..., Any], example: Callable[[str], dict[str, Any]]
 ) -> None:
     """If the API lists an invalid id, that repository fails, and the others are read."""
-    repositories, tags = answer("get_repositories"), answer("get_repository_tags")
+    repositories, tags = example("get_repositories"), example("get_repository_tags")
     [row] = repositories["registry_repositories"]
     repositories["registry_repositories"] = [row | {"id": each} for each in ("1", "..", "3")]
 

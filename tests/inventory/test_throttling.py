@@ -34,7 +34,7 @@ class Limited:
     """
 
     def __init__(
-        self, answer: Callable[[str], dict[str, Any]], repositories: int, rate: float = 20
+        self, example: Callable[[str], dict[str, Any]], repositories: int, rate: float = 20
     ) -> None:
         self.now = 0.0
         self.requests = self.throttled = 0
@@ -43,7 +43,7 @@ class Limited:
         self._rate = rate
         self._lock = threading.Lock()
         self._window: list[float] = []
-        listed, self._tags = answer("get_repositories"), answer("get_repository_tags")
+        listed, self._tags = example("get_repositories"), example("get_repository_tags")
         [row] = listed["registry_repositories"]
         self._listed = listed
         self._rows = [{**row, "id": str(at), "name": f"r{at}"} for at in range(repositories)]
@@ -80,12 +80,12 @@ class Limited:
 
 @pytest.fixture
 def limited(
-    answer: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    example: Callable[[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Limited]:
     """Creates an API that throttles, and whose clock the clients use."""
 
     def make(*arguments: Any) -> Limited:
-        api = Limited(answer, *arguments)
+        api = Limited(example, *arguments)
         replace_sleep(monkeypatch, api.sleep)
         replace_now(monkeypatch, lambda: api.now)
         return api

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Answers = Callable[[str], dict[str, Any]]
+Examples = Callable[[str], dict[str, Any]]
 
-ANSWERS = Path(__file__).parent.parent / "answers"
+EXAMPLES = Path(__file__).parent.parent / "answers"
 ORGANIZATION_ID = "1410000000000"
 BASE_URL = "https://api.example.com"
 
 
 def example(operation: str) -> dict[str, Any]:
     """Return the reference's example response of an operation."""
-    body: dict[str, Any] = json.loads((ANSWERS / f"{operation}.json").read_bytes())
+    body: dict[str, Any] = json.loads((EXAMPLES / f"{operation}.json").read_bytes())
     return body
 
 

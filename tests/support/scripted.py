@@ -49,7 +49,7 @@ class ScriptedApi:
     _message: str = ""
     _open: list[Any] = field(default_factory=list)
 
-    def answers(
+    def responds(
         self,
         body: object = None,
         *,

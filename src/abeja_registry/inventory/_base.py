@@ -10,10 +10,10 @@ from typing import Generic, TypeVar
 import abeja_registry
 
 from .._api.paging import PAGE_SIZE
+from .._display import one_line
 from .._validation import check_callable, check_count
 from ..pages import Unread
 from ._crawler import Crawler
-from ._display import one_line
 from ._failures import IncompleteInventory, InventoryFailure
 from ._fetching import AsyncFetcher, Fetcher, source
 from ._file_rows import read_rows

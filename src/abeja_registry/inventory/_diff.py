@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from .._display import html_table, short_digest
-from ._display import first_rows, number_text, one_line
+from .._display import first_rows, html_table, number_text, one_line, short_digest
 from ._rows import InventoryRepository, InventoryRow
 
 

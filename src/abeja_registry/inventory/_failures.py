@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .._display import one_line
 from .._validation import safe_repr
 from ..exceptions import Error, NotFound
-from ._display import one_line
 
 
 @dataclass(frozen=True, slots=True)

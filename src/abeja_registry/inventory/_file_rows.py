@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
+from .._display import one_line
 from .._validation import safe_repr
 from ..exceptions import InvalidArgument
 from ._csv import read_csv
-from ._display import one_line
 from ._jsonl import read_jsonl
 from ._parquet import read_parquet
 from ._rows import Entry, FilePath, InventoryRepository, InventoryRow

@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from .._display import short_digest
+from .._display import one_line, short_digest
 from .._validation import MAX_INT64, safe_repr
-from ._display import one_line
 from ._times import time_text
 
 FilePath = str | os.PathLike[str]

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 
-from .._display import html_table
+from .._display import first_rows, html_table, number_text, one_line, without_email
 from .._validation import check_count, check_time, safe_repr
 from ..exceptions import InvalidArgument
-from ._display import first_rows, number_text, one_line, without_email
 from ._rows import InventoryRepository, InventoryRow, known_repositories
 from ._times import time_text
 

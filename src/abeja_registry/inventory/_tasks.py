@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+from .._display import one_line
 from ..exceptions import Error
-from ._display import one_line
 from ._rows import InventoryRepository, InventoryRow
 
 

@@ -55,7 +55,7 @@ class Faulty(Registry):
     Attributes:
         asked: The methods and queries of its requests, oldest first.
         faults: The fault of each request, by its index: "refused" and "lost" before it is carried
-            out, "unanswered" after; a status before, a negative status after; "{}" and "<html>"
+            out, "no response" after; a status before, a negative status after; "{}" and "<html>"
             are the body of a 200, after.
         later: What is done after a request was carried out, by its number.
     """
@@ -79,7 +79,7 @@ class Faulty(Registry):
             return httpx.Response(fault, json={})
         reply = self.handle(request.method, request.url.raw_path.decode(), request.content)
         self.later.get(number, lambda: None)()
-        if fault == "unanswered":
+        if fault == "no response":
             raise httpx.ReadError("reset")
         if isinstance(fault, int):
             return httpx.Response(-fault, json={})
@@ -223,7 +223,7 @@ async def test_an_invalid_argument_sends_no_request(
 
 # Each fault of a create, before or after it is carried out, and the error if the name is missing.
 DOUBTFUL: dict[str, tuple[int | str, type[Error]]] = {
-    "unanswered": ("unanswered", OutcomeUnknown),
+    "no response": ("no response", OutcomeUnknown),
     "lost": ("lost", OutcomeUnknown),
     "no JSON after": ("<html>", InvalidResponse),
     "no repository after": ("{}", InvalidResponse),
@@ -298,7 +298,7 @@ async def test_another_client_creates_the_name_first(client_of: ClientOf) -> Non
 
 
 FAULTS = st.sampled_from(
-    ["refused", "lost", "unanswered", "{}", "<html>"]
+    ["refused", "lost", "no response", "{}", "<html>"]
     + [sign * status for sign in (1, -1) for status in (400, 403, 404, 408, 409, 429, 500, 503)]
 )
 
@@ -366,16 +366,16 @@ def deadlines(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.mark.parametrize("api", ["own"], indirect=True)
 @pytest.mark.parametrize("world", ["sync", "async"])
 async def test_a_flow_has_one_deadline(
-    api: ScriptedApi, deadlines: list[float], world: str, answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, deadlines: list[float], world: str, example: Callable[[str], dict[str, Any]]
 ) -> None:
     """All requests share it; a create leaves some time, and each page of a list has its own."""
     client: Any = api.client() if world == "sync" else api.async_client()
-    api.answers(status=503)
+    api.responds(status=503)
     with pytest.raises(HttpError):
         await done(client.repositories.find(NAME))
     assert (len(deadlines), len(set(deadlines))) == (6, 1)
-    page = answer("get_repositories")
-    api.answers(page)
+    page = example("get_repositories")
+    api.responds(page)
     # The response is no repository, so the create's outcome is unknown and it is looked up.
     with pytest.raises(InvalidResponse):
         await done(client.repositories.get_or_create(NAME))
@@ -385,7 +385,7 @@ async def test_a_flow_has_one_deadline(
     assert found - created == pytest.approx(settings_of(client).deadline / 3, abs=1)
     repositories = page["registry_repositories"]
     more = {"registry_repositories": [*repositories, repositories[0] | {"id": "2"}]}
-    api.answers(page | more | {"has_next": True})
+    api.responds(page | more | {"has_next": True})
     del deadlines[:]
     with pytest.raises(PaginationError):
         await walked(client.repositories)
@@ -399,14 +399,14 @@ async def test_a_poll_has_at_most_the_deadline_of_a_call(
     api: ScriptedApi,
     deadlines: list[float],
     world: str,
-    answer: Callable[[str], dict[str, Any]],
+    example: Callable[[str], dict[str, Any]],
     timeout: float,
     allowed: float,
 ) -> None:
     """Or the remaining time of the wait, if that is less."""
     client: Any = api.client() if world == "sync" else api.async_client()
-    page = answer("get_repository_tags")
-    api.answers(page | {"has_next": False})
+    page = example("get_repository_tags")
+    api.responds(page | {"has_next": False})
     await done(client.tags.wait_for("1", page["tags"][0]["name"], timeout=timeout))
     [deadline] = deadlines
     assert deadline == allowed
@@ -414,7 +414,7 @@ async def test_a_poll_has_at_most_the_deadline_of_a_call(
 
 # -- a delete whose first response was lost -------------------------------------------------------
 
-FIRST = {"unanswered": "unanswered", "500": -500, "503": -503, "504": -504, "408": -408}
+FIRST = {"no response": "no response", "500": -500, "503": -503, "504": -504, "408": -408}
 
 
 @pytest.mark.parametrize("fault", FIRST.values(), ids=FIRST)
@@ -452,7 +452,7 @@ async def test_a_delete_of_a_missing_repository(
 async def test_a_delete_without_any_response(client_of: ClientOf) -> None:
     """The error has outcome_unknown."""
     registry = Faulty("a")
-    registry.faults = {0: "unanswered", **dict.fromkeys(range(1, 9), "refused")}
+    registry.faults = {0: "no response", **dict.fromkeys(range(1, 9), "refused")}
     with pytest.raises(TransportError) as caught:
         await done(client_of(registry).repositories.delete("1"))
     assert type(caught.value) is TransportError

@@ -21,7 +21,7 @@ from abeja_registry import APIClient, AsyncClient, Client, Error, HttpError, Inv
 
 pytestmark = pytest.mark.anyio
 
-Answers = Callable[[str], dict[str, Any]]
+Examples = Callable[[str], dict[str, Any]]
 
 # Tokens that are words of a response, or of this package, or no words at all.
 WORDS = (
@@ -61,10 +61,10 @@ def client_of(kind: Callable[..., Any], word: str, **options: Any) -> Any:
 @kinds
 @respx.mock
 async def test_the_error_of_a_bad_row_is_the_same_for_any_token(
-    answer: Answers, kind: Callable[..., Any], word: str, respx_mock: respx.MockRouter
+    example: Examples, kind: Callable[..., Any], word: str, respx_mock: respx.MockRouter
 ) -> None:
     """A token that equals a field's name changes no key in the error."""
-    body = answer("get_repositories")
+    body = example("get_repositories")
     good = body["registry_repositories"][0]
     body["registry_repositories"] = [good, good | {"id": "2", "creator": None}]
     respx_mock.route().mock(return_value=httpx.Response(200, json=body))

@@ -128,7 +128,7 @@ def test_each_status_has_its_exception(
     api: ScriptedApi, status: int, kind: type[HttpError]
 ) -> None:
     """Through each sender, a status raises its own class, or HttpError."""
-    api.answers(
+    api.responds(
         {"error": "e", "error_description": "d", "error_detail": [{"name": "n"}]},
         status=status,
         headers={"X-Request-Id": "r-1", "X-Other": "Other"},
@@ -403,10 +403,10 @@ def test_any_retry_after_is_seconds_or_none(asked: str, date: str) -> None:
     ],
 )
 def test_a_success_returns_its_object(
-    answer: Callable[[str], dict[str, Any]], name: str, status: int
+    example: Callable[[str], dict[str, Any]], name: str, status: int
 ) -> None:
     """Each example of the reference is returned unchanged, with its order of keys."""
-    body = answer(name)
+    body = example(name)
     assert json.dumps(parsed_response(GET, status, json.dumps(body).encode())) == json.dumps(body)
 
 
@@ -631,11 +631,11 @@ def test_other_encodings_are_not_decoded() -> None:
 
 
 def test_gzip_through_each_sender(
-    api: ScriptedApi, answer: Callable[[str], dict[str, Any]]
+    api: ScriptedApi, example: Callable[[str], dict[str, Any]]
 ) -> None:
     """Requests accept gzip, and a compressed response is decoded."""
-    body = answer("get_repository")
-    api.answers(
+    body = example("get_repository")
+    api.responds(
         content=gzip.compress(json.dumps(body).encode()), headers={"Content-Encoding": "gzip"}
     )
     assert api.raw().get_repository("1", "2") == body
@@ -748,7 +748,7 @@ def test_a_gzip_body_of_many_members_is_corrupt(empty: int, whole: bool) -> None
 
 def test_max_response_bytes_through_each_sender(api: ScriptedApi) -> None:
     """It is the maximum size of a body."""
-    api.answers({"id": "x" * 100})
+    api.responds({"id": "x" * 100})
     client = api.raw(max_response_bytes=110)
     assert client.get_repository("1", "2") == {"id": "x" * 100}
     client = api.raw(max_response_bytes=109)

@@ -617,7 +617,7 @@ def script(api: ScriptedApi) -> Script:
             if isinstance(outcome, str):
                 api.fails(outcome)
             else:
-                api.answers({"id": "2"}, **{"status": outcome, **options})
+                api.responds({"id": "2"}, **{"status": outcome, **options})
 
         api.on_request = next_one
 
