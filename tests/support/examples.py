@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from abeja_registry import openapi
 
 Examples = Callable[[str], dict[str, Any]]
 
-EXAMPLES = Path(__file__).parent.parent / "answers"
 ORGANIZATION_ID = "1410000000000"
 BASE_URL = "https://api.example.com"
 
 
+def operations() -> dict[str, dict[str, Any]]:
+    """Return the operations of the API's document by their ids, as a new value."""
+    return {
+        operation["operationId"]: operation
+        for path in openapi.document()["paths"].values()
+        for method, operation in path.items()
+        if method != "parameters"
+    }
+
+
 def example(operation: str) -> dict[str, Any]:
-    """Return the reference's example response of an operation."""
-    body: dict[str, Any] = json.loads((EXAMPLES / f"{operation}.json").read_bytes())
+    """Return the reference's example response of an operation, as a new value."""
+    response = operations()[operation]["responses"]["200"]
+    body: dict[str, Any] = response["content"]["application/json"]["example"]
     return body
 
 
