@@ -20,7 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from tests.support.examples import EXAMPLES
+from tests.support import examples
 from tests.support.internals import (
     ApiResult,
     Attempts,
@@ -62,7 +62,7 @@ from abeja_registry.pages import TagPage
 T = TypeVar("T")
 
 REFERENCE: dict[str, dict[str, Any]] = {
-    path.stem: json.loads(path.read_bytes()) for path in sorted(EXAMPLES.glob("*.json"))
+    name: examples.example(name) for name in sorted(examples.operations())
 }
 # Requests that a walk may make of a server that plays with it.
 MANY = 500

@@ -14,21 +14,22 @@ import pytest
 import time_machine
 from freezegun import freeze_time
 from freezegun.api import FakeDate, FakeDatetime
-from tests.support.examples import EXAMPLES
+from tests.support.examples import example
 from tests.support.internals import real_datetime
 
 from abeja_registry import Tag
 
 THEN = "2024-01-01T00:00:00+00:00"
+EXAMPLES = {name: example(name) for name in ("get_repository", "get_repository_tags")}
 # What a program does with the package, in both worlds and without a network.
 WORK = """
-import asyncio, json, pathlib, httpx
+import asyncio, httpx
 from abeja_registry import AsyncClient, Client
 from abeja_registry.models import Tag
 
 def responses(request):
     name = "get_repository_tags" if request.url.path.endswith("tags") else "get_repository"
-    return httpx.Response(200, content=(pathlib.Path(EXAMPLES) / f"{name}.json").read_bytes())
+    return httpx.Response(200, json=EXAMPLES[name])
 
 settings = ("1410000000000", {"auth_token": "t"})
 with httpx.Client(transport=httpx.MockTransport(responses)) as http:
@@ -98,7 +99,7 @@ def indented(code: str) -> str:
 def test_a_frozen_clock_in_any_order(order: str) -> None:
     """Clients work under a stopped clock, after it, and other packages' models after that."""
     imports, frozen = ORDERS[order]
-    responses = f"EXAMPLES = {str(EXAMPLES)!r}\n"
+    responses = f"EXAMPLES = {EXAMPLES!r}\n"
     run(f"{responses}{imports}with {frozen}:\n{indented(WORK)}{OTHERS}{WORK}")
 
 
@@ -116,7 +117,7 @@ def test_a_decorated_class(tmp_path: Path) -> None:
     run(f"""
 import abeja_registry, unittest
 {FREEZE}
-EXAMPLES = {str(EXAMPLES)!r}
+EXAMPLES = {EXAMPLES!r}
 
 @freeze_time('2024-01-01')
 class Frozen(unittest.TestCase):
