@@ -335,9 +335,9 @@ async def endless_100_continue_drips(wire: Wire) -> None:
 
 @_wire(pace="drips")
 async def endless_100_continue_floods(wire: Wire) -> None:
-    """100 Continue, a thousand at once, again and again; the request is not carried out."""
+    """100 Continue, a hundred at once, again and again; the request is not carried out."""
     await wire.request()
-    await wire.drip(itertools.repeat(head(100) * 1000))
+    await wire.drip(itertools.repeat(head(100) * 100))
 
 
 # Headers and framing

@@ -26,8 +26,10 @@ from tests.support.server import raw_response
 T = TypeVar("T")
 
 ALWAYS = 1_000_000
-# A slow response: seconds between two pieces, and the number of pieces before it stops.
-DROP, DROPS = 0.005, 200
+# A slow response: seconds between two pieces, and the number of pieces before it stops. At one of
+# them the client's clock jumps by this number of seconds.
+DROP, DROPS = 0.002, 20
+LATE, JUMP = 5, 60.0
 
 
 def whole(status: int, body: bytes, *fields: str) -> bytes:
@@ -51,7 +53,9 @@ class Seen:
 class Wire:
     """One accepted connection."""
 
-    def __init__(self, registry: Registry, sock: socket.socket, seen: Seen) -> None:
+    def __init__(
+        self, registry: Registry, sock: socket.socket, seen: Seen, jump: Callable[[float], object]
+    ) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.open = True
         self.idle = False
@@ -59,6 +63,7 @@ class Wire:
         self.seen = seen
         self._registry = registry
         self._sock = sock
+        self._jump = jump
         # Bytes that arrived after the current request.
         self._ahead = b""
         self._loop = asyncio.get_running_loop()
@@ -100,8 +105,10 @@ class Wire:
         await self._loop.sock_sendall(self._sock, b"".join(pieces))
 
     async def drip(self, pieces: Iterable[bytes]) -> None:
-        """Send pieces slowly, for about a second; then nothing."""
-        for piece in itertools.islice(pieces, DROPS):
+        """Send pieces slowly, for about a minute of the client's clock; then nothing."""
+        for number, piece in enumerate(itertools.islice(pieces, DROPS)):
+            if number == LATE:
+                self._jump(JUMP)
             await self.send(piece)
             await asyncio.sleep(DROP)
         await self.silence()
@@ -213,14 +220,18 @@ class _Script:
 class FaultServer:
     """The server, in its own thread, on loopback.
 
+    Args:
+        jump: Puts the client's clock forward by seconds.
+
     Attributes:
         registry: Its repositories.
         seen: The attempts since faults were last armed, oldest first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, jump: Callable[[float], object] = lambda _: None) -> None:
         self.registry = Registry()
         self.seen: list[Seen] = []
+        self._jump = jump
         self._script = _Script()
         self._connections: dict[asyncio.Task[None], Wire] = {}
         self._ready = threading.Event()
@@ -328,7 +339,7 @@ class FaultServer:
     async def _accept(self, listener: socket.socket) -> None:
         while True:
             sock, _ = await self._loop.sock_accept(listener)
-            wire = Wire(self.registry, sock, Seen())
+            wire = Wire(self.registry, sock, Seen(), self._jump)
             task = asyncio.create_task(self._serve(wire))
             self._connections[task] = wire
             task.add_done_callback(self._forget)
