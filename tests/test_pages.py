@@ -493,7 +493,7 @@ async def test_an_iteration_continues_in_another_client(sandbox: Sandbox, world:
     client = world(**sandbox.connection, max_retry_count=0)
     walk = started(client.tags.iter(repository_id, page_size=8))
     names = [(await step(walk)).name for _ in range(8)]
-    sandbox.faults.add(operation="get_repository_tags", drop="answer", times=1)
+    sandbox.faults.add(operation="get_repository_tags", drop="response", times=1)
     with pytest.raises(Error) as caught:
         await step(walk)
     at = pickle.loads(pickle.dumps(caught.value)).resume_offset

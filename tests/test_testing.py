@@ -347,7 +347,7 @@ TROUBLES: list[dict[str, Any]] = [
     {"status": 503},
     {"status": 503, "retry_after": 2},
     {"status": 429, "retry_after": 20},
-    {"drop": "answer"},
+    {"drop": "response"},
 ]
 
 

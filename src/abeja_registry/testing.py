@@ -30,8 +30,8 @@ try:
     import pytest
 
     from .sandbox import Sandbox
+    from .sandbox._portal import sockets_are_guarded
     from .sandbox._sandbox import IN_PROCESS, Connection
-    from .sandbox._thread import sockets_are_guarded
 except ImportError as _missing:
     raise ImportError(
         'the fixtures need an extra: pip install "abeja-registry[testing]"'
@@ -88,7 +88,7 @@ class _Sandbox(Sandbox):
     def serve(self) -> None:
         """Start to listen, unless it does."""
         with self._listening:
-            if self._port is None:
+            if self._options.port is None:
                 self._listen()
 
     def in_process(self) -> Connection:
@@ -99,7 +99,7 @@ class _Sandbox(Sandbox):
         """Start if necessary, and reset."""
         # A test may have closed it, to provoke errors.
         if not self.is_running:
-            self._port = None
+            self._options = self._options.with_port(None)
             self.start()
         self.reset()
 

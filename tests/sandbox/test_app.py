@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.examples import example
-from tests.support.internals import sandbox_shapes
+from tests.support.internals import sandbox_serializers
 
 from abeja_registry.sandbox import Sandbox
 
@@ -319,7 +319,7 @@ def test_a_failure_of_the_sandbox(
     sandbox: Sandbox, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What goes wrong inside is a 500 as JSON."""
-    monkeypatch.setattr(sandbox_shapes, "repository_page", None)
+    monkeypatch.setattr(sandbox_serializers, "repository_page", None)
     assert_error(http.get("/repositories"), 500, "internal_server_error")
 
 

@@ -23,7 +23,7 @@ def test_faults(http: httpx.Client, control: httpx.Client) -> None:
     number = control.post("/faults", json=fault).json()["number"]
     assert http.get("/repositories").status_code == 503
     [listed] = control.get("/faults").json()["faults"]
-    assert listed.items() >= {"number": number, "left": 1, **fault}.items()
+    assert listed.items() >= {"number": number, "remaining": 1, **fault}.items()
     assert control.delete(f"/faults/{number}").status_code == 200
     assert control.delete(f"/faults/{number}").status_code == 404
     assert http.get("/repositories").status_code == 200
@@ -97,7 +97,7 @@ def test_unknown_keys(
     assert answer.json()["error_description"].startswith(f"{field}: ")
     assert list(sandbox.faults.list()) == [fault]
     store = store_of(sandbox)
-    assert [str(row["id"]) for row in store.repositories(9, 0)[0]] == [repository_id]
+    assert [str(row.id) for row in store.repositories(9, 0)[0]] == [repository_id]
     assert not store.digests(repository_id)
 
 

@@ -160,7 +160,7 @@ def test_an_image_that_can_not_be_read(
     registry.tags = {"a": "sha256:a", "b": "sha256:b"}
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
         assert shown(sandbox) == {"a": ("sha256:a", 2)}
-        assert "sha256:b can't be read" in caplog.text
+        assert "sha256:b cannot be read" in caplog.text
         registry.tags["a"] = "sha256:b"
         assert told(sandbox, {"tag": "a", "digest": "sha256:b"}) == 200
         assert shown(sandbox) == {}
@@ -222,13 +222,13 @@ def test_an_index_of_what_is_no_digest(
     registry.tags = {"all": "sha256:i"}
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
         assert shown(sandbox) == {"all": ("sha256:i", 11)}
-    assert f"{PATH} has an image of no digest" in caplog.text
+    assert f"{PATH} has an image with an invalid digest" in caplog.text
 
 
 def test_a_list_of_tags_that_leads_nowhere(
     registry: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A page of tags whose next one has no address is an answer that can't be read."""
+    """A page of tags whose next one has no address is an answer that cannot be read."""
     registry.next = "http://x:port/"
     registry.tags = dict.fromkeys("abc", "sha256:a")
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
@@ -295,7 +295,7 @@ def test_a_registry_that_fails(registry: Scripted, caplog: pytest.LogCaptureFixt
         assert shown(sandbox) == before
         with caplog.at_level(logging.WARNING), httpx.Client(transport=sandbox.transport()) as http:
             Client(**sandbox.connection, http_client=http).repositories.create("other")
-        assert "the Docker registry could not be read for other" in caplog.text
+        assert "the Docker registry failed for other" in caplog.text
 
 
 def test_a_registry_that_hangs(registry: Scripted) -> None:
@@ -304,7 +304,7 @@ def test_a_registry_that_hangs(registry: Scripted) -> None:
     registry.tags = {"a": "sha256:a"}
     registry.held = f"{PATH}/tags/list"
     with over(registry) as sandbox, ThreadPoolExecutor(2) as threads:
-        mirror_of(sandbox).create_patience = 0.1
+        mirror_of(sandbox).create_timeout = 0.1
         sandbox.seed(repositories=1, tags=0)
         assert threads.submit(shown, sandbox).result(PATIENCE / 2) == {}
         assert registry.holding.is_set()
@@ -323,12 +323,12 @@ def test_an_error_without_words(
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
         registry.error = error
         assert shown(sandbox) == {}
-        assert caplog.messages == [f"the Docker registry could not be read for trainer: {said}"]
+        assert caplog.messages == [f"the Docker registry failed for trainer: {said}"]
         with httpx.Client(transport=sandbox.transport()) as http:
             target = {"repository": PATH, "tag": "a"}
             events = {"events": [{"action": "push", "target": target}]}
             answer = http.post(sandbox.notifications_url, json=events)
-            assert answer.json()["error_description"].endswith(f" did not answer: {said}")
+            assert answer.json()["error_description"].endswith(f" failed: {said}")
     with pytest.raises(ConnectionError, match=f"registry.example.com:5000: {said}$"):
         over(registry).start()
 
@@ -336,7 +336,7 @@ def test_an_error_without_words(
 def test_a_reset_while_it_looks(registry: Scripted) -> None:
     """What was read for a repository is not written into another that has its id now."""
     with over(registry) as sandbox, ThreadPoolExecutor(1) as threads:
-        mirror_of(sandbox).reset_patience = 0.1
+        mirror_of(sandbox).reset_timeout = 0.1
         assert shown(sandbox) == {}
         registry.image("sha256:a", 1)
         registry.tags = {"a": "sha256:a"}
@@ -399,12 +399,12 @@ def test_a_reset_ends_later_looks(registry: Scripted) -> None:
     """A push that was told of before a reset is not looked for after it."""
     with over(registry) as sandbox:
         mirror = mirror_of(sandbox)
-        mirror.waits = (3600,)
+        mirror.backoff = (3600,)
         assert shown(sandbox) == {}
         assert told(sandbox, {"tag": "a", "digest": "sha256:late"}) == 200
-        assert mirror.later
+        assert mirror.pending
         sandbox.reset()
-        assert not mirror.later
+        assert not mirror.pending
 
 
 @pytest.mark.parametrize("removal", ["delete", "reset"])
@@ -413,7 +413,7 @@ def test_a_look_at_what_was_removed(
 ) -> None:
     """What was read for a repository is not written into a new one of the same name."""
     with over(registry) as sandbox, ThreadPoolExecutor(2) as threads:
-        mirror_of(sandbox).reset_patience = mirror_of(sandbox).create_patience = 0.1
+        mirror_of(sandbox).reset_timeout = mirror_of(sandbox).create_timeout = 0.1
         assert shown(sandbox) == {}
         registry.image("sha256:a", 1)
         registry.tags = {"a": "sha256:a"}
@@ -450,12 +450,12 @@ def test_a_look_that_is_refused(
         caplog.at_level(logging.WARNING),
     ):
         assert shown(sandbox) == {}
-        mirror_of(sandbox).waits = (0.02, 0.02)
-        store_of(sandbox).patience = 0
+        mirror_of(sandbox).backoff = (0.02, 0.02)
+        store_of(sandbox).busy_timeout = 0
         other.execute("BEGIN IMMEDIATE")
         assert told(sandbox, {"tag": "a", "digest": "sha256:a"}) == 200
         registry.tags = {"a": "sha256:a"}
-        until(lambda: "could not be read for trainer: another process writes" in caplog.text)
+        until(lambda: "failed for trainer: another process writes" in caplog.text)
 
 
 def test_images_that_no_notification_told_of(registry: Scripted) -> None:
@@ -684,9 +684,9 @@ def test_an_answer_without_an_end(
 
     monkeypatch.setattr(registry, "list_tags", lambda _: httpx.Response(200, content=endless()))
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
-        mirror_of(sandbox).registry.max_answer_bytes = 1000
+        mirror_of(sandbox).registry.max_response_bytes = 1000
         assert shown(sandbox) == {}
-        assert "its answer is longer than 1000 bytes" in caplog.text
+        assert "its response is longer than 1000 bytes" in caplog.text
     assert len(read) < 20
 
 

@@ -238,7 +238,7 @@ def test_a_far_page_costs_no_more_than_the_first(tmp_path: Path) -> None:
         for offset in (0, 49_000):
             steps = 0
             rows, _ = store.tags(repository_id, 100, offset)
-            assert [row["name"] for row in rows] == [
+            assert [row.name for row in rows] == [
                 f"0.0.{number}" for number in range(offset + 1, offset + 101)
             ]
             costs.append(steps)

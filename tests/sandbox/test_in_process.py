@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.internals import sandbox_shapes
+from tests.support.internals import sandbox_serializers
 from tests.support.patience import PATIENCE, until
 
 from abeja_registry import AsyncClient, Client, Conflict, OutcomeUnknown, RetryPolicy, Timeout
@@ -175,7 +175,7 @@ def test_a_failure_of_the_sandbox(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What goes wrong inside is a 500 as over a socket, and its traceback is in the log."""
-    monkeypatch.setattr(sandbox_shapes, "repository_page", None)
+    monkeypatch.setattr(sandbox_serializers, "repository_page", None)
     url = f"/organizations/{sandbox.organization_id}/registry/repositories"
     headers = {"Authorization": "Bearer x"}
     with (

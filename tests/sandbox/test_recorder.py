@@ -123,7 +123,7 @@ def test_long_heads_are_not_kept_for_ever(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many requests with long paths or headers, the last are kept."""
-    monkeypatch.setattr(recorder_of(sandbox), "head_bytes_kept", 50_000)
+    monkeypatch.setattr(recorder_of(sandbox), "max_heads", 50_000)
     with httpx.Client(base_url=sandbox.url, headers=BEARER, trust_env=False) as http:
         for number in range(20):
             http.get(REPOSITORIES, headers={"X-Long": "x" * 9_000}, params={"offset": number})

@@ -1,4 +1,4 @@
-"""The file: what is taken, brought up to date, refused."""
+"""The SQLite file: created, opened again, rejected."""
 
 import sqlite3
 from contextlib import closing
@@ -22,55 +22,41 @@ def shown(file: Path) -> list[tuple[str, list[str]]]:
         store = store_of(sandbox)
         rows, _ = store.repositories(1000, 0)
         return [
-            (row["name"], [tag["name"] for tag in store.tags(str(row["id"]), 1000, 0)[0]])
-            for row in rows
+            (row.name, [tag.name for tag in store.tags(str(row.id), 1000, 0)[0]]) for row in rows
         ]
 
 
-def test_a_file_of_the_first_schema(file: Path) -> None:
-    """It is brought to today's with all that it holds, and works on."""
-    with closing(sqlite3.connect(file)) as old, old:
-        for statement in sandbox_schema.MIGRATIONS[0]:
-            old.execute(statement)
-        old.execute(f"PRAGMA application_id = {sandbox_schema.APPLICATION_ID}")
-        old.execute("PRAGMA user_version = 1")
-        for name in ("one", "two"):
-            values = (name, "2020-01-01T00:00:00.000000Z", "2020-01-01T00:00:00.000000Z")
-            query = "INSERT INTO repositories (name, created_at, updated_at) VALUES (?, ?, ?)"
-            added = old.execute(query, values).lastrowid
-            for number in range(3):
-                query = "INSERT INTO tags VALUES (NULL, ?, ?, 1, 'sha256:a', 'a/b', 'x', 'x')"
-                old.execute(query, (added, f"0.0.{number}"))
-    tags = ["0.0.0", "0.0.1", "0.0.2"]
-    assert shown(file) == [("one", tags), ("two", tags)]
-    with closing(sqlite3.connect(file)) as now:
-        assert now.execute("PRAGMA user_version").fetchone() == (len(sandbox_schema.MIGRATIONS),)
-        assert now.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert shown(file) == [("one", tags), ("two", tags)]
-
-
-def test_a_migration_is_all_or_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that fails leaves the file as it was, and its version too."""
-    with Sandbox(port=None, data=file) as sandbox:
-        sandbox.seed(repositories=1, tags=1)
-    failing = (*sandbox_schema.MIGRATIONS, ("CREATE TABLE more (id INTEGER)", "not a statement"))
+def test_the_schema_is_created_all_or_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a statement fails, the file stays empty, and another sandbox can use it."""
+    failing = (*sandbox_schema.SCHEMA, "not a statement")
     with monkeypatch.context() as patch:
-        patch.setattr(sandbox_schema, "MIGRATIONS", failing)
+        patch.setattr(sandbox_schema, "SCHEMA", failing)
         with pytest.raises(ValueError, match="syntax error"):
             Sandbox(port=None, data=file).start()
-    assert shown(file) == [("sample-0001", ["0.0.1"])]
+    with closing(sqlite3.connect(file)) as empty:
+        assert empty.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+    assert shown(file) == []
+
+
+def test_a_file_keeps_its_schema(file: Path) -> None:
+    """Opened again, a file has the schema's version and all rows, and is intact."""
+    with Sandbox(port=None, data=file) as sandbox:
+        sandbox.seed(repositories=2, tags=3)
+    tags = ["0.0.1", "0.0.2", "0.0.3"]
+    assert shown(file) == [("sample-0001", tags), ("sample-0002", tags)]
     with closing(sqlite3.connect(file)) as now:
-        assert now.execute("SELECT name FROM sqlite_schema WHERE name = 'more'").fetchone() is None
+        assert now.execute("PRAGMA user_version").fetchone() == (sandbox_schema.VERSION,)
+        assert now.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_a_file_of_a_later_schema(file: Path) -> None:
-    """It is refused, since what it holds is not known."""
+    """It is rejected, since its tables are unknown."""
     with Sandbox(port=None, data=file):
         pass
     with closing(sqlite3.connect(file)) as later:
         later.execute("PRAGMA user_version = 99")
-    newest = len(sandbox_schema.MIGRATIONS)
-    with pytest.raises(ValueError, match=rf"its schema is 99, this sandbox's is {newest}"):
+    problem = f"its schema is version 99, this sandbox's is {sandbox_schema.VERSION}"
+    with pytest.raises(ValueError, match=problem):
         Sandbox(port=None, data=file).start()
 
 

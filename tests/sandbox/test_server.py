@@ -130,9 +130,9 @@ def test_two_side_by_side() -> None:
         ({"organization_id": "0141"}, "organization_id .* got '0141'"),
         ({"port": -1}, "port .* got -1"),
         ({"port": 65536}, "port .* got 65536"),
-        ({"port": "8080"}, "port must be an integer .* got '8080'"),
-        ({"port": True}, "port must be an integer .* got True"),
-        ({"limit_max": 1.5}, "limit_max must be an integer .* got 1.5"),
+        ({"port": "8080"}, "port must be an integer, .* got '8080'"),
+        ({"port": True}, "port must be an integer, .* got True"),
+        ({"limit_max": 1.5}, "limit_max must be an integer, .* got 1.5"),
         ({"latency": "1"}, "latency .* got '1'"),
         ({"limit_max": 0}, "limit_max .* got 0"),
         ({"limit_max": 10**6 + 1}, "limit_max .* got 1000001"),
@@ -551,11 +551,11 @@ def test_what_is_recorded_has_an_end(
     sandbox: Sandbox, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many requests, or of long bodies, the last are kept; too long a body alone is not."""
-    monkeypatch.setattr(recorder_of(sandbox), "requests_kept", 3)
+    monkeypatch.setattr(recorder_of(sandbox), "max_requests", 3)
     for offset in range(5):
         http.get(f"/repositories?offset={offset}")
     assert [request.query for request in sandbox.requests] == ["offset=2", "offset=3", "offset=4"]
-    monkeypatch.setattr(recorder_of(sandbox), "bytes_kept", 10)
+    monkeypatch.setattr(recorder_of(sandbox), "max_bodies", 10)
     for body in (b"1234", b"5678", b"90ab"):
         http.post("/repositories", content=body)
     assert [request.body for request in sandbox.requests] == [b"5678", b"90ab"]

@@ -20,29 +20,29 @@ def store() -> Iterator[Store]:
 
 def test_writing_a_tag_again_moves_it(store: Store) -> None:
     """A tag written again has a new digest and time of update, and keeps id, creation and place."""
-    repository_id = str(store.create_repository("sample", None)["id"])
+    repository_id = str(store.create_repository("sample", None).id)
     before = store.write_tag(repository_id, "latest", size=1, digest="sha256:a")
     store.write_tag(repository_id, "1.0.0")
     after = store.write_tag(repository_id, "latest", size=2, digest="sha256:b")
-    assert (before["size"], before["digest"]) == (1, "sha256:a")
-    assert (after["size"], after["digest"]) == (2, "sha256:b")
-    assert (after["id"], after["created_at"]) == (before["id"], before["created_at"])
-    assert before["updated_at"] == before["created_at"] < after["updated_at"]
+    assert (before.size, before.digest) == (1, "sha256:a")
+    assert (after.size, after.digest) == (2, "sha256:b")
+    assert (after.id, after.created_at) == (before.id, before.created_at)
+    assert before.updated_at == before.created_at < after.updated_at
     rows, _ = store.tags(repository_id, 10, 0)
-    assert [row["name"] for row in rows] == ["latest", "1.0.0"]
+    assert [row.name for row in rows] == ["latest", "1.0.0"]
 
 
 def test_the_same_tag_of_two_repositories(store: Store) -> None:
     """A tag belongs to its repository: another's of the same name is another tag."""
-    ids = [str(store.create_repository(name, None)["id"]) for name in ("one", "two")]
+    ids = [str(store.create_repository(name, None).id) for name in ("one", "two")]
     first, second = (store.write_tag(repository_id, "latest") for repository_id in ids)
-    assert first["id"] != second["id"]
-    assert first["digest"] != second["digest"]
+    assert first.id != second.id
+    assert first.digest != second.digest
 
 
 def test_times_have_microseconds_even_when_these_are_zero(store: Store) -> None:
     """A repository's times always have six digits after the point."""
-    assert store.create_repository("sample", None)["created_at"] == "2020-01-01T00:00:00.000000Z"
+    assert store.create_repository("sample", None).created_at == "2020-01-01T00:00:00.000000Z"
 
 
 def test_pages_after_deletions(store: Store) -> None:
@@ -55,7 +55,7 @@ def test_pages_after_deletions(store: Store) -> None:
     store.write_tag(repository_id, left[7], size=1)
     for offset in range(0, len(left) + 1, 99):
         rows, has_next = store.tags(repository_id, 100, offset)
-        assert [row["name"] for row in rows] == left[offset : offset + 100]
+        assert [row.name for row in rows] == left[offset : offset + 100]
         assert has_next == (offset + 100 < len(left))
     assert len(store.tags(other, 5000, 0)[0]) == 2500
     for name in left:
@@ -80,7 +80,7 @@ def test_several_reads_see_one_state(tmp_path: Path) -> None:
         reader_of(store).set_trace_callback(meanwhile)
         for names in (["0.0.1", "0.0.2", "0.0.3"], ["0.0.1", "0.0.3"]):
             rows, has_next = store.tags(repository_id, 2, 0)
-            assert [row["name"] for row in rows] == names[:2]
+            assert [row.name for row in rows] == names[:2]
             assert has_next == (len(names) > 2)
 
 

@@ -108,12 +108,12 @@ from abeja_registry.repositories._collection import RepositoryPage
 
 # -- sandbox --------------------------------------------------------------------------------------
 from abeja_registry.sandbox import Sandbox
-from abeja_registry.sandbox import _docker as sandbox_docker
 from abeja_registry.sandbox import _guard as sandbox_guard
 from abeja_registry.sandbox import _recorder as sandbox_recorder
 from abeja_registry.sandbox import _schema as sandbox_schema
-from abeja_registry.sandbox import _shapes as sandbox_shapes
+from abeja_registry.sandbox import _serializers as sandbox_serializers
 from abeja_registry.sandbox._faults import parse_fault
+from abeja_registry.sandbox._mirror import Mirror
 from abeja_registry.sandbox._secrets import read_or_make_token
 from abeja_registry.sandbox._store import Store
 
@@ -295,12 +295,12 @@ def take_for_closed_pipe(monkeypatch: pytest.MonkeyPatch, codes: set[int]) -> No
 
 def store_of(sandbox: Sandbox) -> Store:
     """Return the store of a running sandbox."""
-    return sandbox._state.store
+    return sandbox._registry.store
 
 
-def mirror_of(sandbox: Sandbox) -> sandbox_docker.Mirror:
+def mirror_of(sandbox: Sandbox) -> Mirror:
     """Return the mirror of a running sandbox's Docker registry."""
-    mirror = sandbox._state.mirror
+    mirror = sandbox._registry.mirror
     assert mirror is not None
     return mirror
 

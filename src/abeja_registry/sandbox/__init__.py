@@ -8,8 +8,8 @@
         sandbox.push(repository.id, "1.0.0")
 
 It serves the five operations of the API's reference over a real socket on loopback, from a SQLite
-file that goes when it closes. `python -m abeja_registry.sandbox --seed` runs it by itself and says
-what to export.
+file that it deletes when it closes. `python -m abeja_registry.sandbox --seed` runs it as a program
+and prints the environment variables for its clients.
 """
 
 from .._parsing import real_datetime
@@ -20,7 +20,7 @@ try:
         import fastapi  # noqa: F401
     import uvicorn  # noqa: F401
 except ModuleNotFoundError:
-    # With the package's own name, `python -m` says it in one line, and not in a traceback.
+    # `python -m` prints an ImportError with the package's own name in one line.
     raise ImportError(
         'the sandbox needs its extra: pip install "abeja-registry[sandbox]"', name=__name__
     ) from None

@@ -1,4 +1,4 @@
-"""Faults on demand: what is to go wrong, with which operation, how often."""
+"""Faults: the failures that the sandbox simulates, by operation and number of requests."""
 
 import threading
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ OperationName = Literal[
     "get_repository_tags",
 ]
 ERRORS = tuple(status.value for status in HTTPStatus if status >= 400)
-Drop = Literal["request", "answer", "half"]
-# Rows that a page may be told to have at most.
-LARGEST_LIMIT = 1_000_000
+Drop = Literal["request", "response", "half"]
+# The largest page that `limit_max` allows, in rows.
+MAX_LIMIT = 1_000_000
 
 
 class Fault(BaseModel):
-    """What goes wrong with a request.
+    """A simulated failure of a request.
 
     Attributes:
-        operation: the operation that it strikes; every one if None.
-        repository_id: the repository that it strikes, by its id; every one if None.
-        status: the error to answer with, 400 to 599.
-        retry_after: seconds for the header Retry-After of that error.
-        work_done: whether the work is done before that error is answered.
-        drop: where the connection is lost: "request", before any work is done; "answer", when the
-            work is done and nothing of the answer is sent; "half", after half of the answer.
-        latency: seconds to wait first.
-        limit_max: the largest page, in rows; a larger limit is clamped to it.
-        skip: how many requests to let pass before the first that is struck.
-        times: how many requests to strike; every one if None.
+        operation: The affected operation; None affects each one.
+        repository_id: The id of the affected repository; None affects each one.
+        status: The status of an error response, 400 to 599.
+        retry_after: The Retry-After header of that response, in seconds.
+        work_done: Whether the operation is done before that response.
+        drop: When the connection is lost: "request", before the operation; "response", after the
+            operation and before the response; "half", after half of the response.
+        latency: A delay before all else, in seconds.
+        limit_max: The largest page, in rows; a larger limit is clamped to it.
+        skip: The number of requests to let through first.
+        times: The number of affected requests; None affects all.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -47,14 +47,14 @@ class Fault(BaseModel):
     work_done: bool = False
     drop: Drop | None = None
     latency: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 0.0
-    limit_max: Annotated[int, Field(ge=1, le=LARGEST_LIMIT)] | None = None
+    limit_max: Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None = None
     skip: Annotated[int, Field(ge=0)] = 0
     times: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _has_an_effect(self) -> "Fault":
         if self.status is not None and self.status not in ERRORS:
-            raise ValueError(f"status must be one that HTTP knows, got {self.status!r}")
+            raise ValueError(f"status must be one of HTTP's, got {self.status!r}")
         if self.status is not None and self.drop is not None:
             raise ValueError("status and drop exclude each other")
         if self.status is None and (self.retry_after is not None or self.work_done):
@@ -64,8 +64,8 @@ class Fault(BaseModel):
         return self
 
     @property
-    def ends(self) -> bool:
-        """Whether the request gets no answer, or another than it would have."""
+    def is_terminal(self) -> bool:
+        """Whether it replaces the response; no later fault applies then."""
         return self.status is not None or self.drop is not None
 
 
@@ -73,40 +73,37 @@ def make_fault(**fields: Any) -> Fault:
     """Make a fault.
 
     Args:
-        fields: its attributes, those that differ from their defaults.
-
-    Returns:
-        The fault.
+        fields: Its attributes, where they differ from the defaults.
 
     Raises:
-        ValueError: a field is not one of a fault's, or its value breaks its rule.
+        ValueError: A fault has no such field, or a value breaks its rule.
     """
     try:
         return Fault.model_validate(fields)
     except ValidationError as error:
-        raise ValueError(explain(error)) from None
+        raise ValueError(describe_invalid(error)) from None
 
 
 def parse_fault(text: str) -> Fault:
-    """Read a fault as the command line has it: `operation=create_repository,status=503,times=2`.
+    """Parse a fault in the command line's form: `operation=create_repository,status=503,times=2`.
 
     Raises:
-        ValueError: it is not of that form, or says what no fault can be.
+        ValueError: It has another form, or an invalid field.
     """
     fields: dict[str, Any] = {}
     for part in text.split(","):
-        key, is_there, value = part.partition("=")
-        if not is_there:
+        key, separator, value = part.partition("=")
+        if not separator:
             raise ValueError(f"a fault has the form field=value,field=value, got {text!r}")
         fields[key.strip()] = value.strip()
     try:
         return Fault.model_validate_strings(fields)
     except ValidationError as error:
-        raise ValueError(explain(error)) from None
+        raise ValueError(describe_invalid(error)) from None
 
 
-def explain(error: ValidationError) -> str:
-    """Say in one line what is wrong with the first field that is."""
+def describe_invalid(error: ValidationError) -> str:
+    """Describe the first invalid field in one line."""
     first = error.errors()[0]
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ")
@@ -117,37 +114,40 @@ def explain(error: ValidationError) -> str:
 
 
 @dataclass
-class _Armed:
+class _ActiveFault:
     fault: Fault
     to_skip: int
-    left: int | None
+    remaining: int | None
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """All that goes wrong with one request.
+class FaultPlan:
+    """The faults that affect one request.
 
     Attributes:
-        latency: seconds to wait first.
-        limit_max: the largest page, if it is another than usual.
-        ending: the fault that ends it, if one does.
+        latency: The delay before all else, in seconds.
+        limit_max: The largest page, in rows; None leaves the usual one.
+        terminal: The fault that replaces the response, if one does.
     """
 
-    latency: float
-    limit_max: int | None
-    ending: Fault | None
+    latency: float = 0.0
+    limit_max: int | None = None
+    terminal: Fault | None = None
+
+
+NO_FAULTS = FaultPlan()
 
 
 class Faults:
-    """The faults that wait for requests; may be used from several threads.
+    """The active faults; several threads may use them.
 
-    Each request meets them in the order in which they were added, up to the first that ends it:
-    latencies add up, and the smallest limit_max counts.
+    They apply to a request in the order of their addition, up to the first that replaces the
+    response: latencies add up, and the smallest limit_max counts.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._armed: dict[int, _Armed] = {}
+        self._active: dict[int, _ActiveFault] = {}
         self._numbers = count(1)
 
     def add(
@@ -164,26 +164,26 @@ class Faults:
         skip: int = 0,
         times: int | None = None,
     ) -> int:
-        """Add a fault: from now on it strikes the requests that it is for.
+        """Add a fault, which affects the requests that arrive from now on.
 
         Args:
-            operation: the operation that it strikes, by the raw client's name; every one if None.
-            repository_id: the repository that it strikes, by its id; every one if None.
-            status: the error to answer with, 400 to 599.
-            retry_after: seconds, 0 to 86,400, for the header Retry-After of that error.
-            work_done: whether the work is done before that error is answered.
-            drop: where the connection is lost: "request", before any work is done; "answer", when
-                the work is done and nothing of the answer is sent; "half", after half of it.
-            latency: seconds to wait first, 0 to 3600.
-            limit_max: the largest page, in rows, 1 to 1,000,000; a larger limit is clamped to it.
-            skip: how many requests to let pass before the first that is struck.
-            times: how many requests to strike, 1 or more; every one if None.
+            operation: The affected operation, by the raw client's name. Defaults to each one.
+            repository_id: The id of the affected repository. Defaults to each one.
+            status: The status of an error response, 400 to 599.
+            retry_after: The Retry-After header of that response, 0 to 86,400 seconds.
+            work_done: Whether the operation is done before that response.
+            drop: When the connection is lost: "request", before the operation; "response", after
+                the operation and before the response; "half", after half of the response.
+            latency: A delay before all else, 0 to 3600 seconds.
+            limit_max: The largest page, 1 to 1,000,000 rows; a larger limit is clamped to it.
+            skip: The number of requests to let through first.
+            times: The number of affected requests, 1 or more. Defaults to all.
 
         Returns:
             Its number, for `remove`.
 
         Raises:
-            ValueError: an argument breaks its rule, or the fault would have no effect.
+            ValueError: An argument breaks its rule, or the fault would have no effect.
 
         Example:
             >>> number = sandbox.faults.add(operation="create_repository", status=503, times=2)
@@ -205,51 +205,52 @@ class Faults:
         )
 
     def remove(self, number: int) -> None:
-        """Remove a fault by its number.
+        """Remove a fault by its number, also one that has affected its last request.
 
         Raises:
-            LookupError: there is none of that number; one that struck as often as it was to is
-                there until it is removed.
+            LookupError: No fault has this number.
         """
         with self._lock:
-            if self._armed.pop(number, None) is None:
-                raise LookupError(f"there is no fault {number!r}")
+            if self._active.pop(number, None) is None:
+                raise LookupError(f"no fault {number!r}")
 
     def clear(self) -> None:
         """Remove all faults."""
         with self._lock:
-            self._armed.clear()
+            self._active.clear()
 
     def arm(self, fault: Fault) -> int:
-        """Add a fault that was made before; returns its number."""
+        """Add a fault made by `make_fault` or `parse_fault`; returns its number."""
         with self._lock:
             number = next(self._numbers)
-            self._armed[number] = _Armed(fault, fault.skip, fault.times)
+            self._active[number] = _ActiveFault(fault, fault.skip, fault.times)
             return number
 
     def list(self) -> dict[int, tuple[Fault, int | None]]:
-        """Return the faults and how often each still strikes, by number."""
+        """Return each fault and the number of requests it still affects, by number."""
         with self._lock:
-            return {number: (each.fault, each.left) for number, each in self._armed.items()}
+            return {number: (item.fault, item.remaining) for number, item in self._active.items()}
 
-    def meet(self, operation: str, repository_id: str | None = None) -> Trouble:
-        """Say what goes wrong with a request, and count it."""
+    def take(self, operation: str, repository_id: str | None = None) -> FaultPlan:
+        """Return the faults that affect a request, and count it."""
         latency, limit_max = 0.0, None
         with self._lock:
-            for each in self._armed.values():
-                fault = each.fault
-                if fault.operation not in (None, operation) or each.left == 0:
+            if not self._active:
+                return NO_FAULTS
+            for active in self._active.values():
+                fault = active.fault
+                if fault.operation not in (None, operation) or active.remaining == 0:
                     continue
                 if fault.repository_id not in (None, repository_id):
                     continue
-                if each.to_skip:
-                    each.to_skip -= 1
+                if active.to_skip:
+                    active.to_skip -= 1
                     continue
-                if each.left is not None:
-                    each.left -= 1
+                if active.remaining is not None:
+                    active.remaining -= 1
                 latency += fault.latency
                 if fault.limit_max is not None:
                     limit_max = min(limit_max or fault.limit_max, fault.limit_max)
-                if fault.ends:
-                    return Trouble(latency, limit_max, fault)
-        return Trouble(latency, limit_max, None)
+                if fault.is_terminal:
+                    return FaultPlan(latency, limit_max, fault)
+        return FaultPlan(latency, limit_max)

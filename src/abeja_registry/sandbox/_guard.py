@@ -1,11 +1,10 @@
-"""The guard: which requests over the socket reach the application.
+"""The guard: rejects requests over the socket that a web page in a browser may have sent.
 
-A web page in a browser on this machine can send requests to loopback. The guard refuses them:
+A page of any web site can send requests to loopback. The guard rejects:
 
 - a host name that is not allowed: by DNS rebinding, a page's own name leads to this machine;
-- another origin in `Origin` or `Sec-Fetch-Site`: the browser says which page sends the request;
-  where it sends neither, in `Referer`;
-- a body under `/_sandbox` that is not JSON: a form can send one without the server's consent.
+- another origin in `Origin` or `Sec-Fetch-Site`, which browsers set; without both, in `Referer`;
+- a body under `/_sandbox` that is not JSON: a form sends one without a preflight request.
 
 Beyond loopback, `/_sandbox` needs a token too.
 """
@@ -14,43 +13,45 @@ import ipaddress
 import re
 import reprlib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ._answers import CONTROL, error_answer, is_control
+from ._responses import CONTROL, JSON_REQUIRED, error_response, is_control
 from ._secrets import is_one_of
 
 LOCALHOST = "localhost"
 # An address in brackets, or a name; then a port.
 AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\]|([A-Za-z0-9._-]+))(?::([0-9]*))?")
-# A request to a proxy has a whole URL in its first line.
+# A request to a proxy has an absolute URL in its first line.
 ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)(/.*)?", re.DOTALL)
 ORIGIN = re.compile(r"(https?)://(.*)")
-# The origin is what precedes the path, in a URL of any scheme.
+# The origin precedes the path, in a URL of any scheme.
 URL = re.compile(r"([^:/?#]*://[^/?#]*).*", re.DOTALL)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 JSON = re.compile(r"application/([^;,]+\+)?json", re.IGNORECASE)
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class _Refusal(NamedTuple):
+class _Rejection(NamedTuple):
     status: int
     description: str
     detail: dict[str, str] | None = None
 
 
+@lru_cache(maxsize=64)
 def canonical_host(text: str) -> str | None:
-    """Return a host's name or address in the one spelling that is compared; None if it is none.
+    """Return the canonical spelling of a host's name or address; None for anything else.
 
     Args:
-        text: a name, an IPv4 address, or an IPv6 address with or without brackets.
+        text: A name, an IPv4 address, or an IPv6 address with or without brackets.
     """
     address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
-        # Of a link-local address, the zone names an interface of one machine.
+        # The zone of a link-local address names an interface of this machine only.
         ip = ipaddress.ip_address(address.partition("%")[0].removesuffix("."))
     except ValueError:
         name = text.lower().removesuffix(".")
@@ -58,8 +59,9 @@ def canonical_host(text: str) -> str | None:
     return str(getattr(ip, "ipv4_mapped", None) or ip)
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
-    """Whether a canonical host is this machine alone, without a look at DNS."""
+    """Whether only this machine reaches a canonical host; sends no DNS query."""
     try:
         return host == LOCALHOST or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -67,13 +69,13 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """Passes on the requests that may be meant, and refuses the others before anything is done.
+    """Middleware that rejects requests which a web page elsewhere may have sent.
 
     Args:
-        app: the application.
-        hosts: the canonical hosts that are allowed, beside loopback's and the address that a
-            connection was made to.
-        token: what `/_sandbox` needs as a bearer token; nothing if None.
+        app: The application.
+        hosts: The allowed canonical hosts, in addition to loopback's and the address of the
+            connection.
+        token: The bearer token that `/_sandbox` needs; None if it needs none.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], token: str | None) -> None:
@@ -88,24 +90,28 @@ class Guard:
             authority, path = absolute.groups(default=b"/")
             authorities.append(authority.decode("latin-1"))
             scope = {**scope, "raw_path": path, "path": unquote(path.decode("latin-1"))}
-        refusal = self._refusal(scope, headers, authorities)
-        if refusal is None:
+        rejection = self._rejection(scope, headers, authorities)
+        if rejection is None:
             await self._app(scope, receive, send)
             return
-        challenge = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else {}
-        await error_answer(*refusal, headers=challenge)(scope, receive, send)
+        challenge = {"WWW-Authenticate": "Bearer"} if rejection.status == 401 else {}
+        await error_response(*rejection, headers=challenge)(scope, receive, send)
 
-    def _refusal(self, scope: Scope, headers: Headers, authorities: list[str]) -> _Refusal | None:
+    def _rejection(
+        self, scope: Scope, headers: Headers, authorities: list[str]
+    ) -> _Rejection | None:
         if not authorities:
-            return _Refusal(403, "the request names no host")
+            return _Rejection(403, "the request names no host")
         for authority in authorities:
             host, _ = _split(authority)
             if host is None or not self._is_allowed(host, scope):
                 what = f"the host {reprlib.repr(authority)} is not allowed"
-                return _Refusal(403, f"{what}: start the sandbox with --allow-host (allow_hosts=)")
+                return _Rejection(
+                    403, f"{what}: start the sandbox with --allow-host (allow_hosts=)"
+                )
         for site in headers.getlist("sec-fetch-site"):
             if site not in ("same-origin", "none"):
-                return _Refusal(403, "a web page elsewhere sent the request")
+                return _Rejection(403, "a web page elsewhere sent the request")
         origins = headers.getlist("origin")
         if not origins and "sec-fetch-site" not in headers:
             # Beyond loopback browsers send neither with a GET, and old ones with no request.
@@ -113,32 +119,31 @@ class Guard:
         for origin in origins:
             if not _is_same_origin(origin, authorities[-1]):
                 what = f"a web page of {reprlib.repr(origin)} sent the request"
-                return _Refusal(403, f"{what}: it is another origin")
+                return _Rejection(403, f"{what}: it is another origin")
         if is_control(scope):
-            return self._control_refusal(scope, headers)
+            return self._control_rejection(scope, headers)
         return None
 
-    def _control_refusal(self, scope: Scope, headers: Headers) -> _Refusal | None:
+    def _control_rejection(self, scope: Scope, headers: Headers) -> _Rejection | None:
         if self._token is not None:
             scheme, _, token = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not is_one_of(token.strip(), [self._token]):
                 need = f"beyond loopback, {CONTROL} needs the control token"
-                return _Refusal(401, f"{need}: Authorization: Bearer …")
+                return _Rejection(401, f"{need}: Authorization: Bearer …")
         if scope["method"] not in READS:
             for kind in headers.getlist("content-type"):
                 if not JSON.fullmatch(kind.partition(";")[0].strip()):
-                    need = "JSON is needed, and the header Content-Type: application/json"
-                    return _Refusal(400, f"body: {need}", {"field": "body"})
+                    return _Rejection(400, f"body: {JSON_REQUIRED}", {"field": "body"})
         return None
 
     def _is_allowed(self, host: str, scope: Scope) -> bool:
-        # A page's own name can point here, but no page's name is the address itself.
+        # DNS rebinding makes a page's name point here; no page's name is the address itself.
         address = (scope.get("server") or ("", None))[0]
         return is_loopback(host) or host in self._hosts or host == canonical_host(address)
 
 
 def _split(authority: str) -> tuple[str | None, str]:
-    """Return the canonical host and the port of `host:port`; without a host, it is none."""
+    """Return the canonical host and the port of `host:port`; None for an invalid host."""
     match = AUTHORITY.fullmatch(authority)
     if match is None:
         return None, ""

@@ -1,4 +1,4 @@
-"""The recorder: what was asked of an ASGI application, in order."""
+"""The recorder: the API's requests, in the order of their arrival."""
 
 import re
 import threading
@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ._answers import error_answer, is_control
+from ._responses import error_response, is_control
 
-# A sandbox may run for days: what it keeps has an end, in requests, in bytes of bodies, and in
-# bytes of everything else.
-REQUESTS_KEPT = 10_000
-BYTES_KEPT = 64 * 1024 * 1024
-HEAD_BYTES_KEPT = 64 * 1024 * 1024
-# A longer body is read on for a while and thrown away: a client that has sent all sees the answer,
-# where one that still sends would see a reset.
+# Limits of the record, as a sandbox may run for days: requests, bytes of bodies, other bytes.
+MAX_REQUESTS = 10_000
+MAX_BODIES = 64 * 1024 * 1024
+MAX_HEADS = 64 * 1024 * 1024
 MAX_BODY_BYTES = 1024 * 1024
+# Bytes of a longer body to read and discard: a client that is still sending at the response would
+# see a reset connection in its place.
 MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 
 
@@ -26,11 +25,11 @@ class RecordedRequest:
     """A request as it arrived.
 
     Attributes:
-        method: in capitals.
-        path: as sent, percent-encoded, without the query.
-        query: as sent, without the question mark; empty if there was none.
-        headers: by lower-case name, credentials included; of repeated ones the first.
-        body: the whole body; empty if it had more than 1 MiB, which is a 413.
+        method: In capitals.
+        path: As sent, percent-encoded, without the query.
+        query: As sent, without the question mark; empty without a query.
+        headers: By lower-case name, credentials included; of repeated ones the first.
+        body: The whole body; empty if it had more than 1 MiB, which is a 413.
     """
 
     method: str
@@ -46,21 +45,20 @@ def _head_bytes(request: RecordedRequest) -> int:
 
 
 class Recorder:
-    """Keeps what an application is asked, the last 10,000 requests for the API."""
+    """Keeps the last 10,000 requests; several threads may use it."""
 
     def __init__(self) -> None:
-        self.requests_kept = REQUESTS_KEPT
-        self.bytes_kept = BYTES_KEPT
-        self.head_bytes_kept = HEAD_BYTES_KEPT
+        self.max_requests = MAX_REQUESTS
+        self.max_bodies = MAX_BODIES
+        self.max_heads = MAX_HEADS
         self.max_discarded_bytes = MAX_DISCARDED_BYTES
-        # Written in the server's thread and read in others.
         self._lock = threading.Lock()
         self._requests: deque[RecordedRequest] = deque()
-        self._bytes = self._head_bytes = 0
+        self._bodies = self._heads = 0
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
-        """The requests in the order they arrived."""
+        """The requests in the order of their arrival."""
         with self._lock:
             return tuple(self._requests)
 
@@ -68,66 +66,70 @@ class Recorder:
         """Forget the requests."""
         with self._lock:
             self._requests.clear()
-            self._bytes = self._head_bytes = 0
+            self._bodies = self._heads = 0
 
-    def _keep(self, request: RecordedRequest) -> None:
+    def add(self, scope: Scope, body: bytes) -> None:
+        """Record a request, and forget the oldest ones beyond the limits."""
+        request = RecordedRequest(
+            method=scope["method"],
+            path=scope["raw_path"].decode("latin-1"),
+            query=scope["query_string"].decode("latin-1"),
+            headers=dict(Headers(scope=scope)),
+            # A longer one would evict all requests, this one too.
+            body=body if len(body) <= self.max_bodies else b"",
+        )
         with self._lock:
             self._requests.append(request)
-            self._bytes += len(request.body)
-            self._head_bytes += _head_bytes(request)
+            self._bodies += len(request.body)
+            self._heads += _head_bytes(request)
             while (
-                len(self._requests) > self.requests_kept
-                or self._bytes > self.bytes_kept
-                or self._head_bytes > self.head_bytes_kept
+                len(self._requests) > self.max_requests
+                or self._bodies > self.max_bodies
+                or self._heads > self.max_heads
             ):
                 oldest = self._requests.popleft()
-                self._bytes -= len(oldest.body)
-                self._head_bytes -= _head_bytes(oldest)
+                self._bodies -= len(oldest.body)
+                self._heads -= _head_bytes(oldest)
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Make an application that keeps the requests and passes them on to `app`.
 
-        A request to the API is kept, and each body is read whole, within its bounds, before `app`
-        has it: an application that refuses does not read it, and one that does has no bound.
-        """
+class BodyMiddleware:
+    """Reads each body whole, within its limit, before the application, and records the API's.
 
-        async def recording(scope: Scope, receive: Receive, send: Send) -> None:
-            try:
-                body = await _read_body(scope, receive, self.max_discarded_bytes)
-            except ConnectionError:
-                return
-            if not is_control(scope):
-                request = RecordedRequest(
-                    method=scope["method"],
-                    path=scope["raw_path"].decode("latin-1"),
-                    query=scope["query_string"].decode("latin-1"),
-                    headers=dict(Headers(scope=scope)),
-                    # A longer one would push out all requests, its own too.
-                    body=body if body is not None and len(body) <= self.bytes_kept else b"",
-                )
-                self._keep(request)
-            if body is None:
-                what = f"body: it is longer than {MAX_BODY_BYTES} bytes"
-                close = {"Connection": "close"}
-                await error_answer(413, what, {"field": "body"}, close)(scope, receive, send)
-                return
-            unread: list[Message] = [{"type": "http.request", "body": body}]
+    An application that rejects a request does not read the body, and a framework reads one without
+    a limit.
+    """
 
-            async def replay() -> Message:
-                return unread.pop() if unread else await receive()
+    def __init__(self, app: ASGIApp, recorder: Recorder) -> None:
+        self._app = app
+        self._recorder = recorder
 
-            await app(scope, replay, send)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await _read_body(scope, receive, self._recorder.max_discarded_bytes)
+        except ConnectionError:
+            return
+        if not is_control(scope):
+            self._recorder.add(scope, body or b"")
+        if body is None:
+            what = f"body: it is longer than {MAX_BODY_BYTES} bytes"
+            close = {"Connection": "close"}
+            await error_response(413, what, {"field": "body"}, close)(scope, receive, send)
+            return
+        unread: list[Message] = [{"type": "http.request", "body": body}]
 
-        return recording
+        async def receive_body() -> Message:
+            return unread.pop() if unread else await receive()
+
+        await self._app(scope, receive_body, send)
 
 
 async def _read_body(scope: Scope, receive: Receive, max_discarded_bytes: int) -> bytes | None:
     """Return a request's body, or None if it is too long; raises ConnectionError if it breaks off.
 
-    No more of it is held than it may have, whether its length was declared or not.
+    It holds at most MAX_BODY_BYTES and one message, with a declared length or without.
     """
     declared = Headers(scope=scope).get("content-length", "")
-    # Unread, a client that waits for 100 Continue sends nothing of it.
+    # A client that waits for 100 Continue does not send a body that stays unread.
     if re.fullmatch("[0-9]{1,20}", declared) and int(declared) > max_discarded_bytes:
         return None
     body, size, more = bytearray(), 0, True

@@ -1,4 +1,4 @@
-"""The server: the API on a socket, by uvicorn, in an event loop that runs already."""
+"""The server: uvicorn on a socket, in an event loop that runs already."""
 
 import asyncio
 import socket
@@ -8,98 +8,111 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ._answers import DROP
+from ._responses import DROP
 
-# Seconds that requests which are under way have to end.
+# How long requests in flight may take after `stop`, in seconds.
 GRACE = 1
 
 
+class _DropMiddleware:
+    """Closes the connection when the application sends DROP."""
+
+    def __init__(self, app: ASGIApp, transport: asyncio.Transport) -> None:
+        self._app = app
+        self._transport = transport
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_or_drop(message: Message) -> None:
+            if message is not DROP:
+                await send(message)
+                return
+            self._transport.abort()
+            # uvicorn logs an error for an application that returns before that without a response.
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        await self._app(scope, receive, send_or_drop)
+
+
 class _Protocol(H11Protocol):
-    """Uvicorn's protocol, which loses its connection when the application says so."""
+    """Uvicorn's protocol, whose application can close the connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        app = self.app
+        self.app = _DropMiddleware(self.app, transport)
 
-        async def droppable(scope: Scope, receive: Receive, send: Send) -> None:
-            async def pass_on(message: Message) -> None:
-                if message is not DROP:
-                    await send(message)
-                    return
-                transport.abort()
-                while (await receive())["type"] != "http.disconnect":
-                    pass
 
-            await app(scope, receive, pass_on)
+class _CancelMiddleware:
+    """Closes the connection of a request that is cancelled, and can cancel all."""
 
-        self.app = droppable
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._requests: set[asyncio.Task[Any]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = asyncio.current_task()
+        assert request is not None
+        self._requests.add(request)
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            await send(DROP)
+        finally:
+            self._requests.discard(request)
+
+    def cancel_all(self) -> None:
+        """Cancel the requests in flight; uvicorn's own way logs a traceback for each."""
+        for request in self._requests:
+            request.cancel()
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server on a socket that listens already.
+    """Uvicorn's server on a listening socket.
 
     Args:
-        app: the application.
-        listener: the socket; the server closes it.
+        app: The application.
+        listener: The socket; the server closes it.
     """
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        super().__init__(_config(self._cancellable(app)))
-        self._requests: set[asyncio.Task[Any]] = set()
+        self._requests = _CancelMiddleware(app)
+        super().__init__(_config(self._requests))
         self._listener = listener
         self._ready = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell `start` when it is done."""
+        """Start, and let `start` return."""
         await super().startup(sockets=sockets)
         self._ready.set()
 
     async def start(self) -> None:
-        """Serve from now on; returns once requests are answered, or raises what went wrong."""
+        """Serve from now on; returns once it accepts requests, or raises the server's exception."""
         self._serving = asyncio.create_task(self.serve(sockets=[self._listener]))
-        # What ends before it is ready went wrong.
+        # A task that ends before it is ready has failed.
         self._serving.add_done_callback(lambda _: self._ready.set())
         await self._ready.wait()
         if self._serving.done():
             await self._serving
 
     async def stop(self) -> None:
-        """Stop serving; requests that are under way have a second to end."""
+        """Stop serving; requests in flight have a second to end."""
         self.should_exit = True
         if self._serving is not None:
             await asyncio.wait([self._serving], timeout=GRACE)
-            # Not uvicorn's own way, which logs a traceback for each.
-            for request in self._requests:
-                request.cancel()
-            # A client that reads nothing would keep its connection open, and uvicorn waiting.
+            self._requests.cancel_all()
+            # uvicorn would wait for a client that reads nothing.
             for connection in self.server_state.connections:
                 connection.transport.abort()
             await self._serving
 
-    def _cancellable(self, app: ASGIApp) -> ASGIApp:
-        """Make an application whose requests, when they are cancelled, lose their connections."""
-
-        async def cancellable(scope: Scope, receive: Receive, send: Send) -> None:
-            request = asyncio.current_task()
-            assert request is not None
-            self._requests.add(request)
-            try:
-                await app(scope, receive, send)
-            except asyncio.CancelledError:
-                await send(DROP)
-            finally:
-                self._requests.discard(request)
-
-        return cancellable
-
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take an address; raises OSError if it can't be had."""
+    """Listen at an address; raises OSError if that fails."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle off only where the protocol is named: an answer takes 1 ms, not 44.
-    made = socket.create_server((host, port), family=family)
-    return socket.socket(made.family, made.type, socket.IPPROTO_TCP, fileno=made.detach())
+    # asyncio sets TCP_NODELAY only if the protocol is named: a response takes 1 ms, not 44.
+    created = socket.create_server((host, port), family=family)
+    return socket.socket(created.family, created.type, socket.IPPROTO_TCP, fileno=created.detach())
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:
@@ -108,11 +121,12 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         http=_Protocol,
         lifespan="off",
         ws="none",
-        # Logging belongs to the program that this runs in: uvicorn is not to set it up.
+        # The embedding program configures logging.
         log_config=None,
         log_level="warning",
         access_log=False,
         proxy_headers=False,
-        # Longer than `stop` leaves any request under way.
+        server_header=False,
+        # Longer than `stop` leaves any request in flight.
         timeout_graceful_shutdown=10 * GRACE,
     )
