@@ -1,4 +1,4 @@
-"""`abeja-registry summary --html`: what is on the page, and what never is."""
+"""`abeja-registry summary --html`: the content of the page, and what it never contains."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from tests.support.internals import (
     Entry,
     Period,
     Periods,
+    StaleTag,
+    SummaryBuilder,
     cli_output,
     percent,
     periods,
@@ -48,13 +50,13 @@ def row(repository: str, tag: str = "1", **other: Any) -> InventoryRow:
 
 
 class Parsed(HTMLParser):
-    """A page as a browser takes it apart.
+    """A page as a browser parses it.
 
     Attributes:
-        elements: The start tags with their attributes, in their order.
-        tags: The start tags, with the names of their attributes, in their order.
+        elements: The start tags with their attributes, in order.
+        tags: The start tags, with the names of their attributes, in order.
         attributes: The values of all attributes.
-        texts: The texts of each element's own, by the element's id or its section's.
+        texts: The texts of each element that has an id, by that id.
     """
 
     def __init__(self, text: str) -> None:
@@ -69,7 +71,7 @@ class Parsed(HTMLParser):
         assert not self._open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take note of an element."""
+        """Record an element."""
         self.elements.append((tag, dict(attrs)))
         self.tags.append((tag, *(name for name, _ in attrs)))
         self.attributes += attrs
@@ -78,16 +80,21 @@ class Parsed(HTMLParser):
             self._open.append((tag, dict(attrs).get("id") or above))
 
     def handle_endtag(self, tag: str) -> None:
-        """Go up to the element around."""
+        """Return to the parent element."""
         assert self._open.pop()[0] == tag
 
     def handle_data(self, data: str) -> None:
-        """Take note of a text."""
+        """Record a text."""
         if self._open and data.strip():
             self.texts.setdefault(self._open[-1][1], []).append(data)
 
+    def rows(self, table: str) -> Any:
+        """Return the rows of a table that the page has as JSON."""
+        [text] = self.texts[f"{table}-rows"]
+        return json.loads(text)
+
     def drawn(self, tag: str, kind: str | None, *names: str) -> list[tuple[str | None, ...]]:
-        """Return these attributes of the elements of a tag and class."""
+        """Return these attributes of the elements with a tag name and a class."""
         return [
             tuple(attributes[name] for name in names)
             for each, attributes in self.elements
@@ -100,7 +107,7 @@ Make = Callable[..., Parsed]
 
 @pytest.fixture
 def make(run: Run, tmp_path: Path) -> Make:
-    """Make a page of rows, and perhaps of older ones to compare with."""
+    """Make a page of rows, and of older rows to compare them with."""
 
     def make(rows: Sequence[Entry], old: Sequence[Entry] | None = None) -> Parsed:
         arguments = [str(tmp_path / "rows.jsonl"), "--html", str(tmp_path / "report.html")]
@@ -117,11 +124,11 @@ def make(run: Run, tmp_path: Path) -> Make:
     return make
 
 
-# -- what is on it --------------------------------------------------------------------------------
+# -- content --------------------------------------------------------------------------------------
 
 
 def test_a_page_of_now(run: Run, client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
-    """It says whose registry it shows and when; stdout stays empty, and one file is there."""
+    """It names the organization and the time; stdout stays empty, and one file is written."""
     for name in ("trainer", "predictor"):
         sandbox.push(client.repositories.create(name), "1", size=1_250_000_000)
     path = tmp_path / "report.html"
@@ -131,13 +138,13 @@ def test_a_page_of_now(run: Run, client: Client, sandbox: Sandbox, tmp_path: Pat
     shown = path.read_text("utf-8")
     assert "<h1>test-org</h1>" in shown
     assert f'Registry inventory from the API, <time datetime="{datetime.now(UTC).year}' in shown
-    assert "<dd>2.50 GB</dd>" in shown
+    assert '<dd title="2,500,000,000 bytes">2.50 GB</dd>' in shown
     run("summary", "--html", str(path), "--include", "train*")
     assert "from the API, repositories like train*, " in path.read_text("utf-8")
 
 
 def test_a_page_of_a_file(make: Make, tmp_path: Path) -> None:
-    """It is called as its file is, in the tab and at the top."""
+    """Its title is the name of its file, in the tab and at the top."""
     make([row("a")])
     shown = (tmp_path / "report.html").read_text("utf-8")
     assert "<title>rows.jsonl</title>" in shown
@@ -153,22 +160,22 @@ def test_figures(make: Make) -> None:
         row("a", "latest", digest=row("a", "2").digest),
         row("b", creator_email="c@d"),
     ]
-    texts = make(rows, rows).texts[""]
+    shown = make(rows, rows)
+    texts = shown.texts[""]
     start = texts.index("Repositories")
-    assert texts[start : start + 16] == [
-        "Repositories", "2", "0 without tags", "Tags", "4", "of 3 images", "Size",
-        "3.00 kB", "3,000 bytes",
-        "Size by tag", "4.00 kB", "4,000 bytes", "Creators", "2",
-        "Stale tags, after 90 days", texts[start + 15],
+    assert texts[start : start + 13] == [
+        "Repositories", "2", "0 without tags", "Tags", "4", "of 3 images", "Size of images",
+        "3.00 kB", "Size by tag", "4.00 kB", "Creators", "2", "Stale tags, after 90 days",
     ]  # fmt: skip
-    assert texts[start + 16].endswith(" % of all tags")
-    assert texts[start + 17] == "Freed by deleting stale tags"
-    assert texts[start + 19].endswith(" % of the size")
-    assert texts[start + 20 : start + 23] == ["Moved tags", "0", "since old.jsonl"]
+    assert texts[start + 14].endswith(" % of all tags")
+    assert texts[start + 15] == "Freed by deleting stale tags"
+    assert texts[start + 17].endswith(" % of the size")
+    assert texts[start + 18 : start + 21] == ["Moved tags", "0", "since old.jsonl"]
+    assert {("title", "3,000 bytes"), ("title", "4,000 bytes")} <= set(shown.attributes)
 
 
 def test_the_largest_have_bars(make: Make) -> None:
-    """Twenty repositories have a bar, and the others a line together, without one."""
+    """Each of the 20 largest repositories has a bar; the others have one line without a bar."""
     rows = [row(f"r{number:02}", size=(22 - number) * 1000) for number in range(22)]
     shown = make(rows)
     assert shown.texts["sizes"][:3] == ["r00", "22.0 kB", "9 %"]
@@ -180,18 +187,18 @@ def test_the_largest_have_bars(make: Make) -> None:
 
 
 def test_bars_are_as_long_as_sizes(make: Make) -> None:
-    """The largest fills the room and the rest their part of it, however much the others have."""
+    """The largest bar is full, and each other is in proportion, however large the rest is."""
     rows = [row("a", size=8000), row("b", size=4000), row("c", size=1000), row("d", size=10)]
     others = [row(f"o{number:04}", size=9) for number in range(2000)]
-    for there in (rows, rows + others):
-        widths = [width for (width,) in make(there).drawn("rect", None, "width")]
+    for each in (rows, rows + others):
+        widths = [width for (width,) in make(each).drawn("rect", None, "width")]
         assert widths[:4] == ["100.00%", "50.00%", "12.50%", "0.12%"]
     shown = make(rows)
     assert shown.texts["sizes"][-3:] == ["d", "10 B", "<1 %"]
 
 
 def test_tables(make: Make) -> None:
-    """Each repository and creator has a row, the largest first, with values to sort by."""
+    """Each repository and creator has a row, the largest first; a size shows its exact bytes."""
     latest = row("b", "latest", size=1_500_000, digest=row("b", "1").digest)
     rows = [row("a", size=5), latest, latest._replace(tag="1"), row("b", "2", creator_email="c@d")]
     shown = make(rows)
@@ -203,64 +210,125 @@ def test_tables(make: Make) -> None:
         "b", "3", "1.50 MB", "3.00 MB", *cells[12:14], "2026-11-01", "2026-11-01",
         "a", "1", "5 B", "5 B", *cells[20:22], "2026-11-01", "2026-11-01",
     ]  # fmt: skip
-    assert ("data-value", "1501000") in shown.attributes
     assert ("title", "1,501,000 bytes") in shown.attributes
     assert shown.attributes.count(("aria-sort", "descending")) == 2
     assert {"a@b", "c@d"} <= set(shown.texts["creators-table"])
 
 
 def test_moved_tags(make: Make) -> None:
-    """Moved tags stand with both digests; those that are new, gone or the same do not."""
+    """Moved tags are listed with both digests; added, removed and unchanged tags are not."""
     was = [row("a", "1", digest="sha256:0123456789abcdef"), row("a", "2"), row("a", "gone")]
     shown = make([row("a", "1"), row("a", "2"), row("a", "new")], was)
-    cells = shown.texts["moved-table"]
-    assert cells[4:] == [
-        "a", "1", "0123456789ab", " \N{RIGHTWARDS ARROW} ", "0" * 12, "2026-11-01 12:00", "a@b",
+    assert shown.texts["moved-table"][5:] == [
+        "a", "1", "0123456789ab", "0" * 12, "2026-11-01 12:00", "a@b",
     ]  # fmt: skip
-    assert "One tag points" in shown.texts["moved"][0]
+    assert shown.texts["moved"][0] == "1 tag moved since "
     assert ("title", "sha256:0123456789abcdef") in shown.attributes
     assert "None since " in make([row("a")], [row("a")]).texts["moved"]
-    assert "--compare OLD.jsonl" in make([row("a")]).texts["moved"]
+    alone = make([row("a")])
+    assert "moved" not in alone.texts
+    assert "--compare OLD.jsonl" in alone.texts[""]
 
 
 def test_repositories_without_tags(make: Make) -> None:
-    """They are counted, named in the table, and have no bar; there may be no tags at all."""
+    """They are counted and listed, and have no bar, also where no repository has tags."""
     empty = [InventoryRepository(str(number), f"empty-{number}", 0) for number in range(3)]
+    names = [each.name for each in empty]
     shown = make([row("a"), row("b"), *empty])
     texts = shown.texts[""]
     start = texts.index("Repositories")
     assert texts[start : start + 3] == ["Repositories", "5", "3 without tags"]
     assert shown.texts["sizes"] == ["a", "1.00 kB", "50 %", "b", "1.00 kB", "50 %"]
     assert shown.texts["repositories-table"][-18:] == [
-        cell for number in range(3) for cell in (f"empty-{number}", "0", "0 B", "0 B", "0", "0 B")
+        cell for name in names for cell in (name, "0", "0 B", "0 B", "0", "0 B")
     ]
-    assert "Repositories without tags are in it." in " ".join(texts)
+    assert shown.texts["empty-table"] == ["Repository", *names]
+    assert "Repositories without tags are included." in " ".join(texts)
     shown = make(empty)
     assert shown.texts["sizes"] == ["There are no tags."]
-    assert "empty-2" in shown.texts["repositories-table"]
+    assert shown.texts["empty-table"] == ["Repository", *names]
+    assert "empty-table" not in make([row("a")]).texts
 
 
-def test_many_moved_tags(make: Make) -> None:
-    """Of many, those that were pushed last are listed, and all are counted."""
+def test_stale_tags(make: Make) -> None:
+    """Each is listed with the bytes it frees, the most first; an image in use frees none."""
+    old = NOW - timedelta(days=9000)
     rows = [
-        row("a", str(number), updated_at=NOW + timedelta(minutes=number)) for number in range(502)
+        row("a", "fresh", size=9000, digest="x"),
+        row("a", "kept", size=9000, digest="x", updated_at=old),
+        row("a", "one", size=2000, digest="y", updated_at=old),
+        row("b", "two", size=2000, digest="y", updated_at=old),
+        row("b", "three", size=2000, digest="y", updated_at=old - timedelta(days=1)),
+        row("b", "large", size=3000, updated_at=old, creator_email="c@d"),
     ]
-    shown = make(rows, [each._replace(digest="x") for each in rows])
-    assert shown.texts["moved"][0].startswith("502 tags point to another image than in ")
-    assert "Here are the 500 that were pushed last" in " ".join(shown.texts["moved"])
-    tags = shown.texts["moved-table"][5::7]
-    assert tags == [str(number) for number in range(501, 1, -1)]
+    shown = make(rows)
+    day, before = str(old.date()), str((old - timedelta(days=1)).date())
+    assert shown.texts["stale-table"] == [
+        "Repository and tag", "Freed", "Size", "Tags of the image", "Last push", "Creator",
+        "b", "large", "3.00 kB", "3.00 kB", "1", day, "c@d",
+        "b", "three", "2.00 kB", "2.00 kB", "2", before, "a@b",
+        "a", "one", "2.00 kB", "2.00 kB", "1", day, "a@b",
+        "b", "two", "2.00 kB", "2.00 kB", "2", day, "a@b",
+        "a", "kept", "0 B", "9.00 kB", "2", day, "a@b",
+    ]  # fmt: skip
+    assert "Deleting all 5 frees 7.00 kB." in " ".join(shown.texts["stale"])
+    assert make([row("a", updated_at=datetime.now(UTC))]).texts["stale"] == [
+        "Each tag was pushed within 90 days."
+    ]
 
 
-def test_the_newest_moves_in_whatever_order(make: Make) -> None:
-    """What is listed does not depend on the order; a tag that is listed twice counts once."""
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(0, 3), st.booleans())
+    )
+)
+def test_what_stale_tags_free_adds_up(tags: list[tuple[str, str, int, bool]]) -> None:
+    """The list has as many tags as the total, and its distinct images free as many bytes."""
+    builder = SummaryBuilder(90, NOW)
+    digests = {}
+    for number, (repository, digest, bytes_, stale) in enumerate(tags):
+        digests[repository, str(number)] = digest
+        pushed = NOW - timedelta(days=91 if stale else 90)
+        builder.add(row(repository, str(number), digest=digest, size=bytes_, updated_at=pushed))
+    listed = list(builder.stale_tags())
+    freed = {
+        (each.repository_name, digests[each.repository_name, each.name]): each.freed
+        for each in listed
+    }
+    total = builder.summary().total
+    assert (len(listed), sum(freed.values())) == (total.stale, total.stale_bytes)
+
+
+def test_many_rows(make: Make) -> None:
+    """A table has its first 100 rows as HTML, and all as JSON; it names the command for all."""
+    rows = [row(f"r{number:03}", size=1000 - number) for number in range(101)]
+    shown = make(rows)
+    assert shown.texts["repositories-table"][8::8] == [f"r{number:03}" for number in range(100)]
+    rest = " ".join(shown.texts["repositories"])
+    assert "The first 100 of 101." in rest
+    assert "abeja-registry summary --output csv" in rest
+    assert [name for name, *_ in shown.rows("repositories")] == [each[1] for each in rows]
+    assert shown.rows("repositories")[100] == [
+        "r100", 1, [900, "900 B"], [900, "900 B"], *shown.rows("repositories")[100][4:6],
+        "2026-11-01T12:00:00Z", "2026-11-01T12:00:00Z",
+    ]  # fmt: skip
+    assert "The first" not in " ".join(make(rows[:100]).texts["repositories"])
+
+
+def test_many_listed_tags(make: Make) -> None:
+    """At most 10,000 stale and moved tags are listed, in any order of rows; all are counted."""
     rows = [
-        row("a", str(number), updated_at=NOW + timedelta(minutes=number)) for number in range(502)
+        row("a", str(number), size=number, updated_at=NOW - timedelta(days=9000, minutes=number))
+        for number in range(10_002)
     ]
-    for order in (rows, rows[::-1], [*rows, *rows]):
+    for order in (rows, [*rows[::-1], *rows]):
         shown = make(order, [each._replace(digest="x") for each in order])
-        assert shown.texts["moved"][0].startswith("502 tags point to another image than in ")
-        assert shown.texts["moved-table"][5::7] == [str(number) for number in range(501, 1, -1)]
+        assert shown.texts["moved"][0] == "10,002 tags moved since "
+        assert "Here are the 10,000 that were pushed last." in shown.texts["moved"]
+        assert [tag for (_, tag), *_ in shown.rows("moved")] == list(map(str, range(10_000)))
+        assert "Deleting all 10,002 frees 50.0 MB." in shown.texts["stale"][0]
+        assert "Here are the 10,000 that free the most." in shown.texts["stale"][0]
+        assert [tag for (_, tag), *_ in shown.rows("stale")] == list(map(str, range(10_001, 1, -1)))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +345,7 @@ def test_a_tag_that_is_listed_twice(
     moved = was[-1] != digests[-1]
     assert ("moved-table" in shown.texts) is moved
     if moved:
-        assert shown.texts["moved-table"][6::2][:2] == [was[-1], digests[-1]]
+        assert shown.texts["moved-table"][7:9] == [was[-1], digests[-1]]
     ran = run("diff", str(tmp_path / "old.jsonl"), str(tmp_path / "rows.jsonl"), "-o", "json")
     assert [
         (each["change"], each["old"]["digest"], each["new"]["digest"])
@@ -286,7 +354,7 @@ def test_a_tag_that_is_listed_twice(
 
 
 def test_an_organization_without_tags(make: Make) -> None:
-    """Where there is nothing, it says so in each section, and there is no table."""
+    """Each section says that it is empty, and has no table."""
     shown = make([], [])
     for name in ("sizes", "history", "creators"):
         assert shown.texts[name] == ["There are no tags."]
@@ -298,7 +366,7 @@ def test_an_organization_without_tags(make: Make) -> None:
 
 
 def pushes(rows: list[InventoryRow]) -> Periods:
-    """Return the periods of rows, each of an image of its own."""
+    """Return the periods of rows, each with its own image."""
     return periods((each.size, [each.updated_at]) for each in rows)
 
 
@@ -322,14 +390,14 @@ FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 def test_periods(
     first: datetime, last: datetime, unit: str, names: list[str], count: int, make: Make
 ) -> None:
-    """The span decides what a period is; empty ones are among them, and none is lost."""
+    """The span decides the length of a period; empty periods are included, and no tag is lost."""
     rows = [row("a", "1", updated_at=last, size=7), row("a", "2", updated_at=first)]
     found = pushes(rows)
     assert found.unit == unit
-    assert [found.each[0].name, found.each[-1].name] == names
-    assert len(found.each) == count
-    assert sum(each.tags for each in found.each) == 2
-    assert sum(each.bytes for each in found.each) == 1007
+    assert [found.items[0].name, found.items[-1].name] == names
+    assert len(found.items) == count
+    assert sum(each.tags for each in found.items) == 2
+    assert sum(each.bytes for each in found.items) == 1007
     shown = make(rows)
     assert f"Tags by {unit} of their last push" in shown.texts["history"]
     cells = shown.texts["history-table"]
@@ -340,23 +408,23 @@ def test_periods(
 
 @given(st.integers(0, 50 * 365))
 def test_a_span_has_neither_few_nor_many_periods(days: int) -> None:
-    """Within 50 years there are as many periods as days, or from 14 to 60."""
+    """A span of up to 50 years has as many periods as days, or 14 to 60."""
     times = (NOW, NOW - timedelta(days=days))
-    count = len(pushes([row("a", updated_at=time) for time in times]).each)
+    count = len(pushes([row("a", updated_at=time) for time in times]).items)
     assert count == days + 1 or 14 <= count <= 60
 
 
 def test_days_are_those_of_utc() -> None:
-    """A push counts on its day in UTC, wherever its time is from; the calendar's ends are days."""
+    """A push counts on its day in UTC, also at either end of the calendar."""
     tokyo = datetime.fromisoformat("2026-11-02T08:59:59+09:00")
     end = datetime.fromisoformat("9999-12-31T23:00:00-09:00")
     for time, name in ((tokyo, "2026-11-01"), (end, "9999-12-31")):
         found = pushes([row("a", updated_at=time, size=3)])
-        assert found.each == (Period(name, 1, 3),)
+        assert found.items == (Period(name, 1, 3),)
 
 
 def test_an_image_is_of_its_newest_push(make: Make) -> None:
-    """Its tags count each on their day, and its bytes once, when the last of them was pushed."""
+    """Each tag counts on its day; the bytes of an image count once, on the day of its last push."""
     rows = [
         row("a", str(days), digest="x", size=1000, updated_at=NOW - timedelta(days=days))
         for days in (3, 0, 2)
@@ -371,7 +439,7 @@ def test_an_image_is_of_its_newest_push(make: Make) -> None:
 
 
 def test_columns_are_as_high_as_counts(make: Make) -> None:
-    """A column has its part of what the axis ends with, and stands on the ground."""
+    """A column is in proportion to the end of the axis, and starts at its zero."""
     rows = [
         row("a", f"{days}.{number}", updated_at=NOW - timedelta(days=days))
         for days, count in enumerate((2, 0, 1, 3))
@@ -387,7 +455,7 @@ def test_columns_are_as_high_as_counts(make: Make) -> None:
 
 
 def test_growth_is_as_high_as_sums(make: Make) -> None:
-    """The line begins at the first sum, and rises to each at the beginning of its period."""
+    """The line starts at the first sum, and steps to each sum at the start of its period."""
     rows = [
         row("a", str(days), size=size, updated_at=NOW - timedelta(days=days))
         for days, size in ((0, 1000), (1, 1000), (3, 1000))
@@ -401,7 +469,7 @@ def test_growth_is_as_high_as_sums(make: Make) -> None:
 
 @pytest.mark.parametrize("days", [1, 2, 3, 4, 5, 40])
 def test_texts_below_a_chart(days: int, make: Make) -> None:
-    """However many periods there are, the first and the last are named, and no more than five."""
+    """The first and the last period are labelled, and at most five."""
     rows = [row("a", str(n), updated_at=NOW - timedelta(days=n)) for n in range(days)]
     svg = make(rows).texts["history"]
     names = [each for each in svg if re.fullmatch(r"\d{4}-\d\d-\d\d", each)]
@@ -452,19 +520,19 @@ def test_sizes(count: int, shown: str) -> None:
     ],
 )
 def test_percents(part: int, whole: int, shown: str) -> None:
-    """A part is in whole percents, never none where there is some, nor all where some lacks."""
+    """A share is in whole percents; only nothing is 0 %, and only everything is 100 %."""
     assert percent(part, whole) == shown
 
 
 def test_sizes_that_cannot_be(make: Make) -> None:
-    """Sizes below nothing and the largest that can be read make a page all the same."""
+    """A page is made of negative sizes too, and of the largest that a file can have."""
     for sizes in ([-5, -5], [0, 0], [2**63 - 1, 1], [2**63 - 1, 2**63 - 1], [-(2**63), 1]):
         shown = make([row("a", size=sizes[0]), row("b", size=sizes[1])])
         widths = [float(v[:-1]) for k, v in shown.attributes if k == "width" and v and "%" in v]
         assert all(0 <= width <= 100 for width in widths)
 
 
-# -- what never is --------------------------------------------------------------------------------
+# -- injection -----------------------------------------------------------------------------------
 
 HOSTILE = [
     "</script><script>alert(1)</script>",
@@ -478,19 +546,28 @@ HOSTILE = [
     "\u05e9\u05dc\u05d5\u05dd",
     "\ud800",
     "\x00\x1b[2J",
+    "\u2028alert(1)\u2029",
+    "{{ 7 * 7 }}{% raw %}",
     "x" * 10_000,
 ]
 
 
 def made_of(name: str) -> Parsed:
-    """Return the page on which everything that is not ours is this text."""
+    """Return a page on which every value from the registry is this text."""
     rows = [
         row(name, name, creator_email=name, digest=name, media_type=name),
         row("other", name, creator_email="other"),
     ]
-    moved = tuple(Moved(each._replace(digest=f"{name}:{name}"), each) for each in rows)
     report = report_page.Report(
-        name, name, NOW, summarize(rows, 90, NOW), pushes(rows), name, moved
+        title=name,
+        source=name,
+        made_at=NOW,
+        summary=summarize(rows, 90, NOW),
+        periods=pushes(rows),
+        stale_tags=[StaleTag(name, name, 1, 1, 1, NOW, name)],
+        empty_repositories=[name],
+        compared_with=name,
+        moved=[Moved(each._replace(digest=f"{name}:{name}"), each) for each in rows],
     )
     return Parsed(report_page.page(report))
 
@@ -499,32 +576,36 @@ PLAIN = made_of("plain")
 
 
 def check(name: str) -> None:
-    """A name is shown as it is, and changes nothing else."""
+    """Check that a name is shown as a text, and changes nothing else."""
     shown = made_of(name)
-    # The order of two repositories of one size is that of their names; their rows are alike.
+    # Two repositories of the same size are sorted by name; their rows have the same elements.
     assert shown.tags == PLAIN.tags
     visible = cli_output.plain(name)
     assert shown.attributes.count(("title", visible)) == PLAIN.attributes.count(("title", "plain"))
-    for section in ("sizes", "moved-table", "repositories-table", "creators-table"):
-        if visible.strip():
+    tables = ("repositories", "creators", "stale", "empty", "moved")
+    if visible.strip():
+        for section in ("sizes", *(f"{table}-table" for table in tables)):
             assert visible in shown.texts[section]
+    for table in tables:
+        assert any(rows[0] in (visible, [visible, visible]) for rows in shown.rows(table))
+        assert not set("<>&'\u2028\u2029") & set(shown.texts[f"{table}-rows"][0])
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_hostile_names(name: str) -> None:
-    """Whatever a name tries, it is a text on the page."""
+    """A name that looks like HTML, a script or a template is a text on the page."""
     check(name)
 
 
 @given(st.text(st.characters(), min_size=1))
 def test_any_name(name: str) -> None:
-    """Whatever its name, a repository changes no element and no attribute of the page."""
+    """No name of a repository changes an element or an attribute of the page."""
     assume(name != "other")
     check(name)
 
 
 def test_nothing_else_runs_or_is_asked_for(make: Make, tmp_path: Path) -> None:
-    """The policy lets in the page's own style and script by their hashes, and nothing else."""
+    """The policy allows the page's own style and script by their hashes, and nothing else."""
     shown = make([row("a")], [row("a", digest="x")])
     source = (tmp_path / "report.html").read_bytes()
     hashes = [
@@ -544,14 +625,14 @@ def test_nothing_else_runs_or_is_asked_for(make: Make, tmp_path: Path) -> None:
     assert b"://" not in source
 
 
-# -- what is refused ------------------------------------------------------------------------------
+# -- refused arguments ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--html", "report.pdf"], "--html takes a .html file, not report.pdf"),
-        (["--html", "nowhere/report.html"], "a folder that is not there: nowhere/report.html"),
+        (["--html", "nowhere/report.html"], "--html needs an existing folder, unlike nowhere"),
         (["--html", "."], "is a directory"),
         (["--html", "report.html", "--output", "csv"], "exclude each other"),
         (["--compare", "old.jsonl"], "--compare needs --html"),
@@ -562,7 +643,7 @@ def test_nothing_else_runs_or_is_asked_for(make: Make, tmp_path: Path) -> None:
         (["--html", "report.html", "--concurrency", "0"], "must be at least 1"),
     ],
 )
-def test_what_is_refused(
+def test_refused_arguments(
     arguments: list[str],
     said: str,
     run: Run,
@@ -570,23 +651,23 @@ def test_what_is_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What cannot be meant is an error before anything is asked; no file is left."""
+    """An invalid argument is an error before the first request, and leaves no file."""
     monkeypatch.chdir(tmp_path)
     for name in ("old.jsonl", "old.txt"):
         (tmp_path / name).touch()
     (tmp_path / "bad.jsonl").write_text("no row\n")
     ran = run("summary", *arguments)
-    # A file that is broken is no wrong usage.
+    # A damaged file is not wrong usage.
     code = 1 if "bad.jsonl" in arguments else 2
     assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
     assert said in ran.err
     assert not sandbox.requests
-    there = sorted(each.name for each in tmp_path.iterdir())
-    assert there == ["bad.jsonl", "old.jsonl", "old.txt"]
+    files = sorted(each.name for each in tmp_path.iterdir())
+    assert files == ["bad.jsonl", "old.jsonl", "old.txt"]
 
 
-def test_a_part_of_what_is_there(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Where a repository failed there is no page, and one of before stays as it was."""
+def test_no_page_of_a_partial_inventory(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """If a repository failed, no page is written, and an older one stays unchanged."""
     sandbox.seed(repositories=1, tags=1)
     sandbox.faults.add(operation="get_repository_tags", status=403)
     path = tmp_path / "report.html"
@@ -598,8 +679,8 @@ def test_a_part_of_what_is_there(run: Run, sandbox: Sandbox, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_only_who_asks_for_a_page_loads_it(exported: dict[str, str], tmp_path: Path) -> None:
-    """The page's modules are loaded for a page, and by nothing else."""
+def test_only_a_page_imports_its_modules(exported: dict[str, str], tmp_path: Path) -> None:
+    """Only a command that writes a page imports its modules."""
     program = (
         "import sys; from abeja_registry.cli import main; main(sys.argv[1:]);"
         "print([n for n in sys.modules if n.startswith('abeja_registry.cli.report')],"

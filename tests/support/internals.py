@@ -94,6 +94,7 @@ from abeja_registry.inventory._journal import Journal
 from abeja_registry.inventory._jsonl import write_jsonl
 from abeja_registry.inventory._parquet import write_parquet
 from abeja_registry.inventory._rows import COLUMNS, FILE_COLUMNS, Entry
+from abeja_registry.inventory._summary import StaleTag, SummaryBuilder
 from abeja_registry.inventory._tasks import Batch, FetchedPage, FetchTask, RepositoryRef
 from abeja_registry.inventory._throttle import PATIENCE as THROTTLE_PATIENCE
 from abeja_registry.inventory._throttle import Throttle

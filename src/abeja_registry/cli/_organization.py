@@ -316,7 +316,7 @@ def report(
     if page.suffix.lower() not in (".html", ".htm"):
         raise typer.BadParameter(f"--html takes a .html file, not {page}")
     if not page.parent.is_dir():
-        raise typer.BadParameter(f"--html is to be in a folder that is not there: {page}")
+        raise typer.BadParameter(f"--html needs an existing folder, unlike {page.parent}")
     import_httpx()
     from .report import write_report
 

@@ -6,11 +6,12 @@ repository and digest. Where a tag is listed twice, its last row counts.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
+from typing import NamedTuple
 
 from .._display import first_rows, html_table, number_text, one_line, without_email
 from .._validation import check_count, check_time, safe_repr
@@ -140,6 +141,29 @@ def summarize(
     return builder.summary()
 
 
+class StaleTag(NamedTuple):
+    """A tag that was not pushed for `stale_after_days`.
+
+    Attributes:
+        repository_name: The repository's name.
+        name: The tag's name.
+        freed: The bytes that are freed with the last tag of its image; 0 if a tag that is not stale
+            points to the image too.
+        size: The tag's size.
+        image_tags: The number of tags that point to its image.
+        updated_at: When it was last pushed.
+        creator_email: The e-mail address of the user who pushed it.
+    """
+
+    repository_name: str
+    name: str
+    freed: int
+    size: int
+    image_tags: int
+    updated_at: datetime
+    creator_email: str
+
+
 # The columns that a summary keeps. The garbage collector does not track tuples of plain values.
 _COLUMNS = ("digest", "size", "creator_email", "updated_at")
 _Tag = tuple[str, int, str, datetime]
@@ -200,6 +224,25 @@ class SummaryBuilder:
         for tags in self._repositories.values():
             for image in _images(tags):
                 yield max(size for _, size, _, _ in image), [pushed for *_, pushed in image]
+
+    def stale_tags(self) -> Iterator[StaleTag]:
+        """Yield each stale tag."""
+        for repository, tags in self._repositories.items():
+            counts, kept = Counter[str](), set[str]()
+            sizes: dict[str, int] = {}
+            for digest, size, _, pushed in tags.values():
+                counts[digest] += 1
+                sizes[digest] = max(size, sizes.get(digest, size))
+                if pushed >= self._stale_before:
+                    kept.add(digest)
+            for name, (digest, size, email, pushed) in tags.items():
+                if pushed < self._stale_before:
+                    freed = 0 if digest in kept else sizes[digest]
+                    yield StaleTag(repository, name, freed, size, counts[digest], pushed, email)
+
+    def empty_repositories(self) -> tuple[str, ...]:
+        """Return the names of the repositories without tags, as far as they are known, sorted."""
+        return tuple(sorted(self._empty or ()))
 
     def summary(self) -> Summary:
         """Return the summary of the rows so far."""

@@ -59,6 +59,8 @@ def write_report(
             made_at=now,
             summary=summary.summary(),
             periods=periods(summary.images()),
+            stale_tags=tuple(summary.stale_tags()),
+            empty_repositories=summary.empty_repositories(),
             compared_with=old_name,
             moved=diff.diff().moved,
         )

@@ -1,7 +1,6 @@
-"""Charts of the report as inline SVG: bars for repositories, and time from left to right.
+"""Charts of the report as inline SVG: bars of repositories, and charts over time.
 
-Lengths are in percent of the room and texts in pixels, so that a narrow screen has texts of the
-same size.
+Lengths are in percent and font sizes in pixels: a narrow screen has texts of the same size.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from .._sizes import size
 from ._timeline import Periods
 
 HEIGHT = 180
-# Texts under a chart of time.
+# The most labels under a chart.
 _LABELS = 5
 
 
 def text(value: object) -> str:
-    """Return a text as a page may have it, between tags and in attributes."""
+    """Escape a text for HTML, without control characters."""
     return escape(plain(value))
 
 
 def bar(part: int, whole: int) -> str:
-    """Return a horizontal bar; what it shows stands beside it as text."""
+    """Return a horizontal bar; a text next to it has its value."""
     return (
         '<svg class="bar" aria-hidden="true" focusable="false">'
         f'<rect width="{_share(part, whole):.2f}%" height="100%" rx="2"/></svg>'
@@ -33,24 +32,24 @@ def bar(part: int, whole: int) -> str:
 
 
 def columns(name: str, periods: Periods) -> str:
-    """Return a chart of how many tags there are of each period."""
-    counts = [period.tags for period in periods.each]
+    """Return a chart of the number of tags in each period."""
+    counts = [period.tags for period in periods.items]
     top = _top(max(counts))
     step = 100 / len(counts)
-    # A single column as wide as the page would be a wall.
+    # A single column would be as wide as the page.
     width = min(step * 0.8, 8)
     parts = [
         f'<rect class="mark" x="{(number + 0.5) * step - width / 2:.3f}%" width="{width:.3f}%"'
         f' y="{100 - _share(count, top):.2f}%" height="{_share(count, top):.2f}%">'
         f"<title>{text(period.name)}: {count:,} {'tag' if count == 1 else 'tags'},"
         f" {size(period.bytes)} of images</title></rect>"
-        for number, (period, count) in enumerate(zip(periods.each, counts, strict=True))
+        for number, (period, count) in enumerate(zip(periods.items, counts, strict=True))
         if count
     ]
-    most = max(periods.each, key=lambda period: period.tags)
+    most = max(periods.items, key=lambda period: period.tags)
     described = (
-        f"One column for each {periods.unit} from {periods.each[0].name} to"
-        f" {periods.each[-1].name}; most of them, {most.tags:,}, in {most.name}."
+        f"One column for each {periods.unit} from {periods.items[0].name} to"
+        f" {periods.items[-1].name}; most of them, {most.tags:,}, in {most.name}."
     )
     return _chart(
         name, "Tags by their last push", described, periods, top, "{:,}".format, "".join(parts)
@@ -58,8 +57,8 @@ def columns(name: str, periods: Periods) -> str:
 
 
 def growth(name: str, periods: Periods) -> str:
-    """Return a chart of the bytes of images that were last pushed up to the end of each period."""
-    sums = [max(0, each) for each in accumulate(period.bytes for period in periods.each)]
+    """Return a chart of the bytes of images whose last push was up to the end of each period."""
+    sums = [max(0, each) for each in accumulate(period.bytes for period in periods.items)]
     top = _top(max(sums))
     heights = [100 - _share(each, top) for each in sums]
     line = f"M0 {heights[0]:.2f}" + "".join(
@@ -72,7 +71,7 @@ def growth(name: str, periods: Periods) -> str:
         f'<path class="line" d="{line}" vector-effect="non-scaling-stroke"/></svg>'
     )
     described = (
-        f"It rises from {size(sums[0])} at the end of the {periods.unit} {periods.each[0].name}"
+        f"It rises from {size(sums[0])} at the end of the {periods.unit} {periods.items[0].name}"
         f" to {size(sums[-1])}."
     )
     return _chart(
@@ -100,14 +99,14 @@ def _chart(
         f' height="{HEIGHT}">'
         f'<title id="{name}-title">{text(title)}</title><desc id="{name}-text">{text(described)}'
         f'</desc><g class="grid">{grid}</g>{parts}'
-        f'<g class="axis">{_axis([period.name for period in periods.each])}</g></svg>'
+        f'<g class="axis">{_axis([period.name for period in periods.items])}</g></svg>'
     )
 
 
 def _axis(names: Sequence[str]) -> str:
-    """Return the texts under a chart; every second of many is for wide screens alone."""
+    """Return the labels under a chart; every second one of five is for wide screens only."""
     count = len(names)
-    # Where five would stand unevenly by much, they would touch.
+    # Five labels of a few periods would be spaced unevenly, and overlap.
     labels = min(_LABELS if count > 20 or count % 4 == 1 else 3, count) if count != 4 else 2
     marks = []
     for label in range(labels):
@@ -129,14 +128,14 @@ def _axis(names: Sequence[str]) -> str:
 
 
 def _share(part: int, whole: int) -> float:
-    """Return what percentage a part is, from 0 to 100."""
+    """Return a share in percent, 0 to 100."""
     if part <= 0 or whole <= 0:
         return 0.0
     return min(part, whole) * 10_000 // whole / 100
 
 
 def _top(most: int) -> int:
-    """Return the round number that an axis ends with."""
+    """Return the round number at the end of an axis."""
     power: int = 10 ** (len(str(max(1, most))) - 1)
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= most)
 

@@ -1,4 +1,4 @@
-"""Tags and images by their last push: counted by days, shown in periods that suit the span."""
+"""Tags and images by their last push, in periods that suit the span."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from datetime import date, datetime
 
 from ...inventory._times import in_utc
 
-# More bars than this have no room beside one another.
-MOST = 60
+# The most columns that a chart has space for.
+MAX_PERIODS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A stretch of time.
+    """A period of time.
 
     Attributes:
-        name: The period, as its first day or less of it: `2025-03-31`, `2025-03`, `2025-Q1`,
-            `2025`, `2020s`.
+        name: Its first day, or the month, quarter, year or decade: `2025-03-31`, `2025-03`,
+            `2025-Q1`, `2025`, `2020s`.
         tags: The number of tags that were last pushed in it.
         bytes: The bytes of the images that were last pushed in it, by the newest of their tags.
     """
@@ -30,16 +30,16 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """Periods one after another, the empty ones among them.
+    """Consecutive periods, including empty ones.
 
     Attributes:
-        unit: What each of them is: a day, two days, a week, a month, a quarter, a year, a decade
+        unit: The length of each: a day, two days, a week, a month, a quarter, a year, a decade
             or a century.
-        each: The periods, the oldest first; none where there are no tags.
+        items: The periods, the oldest first; none without tags.
     """
 
     unit: str
-    each: tuple[Period, ...]
+    items: tuple[Period, ...]
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class _Unit:
     label: Callable[[int], str]
 
 
-# Numbers instead of dates, so that the calendar's ends need no care. Its first day is a Monday.
+# Numbers instead of dates: a period may begin before the year 1. The first day of it is a Monday.
 _UNITS = (
     _Unit("day", date.toordinal, lambda n: str(date.fromordinal(n))),
-    # Between days and weeks, so that no span has only a handful.
+    # Between days and weeks, so that no span has only a few periods.
     _Unit(
         "two days",
         lambda day: (day.toordinal() - 1) // 2,
@@ -83,7 +83,7 @@ def periods(images: Iterable[tuple[int, list[datetime]]]) -> Periods:
     """Return the shortest periods of which at most 60 cover all pushes.
 
     Args:
-        images: The size of each image, and when each of its tags was last pushed.
+        images: The size of each image, and the times of the last push of its tags.
     """
     days: dict[date, tuple[int, int]] = {}
     for size, pushes in images:
@@ -94,7 +94,8 @@ def periods(images: Iterable[tuple[int, list[datetime]]]) -> Periods:
         return Periods(_UNITS[0].name, ())
     first, last = min(days), max(days)
     unit = next(
-        (each for each in _UNITS if each.number(last) - each.number(first) < MOST), _UNITS[-1]
+        (each for each in _UNITS if each.number(last) - each.number(first) < MAX_PERIODS),
+        _UNITS[-1],
     )
     counts = {number: [0, 0] for number in range(unit.number(first), unit.number(last) + 1)}
     for day, (tags, bytes_) in days.items():
