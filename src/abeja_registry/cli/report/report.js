@@ -103,7 +103,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     header.replaceChildren(button);
   });
   if (rest) {
-    const button = element("button", `Show ${number(MORE_ROWS)} more`, { type: "button" });
+    const button = element("button", "Show more", { type: "button" });
     button.addEventListener("click", () => showMore(MORE_ROWS));
     rest.prepend(button);
   }
