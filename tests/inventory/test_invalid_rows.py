@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 async def test_invalid_rows_may_be_skipped(
     sandbox: Sandbox, api: Any, example: Callable[[str], dict[str, Any]]
 ) -> None:
-    """A client with `invalid_rows="skip"` leaves them out of an inventory too."""
+    """A client with `invalid_rows="skip"` leaves them out of an inventory's rows too."""
     repositories, tags = example("get_repositories"), example("get_repository_tags")
     [repository], [tag] = repositories["registry_repositories"], tags["tags"]
     repositories["registry_repositories"] = [repository, {"id": "2"}]
@@ -160,3 +160,67 @@ async def test_an_invalid_row_of_a_repository_that_an_earlier_run_has_finished(
 
     monkeypatch.setattr(type(session_of(either)), "request", fetched)
     assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True)) == 2
+
+
+BAD_TAGS: dict[str, dict[str, Any]] = {
+    "a null creator": PERSON,
+    "no digest": {"digest": None},
+    "a size in words": {"size": "large"},
+    "no name": {"name": None},
+    "no object for a creator": {"creator": "someone"},
+}
+
+
+@pytest.mark.parametrize("bad", BAD_TAGS.values(), ids=BAD_TAGS)
+@pytest.mark.parametrize("at", [0, 3, 4])
+@pytest.mark.parametrize("page_size", [2, 100])
+async def test_a_repository_with_skipped_tags_is_a_failure(
+    either_of: Any,
+    example: Callable[[str], dict[str, Any]],
+    tmp_path: Path,
+    bad: dict[str, Any],
+    at: int,
+    page_size: int,
+) -> None:
+    """Files, summaries and diffs are refused; its other rows are returned, and kept if wished."""
+    listed, tags = example("get_repositories"), example("get_repository_tags")
+    [first], [tag] = listed["registry_repositories"], tags["tags"]
+    listed["registry_repositories"] = [first, {**first, "id": "2", "name": "second"}]
+    good = [{**tag, "id": f"{number}", "name": f"t{number}"} for number in range(5)]
+    broken = [*good[:at], good[at] | bad, *good[at + 1 :]]
+
+    def respond(sent: httpx.Request) -> httpx.Response:
+        offset, limit = (int(sent.url.params[name]) for name in ("offset", "limit"))
+        if sent.url.path.endswith("/tags"):
+            name, body, rows = "tags", tags, broken if "/2/" in sent.url.path else good
+        else:
+            name, body, rows = "registry_repositories", listed, listed["registry_repositories"]
+        end = offset + limit
+        page = {"offset": offset, "limit": limit, "has_next": end < len(rows)}
+        return httpx.Response(200, json={**body, **page, name: rows[offset:end]})
+
+    reports: list[Progress] = []
+    client = either_of(respond, invalid_rows="skip")
+    inventory = client.inventory(page_size=page_size, on_progress=reports.append)
+    rows = await walked(inventory)
+    assert [row.tag for row in rows if row.repository_id == "2"] == [
+        f"t{number}" for number in range(5) if number != at
+    ]
+    [failure] = inventory.failures
+    assert (failure.repository_name, failure.deleted) == ("second", False)
+    assert isinstance(failure.error, InvalidResponse)
+    assert (reports[-1].repositories, reports[-1].finished, reports[-1].failed) == (2, 1, 1)
+    before = [*rows, rows[0]._replace(repository_id="2", repository_name="second")]
+    with pytest.raises(IncompleteInventory):
+        await done(type(inventory).diff(before, inventory))
+    with pytest.raises(IncompleteInventory):
+        await done(inventory.summary())
+    assert (await done(inventory.summary(partial=True))).total.tags == 9
+    for resume in (False, True):
+        with pytest.raises(IncompleteInventory):
+            await done(inventory.write_csv(tmp_path / "a.csv", resume=resume))
+    assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True, partial=True)) == 9
+    assert {(each.name, each.tag_count) for each in inventory.repositories} == {
+        (first["name"], 5),
+        ("second", 5),
+    }

@@ -25,7 +25,6 @@ from ._async_requests import AsyncRequests
 from ._base import (
     CONCURRENCY,
     NOT_ADDED_UP,
-    NOT_WRITTEN,
     AnyRows,
     BaseInventory,
     Finished,
@@ -132,9 +131,7 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
             async with aclosing(self._batches(journal.finished)) as batches:
                 async for batch in batches:
                     journal.add(batch.rows, batch.finished)
-            if not partial:
-                check_complete(self.failures, NOT_WRITTEN)
-            self._repositories = list(journal.finished.values())
+            self._finish(journal, partial)
             count = await _write_in_thread(write, Path(path), journal.entries())
             journal.remove()
         return count

@@ -71,6 +71,7 @@ class BaseInventory(Unread, Generic[C]):
         self._on_progress = on_progress
         self._failures: list[InventoryFailure] = []
         self._repositories: list[InventoryRepository] = []
+        self._incomplete: list[InventoryRepository] = []
 
     def __repr__(self) -> str:
         patterns = {"include": self._names.include, "exclude": self._names.exclude}
@@ -112,6 +113,7 @@ class BaseInventory(Unread, Generic[C]):
             finished=finished,
         )
         self._failures, self._repositories = crawler.failures, crawler.repositories
+        self._incomplete = crawler.incomplete
         return Iteration(
             crawler,
             fetcher,
@@ -119,6 +121,17 @@ class BaseInventory(Unread, Generic[C]):
             max_in_flight=self._max_in_flight,
             on_progress=self._on_progress,
         )
+
+    def _finish(self, journal: Journal, partial: bool) -> None:
+        """Check before a file is written that no repository is missing, unless some may be.
+
+        Raises:
+            IncompleteInventory: Some repositories failed.
+        """
+        if not partial:
+            check_complete(self.failures, NOT_WRITTEN)
+        journal.add((), self._incomplete)
+        self._repositories = list(journal.finished.values())
 
     def _open_journal(self, path: FilePath, resume: bool) -> Journal:
         # Before the first request, try each step that writing the file needs.

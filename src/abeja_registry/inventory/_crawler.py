@@ -33,6 +33,7 @@ class Crawler:
     Attributes:
         failures: The repositories that failed, so far.
         repositories: The finished repositories.
+        incomplete: The repositories that failed only because some of their tags were skipped.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Crawler:
     ) -> None:
         self.failures: list[InventoryFailure] = []
         self.repositories: list[InventoryRepository] = []
+        self.incomplete: list[InventoryRepository] = []
         self._concurrency = concurrency
         self._breadth = breadth
         self._list = partial(ListState, limit=page_size, pages=pages, max_prefetch=concurrency)
@@ -128,8 +130,13 @@ class Crawler:
         if state.done:
             del self._active[task.repository]
             if task.repository is not None:
-                finished = [InventoryRepository(*task.repository, state.items)]
-                self._finish(*finished)
+                repository = InventoryRepository(*task.repository, state.items)
+                if state.skipped is None:
+                    finished = [repository]
+                    self._finish(repository)
+                else:
+                    self.incomplete.append(repository)
+                    self.failures.append(InventoryFailure(*task.repository, state.skipped))
         self._enqueue(state)
         return Batch(rows, finished)
 

@@ -17,7 +17,7 @@ class InventoryFailure:
         repository_id: Its id; empty where its row in the list has no valid id.
         repository_name: Its name; its position in the list where its row has no valid name.
         error: The error of the second attempt; an `InvalidResponse` where its row in the list is
-            invalid.
+            invalid, or tags were skipped.
     """
 
     repository_id: str

@@ -112,7 +112,10 @@ class _BaseFetcher(Generic[S]):
         else:
             repository, invalid_rows = task.repository, self._session.settings.invalid_rows
             page = read_page(TAG_PAGES, result, invalid_rows=invalid_rows)
-            rows = [None if tag is None else _row(repository, tag) for tag in page.rows]
+            rows = [
+                page.errors[index] if tag is None else _row(repository, tag)
+                for index, tag in enumerate(page.rows)
+            ]
         if page.errors:
             # Pages overlap by one row, unless they hold only one.
             first = 1 if offset and task.limit > 1 else 0

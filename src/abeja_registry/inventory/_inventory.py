@@ -18,7 +18,6 @@ from ..exceptions import Error
 from ._base import (
     CONCURRENCY,
     NOT_ADDED_UP,
-    NOT_WRITTEN,
     BaseInventory,
     Finished,
     Rows,
@@ -171,7 +170,8 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
             path: The file; an existing one is replaced in the end.
             resume: Whether to continue an earlier inventory to this file, without requesting again
                 the repositories that it has finished.
-            partial: Whether to write the file without the repositories that failed.
+            partial: Whether to write the file without the repositories that failed and the skipped
+                tags.
 
         Returns:
             The number of tags in the file. Each repository without tags also has a row, with `kind`
@@ -211,9 +211,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
             with closing(self._batches(journal.finished)) as batches:
                 for batch in batches:
                     journal.add(batch.rows, batch.finished)
-            if not partial:
-                check_complete(self.failures, NOT_WRITTEN)
-            self._repositories = list(journal.finished.values())
+            self._finish(journal, partial)
             count = write(Path(path), journal.entries())
             journal.remove()
         return count
@@ -230,7 +228,8 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
         Args:
             stale_after_days: Days without a push, >= 0, after which a tag is stale.
             now: The time from which the days are counted back. Defaults to the present.
-            partial: Whether to add up the rows without the repositories that failed.
+            partial: Whether to add up the rows without the repositories that failed and the skipped
+                tags.
 
         Raises:
             IncompleteInventory: Repositories failed, so the summary would lack them.

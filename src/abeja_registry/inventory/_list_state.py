@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._api.paging import Cursor
-from ..exceptions import Error, PaginationError
+from ..exceptions import Error, InvalidResponse, PaginationError
 from ._tasks import FetchedPage, FetchTask, Item, RepositoryRef
 
 # Results in a row, without a change of the list, after which its pages are fetched ahead.
@@ -24,6 +24,7 @@ class ListState:
         number: Counts the lists in the order in which they were started.
         failed_before: Whether it has failed once.
         items: Its items so far, skipped ones included.
+        skipped: The error of the first item that was skipped.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ListState:
         self.number = number
         self.failed_before = False
         self.items = 0
+        self.skipped: InvalidResponse | None = None
         self._cursor = Cursor(limit)
         self._pages = pages
         self._max_prefetch = max_prefetch
@@ -102,9 +104,12 @@ class ListState:
         try:
             while not cursor.done and (page := self._buffered.pop(cursor.offset, None)) is not None:
                 before = cursor.offset
-                new = cursor.record(page.ids, page.has_next)
-                items += (page.rows[index] for index in new)
+                new = [page.rows[index] for index in cursor.record(page.ids, page.has_next)]
+                items += new
                 self.items += len(new)
+                if self.skipped is None:
+                    errors = (item for item in new if isinstance(item, InvalidResponse))
+                    self.skipped = next(errors, None)
                 self._stride = max(0, cursor.offset - before)
         except PaginationError as error:
             return items, error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from .._display import one_line
-from ..exceptions import Error
+from ..exceptions import Error, InvalidResponse
 from ._rows import InventoryRepository, InventoryRow
 
 
@@ -27,8 +27,8 @@ class InvalidRepository(NamedTuple):
     error: Error
 
 
-# A tag whose row was skipped is None.
-Item = InventoryRow | RepositoryRef | InvalidRepository | None
+# A tag whose row was skipped is its error.
+Item = InventoryRow | RepositoryRef | InvalidRepository | InvalidResponse
 
 
 # Compared by identity: a page that is requested again is a new task.
@@ -88,7 +88,7 @@ class Progress:
     Attributes:
         repositories: Repositories found so far.
         finished: Of these, how many are finished.
-        failed: Of these, how many failed twice.
+        failed: Of these, how many failed twice or have skipped tags.
         rows: Rows so far.
         empty: Of the finished repositories, how many have no tags.
         throttled: Requests that the API throttled so far; each is sent again.
