@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .._display import one_line, short_digest
 from .._validation import MAX_INT64, safe_repr
-from ._times import time_text
+from ._times import in_utc, time_text
 
 FilePath = str | os.PathLike[str]
 
@@ -64,7 +64,7 @@ class InventoryRow(NamedTuple):
             self.tag,
             digest=short_digest(self.digest),
             size=self.size,
-            updated_at=self.updated_at,
+            updated_at=in_utc(self.updated_at),
         )
 
 
