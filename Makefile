@@ -37,7 +37,7 @@ test: .venv/dev.stamp
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest --numprocesses=4 --cov --cov-report=term \
 		--override-ini=faulthandler_exit_on_timeout=true
 
-check: lint types layers test
+check: lint types layers docs test
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check

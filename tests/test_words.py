@@ -11,10 +11,16 @@ ROOT = Path(__file__).parent.parent
 # Files in plain words. The list grows until it is one glob.
 CLEAN = [
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "README.md",
     "benchmarks/page.py",
+    "SECURITY.md",
+    "docs/*/*.md",
+    "docs/conf.py",
     "docs/faults.md",
+    "docs/index.md",
     "docs/performance.md",
+    "docs/project.md",
     "docs/tools.md",
     "examples/inventory_on_dask.py",
     "src/abeja_registry/*.py",

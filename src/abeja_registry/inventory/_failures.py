@@ -26,7 +26,7 @@ class InventoryFailure:
 
     @property
     def deleted(self) -> bool:
-        """Whether it was deleted after it was listed: the second attempt returned 404."""
+        """Whether it was deleted after it was listed, so that the second attempt returned 404."""
         return isinstance(self.error, NotFound)
 
     def __repr__(self) -> str:

@@ -175,7 +175,7 @@ class Sandbox:
 
     @property
     def connection(self) -> Connection:
-        """The arguments that connect a client with it: `Client(**sandbox.connection)`."""
+        """The arguments of a client, for `Client(**sandbox.connection)`."""
         return self._connection(self.url)
 
     def _connection(self, url: str) -> Connection:
@@ -187,7 +187,7 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables that connect a client with it: `Client()`.
+        """The environment variables that point `Client()` at the sandbox.
 
         Example:
             >>> dict(sandbox.environment)["ABEJA_ORGANIZATION_ID"]
@@ -229,7 +229,7 @@ class Sandbox:
 
     @property
     def faults(self) -> Faults:
-        """The simulated failures: `sandbox.faults.add(operation="get_repository", status=503)`."""
+        """The faults, as `sandbox.faults.add(operation="get_repository", status=503)` adds them."""
         return self._faults
 
     @property
