@@ -862,8 +862,8 @@ def test_uvloop(layered: Server) -> None:
         url = layered.url.replace("127.0.0.1", "localhost")
         async with AsyncAPIClient({}, base_url=url, max_retry_count=0) as client:
             for _ in range(2):
-                assert await client.get_repository("1", "2") == {}
-            assert await client.create_repository("1", "sample") == {}
+                assert dict(await client.get_repository("1", "2")) == {}
+            assert dict(await client.create_repository("1", "sample")) == {}
 
     uvloop.run(main())
     assert len(layered.connections) == 2
@@ -903,7 +903,7 @@ def test_a_child_process_opens_its_own_connections(
         monkeypatch.setattr(os, "getpid", lambda: 1)
     with APIClient({}, base_url=server.url, max_retry_count=0) as client:
         client.get_repository("1", "parent")
-        assert in_child(lambda: client.get_repository("1", "child") == {})
+        assert in_child(lambda: dict(client.get_repository("1", "child")) == {})
         client.get_repository("1", "parent")
     first, second, third = (request.port for request in server.requests)
     assert len(server.connections) == 2
@@ -919,7 +919,7 @@ def test_threads_of_a_child_process_share_its_connections(server: Server) -> Non
 
         def call(_: int) -> bool:
             together.wait(PATIENCE)
-            return raw.get_repository("1", "2") == {}
+            return dict(raw.get_repository("1", "2")) == {}
 
         with ThreadPoolExecutor(6) as threads:
             return all(threads.map(call, range(6)))
@@ -934,7 +934,7 @@ def test_two_threads_drop_the_parent_s_connections(server: Server) -> None:
     with APIClient({}, base_url=server.url, max_retry_count=0) as client:
         client.get_repository("1", "parent")
         with ancestors_dropped_twice(client):
-            assert in_child(lambda: client.get_repository("1", "2") == {})
+            assert in_child(lambda: dict(client.get_repository("1", "2")) == {})
 
 
 def test_a_child_closes_its_copies_of_idle_sockets(
@@ -977,7 +977,7 @@ def test_a_child_of_an_event_loop_opens_its_own_connections(
         client = AsyncAPIClient({}, base_url=server.url, max_retry_count=0)
 
         async def call() -> bool:
-            return await client.get_repository("1", "2") == {}
+            return dict(await client.get_repository("1", "2")) == {}
 
         def call_in_a_thread() -> bool:
             # The child's main thread still has the parent's event loop.

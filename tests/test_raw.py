@@ -9,7 +9,8 @@ import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
 import respx
@@ -21,12 +22,20 @@ from abeja_registry import (
     APIClient,
     AsyncAPIClient,
     ConfigurationError,
+    CreatorDict,
+    DeletedRepositoryDict,
     HttpError,
     InvalidArgument,
     InvalidResponse,
+    ListedRepositoryDict,
     OutcomeUnknown,
+    RepositoryDict,
+    RepositoryPageDict,
     RetryPolicy,
+    TagDict,
+    TagPageDict,
     TransportError,
+    openapi,
 )
 from abeja_registry.sandbox import Sandbox
 
@@ -386,3 +395,54 @@ async def test_parameters_and_bodies_that_cannot_be_sent(
     with pytest.raises(InvalidArgument, match=message):
         await done(build().request("POST", "/a", **options))
     assert not api.requests
+
+
+# -- the types of the dicts -----------------------------------------------------------------------
+
+DICTS: dict[str, Any] = {
+    "Creator": CreatorDict,
+    "ListedRepository": ListedRepositoryDict,
+    "Repository": RepositoryDict,
+    "RepositoryPage": RepositoryPageDict,
+    "Tag": TagDict,
+    "TagPage": TagPageDict,
+}
+JSON_TYPES = {str: "string", int: "integer", bool: "boolean", type(None): "null"}
+
+
+def schema_of(kind: Any) -> Any:
+    """Return the type of a JSON schema for a type of Python."""
+    if is_typeddict(kind):
+        return next(name for name, each in DICTS.items() if each is kind)
+    if get_origin(kind) is list:
+        return [schema_of(get_args(kind)[0])]
+    if isinstance(kind, UnionType):
+        return {JSON_TYPES[each] for each in get_args(kind)}
+    return JSON_TYPES[kind]
+
+
+def type_in(schema: dict[str, Any]) -> Any:
+    """Return the type of a schema in the same form; a time is a string."""
+    if reference := schema.get("$ref"):
+        name = reference.rpartition("/")[2]
+        return "string" if name == "Time" else name
+    if schema["type"] == "array":
+        return [type_in(schema["items"])]
+    kind = schema["type"]
+    return set(kind) if isinstance(kind, list) else kind
+
+
+@pytest.mark.parametrize("name", DICTS)
+def test_a_typed_dict_has_the_keys_of_the_reference(name: str) -> None:
+    """Its keys, their types and which of them are certain are those of the API's document."""
+    schema = openapi.document()["components"]["schemas"][name]
+    kind = DICTS[name]
+    expected = {key: type_in(each) for key, each in schema["properties"].items()}
+    assert {key: schema_of(each) for key, each in get_type_hints(kind).items()} == expected
+    assert kind.__required_keys__ == set(schema["required"])
+
+
+def test_the_dict_of_a_deleted_repository() -> None:
+    """It has the keys of a repository, none of them certain."""
+    assert get_type_hints(DeletedRepositoryDict) == get_type_hints(RepositoryDict)
+    assert not DeletedRepositoryDict.__required_keys__

@@ -119,7 +119,7 @@ def test_it_is_raised_unchanged(
             call(client)
         assert caught.value is error
         slow.respond = empty
-        assert client.get_repository("1", "3") == {}
+        assert dict(client.get_repository("1", "3")) == {}
     assert len(slow.requests) == 2
     assert slow.requests[1].target.endswith("3")
 

@@ -68,5 +68,5 @@ async def test_tools_that_patch_httpx_clients(is_async: bool) -> None:
     with pytest.MonkeyPatch.context() as patched, respx.mock() as router:
         patched.setattr(httpx, "Client", Noting)
         router.get(url__startswith=BASE_URL).respond(json=SEEN)
-        assert APIClient({}, base_url=BASE_URL).get_repository("1", "2") == SEEN
+        assert dict(APIClient({}, base_url=BASE_URL).get_repository("1", "2")) == SEEN
         assert sent == []

@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ._api.dicts import (
+        CreatorDict,
+        DeletedRepositoryDict,
+        ListedRepositoryDict,
+        RepositoryDict,
+        RepositoryPageDict,
+        TagDict,
+        TagPageDict,
+    )
     from ._api.responses import ResponseInfo
     from ._api.retries import Retry, RetryPolicy
     from ._http.adapter import AsyncHttpClient, HttpClient
@@ -71,8 +80,10 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "Creator",
+    "CreatorDict",
     "Credential",
     "DatasourceCredential",
+    "DeletedRepositoryDict",
     "Error",
     "Forbidden",
     "HttpClient",
@@ -86,6 +97,7 @@ __all__ = [
     "InvalidRows",
     "Inventory",
     "InventoryRow",
+    "ListedRepositoryDict",
     "Listing",
     "MethodNotAllowed",
     "NotFound",
@@ -96,12 +108,16 @@ __all__ = [
     "PaginationError",
     "Repositories",
     "Repository",
+    "RepositoryDict",
+    "RepositoryPageDict",
     "ResponseInfo",
     "Retry",
     "RetryPolicy",
     "Setting",
     "Tag",
+    "TagDict",
     "TagOrder",
+    "TagPageDict",
     "Tags",
     "Timeout",
     "TooManyRequests",
@@ -118,6 +134,10 @@ __all__ = [
 if not TYPE_CHECKING:  # pragma: no branch
     # The public names of each module; the modules without an underscore are public too.
     _NAMES = {
+        "_api.dicts": (
+            *("CreatorDict", "DeletedRepositoryDict", "ListedRepositoryDict", "RepositoryDict"),
+            *("RepositoryPageDict", "TagDict", "TagPageDict"),
+        ),
         "_api.responses": ("ResponseInfo",),
         "_api.retries": ("Retry", "RetryPolicy"),
         "_http.adapter": ("AsyncHttpClient", "HttpClient"),

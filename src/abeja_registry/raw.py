@@ -10,6 +10,12 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from ._api import operations
+from ._api.dicts import (
+    DeletedRepositoryDict,
+    RepositoryDict,
+    RepositoryPageDict,
+    TagPageDict,
+)
 from ._api.retries import RetryPolicy
 from ._display import short_url
 from ._http.adapter import AsyncHttpClient, HttpClient
@@ -83,7 +89,7 @@ class APIClient(SessionOwner[Session]):
 
     def create_repository(
         self, organization_id: str | int, name: str, description: str | None = None
-    ) -> dict[str, Any]:
+    ) -> RepositoryDict:
         """Create a repository.
 
         Calls POST /organizations/{organization_id}/registry/repositories.
@@ -100,13 +106,14 @@ class APIClient(SessionOwner[Session]):
             BadRequest: The API rejected the name or the description.
             OutcomeUnknown: The request got no response: the repository may exist.
         """
-        return self._session.request_json(
+        response: RepositoryDict = self._session.request_json(
             operations.create_repository(organization_id, name, description)
         )
+        return response
 
     def delete_repository(
         self, organization_id: str | int, repository_id: str | int
-    ) -> dict[str, Any]:
+    ) -> DeletedRepositoryDict:
         """Delete a repository and its tags.
 
         Calls DELETE /organizations/{organization_id}/registry/repositories/{repository_id}.
@@ -121,13 +128,14 @@ class APIClient(SessionOwner[Session]):
         Raises:
             NotFound: The repository does not exist.
         """
-        return self._session.request_json(
+        response: DeletedRepositoryDict = self._session.request_json(
             operations.delete_repository(organization_id, repository_id)
         )
+        return response
 
     def get_repositories(
         self, organization_id: str | int, limit: int | None = None, offset: int | None = None
-    ) -> dict[str, Any]:
+    ) -> RepositoryPageDict:
         """Fetch one page of an organization's repositories.
 
         Calls GET /organizations/{organization_id}/registry/repositories.
@@ -140,13 +148,14 @@ class APIClient(SessionOwner[Session]):
         Returns:
             The page, with its items under `registry_repositories`.
         """
-        return self._session.request_json(
+        response: RepositoryPageDict = self._session.request_json(
             operations.get_repositories(organization_id, limit, offset)
         )
+        return response
 
     def get_repository(
         self, organization_id: str | int, repository_id: str | int
-    ) -> dict[str, Any]:
+    ) -> RepositoryDict:
         """Fetch one repository.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}.
@@ -161,7 +170,10 @@ class APIClient(SessionOwner[Session]):
         Raises:
             NotFound: The repository does not exist.
         """
-        return self._session.request_json(operations.get_repository(organization_id, repository_id))
+        response: RepositoryDict = self._session.request_json(
+            operations.get_repository(organization_id, repository_id)
+        )
+        return response
 
     def get_repository_tags(
         self,
@@ -169,7 +181,7 @@ class APIClient(SessionOwner[Session]):
         repository_id: str | int,
         limit: int | None = None,
         offset: int | None = None,
-    ) -> dict[str, Any]:
+    ) -> TagPageDict:
         """Fetch one page of a repository's tags.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags.
@@ -186,9 +198,10 @@ class APIClient(SessionOwner[Session]):
         Raises:
             NotFound: The repository does not exist.
         """
-        return self._session.request_json(
+        response: TagPageDict = self._session.request_json(
             operations.get_repository_tags(organization_id, repository_id, limit, offset)
         )
+        return response
 
     def request(
         self,
@@ -278,35 +291,39 @@ class AsyncAPIClient(SessionOwner[AsyncSession]):
 
     async def create_repository(
         self, organization_id: str | int, name: str, description: str | None = None
-    ) -> dict[str, Any]:
+    ) -> RepositoryDict:
         """As `APIClient.create_repository`, awaited."""
-        return await self._session.request_json(
+        response: RepositoryDict = await self._session.request_json(
             operations.create_repository(organization_id, name, description)
         )
+        return response
 
     async def delete_repository(
         self, organization_id: str | int, repository_id: str | int
-    ) -> dict[str, Any]:
+    ) -> DeletedRepositoryDict:
         """As `APIClient.delete_repository`, awaited."""
-        return await self._session.request_json(
+        response: DeletedRepositoryDict = await self._session.request_json(
             operations.delete_repository(organization_id, repository_id)
         )
+        return response
 
     async def get_repositories(
         self, organization_id: str | int, limit: int | None = None, offset: int | None = None
-    ) -> dict[str, Any]:
+    ) -> RepositoryPageDict:
         """As `APIClient.get_repositories`, awaited."""
-        return await self._session.request_json(
+        response: RepositoryPageDict = await self._session.request_json(
             operations.get_repositories(organization_id, limit, offset)
         )
+        return response
 
     async def get_repository(
         self, organization_id: str | int, repository_id: str | int
-    ) -> dict[str, Any]:
+    ) -> RepositoryDict:
         """As `APIClient.get_repository`, awaited."""
-        return await self._session.request_json(
+        response: RepositoryDict = await self._session.request_json(
             operations.get_repository(organization_id, repository_id)
         )
+        return response
 
     async def get_repository_tags(
         self,
@@ -314,11 +331,12 @@ class AsyncAPIClient(SessionOwner[AsyncSession]):
         repository_id: str | int,
         limit: int | None = None,
         offset: int | None = None,
-    ) -> dict[str, Any]:
+    ) -> TagPageDict:
         """As `APIClient.get_repository_tags`, awaited."""
-        return await self._session.request_json(
+        response: TagPageDict = await self._session.request_json(
             operations.get_repository_tags(organization_id, repository_id, limit, offset)
         )
+        return response
 
     async def request(
         self,

@@ -46,7 +46,7 @@ class Access:
         """Return the organization's name, or its id if the API does not name it."""
         with self.client() as client:
             page = client.raw.get_repositories(client.organization_id, limit=1)
-            name = page.get("organization_name")
+            name: object = page.get("organization_name")
             return name if isinstance(name, str) and name.strip() else client.organization_id
 
 

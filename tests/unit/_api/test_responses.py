@@ -750,7 +750,7 @@ def test_max_response_bytes_through_each_sender(api: ScriptedApi) -> None:
     """It is the maximum size of a body."""
     api.responds({"id": "x" * 100})
     client = api.raw(max_response_bytes=110)
-    assert client.get_repository("1", "2") == {"id": "x" * 100}
+    assert dict(client.get_repository("1", "2")) == {"id": "x" * 100}
     client = api.raw(max_response_bytes=109)
     with pytest.raises(InvalidResponse, match="larger than max_response_bytes"):
         client.get_repository("1", "2")
