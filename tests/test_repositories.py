@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.support.examples import BASE_URL, ORGANIZATION_ID
+from tests.support.examples import BASE_URL, ORGANIZATION_ID, TAG
 from tests.support.internals import replace_now
 from tests.support.scripted import ScriptedApi
 from tests.support.worlds import done, walked
@@ -31,6 +31,7 @@ from abeja_registry import (
     OutcomeUnknown,
     Page,
     Repository,
+    Tag,
     TooManyRequests,
 )
 from abeja_registry.sandbox import Sandbox
@@ -201,11 +202,37 @@ async def test_a_name_in_place_of_an_id(api: ScriptedApi, typed: Any, given: Any
         assert getattr(caught.value, "__notes__", []) == [note] * (given in ("sample", "1a"))
 
 
-async def test_an_object_in_place_of_its_id(api: ScriptedApi, typed: Any, repository: Any) -> None:
-    """A repository in place of its id is rejected with a hint; no request is sent."""
+async def test_a_repository_in_place_of_its_id(
+    api: ScriptedApi, typed: Any, repository: Any, example: Examples
+) -> None:
+    """Methods of typed clients take a repository of either kind of client for its id."""
+    with_id: list[str] = []
+    for given in (repository, repository.id):
+        del api.requests[:]
+        api.responds(example("get_repository"))
+        await done(typed.repositories.get(given))
+        await done(typed.repositories.delete(given))
+        api.responds(example("get_repository_tags"))
+        await done(typed.tags.list(given))
+        await walked(typed.tags.iter(given))
+        await done(typed.tags.get(given, "0.0.4"))
+        await done(typed.tags.latest(given))
+        await done(typed.tags.wait_for(given, "0.0.4", timeout=1))
+        with_id.append(str([(sent.method, sent.url) for sent in api.requests]))
+    assert with_id[0] == with_id[1]
+    assert with_id[0].count(f"/{repository.id}") == 7
+
+
+async def test_another_object_in_place_of_an_id(
+    api: ScriptedApi, typed: Any, repository: Any
+) -> None:
+    """A tag, which has an id of its own, is rejected; the raw client takes ids only."""
+    tag = Tag.model_validate(TAG)
     for call in (typed.repositories.get, typed.repositories.delete, typed.tags.list):
-        with pytest.raises(TypeError, match=r"repository_id must .*Repository: pass its id"):
-            await done(call(repository))
+        with pytest.raises(TypeError, match=r"repository_id must be a string, not .* type Tag$"):
+            await done(call(tag))
+    with pytest.raises(TypeError, match=r"repository_id must .*Repository: pass its id"):
+        await done(typed.raw.get_repository(ORGANIZATION_ID, repository))
     assert not api.requests
 
 
@@ -225,6 +252,17 @@ async def test_find(api: ScriptedApi, typed: Any, example: Examples) -> None:
     ] * 2
     api.responds(example("get_repository_tags"))
     assert len(await done(found.list_tags())) == 1
+
+
+async def test_the_same_repository_by_name_and_by_id(client: Client, sandbox: Sandbox) -> None:
+    """Rows of a list have no tags, so the two differ in `tags` alone; their ids are equal."""
+    created = client.repositories.create("sample")
+    sandbox.push(created, "1.0")
+    found, got = client.repositories.find("sample"), client.repositories.get(created)
+    assert found is not None
+    assert (found == got, found.id == got.id) == (False, True)
+    assert (found.tags, [tag.name for tag in got.tags or ()]) == (None, ["1.0"])
+    assert found.model_copy(update={"tags": got.tags}) == got == found.refresh()
 
 
 def test_in_is_rejected(api: ScriptedApi) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.examples import BASE_URL, ORGANIZATION_ID, TAG, Examples
-from tests.support.internals import replace_now, replace_sleep
+from tests.support.internals import replace_now, replace_random, replace_sleep
 from tests.support.registry import page_fields
 from tests.support.scripted import ScriptedApi
 from tests.support.worlds import done, walked
@@ -420,13 +420,17 @@ async def test_versions_need_their_extra(tags_of: TagsOf, monkeypatch: pytest.Mo
     assert not registry.asked
 
 
-async def test_waiting_for_a_new_tag(tags_of: TagsOf) -> None:
-    """It polls, with waits that grow from half a second, until the tag exists."""
+@pytest.mark.parametrize(("drawn", "share"), [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)])
+async def test_waiting_for_a_new_tag(
+    tags_of: TagsOf, monkeypatch: pytest.MonkeyPatch, drawn: float, share: float
+) -> None:
+    """It polls until the tag exists, with random waits that grow from half a second."""
+    replace_random(monkeypatch, lambda: drawn)
     registry = Registry("a")
     registry.later[3] = lambda: registry.names.update(b=7)
     tag = await done(tags_of(registry).wait_for(ID, "b", timeout=60))
     assert tag.digest == registry.digest(7)
-    assert registry.waits == [0.5, 0.75, 1.125]
+    assert registry.waits == [share * wait for wait in (0.5, 0.75, 1.125)]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def quote_segment(name: str, value: object) -> str:
             or contains a character that is not printable.
     """
     if not isinstance(value, str | int) or isinstance(value, bool):
-        hint = ": pass its id" if hasattr(value, "id") else ""
+        hint = ": pass its id" if hasattr(value, "organization_id") else ""
         raise InvalidArgument(f"{name} must be a string, not {safe_repr(value)}{hint}")
     # Not str(value): for a member of a str Enum, that is "Class.NAME".
     text = ""

@@ -63,6 +63,7 @@ class Tag(Model, frozen=True):
         updated_at: The time of the last push.
     """
 
+    _rows_key: ClassVar = "tags"
     _shown_columns: ClassVar = ("name", "digest", "size", "created_at", "updated_at")
 
     id: Id
@@ -83,6 +84,7 @@ class Tag(Model, frozen=True):
 class RepositoryFields(Bound, frozen=True):
     """The fields of a Docker repository: `Repository` documents them."""
 
+    _rows_key: ClassVar = "registry_repositories"
     _shown_columns: ClassVar = ("name", "id", "description", "created_at", "updated_at")
 
     id: Id

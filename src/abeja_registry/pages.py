@@ -16,9 +16,10 @@ from functools import partial
 from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar, get_args, overload
 
 from ._api.flows import EACH_CALL, Flow
-from ._api.paging import PAGE_SIZE, PageWalk
+from ._api.paging import PageWalk, check_page_size
 from ._display import Plain, html_table, short_repr
-from ._parsing import ROWS_KEYS, PageSource, real_datetime, rows_key
+from ._page_rows import ROWS_KEYS, PageSource, own_key, rows_key
+from ._parsing import real_datetime
 from ._validation import check_count
 from .models import PageFields, Tag
 
@@ -42,10 +43,6 @@ P = TypeVar("P", bound="PageOf[Any]")
 _logger = logging.getLogger("abeja_registry")
 
 
-def _own_key(of: object) -> str:
-    return "tags" if of is Tag else "registry_repositories"
-
-
 def _null_is_empty(rows: Any) -> Any:
     # Some servers, such as those in Go, encode an empty list as null.
     return () if rows is None else rows
@@ -66,7 +63,7 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
         """Keep a field with the key of another list's rows as an unknown field."""
         if not isinstance(body, dict):
             return read(body)
-        rows = rows_key(_own_key(cls._row_model()), body)
+        rows = rows_key(cls._row_model(), body)
         others = {key: body[key] for key in ROWS_KEYS if key in body and key != rows}
         if not others:
             return read(body)
@@ -85,9 +82,10 @@ class PageOf(PageFields, Sequence[T_co], Generic[T_co], frozen=True):
         assert page.model_extra is not None
         beside = page.model_extra.pop("items")
         dumped = dump(page)
-        if "items" in dumped:
-            dumped[_own_key(self._row_model())] = dumped.pop("items")
-        return {**dumped, "items": beside}
+        if "items" in dumped:  # a caller can exclude both by this name
+            dumped[own_key(self._row_model())] = dumped.pop("items")
+            dumped["items"] = beside
+        return dumped
 
     @classmethod
     def _row_model(cls) -> Any:
@@ -210,9 +208,7 @@ class _BaseListing(Unread):
         self, page_size: int | None, offset: int, keep: Callable[[Any], bool] | None
     ) -> None:
         self._keep = keep
-        self._page_size = (
-            PAGE_SIZE if page_size is None else check_count("page_size", page_size, least=1)
-        )
+        self._page_size = check_page_size(page_size)
         self._offset = check_count("offset", offset, least=0)
 
     def _walk(self) -> PageWalk[Any]:

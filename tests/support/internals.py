@@ -21,7 +21,7 @@ from abeja_registry import Tag
 
 # -- core -----------------------------------------------------------------------------------------
 from abeja_registry._api import process
-from abeja_registry._api.flows import next_page
+from abeja_registry._api.flows import Ahead, Wait, find, next_page
 from abeja_registry._api.operations import (
     Operation,
     create_repository,
@@ -30,7 +30,7 @@ from abeja_registry._api.operations import (
     get_repository,
     get_repository_tags,
 )
-from abeja_registry._api.paging import MAX_REMEMBERED, MAX_STALLED_PAGES, Cursor
+from abeja_registry._api.paging import MAX_REMEMBERED, MAX_STALLED_PAGES, Cursor, ReadAhead
 from abeja_registry._api.redaction import PLACEHOLDER, Redactor
 from abeja_registry._api.responses import (
     QUOTED_CHARACTERS,
@@ -42,6 +42,7 @@ from abeja_registry._api.responses import (
     parse_response,
 )
 from abeja_registry._api.retries import Attempts, RetryBudget
+from abeja_registry._api.waiting import wait_for
 from abeja_registry._http.backends import AsyncBackend, Backend
 from abeja_registry._http.certificates import create_ssl_context
 from abeja_registry._http.clock import Clock
@@ -50,7 +51,8 @@ from abeja_registry._http.pool import AsyncConnectionPool, ConnectionPool
 from abeja_registry._http.sender import Request
 from abeja_registry._http.session import AsyncSession, Session
 from abeja_registry._http.streams import CallState
-from abeja_registry._parsing import PageRows, parse, read_page, real_datetime
+from abeja_registry._page_rows import PageRows, read_page
+from abeja_registry._parsing import parse, real_datetime
 from abeja_registry._settings.credentials import authorization
 from abeja_registry._settings.network import proxy_for
 from abeja_registry._settings.settings import Settings, raw_settings

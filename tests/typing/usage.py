@@ -24,20 +24,27 @@ from abeja_registry import (
     Client,
     ConfigurationError,
     Creator,
+    CreatorDict,
     Credential,
     DatasourceCredential,
+    DeletedRepositoryDict,
     Error,
     HttpClient,
     HttpError,
     InvalidResponse,
+    ListedRepositoryDict,
     Listing,
     NotFound,
     OutcomeUnknown,
     Page,
     Repositories,
     Repository,
+    RepositoryDict,
+    RepositoryPageDict,
     Setting,
     Tag,
+    TagDict,
+    TagPageDict,
     Tags,
     Timeout,
     TransportError,
@@ -171,7 +178,12 @@ def repositories(client: Client) -> None:
     assert_type(repository, Repository)
     assert_type(client.repositories.create("sample", "a sample"), Repository)
     assert_type(client.repositories.get(repository.id), Repository)
+    assert_type(client.repositories.get(repository), Repository)
+    assert_type(client.repositories.find("sample", page_size=1000), Repository | None)
+    assert_type(client.repositories.get_by_name("sample", page_size=1000), Repository)
+    assert_type(client.repositories.get_or_create("sample", page_size=1000), Repository)
     assert_type(client.repositories.delete(repository.id), None)
+    assert_type(client.repositories.delete(repository), None)
     assert_type(client.repositories.delete(repository.id, missing_ok=True), None)
     assert_type(client.repositories.list(), Page[Repository])
     assert_type(client.repositories.list(limit=50, offset=0), Page[Repository])
@@ -195,6 +207,16 @@ def tags(client: Client, repository: Repository) -> None:
     assert_type(client.tags.list("1"), Page[Tag])
     assert_type(client.tags.list("1", limit=5, offset=5), Page[Tag])
     assert_type(client.tags.iter("1", page_size=10), Listing[Tag])
+    assert_type(client.tags.list(repository), Page[Tag])
+    assert_type(client.tags.iter(repository), Listing[Tag])
+    assert_type(client.tags.get(repository, "1.0", page_size=1000), Tag)
+    assert_type(client.tags.latest(repository, page_size=1000), Tag)
+    assert_type(client.tags.wait_for(repository, "1.0", timeout=5, page_size=1000), Tag)
+    assert_type(repository.get_tag("1.0", page_size=1000), Tag)
+    assert_type(repository.latest_tag(page_size=1000), Tag)
+    assert_type(repository.wait_for_tag("1.0", timeout=5, page_size=1000), Tag)
+    client.tags.list(repository.get_tag("1.0"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.raw.get_repository("1", repository)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     for tag in client.repositories.get("1").iter_tags():
         assert_type(tag, Tag)
     for tag in client.tags.iter("1"):
@@ -316,12 +338,24 @@ def contract(client: Client) -> None:
 
 def raw(client: APIClient) -> None:
     """Call the five operations for plain dicts."""
-    assert_type(client.create_repository("1", "sample", "a sample"), dict[str, Any])
-    assert_type(client.delete_repository("1", "2"), dict[str, Any])
-    assert_type(client.get_repositories("1", limit=10, offset=0), dict[str, Any])
-    assert_type(client.get_repository(organization_id=1, repository_id=2), dict[str, Any])
-    assert_type(client.get_repository_tags("1", "2", 10, 0), dict[str, Any])
+    assert_type(client.create_repository("1", "sample", "a sample"), RepositoryDict)
+    assert_type(client.delete_repository("1", "2"), DeletedRepositoryDict)
+    assert_type(client.get_repositories("1", limit=10, offset=0), RepositoryPageDict)
+    assert_type(client.get_repository(organization_id=1, repository_id=2), RepositoryDict)
+    assert_type(client.get_repository_tags("1", "2", 10, 0), TagPageDict)
     assert_type(client.close(), None)
+    repository = client.get_repository("1", "2")
+    assert_type(repository["id"], str)
+    assert_type(repository["description"], str | None)
+    assert_type(repository["creator"], CreatorDict)
+    assert_type(repository["creator"]["display_name"], str | None)
+    assert_type(repository["tags"], list[TagDict])
+    assert_type(client.delete_repository("1", "2").get("id"), str | None)
+    page = client.get_repository_tags("1", repository["id"])
+    assert_type([tag["id"] for tag in page["tags"]], list[int])
+    assert_type(client.get_repositories("1")["registry_repositories"], list[ListedRepositoryDict])
+    assert_type(client.request("GET", "/organizations"), Any)
+    repository["nam"]  # type: ignore[typeddict-item]  # pyright: ignore[reportTypedDictNotRequiredAccess, reportGeneralTypeIssues]
     client.get_repositories("1", limit="all")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -379,7 +413,11 @@ async def async_repositories(client: AsyncClient) -> None:
     repository = await client.repositories.create("sample_repository", description="a sample")
     assert_type(repository, AsyncRepository)
     assert_type(await client.repositories.get(repository.id), AsyncRepository)
+    assert_type(await client.repositories.get(repository), AsyncRepository)
     assert_type(await client.repositories.delete(repository.id, missing_ok=True), None)
+    assert_type(await client.repositories.delete(repository), None)
+    assert_type(await client.tags.get(repository, "1.0", page_size=1000), Tag)
+    assert_type(await repository.get_tag("1.0", page_size=1000), Tag)
     assert_type(await client.repositories.list(limit=50, offset=0), AsyncPage[AsyncRepository])
     assert_type(client.repositories.iter(page_size=10), AsyncListing[AsyncRepository])
     async for each in client.repositories:
@@ -452,9 +490,9 @@ async def async_contract(client: AsyncClient) -> None:
 
 async def async_raw(client: AsyncAPIClient) -> None:
     """Call the five operations for plain dicts."""
-    assert_type(await client.create_repository("1", "sample", "a sample"), dict[str, Any])
-    assert_type(await client.delete_repository("1", "2"), dict[str, Any])
-    assert_type(await client.get_repositories("1", limit=10, offset=0), dict[str, Any])
-    assert_type(await client.get_repository(organization_id=1, repository_id=2), dict[str, Any])
-    assert_type(await client.get_repository_tags("1", "2", 10, 0), dict[str, Any])
+    assert_type(await client.create_repository("1", "sample", "a sample"), RepositoryDict)
+    assert_type(await client.delete_repository("1", "2"), DeletedRepositoryDict)
+    assert_type(await client.get_repositories("1", limit=10, offset=0), RepositoryPageDict)
+    assert_type(await client.get_repository(organization_id=1, repository_id=2), RepositoryDict)
+    assert_type(await client.get_repository_tags("1", "2", 10, 0), TagPageDict)
     assert_type(await client.aclose(), None)

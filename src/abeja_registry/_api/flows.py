@@ -12,27 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from .._validation import check_str, safe_repr
-from ..exceptions import (
-    BadRequest,
-    Conflict,
-    Error,
-    HttpError,
-    NotFound,
-    TransportError,
-    WaitTimeout,
-)
+from ..exceptions import BadRequest, Conflict, Error, NotFound
 from .operations import Operation
-from .paging import PAGE_SIZE, Cursor, PageWalk
+from .paging import PageWalk, ReadAhead, check_page_size
 from .responses import ApiResult
 
-# The back-off between polls for a tag: seconds before the second poll, its growth, its maximum.
-_FIRST_WAIT = 0.5
-_WAIT_GROWTH = 1.5
-_MAX_WAIT = 10.0
-# A wait takes at most this share of the remaining time, so that one more poll sees a late push.
-_MAX_WAIT_SHARE = 0.8
-# Polling ends when fewer seconds remain.
-_MIN_REMAINING = 0.05
 # A create takes at most this share of the remaining time; its flow needs the rest to look up
 # whether the create was carried out.
 _CREATE_SHARE = 2 / 3
@@ -55,6 +39,20 @@ class Within:
 
     operation: Operation
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A step: pages of one long list, fetched at once.
+
+    Its result is a list: the results of all operations before the first that failed. If the first
+    one fails, its error is raised.
+
+    A long list may take longer than a call's deadline, so that deadline begins again with each such
+    step, unless the whole flow has one.
+    """
+
+    operations: Sequence[Operation]
 
 
 class Named(Protocol):
@@ -92,13 +90,14 @@ class NewRowsOf(RowsOf[Any], Protocol[P_co]):
     def subset(self, indexes: Sequence[int]) -> P_co: ...
 
 
-Step = Operation | Within | Wait
+Step = Operation | Within | Wait | Ahead
+# An Ahead receives a list of results, which the type cannot say.
 Flow = Generator[Step, ApiResult, T]
 # Takes a limit and an offset, returns the operation that fetches this page.
 ListOperation = Callable[[int, int], Operation]
-# Takes a result and a filter of names, returns the page. An invalid row is skipped if its name can
-# be read and the filter rejects it; otherwise it raises.
-ReadPage = Callable[[ApiResult, Callable[[str], bool]], RowsOf[R]]
+# Takes a result and a filter of names, returns the page's rows: None for each whose name can be
+# read and is rejected by the filter. Any other row that is invalid raises.
+FindRows = Callable[[ApiResult, Callable[[str], bool]], RowsOf[R]]
 
 
 def next_page(
@@ -120,22 +119,51 @@ def next_page(
     return None
 
 
-def find(name: str, list_page: ListOperation, read_page: ReadPage[N]) -> Flow[N | None]:
-    """Return the row with this name, or None."""
-    check_str("name", name)
-    cursor = Cursor(PAGE_SIZE)
-    while not cursor.done:
-        page = read_page((yield list_page(cursor.limit, cursor.offset)), name.__eq__)
-        cursor.record(page.ids, page.has_next)
-        for row in page.rows:
-            if row is not None and row.name == name:
-                return row
+def look_up(
+    walk: ReadAhead,
+    list_page: ListOperation,
+    find_rows: FindRows[R],
+    wanted: Callable[[str], bool],
+    pick: Callable[[Sequence[R]], T | None],
+) -> Flow[T | None]:
+    """Read a list until `pick` returns something of a page's wanted rows; None at the end."""
+    while windows := walk.windows():
+        operations = [list_page(*window) for window in windows]
+        results: Any
+        if len(operations) > 1:
+            results = yield Ahead(operations)
+        else:
+            results = [(yield operations[0])]
+        for (_, offset), result in zip(windows, results, strict=False):
+            if not walk.awaits(offset):
+                break
+            page = find_rows(result, wanted)
+            walk.record(page.ids, page.has_next)
+            picked = pick([row for row in page.rows if row is not None])
+            if picked is not None:
+                return picked
     return None
 
 
-def get_by_name(name: str, list_page: ListOperation, read_page: ReadPage[N], noun: str) -> Flow[N]:
+def first_named(name: str) -> Callable[[Sequence[N]], N | None]:
+    """Return a function that picks the first row with a name."""
+    return lambda rows: next((row for row in rows if row.name == name), None)
+
+
+def find(
+    name: str, list_page: ListOperation, find_rows: FindRows[N], page_size: int | None
+) -> Flow[N | None]:
+    """Return the row with this name, or None."""
+    check_str("name", name)
+    walk = ReadAhead(check_page_size(page_size))
+    return (yield from look_up(walk, list_page, find_rows, name.__eq__, first_named(name)))
+
+
+def get_by_name(
+    name: str, list_page: ListOperation, find_rows: FindRows[N], page_size: int | None, noun: str
+) -> Flow[N]:
     """Return the row with this name, or raise NotFound."""
-    row = yield from find(name, list_page, read_page)
+    row = yield from find(name, list_page, find_rows, page_size)
     if row is None:
         raise NotFound("not_found", f"no {noun} named {safe_repr(name)}")
     return row
@@ -143,7 +171,8 @@ def get_by_name(name: str, list_page: ListOperation, read_page: ReadPage[N], nou
 
 def best(
     list_page: ListOperation,
-    read_page: ReadPage[R],
+    find_rows: FindRows[R],
+    page_size: int | None,
     rank: Callable[[R], Any],
     wanted: Callable[[str], bool],
 ) -> Flow[R | None]:
@@ -151,73 +180,31 @@ def best(
 
     Rows without a rank (None), and rows whose names are not wanted, do not count.
     """
+    walk = ReadAhead(check_page_size(page_size))
     best_row: R | None = None
     highest = None
-    cursor = Cursor(PAGE_SIZE)
-    while not cursor.done:
-        page = read_page((yield list_page(cursor.limit, cursor.offset)), wanted)
-        cursor.record(page.ids, page.has_next)
-        for row in page.rows:
-            ranked = None if row is None else rank(row)
+
+    def compare(rows: Sequence[R]) -> None:
+        nonlocal best_row, highest
+        for row in rows:
+            ranked = rank(row)
             if ranked is not None and (highest is None or ranked >= highest):
                 best_row, highest = row, ranked
+
+    yield from look_up(walk, list_page, find_rows, wanted, compare)
     return best_row
-
-
-def wait_for(
-    name: str,
-    list_page: ListOperation,
-    read_page: ReadPage[N],
-    problem: Callable[[N], str | None],
-    *,
-    timeout: float,
-    now: Callable[[], float],
-) -> Flow[N]:
-    """Poll until the named row exists and `problem(row)` is None.
-
-    A failed poll raises if it is the first, so that bad settings show at once, or if its error is
-    not transient.
-    """
-    deadline = now() + timeout
-    # Count the slept seconds too: a test may have frozen the clock.
-    slept = 0.0
-    wait, state = _FIRST_WAIT, ""
-    while True:
-        try:
-            row = yield from find(name, list_page, read_page)
-        except Error as error:
-            if not (state and _is_transient(error)):
-                raise
-            last_error = f"; the last request failed: {error}"
-        else:
-            unmet = "it does not exist" if row is None else problem(row)
-            if row is not None and unmet is None:
-                return row
-            state, last_error = unmet or "", ""
-        remaining = min(deadline - now(), timeout - slept)
-        if remaining < _MIN_REMAINING:
-            raise WaitTimeout(f"waited {timeout:g} s for {safe_repr(name)}: {state}{last_error}")
-        pause = min(wait, remaining * _MAX_WAIT_SHARE)
-        yield Wait(pause)
-        slept += pause
-        wait = min(wait * _WAIT_GROWTH, _MAX_WAIT)
-
-
-def _is_transient(error: Error) -> bool:
-    if isinstance(error, HttpError):
-        return error.status_code in (408, 429) or (error.status_code or 0) >= 500
-    return isinstance(error, TransportError)
 
 
 def get_or_create(
     create: Operation,
     name: str,
     list_page: ListOperation,
-    read_page: ReadPage[N],
+    find_rows: FindRows[N],
     read_created: Callable[[ApiResult], N],
+    page_size: int | None,
 ) -> Flow[N]:
     """Return the repository with this name, and create it if none exists."""
-    repository = yield from find(name, list_page, read_page)
+    repository = yield from find(name, list_page, find_rows, page_size)
     if repository is not None:
         return repository
     try:
@@ -228,7 +215,7 @@ def get_or_create(
             raise
         create_error = error
     try:
-        repository = yield from find(name, list_page, read_page)
+        repository = yield from find(name, list_page, find_rows, page_size)
     except Error:
         repository = None
     if repository is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from json import dumps
+from typing import Protocol
 from urllib.parse import urlencode
 
 from .._validation import check_choice, check_str, quote_path, quote_segment, safe_repr
@@ -41,6 +42,23 @@ class Operation:
     def changes(self) -> bool:
         """Whether it changes the registry."""
         return self.method not in ("GET", "HEAD")
+
+
+class HasId(Protocol):
+    """A typed repository, which methods take in place of its id."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def organization_id(self) -> str: ...
+
+
+def id_of(repository: str | HasId) -> str:
+    """Return the id of a repository; a value that is not a repository is checked as an id."""
+    # A tag has an id too, but no organization's id.
+    if not isinstance(repository, str) and hasattr(repository, "organization_id"):
+        return getattr(repository, "id", "")
+    return repository  # type: ignore[return-value]
 
 
 def create_repository(

@@ -13,10 +13,12 @@ than MAX_REMEMBERED items looked removed after it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
+from .._validation import check_count
 from ..exceptions import PaginationError
 
 R = TypeVar("R")
@@ -28,6 +30,17 @@ MAX_REMEMBERED = 10_000
 # After so many pages in a row without a new item, the list counts as broken. A list that grows
 # before the cursor faster than the cursor advances looks the same.
 MAX_STALLED_PAGES = 100
+# A look-up fetches several pages at once: at most so many, and at most this share of those that it
+# has read, so that few requests are beyond the end of a list.
+MAX_AHEAD = 16
+AHEAD_SHARE = 3
+# A look-up in more rows than these fails: a broken server may invent rows without end.
+MAX_LOOK_UP = 10_000_000
+
+
+def check_page_size(page_size: int | None) -> int:
+    """Return the number of items per page, by default PAGE_SIZE."""
+    return PAGE_SIZE if page_size is None else check_count("page_size", page_size, least=1)
 
 
 class Cursor:
@@ -144,10 +157,93 @@ class Cursor:
         # deletes the last item listed, two requests would gain a single item.
         self._step = max(1, count // 4)
 
+    def reopen(self) -> None:
+        """Continue at the last item of a list that has ended."""
+        self.done = False
+        self.offset = max(0, self.resume_offset - 1)
+        self._overlaps = self.resume_offset > 0
+        self._stalled_pages = 0
+
     def _step_back(self) -> None:
         self.offset = max(0, self.offset - self._step)
         self.resume_offset = min(self.resume_offset, self.offset)
         self._step *= 4
+
+
+class ReadAhead:
+    """Which pages a look-up fetches: one at a time, and more at once the longer the list is.
+
+    Pages ahead begin where the cursor will be if the list does not change meanwhile. If it has
+    changed, or one of them failed, the rest is fetched again, one page at a time at first.
+
+    Args:
+        page_size: Items per page.
+        start: The offset to begin at.
+        likely_end: The offset of the last page, as far as is known: no page ahead begins after it.
+        max_rows: Maximum offset of a page.
+
+    Attributes:
+        page_offset: The offset of the latest page.
+        pages: The number of pages so far.
+    """
+
+    def __init__(
+        self,
+        page_size: int,
+        start: int = 0,
+        *,
+        likely_end: float = math.inf,
+        max_rows: int = MAX_LOOK_UP,
+    ) -> None:
+        self._cursor = Cursor(page_size, start)
+        self._likely_end = likely_end
+        self._max_rows = max_rows
+        self.page_offset = start
+        self.pages = 0
+        # Pages since the list has changed or a page ahead has failed; the distance between two
+        # pages; pages that were to be fetched and are not recorded.
+        self._steady = 0
+        self._stride = 0
+        self._expected = 0
+
+    def windows(self) -> list[tuple[int, int]]:
+        """Return the limit and the offset of each page to fetch now; nothing at the end."""
+        cursor = self._cursor
+        if cursor.done:
+            return []
+        if self._expected or self._stride <= 0:
+            self._steady = 0
+        width = max(1, min(MAX_AHEAD, self._steady // AHEAD_SHARE))
+        offsets = [cursor.offset + at * self._stride for at in range(width)]
+        offsets[1:] = [offset for offset in offsets[1:] if offset <= self._likely_end]
+        self._expected = len(offsets)
+        return [(cursor.limit, offset) for offset in offsets]
+
+    def awaits(self, offset: int) -> bool:
+        """Whether the page at this offset is the next one."""
+        return not self._cursor.done and offset == self._cursor.offset
+
+    def record(self, ids: Sequence[str], has_next: bool) -> None:
+        """Record the page at the cursor.
+
+        Raises:
+            PaginationError: The list contradicts itself, or has more rows than a look-up reads.
+        """
+        self.page_offset = self._cursor.offset
+        if self.page_offset > self._max_rows:
+            raise PaginationError(
+                f"the look-up was given up after {self._max_rows:,} rows: iterate over the list"
+            )
+        self._cursor.record(ids, has_next)
+        self._stride = self._cursor.offset - self.page_offset
+        self._expected -= 1
+        self._steady += 1
+        self.pages += 1
+
+    def reopen(self) -> None:
+        """Continue at the last item, as the list may have grown since."""
+        self._cursor.reopen()
+        self._expected = self._steady = 0
 
 
 class PageWalk(Generic[R]):

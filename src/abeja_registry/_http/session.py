@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from abeja_registry import __version__
 
-from .._api.flows import Flow, Wait, Within
+from .._api.flows import Ahead, Flow, Wait, Within
 from .._api.operations import Operation
 from .._api.redaction import Redactor
 from .._api.responses import (
@@ -27,6 +29,7 @@ from .._settings.settings import Settings
 from ..exceptions import Attempt, Error
 from .adapter import AsyncHttpClient, AsyncHttpClientAdapter, HttpClient, HttpClientAdapter
 from .clock import Clock
+from .parallel import run_all
 from .sender import AsyncSender, Request, Sender
 
 _logger = logging.getLogger("abeja_registry")
@@ -231,7 +234,7 @@ class Session(_BaseSession[Sender]):
             sender = ConnectionPool(settings)
         return cls(settings, sender, RetryBudget(), clock or Clock(), owner=True)
 
-    def request_json(self, operation: Operation) -> dict[str, Any]:
+    def request_json(self, operation: Operation) -> Any:
         """Send an operation, and return the JSON object of its response."""
         return self.request(operation, self.clock.now() + self.settings.deadline).body
 
@@ -276,11 +279,12 @@ class Session(_BaseSession[Sender]):
         Args:
             flow: The flow.
             deadline: When the whole flow must end, by the session's clock. Defaults to the
-                deadline of a call.
+                deadline of a call, which begins again with each step that reads a list ahead.
         """
+        renewable = deadline is None
         if deadline is None:
             deadline = self.clock.now() + self.settings.deadline
-        result: ApiResult | None = None
+        result: object = None
         failure: Error | None = None
         while True:
             try:
@@ -294,10 +298,19 @@ class Session(_BaseSession[Sender]):
             try:
                 if isinstance(step, Wait):
                     self.sleep(step.seconds)
+                elif isinstance(step, Ahead):
+                    if renewable:
+                        deadline = self.clock.now() + self.settings.deadline
+                    result = self._request_all(step, deadline)
                 else:
                     result = self.request(*self._limit(step, deadline))
             except Error as error:
                 failure = error
+
+    def _request_all(self, step: Ahead, deadline: float) -> list[ApiResult]:
+        return run_all(
+            [partial(self.request, *self._limit(each, deadline)) for each in step.operations]
+        )
 
     def sleep(self, seconds: float) -> None:
         """Sleep, until the client is closed at most."""
@@ -330,7 +343,7 @@ class AsyncSession(_BaseSession[AsyncSender]):
             sender = AsyncConnectionPool(settings)
         return cls(settings, sender, RetryBudget(), clock or Clock(), owner=True)
 
-    async def request_json(self, operation: Operation) -> dict[str, Any]:
+    async def request_json(self, operation: Operation) -> Any:
         """As `Session.request_json`, awaited."""
         return (await self.request(operation, self.clock.now() + self.settings.deadline)).body
 
@@ -366,9 +379,10 @@ class AsyncSession(_BaseSession[AsyncSender]):
 
     async def run(self, flow: Flow[T], deadline: float | None = None) -> T:
         """As `Session.run`, awaited."""
+        renewable = deadline is None
         if deadline is None:
             deadline = self.clock.now() + self.settings.deadline
-        result: ApiResult | None = None
+        result: object = None
         failure: Error | None = None
         while True:
             try:
@@ -382,10 +396,32 @@ class AsyncSession(_BaseSession[AsyncSender]):
             try:
                 if isinstance(step, Wait):
                     await self.sleep(step.seconds)
+                elif isinstance(step, Ahead):
+                    if renewable:
+                        deadline = self.clock.now() + self.settings.deadline
+                    result = await self._request_all(step, deadline)
                 else:
                     result = await self.request(*self._limit(step, deadline))
             except Error as error:
                 failure = error
+
+    async def _request_all(self, step: Ahead, deadline: float) -> list[ApiResult]:
+        tasks = [
+            asyncio.ensure_future(self.request(*self._limit(each, deadline)))
+            for each in step.operations
+        ]
+        try:
+            await asyncio.wait(tasks)
+            results = [tasks[0].result()]
+            for task in tasks[1:]:
+                if isinstance(task.exception(), Error):
+                    break
+                results.append(task.result())
+            return results
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def sleep(self, seconds: float) -> None:
         """As `Session.sleep`, awaited."""

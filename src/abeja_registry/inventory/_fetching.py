@@ -10,7 +10,7 @@ import abeja_registry
 from .._api.operations import Operation, get_repositories, get_repository_tags
 from .._api.responses import ApiResult
 from .._api.retries import Retry, RetryPolicy
-from .._parsing import PageRows, read_page
+from .._page_rows import PageRows, read_page
 from .._settings.settings import Settings
 from ..exceptions import Error, InvalidResponse
 from ..models import Tag

@@ -8,13 +8,14 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from .._api import flows, operations
 from .._api.flows import Flow
-from .._api.operations import Operation
+from .._api.operations import HasId, Operation, id_of
 from .._api.paging import PageWalk
 from .._api.responses import ApiResult
 from .._display import short_repr
 from .._http.session import AsyncSession, Session
-from .._parsing import PageKind, PageRows, Wanted, parse, read_page
-from .._validation import InvalidRows, check_window
+from .._page_rows import PageKind, PageRows, Wanted, find_rows, read_page
+from .._parsing import parse
+from .._validation import check_window
 from ..exceptions import NotFound
 from ..pages import AsyncListing, AsyncPage, Listing, Page
 from ..tags._collection import hint_if_name_was_given
@@ -24,8 +25,8 @@ from ._repository import AsyncRepository, Origin, Repository
 RepositoryPage = Page[Repository]
 AsyncRepositoryPage = AsyncPage[AsyncRepository]
 
-REPOSITORY_PAGES = PageKind(RepositoryPage, Repository, "registry_repositories")
-ASYNC_REPOSITORY_PAGES = PageKind(AsyncRepositoryPage, AsyncRepository, "registry_repositories")
+REPOSITORY_PAGES = PageKind(RepositoryPage, Repository)
+ASYNC_REPOSITORY_PAGES = PageKind(AsyncRepositoryPage, AsyncRepository)
 
 S = TypeVar("S", Session, AsyncSession)
 R = TypeVar("R", Repository, AsyncRepository)
@@ -40,11 +41,8 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
 
     def __init__(self, session: S, tags: object) -> None:
         self._session: S = session
+        self._organization_id = session.settings.organization_id
         self._tags = tags
-
-    @property
-    def _organization_id(self) -> str:
-        return self._session.settings.organization_id
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {short_repr(self._organization_id)}>"
@@ -60,14 +58,14 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
     def _list_operation(self, limit: int | None, offset: int | None) -> Operation:
         return operations.get_repositories(self._organization_id, limit, offset)
 
-    def _read_page(
-        self, result: ApiResult, invalid_rows: InvalidRows | Wanted | None = None
-    ) -> PageRows[P]:
-        """Return the page of a result; `invalid_rows` is also the filter of a look-up by name."""
-        invalid_rows = invalid_rows or self._session.settings.invalid_rows
+    def _read_page(self, result: ApiResult) -> PageRows[P]:
+        invalid_rows = self._session.settings.invalid_rows
         return read_page(
             self._kind, result, self.list, origin=self._origin(), invalid_rows=invalid_rows
         )
+
+    def _find_rows(self, result: ApiResult, wanted: Wanted) -> PageRows[P]:
+        return find_rows(self._kind, result, wanted, origin=self._origin())
 
     def _read_created(self, result: ApiResult) -> R:
         return parse(self._repository, result, origin=self._origin(), created=True)
@@ -76,7 +74,8 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
         operation = operations.create_repository(self._organization_id, name, description)
         return self._read_created((yield operation))
 
-    def _get(self, repository_id: str) -> Flow[R]:
+    def _get(self, repository: str | HasId) -> Flow[R]:
+        repository_id = id_of(repository)
         operation = operations.get_repository(self._organization_id, repository_id)
         try:
             return parse(self._repository, (yield operation), origin=self._origin())
@@ -84,16 +83,18 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
             hint_if_name_was_given(error, repository_id)
             raise
 
-    def _find(self, name: str) -> Flow[R | None]:
-        return flows.find(name, self._list_operation, self._read_page)
+    def _find(self, name: str, page_size: int | None) -> Flow[R | None]:
+        return flows.find(name, self._list_operation, self._find_rows, page_size)
 
-    def _get_by_name(self, name: str) -> Flow[R]:
-        return flows.get_by_name(name, self._list_operation, self._read_page, "repository")
+    def _get_by_name(self, name: str, page_size: int | None) -> Flow[R]:
+        return flows.get_by_name(
+            name, self._list_operation, self._find_rows, page_size, "repository"
+        )
 
-    def _get_or_create(self, name: str, description: str | None) -> Flow[R]:
+    def _get_or_create(self, name: str, description: str | None, page_size: int | None) -> Flow[R]:
         create = operations.create_repository(self._organization_id, name, description)
         return flows.get_or_create(
-            create, name, self._list_operation, self._read_page, self._read_created
+            create, name, self._list_operation, self._find_rows, self._read_created, page_size
         )
 
     def _list(self, limit: int | None, offset: int | None) -> Flow[P]:
@@ -105,7 +106,8 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
     def _next_page(self, walk: PageWalk[Any]) -> Flow[P | None]:
         return flows.next_page(walk, self._list_operation, self._read_page)
 
-    def _delete(self, repository_id: str, missing_ok: bool) -> Flow[None]:
+    def _delete(self, repository: str | HasId, missing_ok: bool) -> Flow[None]:
+        repository_id = id_of(repository)
         try:
             yield operations.delete_repository(self._organization_id, repository_id)
         except NotFound as error:
@@ -147,13 +149,16 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
         """
         return self._session.run(self._create(name, description))
 
-    def find(self, name: str) -> Repository | None:
+    def find(self, name: str, *, page_size: int | None = None) -> Repository | None:
         """Look up a repository by its name, in the whole list.
 
-        Calls GET /organizations/{organization_id}/registry/repositories, once a page.
+        Calls GET /organizations/{organization_id}/registry/repositories, once a page. Of a list
+        of more than six pages, several are fetched at a time, at most 16. A look-up in such a list
+        may take longer than the client's `deadline`, which then bounds each of these steps.
 
         Args:
             name: The repository's name.
+            page_size: The number of repositories per request, >= 1. Defaults to 100.
 
         Returns:
             The repository, or None if no repository has this name.
@@ -166,15 +171,16 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             >>> client.repositories.find("nobody-made-this") is None
             True
         """
-        return self._session.run(self._find(name))
+        return self._session.run(self._find(name, page_size))
 
-    def get_by_name(self, name: str) -> Repository:
+    def get_by_name(self, name: str, *, page_size: int | None = None) -> Repository:
         """Look up a repository by its name, as `find`; raise `NotFound` if it does not exist.
 
         Calls GET /organizations/{organization_id}/registry/repositories, once a page.
 
         Args:
             name: The repository's name.
+            page_size: The number of repositories per request, >= 1. Defaults to 100.
 
         Returns:
             The repository.
@@ -187,19 +193,23 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             >>> client.repositories.get_by_name("sample_repository").id == repository.id
             True
         """
-        return self._session.run(self._get_by_name(name))
+        return self._session.run(self._get_by_name(name, page_size))
 
-    def get_or_create(self, name: str, description: str | None = None) -> Repository:
+    def get_or_create(
+        self, name: str, description: str | None = None, *, page_size: int | None = None
+    ) -> Repository:
         """Return the repository with this name, and create it if none exists.
 
         Calls GET /organizations/{organization_id}/registry/repositories, once a page, and POST if
         no repository has this name. If the outcome of the create is unknown, it looks up the name
-        again before it raises, and never creates two. One deadline limits the whole call; the
-        create leaves a third of the remaining time for the second look-up.
+        again before it raises, and never creates two. One deadline limits the whole call, unless
+        the list is long, as for `find`; the create leaves a third of the remaining time for the
+        second look-up.
 
         Args:
             name: The repository's name, by Docker's rules for a path component.
             description: The description of a new repository.
+            page_size: The number of repositories per request, >= 1. Defaults to 100.
 
         Returns:
             The repository; an existing one keeps its description.
@@ -209,20 +219,18 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             OutcomeUnknown: The create got no response, and no repository has this name so far.
 
         Example:
-            >>> client.repositories.get_or_create(repository.name) == repository
-            False
             >>> client.repositories.get_or_create(repository.name).id == repository.id
             True
         """
-        return self._session.run(self._get_or_create(name, description))
+        return self._session.run(self._get_or_create(name, description, page_size))
 
-    def get(self, repository_id: str) -> Repository:
+    def get(self, repository: str | Repository) -> Repository:
         """Fetch one repository.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}.
 
         Args:
-            repository_id: The repository's id (not its name).
+            repository: The repository, or its id (not its name).
 
         Returns:
             The repository.
@@ -234,7 +242,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             >>> client.repositories.get(repository.id).creator.role
             'admin'
         """
-        return self._session.run(self._get(repository_id))
+        return self._session.run(self._get(repository))
 
     def list(self, limit: int | None = None, offset: int | None = None) -> Page[Repository]:
         """Fetch one page of the organization's repositories.
@@ -286,13 +294,13 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
     def __contains__(self, item: object) -> NoReturn:
         raise TypeError("repositories have no `in`: use find(name), which may return None")
 
-    def delete(self, repository_id: str, *, missing_ok: bool = False) -> None:
+    def delete(self, repository: str | Repository, *, missing_ok: bool = False) -> None:
         """Delete a repository and its tags.
 
         Calls DELETE /organizations/{organization_id}/registry/repositories/{repository_id}.
 
         Args:
-            repository_id: The repository's id (not its name).
+            repository: The repository, or its id (not its name).
             missing_ok: Whether to ignore that the repository does not exist.
 
         Raises:
@@ -302,7 +310,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             >>> client.repositories.delete(repository.id)
             >>> client.repositories.delete(repository.id, missing_ok=True)
         """
-        self._session.run(self._delete(repository_id, missing_ok))
+        self._session.run(self._delete(repository, missing_ok))
 
 
 class AsyncRepositories(
@@ -317,21 +325,23 @@ class AsyncRepositories(
         """As `Repositories.create`, awaited."""
         return await self._session.run(self._create(name, description))
 
-    async def find(self, name: str) -> AsyncRepository | None:
+    async def find(self, name: str, *, page_size: int | None = None) -> AsyncRepository | None:
         """As `Repositories.find`, awaited."""
-        return await self._session.run(self._find(name))
+        return await self._session.run(self._find(name, page_size))
 
-    async def get_by_name(self, name: str) -> AsyncRepository:
+    async def get_by_name(self, name: str, *, page_size: int | None = None) -> AsyncRepository:
         """As `Repositories.get_by_name`, awaited."""
-        return await self._session.run(self._get_by_name(name))
+        return await self._session.run(self._get_by_name(name, page_size))
 
-    async def get_or_create(self, name: str, description: str | None = None) -> AsyncRepository:
+    async def get_or_create(
+        self, name: str, description: str | None = None, *, page_size: int | None = None
+    ) -> AsyncRepository:
         """As `Repositories.get_or_create`, awaited."""
-        return await self._session.run(self._get_or_create(name, description))
+        return await self._session.run(self._get_or_create(name, description, page_size))
 
-    async def get(self, repository_id: str) -> AsyncRepository:
+    async def get(self, repository: str | AsyncRepository) -> AsyncRepository:
         """As `Repositories.get`, awaited."""
-        return await self._session.run(self._get(repository_id))
+        return await self._session.run(self._get(repository))
 
     async def list(
         self, limit: int | None = None, offset: int | None = None
@@ -351,6 +361,6 @@ class AsyncRepositories(
     def __contains__(self, item: object) -> NoReturn:
         raise TypeError("repositories have no `in`: use await find(name), which may return None")
 
-    async def delete(self, repository_id: str, *, missing_ok: bool = False) -> None:
+    async def delete(self, repository: str | AsyncRepository, *, missing_ok: bool = False) -> None:
         """As `Repositories.delete`, awaited."""
-        await self._session.run(self._delete(repository_id, missing_ok))
+        await self._session.run(self._delete(repository, missing_ok))

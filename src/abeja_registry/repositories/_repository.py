@@ -99,11 +99,12 @@ class Repository(RepositoryFields, frozen=True):
             until=until,
         )
 
-    def get_tag(self, name: str) -> Tag:
+    def get_tag(self, name: str, *, page_size: int | None = None) -> Tag:
         """Return the tag with this name: `client.tags.get(repository.id, name)`.
 
         Args:
             name: The tag's name.
+            page_size: The number of tags per request, >= 1. Defaults to 100.
 
         Returns:
             The tag.
@@ -115,7 +116,7 @@ class Repository(RepositoryFields, frozen=True):
             >>> repository.get_tag("0.0.2").digest.startswith("sha256:")
             True
         """
-        return self._collections.tags.get(self.id, name)
+        return self._collections.tags.get(self.id, name, page_size=page_size)
 
     def latest_tag(
         self,
@@ -123,6 +124,7 @@ class Repository(RepositoryFields, frozen=True):
         by: TagOrder = "created",
         pattern: str | None = None,
         prereleases: bool = False,
+        page_size: int | None = None,
     ) -> Tag:
         """Return the newest tag: `client.tags.latest(repository.id, …)`.
 
@@ -132,6 +134,7 @@ class Repository(RepositoryFields, frozen=True):
                 which needs the extra `versions`.
             pattern: A glob pattern that the tag's name matches, with `*`, `?` and `[…]`.
             prereleases: Whether versions such as `2.0.0rc1` count.
+            page_size: The number of tags per request, >= 1. Defaults to 100.
 
         Returns:
             The tag.
@@ -145,7 +148,7 @@ class Repository(RepositoryFields, frozen=True):
             '0.0.3'
         """
         return self._collections.tags.latest(
-            self.id, by=by, pattern=pattern, prereleases=prereleases
+            self.id, by=by, pattern=pattern, prereleases=prereleases, page_size=page_size
         )
 
     def wait_for_tag(
@@ -155,6 +158,7 @@ class Repository(RepositoryFields, frozen=True):
         timeout: float,
         digest: str | None = None,
         changed_from: str | Tag | None = None,
+        page_size: int | None = None,
     ) -> Tag:
         """Wait until a tag exists: `client.tags.wait_for(repository.id, name, …)`.
 
@@ -163,6 +167,7 @@ class Repository(RepositoryFields, frozen=True):
             timeout: The maximum time to wait, in seconds, > 0.
             digest: The digest that the tag must have.
             changed_from: The previous tag, or its digest, from which the tag must differ.
+            page_size: The number of tags per request, >= 1. Defaults to 100.
 
         Returns:
             The tag.
@@ -176,7 +181,12 @@ class Repository(RepositoryFields, frozen=True):
             '0.0.1'
         """
         return self._collections.tags.wait_for(
-            self.id, name, timeout=timeout, digest=digest, changed_from=changed_from
+            self.id,
+            name,
+            timeout=timeout,
+            digest=digest,
+            changed_from=changed_from,
+            page_size=page_size,
         )
 
     def refresh(self) -> Repository:
@@ -232,9 +242,9 @@ class AsyncRepository(RepositoryFields, frozen=True):
             until=until,
         )
 
-    async def get_tag(self, name: str) -> Tag:
+    async def get_tag(self, name: str, *, page_size: int | None = None) -> Tag:
         """As `Repository.get_tag`, awaited."""
-        return await self._collections.tags.get(self.id, name)
+        return await self._collections.tags.get(self.id, name, page_size=page_size)
 
     async def latest_tag(
         self,
@@ -242,10 +252,11 @@ class AsyncRepository(RepositoryFields, frozen=True):
         by: TagOrder = "created",
         pattern: str | None = None,
         prereleases: bool = False,
+        page_size: int | None = None,
     ) -> Tag:
         """As `Repository.latest_tag`, awaited."""
         return await self._collections.tags.latest(
-            self.id, by=by, pattern=pattern, prereleases=prereleases
+            self.id, by=by, pattern=pattern, prereleases=prereleases, page_size=page_size
         )
 
     async def wait_for_tag(
@@ -255,10 +266,16 @@ class AsyncRepository(RepositoryFields, frozen=True):
         timeout: float,
         digest: str | None = None,
         changed_from: str | Tag | None = None,
+        page_size: int | None = None,
     ) -> Tag:
         """As `Repository.wait_for_tag`, awaited."""
         return await self._collections.tags.wait_for(
-            self.id, name, timeout=timeout, digest=digest, changed_from=changed_from
+            self.id,
+            name,
+            timeout=timeout,
+            digest=digest,
+            changed_from=changed_from,
+            page_size=page_size,
         )
 
     async def refresh(self) -> AsyncRepository:

@@ -8,19 +8,18 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+import abeja_registry
+
 from .._api import flows, operations
 from .._api.flows import Flow
-from .._api.operations import Operation
+from .._api.operations import HasId, Operation, id_of
 from .._api.paging import PageWalk
 from .._api.responses import ApiResult
+from .._api.waiting import wait_for
 from .._display import short_repr
 from .._http.session import AsyncSession, Session
-from .._parsing import PageKind, PageRows, Wanted, read_page
-from .._validation import (
-    InvalidRows,
-    check_window,
-    quote_segment,
-)
+from .._page_rows import PageKind, PageRows, Wanted, find_rows, read_page
+from .._validation import check_window, quote_segment
 from ..exceptions import NotFound
 from ..models import Tag
 from ..pages import AsyncListing, AsyncPage, AsyncTagPage, Listing, Page, TagPage
@@ -30,8 +29,8 @@ S = TypeVar("S", Session, AsyncSession)
 P = TypeVar("P", Page[Tag], AsyncPage[Tag])
 T = TypeVar("T")
 
-TAG_PAGES = PageKind(TagPage, Tag, "tags")
-ASYNC_TAG_PAGES = PageKind(AsyncTagPage, Tag, "tags")
+TAG_PAGES = PageKind(TagPage, Tag)
+ASYNC_TAG_PAGES = PageKind(AsyncTagPage, Tag)
 
 
 class _BaseTags(ABC, Generic[S, P]):
@@ -41,18 +40,13 @@ class _BaseTags(ABC, Generic[S, P]):
 
     def __init__(self, session: S) -> None:
         self._session: S = session
-
-    @property
-    def _organization_id(self) -> str:
-        return self._session.settings.organization_id
+        self._organization_id = session.settings.organization_id
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {short_repr(self._organization_id)}>"
 
     @abstractmethod
-    def list(
-        self, repository_id: str, limit: int | None = None, offset: int | None = None
-    ) -> object:
+    def list(self, repository: Any, limit: int | None = None, offset: int | None = None) -> object:
         """Fetch a page."""
 
     def _list_operation(
@@ -60,49 +54,73 @@ class _BaseTags(ABC, Generic[S, P]):
     ) -> Operation:
         return operations.get_repository_tags(self._organization_id, repository_id, limit, offset)
 
-    def _read_page(
-        self,
-        repository_id: str,
-        result: ApiResult,
-        invalid_rows: InvalidRows | Wanted | None = None,
-    ) -> PageRows[P]:
-        """Return the page of a result; `invalid_rows` is also the filter of a look-up by name."""
-        invalid_rows = invalid_rows or self._session.settings.invalid_rows
+    def _read_page(self, repository_id: str, result: ApiResult) -> PageRows[P]:
         fetch = partial(self.list, repository_id)
+        invalid_rows = self._session.settings.invalid_rows
         return read_page(self._kind, result, fetch, invalid_rows=invalid_rows)
 
-    def _list(self, repository_id: str, limit: int | None, offset: int | None) -> Flow[P]:
+    def _find_rows(self, result: ApiResult, wanted: Wanted) -> PageRows[P]:
+        return find_rows(self._kind, result, wanted)
+
+    def _list(self, repository: str | HasId, limit: int | None, offset: int | None) -> Flow[P]:
         check_window(limit, offset)
-        operation = self._list_operation(repository_id, limit, offset)
-        page = self._read_page(repository_id, (yield operation))
+        repository_id = id_of(repository)
+        try:
+            result = yield self._list_operation(repository_id, limit, offset)
+        except NotFound as error:
+            hint_if_name_was_given(error, repository_id)
+            raise
+        page = self._read_page(repository_id, result)
         page.log_skipped()
         return page.page
 
-    def _pages(self, repository_id: str) -> tuple[flows.ListOperation, Callable[..., PageRows[P]]]:
-        """Return how to list a page of a repository's tags, and how to read it."""
-        return partial(self._list_operation, repository_id), partial(self._read_page, repository_id)
-
     def _next_page(self, repository_id: str, walk: PageWalk[Any]) -> Flow[P | None]:
-        return _hinted(repository_id, flows.next_page(walk, *self._pages(repository_id)))
+        list_page = partial(self._list_operation, repository_id)
+        read = partial(self._read_page, repository_id)
+        return _hinted(repository_id, flows.next_page(walk, list_page, read))
 
-    def _get(self, repository_id: str, name: str) -> Flow[Tag]:
-        flow: Flow[Tag] = flows.get_by_name(name, *self._pages(repository_id), "tag")
+    def _get(self, repository: str | HasId, name: str, page_size: int | None) -> Flow[Tag]:
+        repository_id = id_of(repository)
+        list_page = partial(self._list_operation, repository_id)
+        flow: Flow[Tag] = flows.get_by_name(name, list_page, self._find_rows, page_size, "tag")
         return _hinted(repository_id, flow)
 
     def _latest(
-        self, repository_id: str, by: TagOrder, pattern: str | None, prereleases: bool
+        self,
+        repository: str | HasId,
+        by: TagOrder,
+        pattern: str | None,
+        prereleases: bool,
+        page_size: int | None,
     ) -> Flow[Tag]:
-        flow = latest_flow(repository_id, by, pattern, prereleases, *self._pages(repository_id))
+        repository_id = id_of(repository)
+        list_page = partial(self._list_operation, repository_id)
+        find = self._find_rows
+        flow = latest_flow(repository_id, by, pattern, prereleases, list_page, find, page_size)
         return _hinted(repository_id, flow)
 
     def _wait_for(
-        self, repository_id: str, name: str, timeout: float, problem: Callable[[Tag], str | None]
+        self,
+        repository: str | HasId,
+        name: str,
+        problem: Callable[[Tag], str | None],
+        timeout: float,
+        page_size: int | None,
     ) -> Flow[Tag]:
-        now = self._session.clock.now
-        pages = self._pages(repository_id)
-        return _hinted(
-            repository_id, flows.wait_for(name, *pages, problem, timeout=timeout, now=now)
+        repository_id = id_of(repository)
+        list_page = partial(self._list_operation, repository_id)
+        clock = self._session.clock
+        flow: Flow[Tag] = wait_for(
+            name,
+            list_page,
+            self._find_rows,
+            page_size,
+            problem,
+            timeout=timeout,
+            now=clock.now,
+            random=clock.random,
         )
+        return _hinted(repository_id, flow)
 
 
 class Tags(_BaseTags[Session, Page[Tag]]):
@@ -111,14 +129,17 @@ class Tags(_BaseTags[Session, Page[Tag]]):
     _kind = TAG_PAGES
 
     def list(
-        self, repository_id: str, limit: int | None = None, offset: int | None = None
+        self,
+        repository: str | abeja_registry.Repository,
+        limit: int | None = None,
+        offset: int | None = None,
     ) -> Page[Tag]:
         """Fetch one page of a repository's tags.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags.
 
         Args:
-            repository_id: The repository's id.
+            repository: The repository, or its id.
             limit: The maximum number of tags, >= 1. Defaults to the API's default.
             offset: The number of tags to skip, >= 0.
 
@@ -133,12 +154,11 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             >>> [tag.name for tag in client.tags.list(repository.id, limit=2)]
             ['0.0.1', '0.0.2']
         """
-        flow = self._list(repository_id, limit, offset)
-        return self._session.run(_hinted(repository_id, flow))
+        return self._session.run(self._list(repository, limit, offset))
 
     def iter(
         self,
-        repository_id: str,
+        repository: str | abeja_registry.Repository,
         *,
         page_size: int | None = None,
         offset: int = 0,
@@ -154,7 +174,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         once a page.
 
         Args:
-            repository_id: The repository's id.
+            repository: The repository, or its id.
             page_size: The number of tags per request, >= 1. Defaults to 100.
             offset: The number of tags to skip, >= 0, such as an error's `resume_offset`.
             pattern: A glob pattern that the tag's name matches, with `*`, `?` and `[…]`.
@@ -173,20 +193,30 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             >>> [tag.name for tag in client.tags.iter(repository.id, pattern="*.[12]")]
             ['0.0.1', '0.0.2']
         """
+        repository_id = id_of(repository)
         quote_segment("repository_id", repository_id)
         keep = tag_filter(pattern, since, until)
         flow = partial(self._next_page, repository_id)
         return Listing(self._session.run, flow, page_size, offset, keep)
 
-    def get(self, repository_id: str, name: str) -> Tag:
+    def get(
+        self,
+        repository: str | abeja_registry.Repository,
+        name: str,
+        *,
+        page_size: int | None = None,
+    ) -> Tag:
         """Return the tag with this name.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
-        once a page, until the tag is found.
+        once a page, until the tag is found. Of a list of more than six pages, several are
+        fetched at a time, at most 16. A look-up in such a list may take longer than the client's
+        `deadline`, which then bounds each of these steps.
 
         Args:
-            repository_id: The repository's id.
+            repository: The repository, or its id.
             name: The tag's name.
+            page_size: The number of tags per request, >= 1. Defaults to 100.
 
         Returns:
             The tag.
@@ -200,29 +230,31 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             >>> client.tags.get(repository.id, "0.0.2").name
             '0.0.2'
         """
-        return self._session.run(self._get(repository_id, name))
+        return self._session.run(self._get(repository, name, page_size))
 
     def latest(
         self,
-        repository_id: str,
+        repository: str | abeja_registry.Repository,
         *,
         by: TagOrder = "created",
         pattern: str | None = None,
         prereleases: bool = False,
+        page_size: int | None = None,
     ) -> Tag:
         """Return the newest tag of a repository, by its time or by its version.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
-        once a page.
+        once a page, up to 16 at a time as `get` does.
 
         Args:
-            repository_id: The repository's id.
+            repository: The repository, or its id.
             by: "created" for the tag with the most recent first push; later pushes to a moving tag,
                 such as `latest`, do not count. "updated" for the tag with the most recent push.
                 "version" for the tag whose name is the highest version (`1.10.0` is higher than
                 `1.9.0`; other names do not count), which needs the extra `versions`.
             pattern: A glob pattern that the tag's name matches, with `*`, `?` and `[…]`.
             prereleases: Whether versions such as `2.0.0rc1` count.
+            page_size: The number of tags per request, >= 1. Defaults to 100.
 
         Returns:
             The tag.
@@ -236,28 +268,33 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             >>> client.tags.latest(repository.id, by="version").name
             '0.0.3'
         """
-        return self._session.run(self._latest(repository_id, by, pattern, prereleases))
+        flow = self._latest(repository, by, pattern, prereleases, page_size)
+        return self._session.run(flow)
 
     def wait_for(
         self,
-        repository_id: str,
+        repository: str | abeja_registry.Repository,
         name: str,
         *,
         timeout: float,
         digest: str | None = None,
         changed_from: str | Tag | None = None,
+        page_size: int | None = None,
     ) -> Tag:
         """Wait until a tag exists, or points to another image, as after a push.
 
-        Polls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags, once
-        a page: half a second after the first poll, later every 10 seconds.
+        Polls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags: half
+        a second after the first poll, later every 10 seconds, at random times, so that jobs that
+        start together do not poll together. A poll of a long list reads the page where the tag was,
+        or the first page and the end of the list; each sixth poll reads the whole list.
 
         Args:
-            repository_id: The repository's id.
+            repository: The repository, or its id.
             name: The tag's name.
             timeout: The maximum time to wait, in seconds, > 0.
             digest: The digest that the tag must have.
             changed_from: The previous tag, or its digest, from which the tag must differ.
+            page_size: The number of tags per request, >= 1. Defaults to 100.
 
         Returns:
             The tag.
@@ -277,7 +314,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
             False
         """
         problem = wait_condition(timeout, digest, changed_from)
-        flow = self._wait_for(repository_id, name, timeout, problem)
+        flow = self._wait_for(repository, name, problem, timeout, page_size)
         return self._session.run(flow, self._session.clock.now() + timeout)
 
 
@@ -287,15 +324,17 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
     _kind = ASYNC_TAG_PAGES
 
     async def list(
-        self, repository_id: str, limit: int | None = None, offset: int | None = None
+        self,
+        repository: str | abeja_registry.AsyncRepository,
+        limit: int | None = None,
+        offset: int | None = None,
     ) -> AsyncPage[Tag]:
         """As `Tags.list`, awaited."""
-        flow = self._list(repository_id, limit, offset)
-        return await self._session.run(_hinted(repository_id, flow))
+        return await self._session.run(self._list(repository, limit, offset))
 
     def iter(
         self,
-        repository_id: str,
+        repository: str | abeja_registry.AsyncRepository,
         *,
         page_size: int | None = None,
         offset: int = 0,
@@ -304,38 +343,49 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         until: datetime | None = None,
     ) -> AsyncListing[Tag]:
         """As `Tags.iter`, to iterate over with `async for`."""
+        repository_id = id_of(repository)
         quote_segment("repository_id", repository_id)
         keep = tag_filter(pattern, since, until)
         flow = partial(self._next_page, repository_id)
         return AsyncListing(self._session.run, flow, page_size, offset, keep)
 
-    async def get(self, repository_id: str, name: str) -> Tag:
+    async def get(
+        self,
+        repository: str | abeja_registry.AsyncRepository,
+        name: str,
+        *,
+        page_size: int | None = None,
+    ) -> Tag:
         """As `Tags.get`, awaited."""
-        return await self._session.run(self._get(repository_id, name))
+        return await self._session.run(self._get(repository, name, page_size))
 
     async def latest(
         self,
-        repository_id: str,
+        repository: str | abeja_registry.AsyncRepository,
         *,
         by: TagOrder = "created",
         pattern: str | None = None,
         prereleases: bool = False,
+        page_size: int | None = None,
     ) -> Tag:
         """As `Tags.latest`, awaited."""
-        return await self._session.run(self._latest(repository_id, by, pattern, prereleases))
+        return await self._session.run(
+            self._latest(repository, by, pattern, prereleases, page_size)
+        )
 
     async def wait_for(
         self,
-        repository_id: str,
+        repository: str | abeja_registry.AsyncRepository,
         name: str,
         *,
         timeout: float,
         digest: str | None = None,
         changed_from: str | Tag | None = None,
+        page_size: int | None = None,
     ) -> Tag:
         """As `Tags.wait_for`, awaited."""
         problem = wait_condition(timeout, digest, changed_from)
-        flow = self._wait_for(repository_id, name, timeout, problem)
+        flow = self._wait_for(repository, name, problem, timeout, page_size)
         return await self._session.run(flow, self._session.clock.now() + timeout)
 
 

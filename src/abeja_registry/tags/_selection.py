@@ -45,7 +45,8 @@ def latest_flow(
     pattern: str | None,
     prereleases: bool,
     list_page: flows.ListOperation,
-    read_page: flows.ReadPage[Tag],
+    find_rows: flows.FindRows[Tag],
+    page_size: int | None,
 ) -> Flow[Tag]:
     check_choice("by", by, get_args(TagOrder))
     if prereleases and by != "version":
@@ -68,7 +69,7 @@ def latest_flow(
             return None
         return pushed_at(tag) if version is None else (version(tag.name), pushed_at(tag))
 
-    latest = yield from flows.best(list_page, read_page, rank, counts)
+    latest = yield from flows.best(list_page, find_rows, page_size, rank, counts)
     if latest is None:
         problem = f"no matching tag in the repository {safe_repr(repository_id)}"
         if skipped:
