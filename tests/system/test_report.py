@@ -350,6 +350,8 @@ def test_filtered(opened: Open, report: Path) -> None:
     page.locator("#repositories-filter").fill("")
     assert len(names(page)) == 30
     assert page.locator("#repositories output").inner_text() == ""
+    page.locator("#stale-filter").fill("repository-9:1.0.7")
+    assert page.locator("#stale output").inner_text().startswith("11 of ")
 
 
 @pytest.fixture

@@ -24,17 +24,16 @@ const contents = {
   count: number,
   size: ([bytes, text]) => element("span", text, { title: `${number(BigInt(bytes))} bytes` }),
   digest: (digest) =>
-    element("code", digest.slice(digest.indexOf(":") + 1).slice(0, 12), { title: digest }),
+    element("code", (digest.slice(digest.indexOf(":") + 1) || digest).slice(0, 12), { title: digest }),
   day: (utc) => (utc ? time(utc, 10) : ""),
   time: (utc) => time(utc, 16),
 };
 
-const compareNumbers = (a, b) => a - b;
 const compareTexts = (a, b) => (a < b ? -1 : Number(a > b));
 const comparisons = {
   name: collator.compare,
   tag: (a, b) => collator.compare(a[0], b[0]) || collator.compare(a[1], b[1]),
-  count: compareNumbers,
+  count: (a, b) => a - b,
   size: ([a], [b]) => a - b,
   digest: compareTexts,
   day: compareTexts,
@@ -45,14 +44,22 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const section = table.closest("section");
   const body = table.tBodies[0];
   const headers = [...table.tHead.rows[0].cells];
-  const kinds = headers.map((header) => header.dataset.kind);
+  const kinds = headers.map((header) => header.className);
   const input = section.querySelector(".filter input");
   const output = section.querySelector(".filter output");
   const rest = section.querySelector(".rest");
   const firstRows = body.rows.length;
 
   const rows = JSON.parse(document.getElementById(table.id.replace("table", "rows")).textContent);
+  // The rows that the filter matches, of which the body shows the first.
   let matching = rows;
+
+  // The names in a row; those of a tag as in an image's name: repository:tag.
+  const namesIn = (row) =>
+    row
+      .filter((_, column) => ["name", "tag"].includes(kinds[column]))
+      .map((cell) => [cell].flat().join(":"))
+      .join("\n");
 
   const rowOf = (cells) => {
     const row = document.createElement("tr");
@@ -77,15 +84,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
   };
   const show = () => {
     const wanted = input.value.trim().toLowerCase();
-    matching = wanted ? rows.filter((row) => textOf(row).includes(wanted)) : rows;
+    matching = wanted ? rows.filter((row) => namesIn(row).toLowerCase().includes(wanted)) : rows;
     output.value = wanted ? `${number(matching.length)} of ${number(rows.length)}` : "";
     body.replaceChildren();
     showMore(firstRows);
     table.parentElement.scrollTop = 0;
   };
-  const textOf = (row) =>
-    row.filter((_, column) => ["name", "tag"].includes(kinds[column])).join("\n").toLowerCase();
-
   const sort = (header, column) => {
     const other = { ascending: "descending", descending: "ascending" };
     const direction = other[header.ariaSort] ?? header.dataset.first;
