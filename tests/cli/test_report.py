@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.support.examples import ORGANIZATION_ID
 from tests.support.internals import (
     Entry,
     Period,
@@ -30,6 +31,7 @@ from tests.support.internals import (
     size,
     write_jsonl,
 )
+from tests.support.server import Server, response
 
 from abeja_registry import Client
 from abeja_registry.inventory import InventoryRepository, InventoryRow, Moved, summarize
@@ -141,6 +143,20 @@ def test_a_page_of_now(run: Run, client: Client, sandbox: Sandbox, tmp_path: Pat
     assert '<dd title="2,500,000,000 bytes">2.50 GB</dd>' in shown
     run("summary", "--html", str(path), "--include", "train*")
     assert "from the API, repositories like train*, " in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [(None, ORGANIZATION_ID), (" ", ORGANIZATION_ID), ("<b>", "&lt;b&gt;")],
+)
+def test_the_title(name: object, title: str, run: Run, tmp_path: Path) -> None:
+    """It is the organization's name, or its id where the API does not give a name."""
+    page = {"offset": 0, "limit": 10, "has_next": False, "registry_repositories": []}
+    path = tmp_path / "report.html"
+    with Server(lambda _: response({**page, "organization_name": name})) as server:
+        ran = run("--base-url", server.url, "summary", "--html", str(path))
+    assert (ran.code, ran.err) == (0, f"0 tags in {path}\n")
+    assert f"<title>{title}</title>" in path.read_text("utf-8")
 
 
 def test_a_page_of_a_file(make: Make, tmp_path: Path) -> None:
