@@ -448,19 +448,39 @@ async def test_a_small_limit_clamps_the_default_too(world: World, full: Sandbox)
     assert differing(report) == {"get_repository_tags, default page size": what}
 
 
-async def test_a_repository_with_an_invalid_id(world: World, full: Sandbox) -> None:
+INVALID_IDS = ["..", None, "", "1\n", True, 1.5, ["1"]]
+
+
+@pytest.mark.parametrize("invalid", INVALID_IDS, ids=repr)
+async def test_a_repository_with_an_invalid_id(world: World, full: Sandbox, invalid: Any) -> None:
     """No request is sent for it; the next repository is checked."""
+    valid: list[str] = []
 
     def alter(name: str, _: int, body: Any) -> Any:
-        if name != "get_repositories":
-            return body
-        for row, repository_id in zip(body[LIST], ("..", None, "HUGE"), strict=False):
-            row["id"] = repository_id
-        text = json.dumps(body).replace('"HUGE"', f"1{'0' * 5000}")
-        return httpx.Response(200, text=text)
+        if name == "get_repositories" and len(body[LIST]) > 1:
+            body[LIST][0]["id"] = body[LIST][1]["id"] = invalid
+            valid[:] = [body[LIST][2]["id"]]
+        return body
 
     report = await world.check(**full.connection, alter=Altering(full, alter))
-    assert found(report)["get_repository, fields"] == ("unknown", "no repository to check")
+    assert found(report)["get_repository, fields"] == ("ok", "as in the reference (1 checked)")
+    assert found(report)["get_repository_tags, fields"][0] == "ok"
+    paths = {request.path.partition("/repositories/")[2] for request in full.requests}
+    assert paths == {"", *valid, f"{valid[0]}/tags", "9999999999999"}
+
+
+async def test_no_repository_with_a_valid_id(world: World, full: Sandbox) -> None:
+    """Checks that need a repository are unknown."""
+
+    def alter(name: str, _: int, body: Any) -> Any:
+        if name == "get_repositories":
+            for row, repository_id in zip(body[LIST], INVALID_IDS, strict=False):
+                row["id"] = repository_id
+        return body
+
+    report = await world.check(**full.connection, alter=Altering(full, alter))
+    for subject in ("get_repository_tags, fields", "get_repository, fields"):
+        assert found(report)[subject] == ("unknown", "no repository to check")
 
 
 # -- errors ---------------------------------------------------------------------------------------

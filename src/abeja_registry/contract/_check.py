@@ -14,10 +14,8 @@ from urllib.parse import urlsplit
 
 from abeja_registry import __version__
 
-from .._api import reference
 from .._api.flows import EACH_CALL, Flow
 from .._api.operations import Operation, get_repositories, get_repository, get_repository_tags
-from .._api.reference import DEFAULT_LIMIT, Shape, differences, rows, strings
 from .._http.adapter import AsyncHttpClientAdapter, HttpClientAdapter
 from .._http.session import AsyncSession, Session
 from .._settings.settings import DEFAULT_BASE_URL, Setting
@@ -34,6 +32,7 @@ from ..exceptions import (
     Unauthorized,
 )
 from ._report import ContractReport, Finding, Status
+from ._schemas import default_limit, differences, rows, schema, strings
 
 # More rows than a server is likely to return in one page.
 LARGE_LIMIT = 10_000
@@ -71,13 +70,13 @@ async def acheck(session: AsyncSession) -> ContractReport:
 
 @dataclass(frozen=True, slots=True)
 class _ListSpec:
-    """One of the API's lists, with its schemas in the reference."""
+    """One of the API's lists, with the names of its schemas."""
 
     operation: str
     key: str
     noun: str
-    page: Shape
-    row: Shape
+    page: str
+    row: str
 
     def of(self, aspect: str) -> str:
         return f"{self.operation}, {aspect}"
@@ -111,10 +110,10 @@ _REPOSITORIES = _ListSpec(
     "get_repositories",
     "registry_repositories",
     "repository",
-    reference.REPOSITORY_PAGE,
-    reference.LISTED_REPOSITORY,
+    "RepositoryPage",
+    "ListedRepository",
 )
-_TAGS = _ListSpec("get_repository_tags", "tags", "tag", reference.TAG_PAGE, reference.TAG)
+_TAGS = _ListSpec("get_repository_tags", "tags", "tag", "TagPage", "Tag")
 _REPOSITORY_FIELDS = "get_repository, fields"
 _EMBEDDED_FIELDS = "get_repository, fields of a tag"
 
@@ -295,12 +294,12 @@ class _Check:
 
     # -- responses --
 
-    def _compare(self, subject: str, shape: Shape, values: Sequence[object], noun: str) -> None:
+    def _compare(self, subject: str, expected: str, values: Sequence[object], noun: str) -> None:
         if not values:
             self._note(subject, "unknown", f"no {noun} to check")
             return
         self._seen.update(strings(values))
-        differing = differences(shape, values, self._seen, self._secrets)
+        differing = differences(schema(expected), values, self._seen, self._secrets)
         if differing:
             self._note(subject, "differs", differing)
         else:
@@ -310,16 +309,16 @@ class _Check:
         limit, wrong = _limit(of, page)
         if wrong:
             self._note(of.page_size, "differs", wrong)
-        elif limit != DEFAULT_LIMIT:
-            detail = f"{_number(limit)}, but {DEFAULT_LIMIT} in the reference"
+        elif limit != default_limit():
+            detail = f"{_number(limit)}, but {default_limit()} in the reference"
             self._note(of.page_size, "differs", detail)
         else:
             self._note(of.page_size, "ok", str(limit))
 
     def _single_repository(self, body: dict[str, Any] | None) -> None:
         if body is not None:
-            self._compare(_REPOSITORY_FIELDS, reference.REPOSITORY, [body], "")
-            self._compare(_EMBEDDED_FIELDS, reference.TAG, rows(body, "tags"), "tag")
+            self._compare(_REPOSITORY_FIELDS, "Repository", [body], "")
+            self._compare(_EMBEDDED_FIELDS, "Tag", rows(body, "tags"), "tag")
 
     def _large_limit(self, of: _ListSpec, page: dict[str, Any] | None) -> None:
         if page is None:
