@@ -13,55 +13,47 @@ import asyncio
 import json
 import sys
 from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qs
+
+from abeja_registry.openapi import document
 
 MOST_TAGS = 1_000_000
 FIRST_REPOSITORY = 1510000000000
 FIRST_TAG = 1771682238503
 
-# The shapes of the API's reference.
-_TIMES = {"created_at": "2018-06-07T04:42:34.913644Z", "updated_at": "2018-06-07T04:42:34.913726Z"}
-_CREATOR = {
-    "updated_at": "2018-01-04T03:02:12Z",
-    "role": "admin",
-    "is_registered": True,
-    "id": "1122334455660",
-    "email": "test@abeja.asia",
-    "display_name": None,
-    "created_at": "2017-05-26T01:38:46Z",
-}
-_TAG = {
-    "size": 2757009,
-    "media_type": "application/vnd.docker.distribution.manifest.v2+json",
-    "digest": "sha256:5c40b3c27b9f13c873fefb2139765c56ce97fd50230f1f2d5c91e55dec171907",
-    "creator": _CREATOR,
-    **_TIMES,
-}
+
+def _example(path: str) -> dict[str, Any]:
+    """Return the reference's example of a page."""
+    response = document()["paths"][path]["get"]["responses"]["200"]
+    page: dict[str, Any] = response["content"]["application/json"]["example"]
+    return page
+
+
+_PATH = "/organizations/{organization_id}/registry/repositories"
+_REPOSITORY_PAGE = _example(_PATH)
+_TAG_PAGE = _example(_PATH + "/{repository_id}/tags")
+[_REPOSITORY] = _REPOSITORY_PAGE.pop("registry_repositories")
+[_TAG] = _TAG_PAGE.pop("tags")
 # A row is its id and name, and what all rows share: a page is one join.
-_REST_OF_A_TAG = json.dumps(_TAG)[1:].encode()
+_REST_OF_A_TAG = json.dumps({k: _TAG[k] for k in _TAG if k not in ("id", "name")})[1:].encode()
 _TAGS = [b'{"id": %d, "name": "0.0.%d", ' % (FIRST_TAG + at, at) for at in range(MOST_TAGS)]
 
 
 def _repository(organization: str, at: int) -> dict[str, object]:
     return {
+        **_REPOSITORY,
         "id": str(FIRST_REPOSITORY + at),
         "organization_id": organization,
         "name": f"sample_repository_{at}",
-        "description": None,
-        "creator": _CREATOR,
-        **_TIMES,
     }
 
 
-def _page(offset: int, limit: int, count: int, key: str, rows: bytes) -> bytes:
-    envelope = {
-        "offset": offset,
-        "limit": limit,
-        "has_next": offset + limit < count,
-        "organization_name": "test-org",
-        **_TIMES,
-    }
-    return json.dumps(envelope)[:-1].encode() + b', "%s": [%s]}' % (key.encode(), rows)
+def _page(
+    example: dict[str, Any], offset: int, limit: int, count: int, key: str, rows: bytes
+) -> bytes:
+    window = {"offset": offset, "limit": limit, "has_next": offset + limit < count}
+    return json.dumps({**example, **window})[:-1].encode() + b', "%s": [%s]}' % (key.encode(), rows)
 
 
 @lru_cache(maxsize=64)
@@ -76,11 +68,12 @@ def answer(target: str) -> tuple[float, bytes]:
     if rest[1:] == ["tags"]:
         rows = _TAGS[offset : min(offset + limit, tags)]
         joined = (_REST_OF_A_TAG + b", ").join(rows) + (_REST_OF_A_TAG if rows else b"")
-        body = _page(offset, limit, tags, "tags", joined)
+        body = _page(_TAG_PAGE, offset, limit, tags, "tags", joined)
     elif not rest:
         places = range(repositories)[offset : offset + limit]
         joined = ", ".join(json.dumps(_repository(organization, at)) for at in places).encode()
-        body = _page(offset, limit, repositories, "registry_repositories", joined)
+        key = "registry_repositories"
+        body = _page(_REPOSITORY_PAGE, offset, limit, repositories, key, joined)
     else:
         repository = _repository(organization, int(rest[0]) - FIRST_REPOSITORY)
         body = json.dumps({**repository, "tags": []}).encode()
