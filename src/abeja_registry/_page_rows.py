@@ -19,8 +19,8 @@ _logger = logging.getLogger("abeja_registry")
 
 P = TypeVar("P", bound=BaseModel)
 
-# Assumption: one of these keys has a page's rows; the reference shows `registry_repositories` for
-# repositories and `tags` for tags.
+# Assumption: a page's rows may have another of these keys: items, registry_repositories, tags,
+# entries.
 ROWS_KEYS = ("items", "registry_repositories", "tags", "entries")
 # Takes a row's name, and returns whether a look-up wants that row.
 Wanted = Callable[[str], bool]

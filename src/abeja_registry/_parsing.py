@@ -48,6 +48,7 @@ T = TypeVar("T")
 
 
 def _assume_utc(time: datetime) -> datetime:
+    # Assumption: a time is in UTC.
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

@@ -9,12 +9,14 @@ from ._validation import DIGEST, check_image_part, check_str, safe_repr
 from .exceptions import InvalidArgument
 
 # Docker's rules for a path component and a tag.
+# Assumption: the API names repositories and tags by Docker's rules.
 NAME = r"(?!.{256})[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 # The API's digests are SHA-256; the length of other algorithms is unknown here.
 _DIGEST_TO_RUN = r"sha256:[0-9a-f]{64}|(?!sha256:)" + DIGEST
 _ORGANIZATION = r"[A-Za-z0-9_-]+"
-# Assumption: the platform's jobs name the organization's own images so.
+# Assumption: the platform's jobs name an organization's own images
+# `custom/<organization_id>/<repository>`.
 _PREFIX = "custom"
 _FORM = f"{_PREFIX}/<organization_id>/<repository>:<tag> or …@<digest>"
 

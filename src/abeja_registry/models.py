@@ -37,6 +37,7 @@ class Creator(Model, frozen=True):
     email: str
     role: str
     is_registered: bool
+    # Assumption: a display name is a string or null; the reference shows null alone.
     display_name: str | None = None
     created_at: Time
     updated_at: Time
@@ -69,6 +70,7 @@ class Tag(Model, frozen=True):
     id: Id
     name: str
     digest: str
+    # Assumption: a tag's size is the size of its image in bytes.
     size: Annotated[int, Field(ge=-MAX_INT64 - 1, le=MAX_INT64)]
     media_type: str
     creator: _SharedCreator
@@ -152,10 +154,13 @@ class PageFields(Bound, frozen=True):
     """
 
     offset: Annotated[int, Field(ge=0, le=MAX_INT64)]
+    # Assumption: `limit` is at least 1, and the API lowers a value that is too large and shows the
+    # applied one in the page.
     limit: Annotated[int, Field(ge=1, le=MAX_INT64)]
     has_next: bool
     organization_id: Id | None = None
     organization_name: str | None = None
     registry_repository_id: Id | None = None
+    # Assumption: a page's `created_at` and `updated_at` are the organization's.
     created_at: Time | None = None
     updated_at: Time | None = None

@@ -1,5 +1,6 @@
-"""The OpenAPI document, and whether the sandbox keeps to it: schemathesis tries."""
+"""The sandbox's responses, compared with the API's document and with the sandbox's own."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,19 +8,15 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from jsonschema import Draft202012Validator
 from schemathesis import GenerationMode
+from tests.support.examples import operations
 
-from abeja_registry import Client
+from abeja_registry import Client, openapi
 from abeja_registry.sandbox import Sandbox
 
-PREFIX = "/organizations/{organization_id}/registry/repositories"
-API = {
-    ("post", PREFIX): "create_repository",
-    ("get", PREFIX): "get_repositories",
-    ("get", f"{PREFIX}/{{repository_id}}"): "get_repository",
-    ("delete", f"{PREFIX}/{{repository_id}}"): "delete_repository",
-    ("get", f"{PREFIX}/{{repository_id}}/tags"): "get_repository_tags",
-}
+OPERATIONS = operations()
+API = {(operation["method"], operation["path"]): name for name, operation in OPERATIONS.items()}
 CONTROL = [
     ("put", "/_sandbox/repositories/{repository_id}/tags/{name}"),
     ("post", "/_sandbox/reset"),
@@ -30,94 +27,227 @@ CONTROL = [
     ("delete", "/_sandbox/faults/{number}"),
     ("post", "/_sandbox/notifications"),
 ]
-# What these may be told is more than a schema can say; they have tests of their own.
-APART = [("post", "/_sandbox/faults"), ("post", "/_sandbox/seed")]
-
-
-WAITING_FOR_NOBODY = ["/_sandbox/requests", "/_sandbox/faults", "/_sandbox/faults/{number}"]
-# What nothing can be wrong with, since it is told nothing.
-TOLD_NOTHING = [CONTROL[1], *CONTROL[2:6]]
+# The bodies of these have rules that no schema has; other tests send them.
+NOT_GENERATED = [("post", "/_sandbox/faults"), ("post", "/_sandbox/seed")]
+# A write waits for other processes that share the file; these do not write.
+WITHOUT_WRITES = ["/_sandbox/requests", "/_sandbox/faults", "/_sandbox/faults/{number}"]
+# Every request to these is valid.
+WITHOUT_INPUT = [CONTROL[1], *CONTROL[2:6]]
 CALLS = [
     pytest.param(method, path, mode, id=f"{method} {path} {mode.value}")
     for method, path in [*API, *CONTROL]
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
-    if mode is GenerationMode.POSITIVE or (method, path) not in TOLD_NOTHING
+    if mode is GenerationMode.POSITIVE or (method, path) not in WITHOUT_INPUT
 ]
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Sandbox]:
-    """A sandbox that lets in one credential."""
+    """A sandbox that accepts one credential."""
     with Sandbox(credentials=[{"auth_token": "x"}]) as sandbox:
         yield sandbox
 
 
+# -- the API's document ---------------------------------------------------------------------------
+
+
+def validate(operation: str, response: httpx.Response) -> None:
+    """Compare a response with its operation's in the document; other fields are an error."""
+    components = openapi.document()["components"]
+    for schema in components["schemas"].values():
+        if "properties" in schema:
+            schema["additionalProperties"] = False
+    responses = OPERATIONS[operation]["responses"]
+    documented = responses.get(str(response.status_code), responses["default"])
+    if "$ref" in documented:
+        documented = components["responses"][documented["$ref"].rpartition("/")[2]]
+    assert response.headers["Content-Type"] == "application/json"
+    assert "X-Request-Id" in response.headers
+    [content] = documented["content"].values()
+    schema = {**content["schema"], "components": components}
+    Draft202012Validator(schema).validate(response.json())
+
+
+class Caller:
+    """Sends an operation's request, with a repository and a valid credential by default."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        sandbox.reset()
+        self.repository_id = sandbox.seed(repositories=2, tags=12)[0]
+
+    def __call__(self, operation: str, method: str = "", **change: Any) -> httpx.Response:
+        """Send a request, changed as a test wants it."""
+        ids = {"organization_id": self.sandbox.organization_id, "repository_id": self.repository_id}
+        ids |= {name: change.pop(name) for name in [*change] if name in ids}
+        if operation == "create_repository":
+            change.setdefault("json", {"name": "sample", "description": "a sample"})
+        change.setdefault("headers", {"Authorization": "Bearer x"})
+        path = OPERATIONS[operation]["path"].format(**ids)
+        method = method or OPERATIONS[operation]["method"]
+        return httpx.request(method, self.sandbox.url + path, trust_env=False, **change)
+
+
 @pytest.fixture
-def document(guarded: Sandbox) -> dict[str, Any]:
-    """The document of a sandbox that holds a little."""
-    sandbox = guarded
-    sandbox.reset()
-    sandbox.seed(repositories=2, tags=3)
-    answer = httpx.get(f"{sandbox.url}/_sandbox/openapi.json", trust_env=False)
-    document: dict[str, Any] = answer.json()
+def call(guarded: Sandbox) -> Caller:
+    """Send requests to a sandbox with repositories and tags."""
+    return Caller(guarded)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_success_is_as_documented(call: Caller, operation: str) -> None:
+    """Its status, headers and body are the documented ones."""
+    response = call(operation)
+    assert response.status_code == 200
+    validate(operation, response)
+
+
+ERRORS: dict[str, tuple[int, str, dict[str, Any]]] = {
+    "invalid name": (400, "create_repository", {"json": {"name": "A"}}),
+    "no JSON": (400, "create_repository", {"json": None, "content": b"name=a"}),
+    "limit of repositories": (400, "get_repositories", {"params": {"limit": 0}}),
+    "offset of tags": (400, "get_repository_tags", {"params": {"offset": -1}}),
+    "no credential": (401, "get_repository", {"headers": {}}),
+    "another credential": (401, "create_repository", {"headers": {"Authorization": "Bearer y"}}),
+    "another organization": (403, "delete_repository", {"organization_id": "15"}),
+    "no such repository": (404, "get_repository", {"repository_id": "9"}),
+    "no repository to delete": (404, "delete_repository", {"repository_id": "9"}),
+    "no repository with tags": (404, "get_repository_tags", {"repository_id": "9"}),
+    "another method": (405, "get_repository_tags", {"method": "PUT"}),
+    "a taken name": (409, "create_repository", {"json": {"name": "sample-0001"}}),
+    "a long body": (413, "create_repository", {"json": {"name": "n" * 2**21}}),
+}
+
+
+@pytest.mark.parametrize(("status", "operation", "change"), ERRORS.values(), ids=ERRORS)
+def test_an_error_is_as_documented(
+    call: Caller, status: int, operation: str, change: dict[str, Any]
+) -> None:
+    """Its body is the documented error."""
+    response = call(operation, **change)
+    assert response.status_code == status
+    validate(operation, response)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_fault_is_as_documented(call: Caller, operation: str) -> None:
+    """A fault can have each documented status, and another one."""
+    statuses = {int(each) for each in OPERATIONS[operation]["responses"] if each != "default"}
+    for status in sorted(each for each in {*statuses, 418} if each >= 400):
+        call.sandbox.faults.add(operation=operation, status=status, retry_after=1, times=1)  # type: ignore[arg-type]
+        response = call(operation)
+        assert response.status_code == status
+        validate(operation, response)
+
+
+def test_a_fault_can_be_of_each_operation(call: Caller) -> None:
+    """A fault takes the documented operations, and no other."""
+    with pytest.raises(ValueError, match="operation: Input should be ") as raised:
+        call.sandbox.faults.add(operation="get_tags", status=503)  # type: ignore[arg-type]
+    allowed = re.findall("'([a-z_]+)'", str(raised.value).partition(", got ")[0])
+    assert sorted(allowed) == sorted(OPERATIONS)
+
+
+# -- requests of schemathesis ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def document(call: Caller) -> dict[str, Any]:
+    """The sandbox's own document."""
+    response = httpx.get(f"{call.sandbox.url}/_sandbox/openapi.json", trust_env=False)
+    document: dict[str, Any] = response.json()
     return document
 
 
-@pytest.fixture
-def filled(guarded: Sandbox, document: dict[str, Any]) -> dict[str, Any]:
-    """The document that names what there is, so that it is not only asked for what is not."""
-    with Client(**guarded.connection) as client:
-        ids = [repository.id for repository in client.repositories]
-    number = guarded.faults.add(operation="get_repository", latency=0.001)
-    known = {"repository_id": ids, "number": [number]}
+def with_known(document: dict[str, Any], known: dict[str, list[Any]]) -> dict[str, Any]:
+    """Return a document whose parameters have known values, so that some requests succeed."""
+    for name, values in known.items():
+        for parameter in parameters(document):
+            if parameter.get("name") == name:
+                parameter["schema"]["enum"] = values
+    return document
+
+
+def parameters(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield each parameter of a document."""
+    yield from document["components"].get("parameters", {}).values()
     for path in document["paths"].values():
         for operation in path.values():
-            for parameter in operation.get("parameters", []):
-                if parameter["name"] in known:
-                    parameter["schema"]["enum"] = known[parameter["name"]]
-    # No schema says which time is before another; they have tests of their own.
+            if isinstance(operation, dict):
+                yield from operation.get("parameters", [])
+
+
+@pytest.fixture
+def filled(call: Caller, document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The API's document and the sandbox's own, each with ids that exist."""
+    with Client(**call.sandbox.connection) as client:
+        ids = [repository.id for repository in client.repositories]
+    number = call.sandbox.faults.add(operation="get_repository", latency=0.001)
+    # No schema says that one time is before another; other tests check them.
     for field in ("created_at", "updated_at", "creator"):
         del document["components"]["schemas"]["NewTag"]["properties"][field]
-    return document
+    known: dict[str, list[Any]] = {
+        "organization_id": [call.sandbox.organization_id],
+        "repository_id": ids,
+        "number": [number],
+    }
+    return {"API": with_known(openapi.document(), known), "own": with_known(document, known)}
 
 
-def test_it_describes_every_call(document: dict[str, Any]) -> None:
-    """Each of the API's and the sandbox's calls stands in it, with the statuses of its errors."""
+def test_its_own_document_has_every_call(document: dict[str, Any]) -> None:
+    """It has each call of the API and of the sandbox, with the statuses of its errors."""
     described = {
         (method, path) for path, methods in document["paths"].items() for method in methods
     }
-    assert described == {*API, *CONTROL, *APART}
+    assert described == {*API, *CONTROL, *NOT_GENERATED}
     for method, path in API:
         call = document["paths"][path][method]
         assert {"200", "401", "403"} <= set(call["responses"])
         assert call["security"] == [{"HTTPBearer": []}, {"HTTPBasic": []}]
     for method, path in described:
-        answers = document["paths"][path][method]["responses"]
-        assert "422" not in answers
-        assert all("X-Request-Id" in answer["headers"] for answer in answers.values())
-        assert "Allow" in answers["405"]["headers"]
-        # Reading waits for no other process.
-        assert method == "get" or path in WAITING_FOR_NOBODY or "503" in answers
+        responses = document["paths"][path][method]["responses"]
+        assert "422" not in responses
+        assert all("X-Request-Id" in each["headers"] for each in responses.values())
+        assert "Allow" in responses["405"]["headers"]
+        # A read does not wait for another process.
+        assert method == "get" or path in WITHOUT_WRITES or "503" in responses
+
+
+def test_its_own_document_has_the_schemas_of_the_api(document: dict[str, Any]) -> None:
+    """The API's calls have the documented parameters, and its schemas the documented fields."""
+    for documented in OPERATIONS.values():
+        call = document["paths"][documented["path"]][documented["method"]]
+        components = openapi.document()["components"]["parameters"]
+        expected = [
+            components[each["$ref"].rpartition("/")[2]] for each in documented["parameters"]
+        ]
+        for name in ("name", "in"):
+            assert [each[name] for each in call["parameters"]] == [each[name] for each in expected]
+    ours, theirs = (each["components"]["schemas"] for each in (document, openapi.document()))
+    for name in ("NewRepository", "Repository", "RepositoryPage", "Tag", "TagPage", "Creator"):
+        assert ours[name]["properties"].keys() == theirs[name]["properties"].keys()
 
 
 @pytest.mark.hypothesis
 @pytest.mark.parametrize(("method", "path", "mode"), CALLS)
 def test_it_keeps_to_its_document(
-    guarded: Sandbox, filled: dict[str, Any], method: str, path: str, mode: GenerationMode
+    guarded: Sandbox,
+    filled: dict[str, dict[str, Any]],
+    method: str,
+    path: str,
+    mode: GenerationMode,
 ) -> None:
-    """Whatever is sent, good or bad, with a credential or without, is answered as it says.
-
-    Of what is good, some is done.
-    """
-    cases = schemathesis.openapi.from_dict(filled)[path][method]
+    """The response to any request, valid or not, is as documented; some valid ones succeed."""
+    document = filled["API" if (method, path) in API else "own"]
+    cases = schemathesis.openapi.from_dict(document)[path][method]
     statuses = set()
 
     @given(case=cases.as_strategy(generation_mode=mode))
     @settings(max_examples=15, suppress_health_check=list(HealthCheck))
     def send(case: Any) -> None:
         headers = {"Authorization": "Bearer x"}
-        answer = case.call_and_validate(base_url=guarded.url, headers=headers)
-        statuses.add(answer.status_code)
+        response = case.call_and_validate(base_url=guarded.url, headers=headers)
+        statuses.add(response.status_code)
 
     send()
     # Without a Docker registry there are no notifications.

@@ -14,11 +14,19 @@ BASE_URL = "https://api.example.com"
 
 
 def operations() -> dict[str, dict[str, Any]]:
-    """Return the operations of the API's document by their ids, as a new value."""
+    """Return the operations of the API's document by their ids, as a new value.
+
+    Each has its path and its method too, and the parameters of the path.
+    """
     return {
-        operation["operationId"]: operation
-        for path in openapi.document()["paths"].values()
-        for method, operation in path.items()
+        operation["operationId"]: {
+            **operation,
+            "path": path,
+            "method": method,
+            "parameters": [*item["parameters"], *operation.get("parameters", [])],
+        }
+        for path, item in openapi.document()["paths"].items()
+        for method, operation in item.items()
         if method != "parameters"
     }
 

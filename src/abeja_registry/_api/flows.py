@@ -210,7 +210,8 @@ def get_or_create(
     try:
         return read_created((yield Within(create, _CREATE_SHARE)))
     except Error as error:
-        # A 400 or 409 may mean that another client has just taken the name.
+        # Another client may have just taken the name.
+        # Assumption: names are unique, and a create with a taken name fails with 409 or 400.
         if not (error.outcome_unknown or isinstance(error, BadRequest | Conflict)):
             raise
         create_error = error

@@ -66,6 +66,7 @@ def create_repository(
 ) -> Operation:
     """POST /organizations/{organization_id}/registry/repositories."""
     body = {"name": check_str("name", name)}
+    # Assumption: a create may leave out the description.
     if description is not None:
         body["description"] = check_str("description", description)
     return Operation(

@@ -43,6 +43,7 @@ def check_page_size(page_size: int | None) -> int:
     return PAGE_SIZE if page_size is None else check_count("page_size", page_size, least=1)
 
 
+# Assumption: a list has the same order in each read.
 class Cursor:
     """The position of one iteration in one list.
 

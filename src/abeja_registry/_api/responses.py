@@ -30,7 +30,7 @@ from ..exceptions import (
 from .operations import Operation
 from .redaction import Redactor
 
-# Assumption: the reference names no header; this is the field's usual one.
+# Assumption: a response has the id of its request in this header; the reference names no header.
 REQUEST_ID_HEADER = "x-request-id"
 # The error of an attempt that the call's deadline ended.
 DEADLINE_PASSED = "the call's deadline has passed"
@@ -41,6 +41,8 @@ QUOTABLE = 16 * 1024
 # For a client without a credential.
 _NO_SECRETS = Redactor()
 
+# Assumption: errors have the statuses that HTTP defines; the reference names BadRequest,
+# Unauthorized and InternalServerError alone.
 _BY_STATUS: Mapping[int, type[HttpError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -278,6 +280,7 @@ def _http_error(
     # Redact before truncating: half a credential would not be recognized.
     headers, body = redact(response.headers), redact(response.body)
     fields = body if isinstance(body, dict) else {}
+    # Assumption: an error is a JSON object with `error`, `error_description` and `error_detail`.
     error, description = fields.get("error"), fields.get("error_description")
     if isinstance(description, str):
         description = description[:QUOTED_CHARACTERS]

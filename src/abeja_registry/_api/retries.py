@@ -18,7 +18,7 @@ from .responses import AttemptResult, NoResponse, Response, outcome_unknown
 
 # Statuses that a retry may not meet again.
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-# Assumption: the API does not carry out a request that it refuses with this status.
+# Assumption: the API does not carry out a request that it refuses with 429.
 _THROTTLED = 429
 _UNAVAILABLE = 503
 

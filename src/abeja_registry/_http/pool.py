@@ -34,7 +34,8 @@ from .streams import CallState
 
 # Open connections; further calls wait for a free one.
 MAX_CONNECTIONS = 100
-# Seconds that an idle connection is kept alive. Assumption: the API keeps it longer.
+# Seconds that an idle connection is kept alive.
+# Assumption: the API keeps an idle connection open for more than 15 seconds.
 KEEPALIVE_EXPIRY = 15.0
 
 _UNCLOSED = "a client was not closed: use it in a `with` block, or call its close() or aclose()"

@@ -153,6 +153,7 @@ def authorize(_: str, credential: FoundCredential) -> Authorization:
     values = {part: _check(part, name, value) for part, (value, name, _) in parts}
     if not values:
         return Authorization(None, "none", ())
+    # Assumption: a request has a bearer token, or an id and a secret as HTTP Basic credentials.
     if token := values.get("auth_token"):
         return Authorization(f"Bearer {token}", "Bearer ***", (token,))
     (part, user), (_, secret) = values.items()

@@ -34,6 +34,7 @@ from .sources import DEFAULT, NOT_SET, Found, Source
 OnRetry = Callable[[Retry], object]
 OnResponse = Callable[[ResponseInfo], object]
 
+# Assumption: the API is at this address.
 DEFAULT_BASE_URL = "https://api.abeja.io"
 _MASK = "********"
 

@@ -36,7 +36,7 @@ from ._schemas import default_limit, differences, rows, schema, strings
 
 # More rows than a server is likely to return in one page.
 LARGE_LIMIT = 10_000
-# Assumption: ids are assigned in ascending order, and no repository has this id yet.
+# Assumption: ids are assigned in ascending order, and no repository has the id 9999999999999 yet.
 MISSING_ID = "9999999999999"
 # The number of repositories to search for one with tags.
 _CANDIDATES = 3

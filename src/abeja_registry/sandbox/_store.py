@@ -140,6 +140,7 @@ class Store:
 
     def repositories(self, limit: int, offset: int) -> tuple[list[RepositoryRow], bool]:
         """Read a page of repositories, the oldest first, and whether there are more."""
+        # Assumption: a list has its oldest rows first.
         query = f"{SELECT_REPOSITORIES} ORDER BY id LIMIT ? OFFSET ?"
         with self._reads:
             rows = self._reader.execute(query, (limit + 1, offset)).fetchall()
