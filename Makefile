@@ -134,7 +134,7 @@ clean:
 	touch $@ .venv/demo.stamp
 
 .venv/system.stamp: pyproject.toml .venv/dev.stamp
-	$(BIN)/python -m pip install --quiet --group system
+	$(BIN)/python -m pip install --quiet --group system --group docs
 	touch $@
 
 .venv/docs.stamp: pyproject.toml .venv/dev.stamp
