@@ -1,7 +1,8 @@
 """The report: one HTML page that loads nothing else.
 
-Jinja escapes every value, and `plain` removes its control characters. The page's policy allows
-its own style and script by their hashes, and nothing else; data in JSON does not run.
+Jinja escapes every value, and `plain` removes its control characters; only the page's own style,
+script and charts are `safe`. The page's policy allows that style and script by their hashes, and
+nothing else. Data in JSON does not run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
 
 from .._output import plain
 from .._sizes import percent, size
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ...inventory._summary import StaleTag
     from ._timeline import Periods
 
-# Repositories that have their own bar.
-LARGEST = 20
+# The most repositories that have their own bar.
+MAX_BARS = 20
 
 
 @dataclass(frozen=True)
@@ -64,28 +64,24 @@ def page(report: Report) -> str:
     """Return the whole page."""
     summary, periods = report.summary, report.periods
     style, script = _asset("report.css"), _asset("report.js")
-    tables = {
-        "repositories": totals_table("repositories", "Repository", summary.repositories),
-        "creators": totals_table("creators", "Creator", summary.creators),
-        "stale": stale_table(report.stale_tags),
-        "empty": empty_table(report.empty_repositories),
-        "moved": moved_table(report.moved),
-    }
+    tables = (
+        totals_table("repositories", "Repository", summary.repositories),
+        totals_table("creators", "Creator", summary.creators),
+        stale_table(report.stale_tags),
+        empty_table(report.empty_repositories),
+        moved_table(report.moved),
+    )
     return _template().render(
         report=report,
         summary=summary,
         total=summary.total,
-        style=Markup(style),
-        script=Markup(script),
+        style=style,
+        script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
         bars=[each for each in summary.repositories if each.tags],
-        tables=tables,
-        max_bars=LARGEST,
-        max_listed=MAX_LISTED,
         history=zip(periods.items, accumulate(each.bytes for each in periods.items), strict=True),
-        columns_chart=Markup(_charts.columns("columns", periods)) if periods.items else None,
-        growth_chart=Markup(_charts.growth("growth", periods)) if periods.items else None,
+        tables={each.name: each for each in tables},
     )
 
 
@@ -102,12 +98,20 @@ def _template() -> Template:
     environment.filters.update(
         size=size, utc=utc_text, plural=_plural, number="{:,}".format, digest=_digest
     )
-    environment.globals.update(percent=percent, bar=lambda *lengths: Markup(_charts.bar(*lengths)))
+    environment.globals.update(
+        percent=percent,
+        bar=_charts.bar,
+        columns=_charts.columns,
+        growth=_charts.growth,
+        max_bars=MAX_BARS,
+        max_listed=MAX_LISTED,
+    )
     return environment.from_string(_asset("page.html.jinja"))
 
 
 def _without_control_characters(value: Any) -> Any:
-    return value if isinstance(value, Markup) else plain(value)
+    # Values are HTML already that a macro returns, or that are `safe`.
+    return value if hasattr(value, "__html__") else plain(value)
 
 
 def _asset(name: str) -> str:
