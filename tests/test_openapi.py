@@ -18,7 +18,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, ValidationError
-from tests.support.examples import BASE_URL, example, operations
+from tests.support.examples import BASE_URL, example, operations, resolved
 
 from abeja_registry import (
     APIClient,
@@ -39,15 +39,6 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 def schema(name: str) -> dict[str, Any]:
     """Return a schema of the document, with the schemas it refers to."""
     return {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
-
-
-def resolved(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a part of the document, or the component that it refers to."""
-    if "$ref" not in value:
-        return value
-    _, _, kind, name = value["$ref"].split("/")
-    component: dict[str, Any] = DOCUMENT["components"][kind][name]
-    return component
 
 
 # -- the document ---------------------------------------------------------------------------------
@@ -130,7 +121,7 @@ def test_an_operation_is_sent_as_documented(operation: str) -> None:
     """Arguments, method, path, query and body are the documented ones."""
     documented = OPERATIONS[operation]
     path, method = documented["path"], documented["method"]
-    parameters = [resolved(each) for each in documented["parameters"]]
+    parameters = documented["parameters"]
     segments = [each["name"] for each in parameters if each["in"] == "path"]
     query = [each["name"] for each in parameters if each["in"] == "query"]
     body: dict[str, Any] = {"properties": {}, "required": []}

@@ -13,17 +13,31 @@ ORGANIZATION_ID = "1410000000000"
 BASE_URL = "https://api.example.com"
 
 
+def resolved(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a part of the API's document, or the component that it refers to."""
+    if "$ref" not in value:
+        return value
+    _, _, kind, name = value["$ref"].split("/")
+    component: dict[str, Any] = openapi.document()["components"][kind][name]
+    return component
+
+
 def operations() -> dict[str, dict[str, Any]]:
     """Return the operations of the API's document by their ids, as a new value.
 
-    Each has its path and its method too, and the parameters of the path.
+    Each has its path and its method too, all its parameters and its responses.
     """
     return {
         operation["operationId"]: {
             **operation,
             "path": path,
             "method": method,
-            "parameters": [*item["parameters"], *operation.get("parameters", [])],
+            "parameters": [
+                resolved(each) for each in item["parameters"] + operation.get("parameters", [])
+            ],
+            "responses": {
+                status: resolved(each) for status, each in operation["responses"].items()
+            },
         }
         for path, item in openapi.document()["paths"].items()
         for method, operation in item.items()
