@@ -461,6 +461,17 @@ def test_printed(opened: Open, report: Path) -> None:
     assert not page.locator("#repositories-filter").is_visible()
 
 
+def test_a_printed_table_has_its_titles_on_each_page(opened: Open, report: Path) -> None:
+    """Chromium repeats a header that does not break, and paints its texts, but not its buttons."""
+    page = opened(report)
+    page.emulate_media(media="print")
+    header = page.locator("#repositories-table thead")
+    assert header.evaluate("each => getComputedStyle(each).breakInside") == "avoid"
+    styles = "buttons => buttons.map(each => getComputedStyle(each).display)"
+    assert set(header.locator("button").evaluate_all(styles)) == {"contents"}
+    assert header.inner_text().split("\t")[:3] == ["Repository", "Tags", "Size"]
+
+
 def test_moved_tags_are_folded(opened: Open, report: Path) -> None:
     """On the screen a click opens them, so that tables are near the top; on paper they are open."""
     page = opened(report)
