@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -62,6 +61,8 @@ _SETTINGS: Mapping[str, tuple[Callable[[str, Any], Any], Any]] = {
     "max_response_bytes": (_count, 64 * 1024 * 1024),
     "invalid_rows": (partial(check_choice, choices=get_args(InvalidRows)), "raise"),
 }
+# Settings of which one is a part of the other.
+_JOINED = ("max_retry_count", "retry")
 # Required by a typed client: the name in an error, the argument, and the names in the sources.
 _REQUIRED = {
     "organization_id": ("organization", "organization_id", ["organization_id"]),
@@ -137,8 +138,7 @@ class Settings:
     def with_changes(self, **changes: Any) -> Settings:
         """Return settings with those of the changes that are not None."""
         changed = sources.from_arguments(changes, "with_options")
-        resolution = _resolve(changed, self.resolution.found)
-        return resolution.checked()
+        return _resolve(changed, self.resolution.found, before=self.resolution).checked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +219,31 @@ def resolve(*, credential: Credential | None, profile: str | None, **arguments: 
     return _resolve(first, *searched, _DEFAULTS, typed=True)
 
 
-def _resolve(*searched: Source, typed: bool = False) -> Resolution:
-    """Take each setting from the first source that holds it."""
-    table = ChainMap(*searched)
+def _resolve(
+    *searched: Source, typed: bool = False, before: Resolution | None = None
+) -> Resolution:
+    """Take each setting from the first source that holds it.
+
+    Args:
+        searched: The sources.
+        typed: Whether a typed client needs these settings.
+        before: Settings whose checked values are kept where nothing has changed.
+    """
+    table: Source = {}
+    for source in reversed(searched):
+        table.update(source)
     found = {name: table[name] for name in _SETTINGS if name in table}
     values: dict[str, Any] = {}
     shown = []
     problems = {}
+    kept = {} if before is None else {each.name: each for each in before.shown}
     for name, (check, _) in _SETTINGS.items():
-        if name in found:
-            value, label, source = found[name]
+        if before and name not in _JOINED and found.get(name) is before.found.get(name):
+            if name in found:
+                values[name] = before.values[name]
+                shown.append(kept[name])
+        elif name in found:
+            value, label, origin = found[name]
             try:
                 value = check(label, value)
                 if name == "retry":  # the count was checked before, and is a part of it
@@ -237,7 +252,7 @@ def _resolve(*searched: Source, typed: bool = False) -> Resolution:
             except InvalidArgument as error:
                 problems[name] = str(error)
                 value = _MASK if name == "base_url" else value
-            shown.append(Setting(name, _shown(value), source))
+            shown.append(Setting(name, _shown(value), origin))
         elif typed:
             problems[name] = sources.not_found(*_REQUIRED[name])
             shown.append(Setting(name, None, NOT_SET))
