@@ -56,9 +56,12 @@ each_pair = pytest.mark.parametrize("pair", TWINS, ids=lambda pair: pair[0].__na
 
 
 def members(cls: type[Any]) -> dict[str, Callable[..., Any]]:
-    """Return the public methods and properties that a class defines, as functions, by name."""
+    """Return the public methods and properties that a class defines, as functions, by name.
+
+    Its constructor may be inherited.
+    """
     found: dict[str, Callable[..., Any]] = {}
-    for name, value in vars(cls).items():
+    for name, value in {"__init__": cls.__init__, **vars(cls)}.items():
         if name.startswith("_") and name not in {*RENAMED, *RENAMED.values(), "__init__"}:
             continue
         function = value.fget if isinstance(value, property) else value

@@ -132,7 +132,7 @@ class AsyncHttpClientAdapter(_BaseAdapter):
             built = self._build_request(request, remaining)
             async with limit:
                 response = await self._client.send(built, **_SEND)
-            return await aread_response(response, request, max(0.0, deadline - time.monotonic()))
+            return await aread_response(response, request, deadline)
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 return DEADLINE_EXCEEDED

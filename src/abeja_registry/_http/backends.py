@@ -30,8 +30,8 @@ ATTEMPT_DELAY = 0.25
 _AddressInfo = tuple[int, int, int, str, Any]
 
 
-class Backend(httpcore.NetworkBackend):
-    """Opens connections for threads.
+class _BaseBackend:
+    """The common part of both backends.
 
     Args:
         state: The state of the call that uses the connection.
@@ -45,6 +45,10 @@ class Backend(httpcore.NetworkBackend):
         self._state = state
         self._tls_layers = tls_layers
         self._attempt_delay = attempt_delay
+
+
+class Backend(_BaseBackend, httpcore.NetworkBackend):
+    """Opens connections for threads."""
 
     def connect_tcp(
         self,
@@ -213,15 +217,8 @@ class _LookUp:
 # -- async ----------------------------------------------------------------------------------------
 
 
-class AsyncBackend(httpcore.AsyncNetworkBackend):
+class AsyncBackend(_BaseBackend, httpcore.AsyncNetworkBackend):
     """As `Backend`, for tasks."""
-
-    def __init__(
-        self, state: CallState, tls_layers: int, attempt_delay: float = ATTEMPT_DELAY
-    ) -> None:
-        self._state = state
-        self._tls_layers = tls_layers
-        self._attempt_delay = attempt_delay
 
     async def connect_tcp(
         self,

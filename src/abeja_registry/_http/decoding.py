@@ -53,17 +53,13 @@ def read_response(response: Any, request: Request, deadline: float) -> AttemptRe
     )
 
 
-async def aread_response(response: Any, request: Request, remaining: float | None) -> AttemptResult:
-    """As `read_response`, for an async response.
-
-    Args:
-        response: The response.
-        request: Its request.
-        remaining: Seconds that reading may take; None if the streams enforce the deadline.
-    """
+async def aread_response(
+    response: Any, request: Request, deadline: float | None = None
+) -> AttemptResult:
+    """As `read_response`, for an async response; without a deadline if its streams have one."""
     body = BytesIO()
     read_error = None
-    limit = None if remaining is None else asyncio.timeout(remaining)
+    limit = None if deadline is None else asyncio.timeout(max(0.0, deadline - time.monotonic()))
     try:
         if response.is_stream_consumed:
             return _decode_read(response, request)

@@ -91,27 +91,25 @@ class _Request(httpx.Request):
         self.extensions = {"timeout": dict.fromkeys(_TIMEOUTS, timeout)}
 
 
-class _Connection(httpx.HTTPTransport):
-    """A transport with one connection. Tools that patch `httpx.HTTPTransport` see its requests."""
+class _BaseConnection:
+    """A transport of httpx with one connection of httpcore."""
 
     def __init__(self, factory: Callable[[CallState], Any], context: ssl.SSLContext) -> None:
-        super().__init__(verify=context, trust_env=False)
+        super().__init__(verify=context, trust_env=False)  # type: ignore[call-arg]
         self.state = CallState()
         self.used_at = 0.0
         self.connection = _install(self, factory(self.state))
 
 
-class _AsyncConnection(httpx.AsyncHTTPTransport):
+class _Connection(_BaseConnection, httpx.HTTPTransport):
+    """A connection for threads. Tools that patch `httpx.HTTPTransport` see its requests."""
+
+
+class _AsyncConnection(_BaseConnection, httpx.AsyncHTTPTransport):
     """As `_Connection`, for an event loop."""
 
-    def __init__(self, factory: Callable[[CallState], Any], context: ssl.SSLContext) -> None:
-        super().__init__(verify=context, trust_env=False)
-        self.state = CallState()
-        self.used_at = 0.0
-        self.connection = _install(self, factory(self.state))
 
-
-def _install(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport, connection: T) -> T:
+def _install(transport: Any, connection: T) -> T:
     """Replace the pool of an httpx transport by one connection."""
     # The only private name of another library that this package needs: httpx has no argument
     # for httpcore's public `network_backend`.
@@ -120,7 +118,7 @@ def _install(transport: httpx.HTTPTransport | httpx.AsyncHTTPTransport, connecti
             f"httpx {httpx.__version__} is not supported, and no request was sent:"
             " install an earlier version, or pass http_client="
         )
-    transport._pool = connection  # type: ignore[assignment]  # noqa: SLF001
+    transport._pool = connection  # noqa: SLF001
     return connection
 
 
@@ -412,7 +410,7 @@ class AsyncConnectionPool(_BasePool[_AsyncConnection, asyncio.Semaphore]):
         connection.state.request_written = None
         try:
             response = await connection.handle_async_request(self._build_request(request))
-            result = await aread_response(response, request, None)
+            result = await aread_response(response, request)
         except Exception as error:
             result = map_exception(error, request.redact)
         return _refine(connection, result) if isinstance(result, NoResponse) else result

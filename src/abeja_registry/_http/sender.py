@@ -50,7 +50,10 @@ class Sender(Protocol):
     def closed(self) -> bool: ...
 
     def send(self, request: Request, remaining: float, /) -> AttemptResult:
-        """Send a request, and return the result within the remaining seconds."""
+        """Send a request, and return the result within the remaining seconds.
+
+        Not a deadline: sockets need the monotonic clock, and a session's clock may be another.
+        """
         ...
 
     def close(self) -> None: ...
