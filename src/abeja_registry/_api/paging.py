@@ -32,7 +32,7 @@ MAX_REMEMBERED = 10_000
 MAX_STALLED_PAGES = 100
 # A look-up fetches several pages at once: at most so many, and at most this share of those that it
 # has read, so that few requests are beyond the end of a list.
-MAX_AHEAD = 16
+MAX_AHEAD = 32
 AHEAD_SHARE = 3
 # A look-up in more rows than these fails: a broken server may invent rows without end.
 MAX_LOOK_UP = 10_000_000

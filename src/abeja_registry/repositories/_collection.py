@@ -153,7 +153,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
         """Look up a repository by its name, in the whole list.
 
         Calls GET /organizations/{organization_id}/registry/repositories, once a page. Of a list
-        of more than six pages, several are fetched at a time, at most 16. A look-up in such a list
+        of more than six pages, several are fetched at a time, at most 32. A look-up in such a list
         may take longer than the client's `deadline`, which then bounds each of these steps.
 
         Args:

@@ -210,7 +210,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
         once a page, until the tag is found. Of a list of more than six pages, several are
-        fetched at a time, at most 16. A look-up in such a list may take longer than the client's
+        fetched at a time, at most 32. A look-up in such a list may take longer than the client's
         `deadline`, which then bounds each of these steps.
 
         Args:
@@ -244,7 +244,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         """Return the newest tag of a repository, by its time or by its version.
 
         Calls GET /organizations/{organization_id}/registry/repositories/{repository_id}/tags,
-        once a page, up to 16 at a time as `get` does.
+        once a page, up to 32 at a time as `get` does.
 
         Args:
             repository: The repository, or its id.

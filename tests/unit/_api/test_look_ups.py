@@ -92,12 +92,12 @@ def none(_: int) -> bool:
 
 
 def test_the_pages_of_a_long_list() -> None:
-    """One at a time for six pages, then a third of those that were read, up to sixteen."""
+    """One at a time for six pages, then a third of those that were read, up to thirty-two."""
     tags = Tags([str(number) for number in range(9_901)])
     assert find_in(tags, "none", failing=none) is None
-    assert tags.rounds == [*[1] * 6, 2, 2, 3, 4, 5, 7, 9, 12, *[16] * 4]
+    assert tags.rounds == [*[1] * 6, 2, 2, 3, 4, 5, 7, 9, 12, 16, 22, 29]
     assert {limit for limit, _ in tags.windows} == {100}
-    assert [offset for _, offset in tags.windows] == [99 * number for number in range(114)]
+    assert [offset for _, offset in tags.windows] == [99 * number for number in range(117)]
 
 
 @pytest.mark.parametrize("at", [0, 99, 100, 297, 298, 5000, 9_900])
@@ -123,6 +123,15 @@ def test_a_page_ahead_that_fails_is_requested_again(size: int) -> None:
     tags = Tags([str(number) for number in range(size)])
     assert find_in(tags, "none", failing=lambda offset: offset > size) is None
     assert find_in(tags, str(size - 1), failing=lambda offset: offset > size) == str(size - 1)
+
+
+def test_one_page_at_a_time_after_a_failure() -> None:
+    """A page ahead that failed is requested alone, and so are the next ones."""
+    tags = Tags([str(number) for number in range(2_000)])
+    failures = iter([True])
+    failing = lambda offset: offset > 1_000 and next(failures, False)  # noqa: E731
+    assert find_in(tags, "none", failing=failing) is None
+    assert tags.rounds == [*[1] * 6, 2, 2, 3, *[1] * 6, 2, 2]
 
 
 CHANGES = st.lists(st.lists(st.tuples(st.booleans(), st.integers(0, 200)), max_size=3), max_size=40)
@@ -253,6 +262,23 @@ def test_a_new_tag_is_found_among_changes(changes: list[tuple[bool, int]], where
         waiting.poll()
         polls += 1
     assert (waiting.done.name, polls <= 6) == ("new", True)
+
+
+def test_the_end_of_a_list_that_was_read_ahead() -> None:
+    """Pages that were requested beyond the end do not move it."""
+    waiting = Waiting(Tags([str(number) for number in range(1_000)]), "new")
+    assert waiting.poll()[-1] > 1_000
+    assert waiting.poll() == [0, 999]
+
+
+def test_a_new_tag_at_the_end_of_a_shorter_list(tags: Tags) -> None:
+    """If tags were removed meanwhile, a poll steps back until it meets a tag that it has seen."""
+    waiting = Waiting(tags, "new")
+    waiting.poll()
+    del tags.names[150:210]
+    tags.names.append("new")
+    waiting.poll()
+    assert waiting.done.name == "new"
 
 
 def test_a_tag_that_moves_in_the_list(tags: Tags) -> None:
