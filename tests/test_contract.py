@@ -857,6 +857,7 @@ async def test_a_report_identifies_nobody(world: World) -> None:
         "acme_trainer": 1,
         "acme_corp": 1,
         MARKER.replace("-", "_"): 1,
+        f"before_{MARKER.replace('-', '_')}_after": 1,
         EMAIL: 1,
         "\x1b[31mred": 1,
         "x" * 41: 1,

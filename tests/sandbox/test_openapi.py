@@ -77,7 +77,9 @@ class Caller:
 
     def __call__(self, operation: str, method: str = "", **change: Any) -> httpx.Response:
         """Send a request, changed as a test wants it."""
-        ids = {"organization_id": self.sandbox.organization_id, "repository_id": self.repository_id}
+        ids = {each["name"]: each.get("example") for each in OPERATIONS[operation]["parameters"]}
+        ids["organization_id"] = self.sandbox.organization_id
+        ids["repository_id"] = self.repository_id
         ids |= {name: change.pop(name) for name in [*change] if name in ids}
         if operation == "create_repository":
             change.setdefault("json", {"name": "sample", "description": "a sample"})
