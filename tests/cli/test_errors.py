@@ -1,4 +1,4 @@
-"""A wrong argument, a broken file and a defect of ours, told from one another."""
+"""A wrong argument, a broken file and a defect are different errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.examples import Examples
-from tests.support.internals import cli_organization, cli_tags
+from tests.support.internals import cli_tags
 from tests.support.server import Request, Server, response
 
 from abeja_registry import Client, InvalidArgument
@@ -46,9 +46,9 @@ lines = pytest.mark.parametrize("kind", ["jsonl", "csv"])
 
 
 def refused(run: Run, path: Path, good: Path) -> str:
-    """Return what every command that reads a file says of a broken one."""
+    """Return the error of each command that reads a broken file."""
     page = path.parent / "page.html"
-    said = set()
+    errors = set()
     for arguments in (
         ["diff", path, good],
         ["diff", good, path],
@@ -58,9 +58,9 @@ def refused(run: Run, path: Path, good: Path) -> str:
     ):
         ran = run(*map(str, arguments))
         assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1), arguments
-        said.add(ran.err)
+        errors.add(ran.err)
     assert not page.exists()
-    [error] = said
+    [error] = errors
     assert error.startswith("error: ")
     assert str(path) in error
     assert not re.search(r"Error|int\(\)|codec|Traceback|--help", error)
@@ -69,8 +69,8 @@ def refused(run: Run, path: Path, good: Path) -> str:
 
 @each_kind
 @pytest.mark.parametrize("share", [0.3, 0.9])
-def test_a_file_that_was_cut(run: Run, written: Path, kind: str, share: float) -> None:
-    """One that ends too early is a 1, and the line where it ends is named."""
+def test_a_truncated_file(run: Run, written: Path, kind: str, share: float) -> None:
+    """A truncated file is a 1, and the error names the line where it ends."""
     good = written / f"good.{kind}"
     path = written / f"cut.{kind}"
     content = good.read_bytes()
@@ -82,7 +82,7 @@ def test_a_file_that_was_cut(run: Run, written: Path, kind: str, share: float) -
 
 @each_kind
 def test_a_file_of_other_bytes(run: Run, written: Path, kind: str) -> None:
-    """What is no text, and no Parquet file either, is a 1."""
+    """A file that is neither text nor Parquet is a 1."""
     path = written / f"junk.{kind}"
     path.write_bytes(bytes(range(256)) * 50)
     refused(run, path, written / f"good.{kind}")
@@ -90,7 +90,7 @@ def test_a_file_of_other_bytes(run: Run, written: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_an_empty_file(run: Run, written: Path, kind: str) -> None:
-    """One without a header is a 1; JSON lines have none, and no line is not a row."""
+    """An empty file without a header is a 1; JSON lines have no header."""
     path = written / f"empty.{kind}"
     path.touch()
     refused(run, path, written / f"good.{kind}")
@@ -144,8 +144,8 @@ def test_a_file_of_other_types(run: Run, written: Path, kind: str, column: str, 
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.gz", "a.json", "folder.csv", "nowhere.csv"])
-def test_a_path_that_is_no_file_to_read(run: Run, written: Path, name: str) -> None:
-    """A suffix of nothing we read, a folder and a path to nothing are wrong arguments."""
+def test_a_path_that_cannot_be_read(run: Run, written: Path, name: str) -> None:
+    """Another suffix, a folder and a missing file are wrong arguments."""
     path = written / name
     if name == "folder.csv":
         path.mkdir()
@@ -163,7 +163,7 @@ def test_a_path_that_is_no_file_to_read(run: Run, written: Path, name: str) -> N
 def test_a_suffix_in_capitals(
     run: Run, written: Path, kind: str, change: Callable[[str], str]
 ) -> None:
-    """What is written so is read so."""
+    """Files are written and read by their suffix in any case."""
     path = written / f"Now.{change(kind)}"
     ran = run("inventory", "--write", str(path))
     assert (ran.code, ran.err) == (0, f"30 rows in {path}\n")
@@ -181,8 +181,8 @@ def test_a_suffix_that_is_not_written_is_not_read(run: Run, tmp_path: Path, name
         path.touch()
 
 
-def test_a_walk_of_another_kind_is_not_resumed(run: Run, written: Path, sandbox: Sandbox) -> None:
-    """What an earlier run kept of other repositories is a file that cannot be used: a 1."""
+def test_another_inventory_is_not_resumed(run: Run, written: Path, sandbox: Sandbox) -> None:
+    """The rows of another inventory, which an earlier run kept, cannot be resumed: a 1."""
     sandbox.faults.add(operation="get_repository_tags", status=403)
     path = written / "new.csv"
     assert run("inventory", "--write", str(path)).code == 1
@@ -193,7 +193,7 @@ def test_a_walk_of_another_kind_is_not_resumed(run: Run, written: Path, sandbox:
     assert "resume=" not in ran.err
 
 
-# -- names of the API's ---------------------------------------------------------------------------
+# -- names in responses ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -204,10 +204,10 @@ def test_a_walk_of_another_kind_is_not_resumed(run: Run, written: Path, sandbox:
         ({"name": "odd", "id": ""}, "the repository's id must be an id"),
     ],
 )
-def test_what_the_api_says_is_no_argument(
+def test_a_name_in_a_response_is_no_argument(
     run: Run, example: Examples, change: dict[str, str], problem: str
 ) -> None:
-    """A name or an id of the API's that cannot be used is a 1, and no wrong usage."""
+    """An invalid name or id in a response is a 1, and not wrong usage."""
     listed, tags = example("get_repositories"), example("get_repository_tags")
     listed["registry_repositories"][0] |= change
 
@@ -215,7 +215,8 @@ def test_what_the_api_says_is_no_argument(
         return response(tags if "/tags" in request.target else listed)
 
     with Server(api) as server:
-        ran = run("--base-url", server.url, "image", change["name"], tags["tags"][0]["name"])
+        tag = f"{change['name']}:{tags['tags'][0]['name']}"
+        ran = run("--base-url", server.url, "image", tag)
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert problem in ran.err
     assert "--help" not in ran.err
@@ -225,7 +226,7 @@ def test_what_the_api_says_is_no_argument(
 
 
 def failing(error: BaseException) -> Any:
-    """Return a command's body that fails."""
+    """Return a function that fails."""
 
     def body(*_: object, **__: object) -> None:
         raise error
@@ -257,9 +258,9 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("error", DEFECTS, ids=lambda error: type(error).__name__)
 def test_a_defect(error: Exception, run: Run, monkeypatch: pytest.MonkeyPatch, kept: Path) -> None:
-    """It is a 70, with one line that says what and where its traceback is."""
-    monkeypatch.setattr(cli_tags, "image", failing(error))
-    ran = run("image", "trainer", "1")
+    """A defect is a 70, with one line that says what happened and where the traceback is."""
+    monkeypatch.setattr(cli_tags, "tags_of", failing(error))
+    ran = run("image", "trainer:1")
     assert (ran.code, ran.out, ran.err.count("\n")) == (70, "", 1)
     [path] = kept.iterdir()
     assert ran.err.startswith(f"error: this should not happen: {type(error).__name__}: ")
@@ -278,8 +279,8 @@ def test_a_defect_shows_no_credential(
     """Neither the line nor the file has the token, whatever the error quotes."""
     monkeypatch.setenv("PLATFORM_AUTH_TOKEN", SECRET)
     error = RuntimeError(f"Illegal header value b'Bearer {SECRET}'")
-    monkeypatch.setattr(cli_tags, "repository_of", failing(error))
-    ran = run("image", "trainer", "1")
+    monkeypatch.setattr(cli_tags, "tags_of", failing(error))
+    ran = run("image", "trainer:1")
     assert ran.code == 70
     [path] = kept.iterdir()
     assert SECRET not in ran.err + path.read_text()
@@ -289,40 +290,70 @@ def test_a_defect_shows_no_credential(
 def test_a_defect_where_nothing_can_be_kept(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Where no file can be made, the line says how to see the traceback."""
+    """Where no file can be created, the line says how to see the traceback."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    monkeypatch.setattr(cli_tags, "image", failing(KeyError("x")))
-    ran = run("image", "trainer", "1")
+    monkeypatch.setattr(cli_tags, "tags_of", failing(KeyError("x")))
+    ran = run("image", "trainer:1")
     assert (ran.code, ran.err) == (
         70,
-        "error: this should not happen: KeyError: 'x'"
-        " - python -X dev -m abeja_registry shows the traceback\n",
+        "error: this should not happen: KeyError: 'x' - -v shows the traceback\n",
     )
 
 
-def test_a_developer_sees_where_it_came_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `python -X dev` the error is raised as it is."""
-    monkeypatch.setattr(cli_tags, "image", failing(KeyError("x")))
-    monkeypatch.setattr(sys, "flags", type("Flags", (), {"dev_mode": True}))
-    with pytest.raises(KeyError):
-        run("image", "trainer", "1")
+@pytest.mark.parametrize("arguments", [["-v", "image", "trainer:1"], ["image", "trainer:1", "-v"]])
+def test_v_shows_the_traceback(
+    arguments: list[str], run: Run, monkeypatch: pytest.MonkeyPatch, kept: Path
+) -> None:
+    """With -v the traceback of a defect is on stderr, without the credential, and in no file."""
+    monkeypatch.setenv("PLATFORM_AUTH_TOKEN", SECRET)
+    monkeypatch.setattr(cli_tags, "tags_of", failing(KeyError(SECRET)))
+    ran = run(*arguments)
+    assert (ran.code, ran.out, list(kept.iterdir())) == (70, "", [])
+    assert "Traceback (most recent call last):\n" in ran.err
+    assert ran.err.splitlines()[-1] == (
+        "error: this should not happen: KeyError: '[the credential]'"
+        " - please report it with the traceback above"
+    )
+    assert SECRET not in ran.err
 
 
 # -- wrong arguments ------------------------------------------------------------------------------
 
 
-def test_an_argument_of_ours_is_told_from_any_other_error(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Our own class alone says that the command was called wrongly, and names its help."""
-    monkeypatch.setattr(cli_tags, "image", failing(InvalidArgument("tag must be shorter")))
-    ran = run("image", "trainer", "1")
+def test_only_invalid_arguments_are_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`InvalidArgument` alone is wrong usage, and names the command's help."""
+    monkeypatch.setattr(cli_tags, "tags_of", failing(InvalidArgument("tag must be shorter")))
+    ran = run("image", "trainer:1")
     assert (ran.code, ran.err) == (
         2,
         "error: tag must be shorter - see abeja-registry image --help\n",
     )
-    monkeypatch.setattr(cli_organization, "inventory", failing(UserWarning("as an error")))
-    assert run("inventory").code == 1
+    monkeypatch.setattr(cli_tags, "tags_of", failing(UserWarning("as an error")))
+    assert run("image", "trainer:1").code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["tags", "list", "--id", ".."], "REPOSITORY must be an id"),
+        (["tags", "list", "--id", "1", "--pattern", ""], "--pattern must be a non-empty pattern"),
+        (["inventory", "--include", ""], "--include must be a non-empty pattern"),
+        (["tags", "wait", "--id", "1:x", "--digest", "x"], "--digest"),
+        (["tags", "wait", "--id", "1:x", "--changed-from", "x"], "--changed-from"),
+        (["tags", "wait", "--id", "1:x", "--timeout", "0"], "--timeout"),
+        (["summary", "--stale-days", "9" * 12], "--stale-days"),
+        (["--organization", "..", "whoami"], "--organization"),
+        (["whoami", "--base-url", "ftp://x"], "--base-url"),
+        (["whoami", "--request-timeout", "x"], "--request-timeout"),
+        (["whoami", "--profile", "x"], "--profile"),
+    ],
+)
+def test_a_message_names_the_option(arguments: list[str], problem: str, run: Run) -> None:
+    """A message about an argument speaks of the option, not of the library's argument."""
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert problem in ran.err
+    assert not re.search(r"repository_id|base_url|stale_after|page_size|changed_from|=", ran.err)
 
 
 WRONG = [
@@ -334,12 +365,27 @@ WRONG = [
     ),
     *(["inventory", "--concurrency", each] for each in ("0", "-5", "x", "")),
     *(["tags", "latest", "--id", "1", *each] for each in (["--prereleases"], ["--by", "size"])),
-    *(["tags", "wait", "--id", "1", "x", "--timeout", each] for each in ("0", "-1", "nan", "x")),
-    *(["tags", "wait", "--id", "1", "x", "--digest", each] for each in ("", "x", "sha256:")),
-    *(["tags", "list", "t", "--since", each] for each in ("", "x", "2024-13-01", "9" * 50)),
-    *(["tags", "list", "--id", "1", "--matching", each] for each in ("",)),
-    *(["summary", "--stale-after-days", each] for each in ("-1", "x", "9" * 12, "9" * 5000)),
-    *(["--timeout", each, "repositories", "list"] for each in ("nan", "inf", "0", "-1", "1e400")),
+    *(["tags", "wait", "--id", "1:x", "--timeout", each] for each in ("0", "-1", "nan", "x")),
+    *(["tags", "wait", "--id", "1:x", "--digest", each] for each in ("", "x", "sha256:")),
+    *(["image", *each] for each in (["x"], ["x:"], [":x"], ["x@"], ["x:1", "y"], ["a/b:1"])),
+    *(["image", "x:1", "--wait", each] for each in ("0", "-1", "inf", "soon")),
+    *(["tags", "list", "t", "--limit", each] for each in ("0", "-1", "x")),
+    *(
+        ["tags", "list", "t", "--columns", each]
+        for each in ("", ",", "nme", "name,x", "creator.email")
+    ),
+    *(["tags", "list", "t", "--quiet", "--output", each] for each in ("json", "csv")),
+    *(["tags", "list", "t", each] for each in ("--bom", "--escape-formulas")),
+    *(
+        ["tags", "list", "t", "--since", each]
+        for each in ("", "x", "2024-13-01", "9" * 50, "30", "9999999d", "30y")
+    ),
+    *(["tags", "list", "--id", "1", "--pattern", each] for each in ("",)),
+    *(["summary", "--stale-days", each] for each in ("-1", "x", "9" * 12, "9" * 5000)),
+    *(
+        ["--request-timeout", each, "repositories", "list"]
+        for each in ("nan", "inf", "0", "-1", "1e400")
+    ),
     *(["--deadline", each, "repositories", "list"] for each in ("nan", "inf", "0", "x")),
     *(["--base-url", each, "repositories", "list"] for each in ("", "x", "ftp://x", "http://a b")),
     *(["--base-url", each, "repositories", "list"] for each in ("http://\ud800", "http://x:99999")),
@@ -350,7 +396,7 @@ WRONG = [
 
 @pytest.mark.parametrize("arguments", WRONG, ids=lambda each: ascii(" ".join(each))[:60])
 def test_wrong_arguments(arguments: list[str], run: Run, sandbox: Sandbox) -> None:
-    """Each is a 2 with one line, and nothing is sent."""
+    """Each is a 2 with one line, and no request is sent."""
     ran = run(*arguments)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
     assert " - see " in ran.err
@@ -371,26 +417,33 @@ words = st.text(st.characters(exclude_characters="\0"), max_size=6) | st.sampled
         "-1",
         "--page-size",
         "--include",
-        "--matching",
+        "--pattern",
+        "--limit",
+        "--columns",
+        "a:b",
+        "a@b",
+        "-q",
+        "-v",
     ]
 )
 COMMANDS = ["repositories list", "repositories get", "repositories delete", "tags list"]
 COMMANDS += [
     "repositories create",
+    "tags get",
     "tags latest",
     "image",
     "inventory",
     "diff",
     "summary",
-    "whoami",
+    "config",
 ]
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(command=st.sampled_from(COMMANDS), arguments=st.lists(words, max_size=4))
 def test_no_argument_is_a_defect(command: str, arguments: list[str], run: Run) -> None:
-    """Whatever a command is given, it ends with an exit code of its own, and no traceback."""
+    """Whatever its arguments are, a command ends with a documented exit code, and no traceback."""
     ran = run(*command.split(), *arguments)
     assert ran.code in (0, 1, 2, 3), (ran.code, ran.err)
     assert "should not happen" not in ran.err
-    assert ran.code == 0 or ran.err.startswith("error: ")
+    assert ran.code == 0 or "error: " in ran.err

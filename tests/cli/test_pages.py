@@ -7,33 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.internals import (
-    cli_organization,
-    cli_output,
-    cli_repositories,
-    cli_settings,
-    cli_tags,
-)
+from tests.support.internals import cli_output, cli_views
 
 from .test_main import COMMANDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 
-KINDS = [
-    cli_repositories.REPOSITORY,
-    cli_tags.TAG,
-    cli_organization.ROW,
-    cli_organization.CHANGE,
-    cli_organization.TOTALS,
-    cli_settings.SETTING,
+VIEWS = [
+    cli_views.REPOSITORY,
+    cli_views.SIZED,
+    cli_views.TAG,
+    cli_views.ROW,
+    cli_views.CHANGE,
+    cli_views.TOTALS,
+    cli_views.SETTING,
+    cli_views.ACCESS,
+    cli_views.FINDING,
 ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_page_has_the_columns(kind: cli_output.Kind[Any]) -> None:
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_page_has_the_columns(view: cli_output.View[Any]) -> None:
     """Programs rely on the columns that the page lists, in their order."""
-    assert f"| `{','.join(kind.header)}` |" in PAGE
+    assert f"| `{','.join(view.header)}` |" in PAGE
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "sandbox"])

@@ -596,7 +596,7 @@ def check(name: str) -> None:
     shown = made_of(name)
     # Two repositories of the same size are sorted by name; their rows have the same elements.
     assert shown.tags == PLAIN.tags
-    visible = cli_output.plain(name)
+    visible = cli_output.strip_control(name)
     assert shown.attributes.count(("title", visible)) == PLAIN.attributes.count(("title", "plain"))
     tables = ("repositories", "creators", "stale", "empty", "moved")
     if visible.strip():
@@ -650,13 +650,13 @@ def test_nothing_else_runs_or_is_asked_for(make: Make, tmp_path: Path) -> None:
         (["--html", "report.pdf"], "--html takes a .html file, not report.pdf"),
         (["--html", "nowhere/report.html"], "--html needs an existing folder, unlike nowhere"),
         (["--html", "."], "is a directory"),
-        (["--html", "report.html", "--output", "csv"], "exclude each other"),
+        (["--html", "report.html", "--output", "csv"], "it takes no other output"),
         (["--compare", "old.jsonl"], "--compare needs --html"),
         (["--html", "report.html", "--compare", "nowhere.jsonl"], "does not exist"),
         (["--html", "report.html", "--compare", "old.txt"], "path must end in .jsonl"),
         (["--html", "report.html", "--compare", "bad.jsonl"], "is not a row of an inventory"),
-        (["--html", "report.html", "--stale-after-days", "-1"], "must be at least 0"),
-        (["--html", "report.html", "--concurrency", "0"], "must be at least 1"),
+        (["--html", "report.html", "--stale-days", "-1"], "at least 0"),
+        (["--html", "report.html", "--concurrency", "0"], "at least 1"),
     ],
 )
 def test_refused_arguments(
@@ -690,7 +690,7 @@ def test_no_page_of_a_partial_inventory(run: Run, sandbox: Sandbox, tmp_path: Pa
     path.write_text("before")
     ran = run("summary", "--html", str(path))
     assert (ran.code, ran.out) == (1, "")
-    assert "without them there is nothing to tell" in ran.err
+    assert "nothing was compared or added up" in ran.err
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 

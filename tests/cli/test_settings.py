@@ -1,9 +1,10 @@
-"""`abeja-registry whoami` and `doctor`."""
+"""`abeja-registry config`, `whoami` and `doctor`."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,23 +23,23 @@ def found(text: str) -> dict[str, tuple[object, str]]:
     return {row["setting"]: (row["value"], row["source"]) for row in json.loads(text)}
 
 
-def test_it_says_what_was_found_where(run: Run, sandbox: Sandbox) -> None:
-    """Each setting comes with its source, the secret masked, and nothing is asked of the API."""
-    ran = run("--timeout", "7", "whoami", "--output", "json")
+def test_it_shows_each_setting_with_its_source(run: Run, sandbox: Sandbox) -> None:
+    """Each setting has its source, the secret is masked, and no request is sent."""
+    ran = run("--request-timeout", "7", "config", "--output", "json")
     assert found(ran.out) == {
         "organization_id": (sandbox.organization_id, "ABEJA_ORGANIZATION_ID"),
         "base_url": (sandbox.url, "ABEJA_API_URL"),
-        "timeout": (7, "--timeout"),
+        "timeout": (7, "--request-timeout"),
         "deadline": (120, "default"),
         "max_retry_count": (5, "default"),
         "auth_token": ("********", "PLATFORM_AUTH_TOKEN"),
     }
     assert (ran.code, ran.err, sandbox.requests) == (0, "", ())
-    assert run("whoami").out.split()[:3] == ["SETTING", "VALUE", "SOURCE"]
+    assert run("config").out.split()[:3] == ["SETTING", "VALUE", "SOURCE"]
 
 
-def test_a_profile_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A profile's settings name the file and its key, and show its user but not the token."""
+def test_a_profile(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The source of a profile's setting is the file and its key; its token is masked."""
     monkeypatch.setenv("HOME", str(tmp_path))
     file = tmp_path / ".abeja" / "config"
     file.parent.mkdir()
@@ -50,7 +51,7 @@ def test_a_profile_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path:
     }
     file.write_text(json.dumps({"configurations": [configuration]}))
     file.chmod(0o600)
-    ran = run("--profile", "staging", "whoami", "--output", "json")
+    ran = run("--profile", "staging", "config", "--output", "json")
     where = "of 'staging' in ~/.abeja/config"
     assert (
         found(ran.out).items()
@@ -59,25 +60,99 @@ def test_a_profile_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path:
             "personal_access_token": ("********", f"personal-access-token {where}"),
         }.items()
     )
-    assert run("--profile", "nope", "whoami").code == 2
+    assert run("--profile", "nope", "config").code == 2
     monkeypatch.setenv("COLUMNS", "60")
-    narrow = run("--profile", "staging", "whoami").out
+    narrow = run("--profile", "staging", "config").out
     assert "…" not in narrow
     assert max(map(len, narrow.splitlines())) <= 60
 
 
-def test_what_is_missing_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a credential it shows the rest, and ends as a command would: with 2."""
+TOKEN_VARIABLES = (
+    "PLATFORM_AUTH_TOKEN (or ABEJA_PLATFORM_USER_ID with ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN)"
+)
+ORGANIZATION_VARIABLE = "ABEJA_ORGANIZATION_ID (or --organization)"
+CONFIGURE = "run `abeja configure` of the platform's command line"
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        (["PLATFORM_AUTH_TOKEN"], f"no credential: set {TOKEN_VARIABLES}"),
+        (["ABEJA_ORGANIZATION_ID"], f"no organization: set {ORGANIZATION_VARIABLE}"),
+        (
+            ["PLATFORM_AUTH_TOKEN", "ABEJA_ORGANIZATION_ID"],
+            f"no credential and no organization: set {TOKEN_VARIABLES} and {ORGANIZATION_VARIABLE}",
+        ),
+    ],
+)
+def test_missing_settings(
+    missing: list[str], message: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence names all missing settings, what to set, and the command that shows them."""
+    for name in missing:
+        monkeypatch.delenv(name)
+    ran = run("config", "--output", "json")
+    hint = "the variables are in abeja-registry --help"
+    assert (ran.code, ran.err) == (2, f"error: {message}, or {CONFIGURE} - {hint}\n")
+    not_set = {name for name, (_, source) in found(ran.out).items() if source == "not set"}
+    assert len(not_set) == len(missing)
+    for command in (["repositories", "list"], ["whoami"], ["image", "trainer:1"]):
+        ran = run(*command)
+        hint = "see what was found where: abeja-registry config"
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == f"error: {message}, or {CONFIGURE} - {hint}\n"
+
+
+def test_the_profile_of_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ABEJA_PROFILE` selects a configuration, after the variables; --profile goes before them."""
+    other = {"ABEJA_CLI_USER": "9", "ABEJA_CLI_TOKEN": "hush", "ABEJA_CLI_ORGANIZATION": "90"}
+    for name, value in {"ABEJA_PROFILE": "other", **other}.items():
+        monkeypatch.setenv(name, value)
+    ran = run("config")
+    assert (ran.code, "ABEJA_PROFILE 'other' cannot be used" in ran.err) == (2, True)
+    config = Path(os.environ["HOME"]) / ".abeja" / "config"
+    config.parent.mkdir(parents=True)
+    config.touch(0o600)
+    config.write_text(json.dumps(FILE | {"configurations": [OTHER]}))
+    shown = found(run("config", "-o", "json").out)
+    assert shown["auth_token"] == ("********", "PLATFORM_AUTH_TOKEN")
     monkeypatch.delenv("PLATFORM_AUTH_TOKEN")
+    shown = found(run("config", "-o", "json").out)
+    assert shown["user_id"] == ("6", "abeja-platform-user of 'other' in ~/.abeja/config")
+    assert shown["organization_id"][1] == "ABEJA_ORGANIZATION_ID"
+    shown = found(run("config", "-o", "json", "--profile", "other").out)
+    assert shown["organization_id"] == ("40", "organization-name of 'other' in ~/.abeja/config")
+    monkeypatch.setenv("ABEJA_PROFILE", "nope")
+    ran = run("config")
+    assert (ran.code, "has no configuration 'nope'; it has ['other']" in ran.err) == (2, True)
+    monkeypatch.setenv("ABEJA_PROFILE", "")
+    shown = found(run("config", "-o", "json").out)
+    assert shown["user_id"] == ("9", "ABEJA_CLI_USER")
+
+
+def test_whoami(run: Run, sandbox: Sandbox) -> None:
+    """It asks the API with one request, and names the organization and the credential."""
     ran = run("whoami", "--output", "json")
-    assert found(ran.out)["credential"] == (None, "not set")
-    assert ran.code == 2
-    assert ran.err.startswith("error: no credential: pass the argument credential")
-    assert ran.err.endswith(" - see abeja-registry --help\n")
+    assert json.loads(ran.out) == {
+        "organization_id": sandbox.organization_id,
+        "organization_name": "test-org",
+        "credential": "Bearer ***",
+        "source": "PLATFORM_AUTH_TOKEN",
+        "base_url": sandbox.url,
+    }
+    assert (ran.code, ran.err) == (0, "")
+    [request] = sandbox.requests
+    assert (request.method, request.query) == ("GET", "limit=1")
+    assert run("whoami", "--quiet").out == "test-org\n"
+    assert run("whoami").out.splitlines()[1].split() == ["organization_name", "test-org"]
+    sandbox.faults.add(status=401)
+    ran = run("whoami")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.endswith(" - check the credential: abeja-registry config\n")
 
 
 def test_no_secret_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever kind the credential is of, its secret is masked, and its user is not."""
+    """The secret of each kind of credential is masked, and its user is shown."""
     monkeypatch.delenv("PLATFORM_AUTH_TOKEN")
     for user, secret in (
         ("datasource_id", "datasource_secret"),
@@ -86,18 +161,18 @@ def test_no_secret_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         names = [f"ABEJA_PLATFORM_{part.upper()}" for part in (user, secret)]
         monkeypatch.setenv(names[0], "7")
         monkeypatch.setenv(names[1], "hush")
-        ran = run("whoami", "--output", "json")
+        ran = run("config", "--output", "json")
         assert found(ran.out)[user] == ("7", names[0])
         assert found(ran.out)[secret] == ("********", names[1])
         assert "hush" not in ran.out + ran.err
 
 
 def test_values_are_of_one_type(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever a setting is from, its value is what a client uses; the options tell their names."""
+    """A setting from any source has the client's value; the source of an option is its name."""
     monkeypatch.setenv("ABEJA_SDK_CONNECTION_TIMEOUT", "7")
     monkeypatch.setenv("ABEJA_SDK_MAX_RETRY_COUNT", "2")
     options = ["--organization", "1", "--base-url", "https://api.example.com/", "--deadline", "9"]
-    rows = json.loads(run(*options, "whoami", "--output", "json").out)
+    rows = json.loads(run(*options, "config", "--output", "json").out)
     assert [tuple(row.values()) for row in rows[:5]] == [
         ("organization_id", "1", "--organization"),
         ("base_url", "https://api.example.com", "--base-url"),
@@ -108,21 +183,19 @@ def test_values_are_of_one_type(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     assert [type(row["value"]) for row in rows[2:5]] == [float, float, int]
 
 
-def test_a_value_that_is_refused(
-    run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is shown as it was found, hides none of the others, and ends with 2."""
+def test_an_invalid_value(run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid value is shown unchanged beside the others, and it ends with 2."""
     monkeypatch.setenv("ABEJA_SDK_CONNECTION_TIMEOUT", "soon")
-    ran = run("whoami", "--output", "json")
+    ran = run("config", "--output", "json")
     assert ran.code == 2
     assert found(ran.out)["timeout"] == ("soon", "ABEJA_SDK_CONNECTION_TIMEOUT")
     assert found(ran.out)["base_url"] == (sandbox.url, "ABEJA_API_URL")
 
 
-def test_an_address_that_is_refused_is_not_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is refused may hold a password: neither the table nor the error shows it."""
+def test_an_invalid_url_is_not_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid URL may contain a password: neither the table nor the error shows it."""
     monkeypatch.setenv("ABEJA_API_URL", "https://user:hush@api.example.com")
-    ran = run("whoami", "--output", "json")
+    ran = run("config", "--output", "json")
     assert found(ran.out)["base_url"] == ("********", "ABEJA_API_URL")
     assert ran.code == 2
     assert "hush" not in ran.out + ran.err
@@ -132,15 +205,15 @@ def test_an_address_that_is_refused_is_not_shown(run: Run, monkeypatch: pytest.M
 def test_warnings_are_lines(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A warning of the package is one line on stderr, without a place in the source."""
     monkeypatch.setenv("ABEJA_API_URL", "http://api.example.com")
-    ran = run("whoami", "--output", "json")
+    ran = run("config", "--output", "json")
     assert ran.code == 0
     assert ran.err == (
         "warning: the credential will be sent unencrypted to http://api.example.com\n"
     )
 
 
-def test_doctor_of_an_api_as_promised(run: Run, sandbox: Sandbox) -> None:
-    """It shows the report as a table, without the organization's names, and ends with 0."""
+def test_doctor_of_an_api_that_matches(run: Run, sandbox: Sandbox) -> None:
+    """It shows the report as a table, without names of the organization, and ends with 0."""
     sandbox.seed(repositories=2, tags=12)
     ran = run("doctor")
     lines = ran.out.splitlines()
@@ -164,7 +237,7 @@ def test_doctor_shows_any_report(
 
 
 def test_doctor_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a terminal the report is as wide as that, and elsewhere as str() has it."""
+    """At a terminal the report is as wide as the terminal, and elsewhere it has 100 columns."""
     report = ContractReport((Finding("tags", "ok", "a word " * 40),))
     monkeypatch.setattr(Client, "check_contract", lambda _: report)
     assert run("doctor").out == f"{report}\n"
@@ -177,14 +250,31 @@ def test_doctor_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_doctor_of_an_api_that_differs(run: Run, sandbox: Sandbox) -> None:
-    """Where something differs it shows all that it found, and ends with 1."""
+    """If something differs, it shows all findings, and ends with 1."""
     sandbox.faults.add(operation="get_repositories", status=401)
     ran = run("doctor")
     assert (ran.code, ran.err) == (1, "")
     assert f"{'authentication':42}differs  Unauthorized (401)" in ran.out
 
 
-# -- what a client does ---------------------------------------------------------------------------
+def test_doctor_for_programs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON has whether all is well, and each finding; the other forms have a row for each."""
+    findings = Finding("tags", "differs", "a, b"), Finding("TLS", "ok", "connected")
+    monkeypatch.setattr(Client, "check_contract", lambda _: ContractReport(findings))
+    rows = [
+        {"subject": "tags", "status": "differs", "detail": "a, b"},
+        {"subject": "TLS", "status": "ok", "detail": "connected"},
+    ]
+    ran = run("doctor", "--output", "json")
+    assert (ran.code, json.loads(ran.out)) == (1, {"ok": False, "findings": rows})
+    assert [json.loads(line) for line in run("doctor", "-o", "jsonl").out.splitlines()] == rows
+    assert run("doctor", "-o", "csv").out == (
+        'subject,status,detail\ntags,differs,"a, b"\nTLS,ok,connected\n'
+    )
+    assert run("doctor", "--columns", "status").out.split() == ["STATUS", "differs", "ok"]
+
+
+# -- the client's settings -------------------------------------------------------------------------
 
 FILE = {
     "abeja-platform-user": "4",
@@ -197,7 +287,7 @@ USER = {"ABEJA_PLATFORM_USER_ID": "7"}
 TOKEN = {"ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN": "hush"}
 DATASOURCE = {"ABEJA_PLATFORM_DATASOURCE_ID": "5"}
 OTHER = FILE | {"configuration-name": "other", "abeja-platform-user": "6"}
-# The environment, the file, and the options before the command.
+# The environment, the file, and the global options.
 SURROUNDINGS: dict[str, tuple[dict[str, str], dict[str, Any] | None, list[str]]] = {
     "nothing": ({}, None, []),
     "a file": ({}, FILE, []),
@@ -253,7 +343,7 @@ SURROUNDINGS: dict[str, tuple[dict[str, str], dict[str, Any] | None, list[str]]]
     "a number among the options": (
         USER | TOKEN | {"ABEJA_ORGANIZATION_ID": "1"},
         None,
-        ["--timeout", "7", "--deadline", "9"],
+        ["--request-timeout", "7", "--deadline", "9"],
     ),
 }
 
@@ -267,7 +357,7 @@ def test_it_shows_what_a_client_uses_or_refuses(
     file: dict[str, Any] | None,
     options: list[str],
 ) -> None:
-    """A client takes each setting from where it is said to be, or fails with the same words."""
+    """A client uses each setting from the shown source, or fails with the same error."""
     for name in exported:
         monkeypatch.delenv(name)
     for name, value in variables.items():
@@ -277,11 +367,11 @@ def test_it_shows_what_a_client_uses_or_refuses(
         config.parent.mkdir(parents=True)
         config.touch(0o600)
         config.write_text(json.dumps(file))
-    ran = run(*options, "whoami", "--output", "json")
+    ran = run(*options, "config", "--output", "json")
     shown = found(ran.out)
     assert "hush" not in ran.out + ran.err
     given: dict[str, Any] = dict(zip(options[::2], options[1::2], strict=True))
-    names = {"--organization": "organization_id"}
+    names = {"--organization": "organization_id", "--request-timeout": "timeout"}
     arguments = {names.get(name, name.strip("-")): value for name, value in given.items()}
     client, problem = None, ""
     try:
@@ -290,10 +380,17 @@ def test_it_shows_what_a_client_uses_or_refuses(
         problem = str(error)
     if client is None:
         assert ran.code == 2
-        assert problem in ran.err
         missing = {name for name, (_, source) in shown.items() if source == "not set"}
+        if problem.startswith("no "):  # in the words of the command line
+            assert missing == set(
+                re.findall(
+                    r"no (\w+?)(?: and|:)", ran.err.replace("organization", "organization_id")
+                )
+            )
+            return
+        assert problem in ran.err
         assert missing or "must be" in problem
-        if "incomplete" in problem:  # of the part that is there, and of the one that is not
+        if "incomplete" in problem:  # names the part that is set, and the missing one
             assert [source for source in sources(shown) if f"{source} is set" in problem]
             assert problem.endswith(f"without {' and '.join(missing & PARTS)}")
         return
@@ -312,18 +409,18 @@ PARTS = {"auth_token", "user_id", "personal_access_token", "datasource_id", "dat
 
 
 def sources(shown: dict[str, tuple[object, str]]) -> list[str]:
-    """Return where the parts of the credential are from."""
+    """Return the sources of the credential's parts."""
     return [source for name, (_, source) in shown.items() if name in PARTS]
 
 
-def test_nothing_is_a_default_that_has_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An organization and a credential that are not set say so, in a table too."""
+def test_a_setting_without_a_default(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing organization and a missing credential are shown as not set, in a table too."""
     monkeypatch.delenv("PLATFORM_AUTH_TOKEN")
     monkeypatch.delenv("ABEJA_ORGANIZATION_ID")
-    shown = found(run("whoami", "--output", "json").out)
+    shown = found(run("config", "--output", "json").out)
     assert shown["organization_id"] == shown["credential"] == (None, "not set")
     assert shown["timeout"] == (30, "default")
-    rows = [line.split() for line in run("whoami").out.splitlines()]
+    rows = [line.split() for line in run("config").out.splitlines()]
     assert [row[-2:] for row in rows if row[0] in ("organization_id", "credential")] == [
         ["not", "set"],
         ["not", "set"],
@@ -331,11 +428,11 @@ def test_nothing_is_a_default_that_has_none(run: Run, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_file_is_spoken_of_once(run: Run) -> None:
+def test_a_file_is_read_once(run: Run) -> None:
     """One command reads the file once, and warns of its mode once."""
     config = Path(os.environ["HOME"]) / ".abeja" / "config"
     config.parent.mkdir(parents=True)
     config.write_text(json.dumps(FILE))
     config.chmod(0o644)
-    ran = run("whoami", "--output", "json")
+    ran = run("config", "--output", "json")
     assert ran.err.count("warning: ") == 1

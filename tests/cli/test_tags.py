@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.internals import replace_sleep
 
 from abeja_registry import Client, Repository, Tag
 from abeja_registry.sandbox import Sandbox
@@ -28,15 +30,15 @@ def trainer(client: Client, sandbox: Sandbox) -> Repository:
 
 
 def test_a_table_cuts_digests_as_docker_does(run: Run, trainer: Repository) -> None:
-    """People see sizes with commas and the beginning of each digest."""
+    """People see sizes in units and the beginning of each digest."""
     ran = run("tags", "list", "trainer")
     tag = next(iter(trainer.iter_tags()))
     assert (ran.code, ran.err, len(ran.out.splitlines())) == (0, "", 4)
-    assert ran.out.splitlines()[1].split()[:3] == [tag.name, tag.digest[7:19], "2,757,009"]
+    assert ran.out.splitlines()[1].split()[:3] == [tag.name, tag.digest[7:19], "2.76"]
 
 
 def test_lists_for_programs(run: Run, trainer: Repository) -> None:
-    """JSON is the models' dumps, CSV the documented columns; an id will do."""
+    """JSON is the models' dumps, and CSV has the documented columns and exact sizes."""
     dumps = [tag.model_dump(mode="json") for tag in trainer.iter_tags()]
     assert json.loads(run("tags", "list", "--id", trainer.id, "-o", "json").out) == dumps
     lines = run("tags", "list", "trainer", "--output", "csv").out.splitlines()
@@ -45,26 +47,97 @@ def test_lists_for_programs(run: Run, trainer: Repository) -> None:
 
 
 def test_filters(run: Run, trainer: Repository) -> None:
-    """Names fit a pattern; times bound the last push, in UTC where they have no zone."""
+    """Tags are selected by a pattern and by the last push, in UTC where a time has no zone."""
 
     def names(*options: str) -> list[str]:
         lines = run("tags", "list", "trainer", "-o", "jsonl", *options).out.splitlines()
         return [json.loads(line)["name"] for line in lines]
 
-    assert names("--matching", "1.*") == ["1.10.0", "1.9.0"]
+    assert names("--pattern", "1.*") == ["1.10.0", "1.9.0"]
     assert len(names("--since", "2001-01-01", "--until", "2999-12-31T00:00:00+09:00")) == 3
     assert names("--until", "2001-01-01") == []
 
 
-def test_a_time_that_is_none(run: Run) -> None:
-    """What is no time is wrong usage, before anything is asked."""
+def test_ages(run: Run, trainer: Repository, sandbox: Sandbox) -> None:
+    """--since and --until take ages, and --stale-days selects tags without a push since."""
+    now = datetime.now(UTC)
+    for days in (10, 100, 1000):
+        pushed = now - timedelta(days=days)
+        sandbox.push(trainer, f"old-{days}", created_at=pushed, updated_at=pushed)
+
+    def names(*options: str) -> list[str]:
+        return run("tags", "list", "trainer", "--quiet", "--pattern", "old-*", *options).out.split()
+
+    assert names("--since", "30d") == ["old-10"]
+    assert names("--since", "20w") == ["old-10", "old-100"]
+    assert names("--until", "2160h") == names("--stale-days", "90") == ["old-100", "old-1000"]
+    assert names("--since", "200d", "--until", "86400m") == ["old-100"]
+    assert names("--stale-days", "90", "--until", "52w") == ["old-1000"]
+    assert names("--sort", "updated", "--reverse") == ["old-1000", "old-100", "old-10"]
     ran = run("tags", "list", "trainer", "--since", "yesterday")
     assert (ran.code, ran.out) == (2, "")
-    assert "--since must be a time such as 2024-01-31" in ran.err
+    assert "'--since': 'yesterday' is no time such as 30d, 12h, 2024-01-31" in ran.err
+
+
+def test_orders(run: Run, client: Client, sandbox: Sandbox) -> None:
+    """Tags are sorted by name, time or size."""
+    repository = client.repositories.create("sorted")
+    for name, size in (("b", 2000), ("c", 3000), ("a", 1000)):
+        sandbox.push(repository, name, size=size)
+    for options, expected in (
+        ([], "bca"),
+        (["--sort", "name"], "abc"),
+        (["--sort", "size"], "cba"),
+        (["--sort", "created"], "acb"),
+        (["--sort", "updated", "--limit", "1"], "a"),
+        (["--sort", "size", "--reverse", "--limit", "2"], "ab"),
+    ):
+        assert run("tags", "list", "sorted", "-q", *options).out.split() == list(expected)
+    ran = run("tags", "list", "sorted", "--columns", "name,size", "--quiet", "--limit", "1")
+    assert ran.out == "b\t2000\n"
+
+
+def test_an_empty_list_says_so(run: Run, client: Client) -> None:
+    """Without tags, a line on stderr says so."""
+    client.repositories.create("empty")
+    ran = run("tags", "list", "empty", "-o", "json")
+    assert (ran.code, ran.out, ran.err) == (0, "[]\n", "no tags\n")
+
+
+def test_get(run: Run, trainer: Repository, sandbox: Sandbox) -> None:
+    """A tag is shown by each form of its name; several are rows or an array."""
+    tag = trainer.get_tag("1.9.0")
+    dump = tag.model_dump(mode="json")
+    for words in (
+        ["trainer", "1.9.0"],
+        ["trainer:1.9.0"],
+        [f"{trainer.id}:1.9.0"],
+        ["--id", f"{trainer.id}:1.9.0"],
+        [f"trainer:1.9.0@{tag.digest}"],
+        [str(trainer.image(tag))],
+    ):
+        assert json.loads(run("tags", "get", *words, "-o", "json").out) == dump
+    lines = run("tags", "show", "trainer:1.9.0").out.splitlines()
+    assert "size           2.76 MB (2,757,009 bytes)" in lines
+    assert lines[-1].endswith(" UTC")
+    sandbox.push(trainer, "latest", digest=tag.digest)
+    by_digest = run("tags", "get", f"trainer@{tag.digest}", "-q")
+    assert by_digest.out.split() == ["1.9.0", "latest"]
+    both = json.loads(run("tags", "get", "trainer:1.9.0", "trainer:latest", "-o", "json").out)
+    assert [each["name"] for each in both] == ["1.9.0", "latest"]
+
+
+def test_a_tag_with_another_digest(run: Run, trainer: Repository) -> None:
+    """A tag that does not point to the given digest is a 3, and so is a digest without a tag."""
+    for words in ([f"trainer:1.9.0@{DIGEST}"], [f"trainer@{DIGEST}"]):
+        for command in (["tags", "get"], ["image"]):
+            ran = run(*command, *words)
+            assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
+            assert ran.err.endswith("list its tags: abeja-registry tags list trainer\n")
 
 
 def test_latest(run: Run, trainer: Repository) -> None:
-    """The newest is the one first pushed last, the one pushed last, or the highest version."""
+    """The newest tag is that of the last first push, of the last push, or the highest version."""
 
     def name(*options: str) -> str:
         return str(json.loads(run("tags", "latest", "trainer", "-o", "json", *options).out)["name"])
@@ -73,38 +146,44 @@ def test_latest(run: Run, trainer: Repository) -> None:
     assert name("--by", "updated") == "1.9.0"
     assert name("--by", "version") == "1.10.0"
     assert name("--by", "version", "--prereleases") == "2.0.0rc1"
-    assert run("tags", "latest", "trainer", "--matching", "3.*").code == 3
+    assert run("tags", "latest", "trainer", "--pattern", "3.*").code == 3
     assert run("tags", "latest", "trainer", "--by", "size").code == 2
+    ran = run("tags", "latest", "trainer", "--by", "version", "--pattern", "*rc1")
+    assert (ran.code, "a version without --prereleases" in ran.err) == (3, True)
 
 
 def test_wait(run: Run, trainer: Repository) -> None:
-    """A tag that is there is shown; one that does not come is a 4, a bad digest a 2."""
+    """An existing tag is shown; a tag that does not appear is a 4, and a bad digest a 2."""
     tag = trainer.get_tag("1.9.0")
-    ran = run("tags", "wait", "trainer", "1.9.0", "--digest", tag.digest, "--output", "json")
+    ran = run("tags", "wait", "trainer:1.9.0", "--digest", tag.digest, "--output", "json")
     assert json.loads(ran.out) == tag.model_dump(mode="json")
     options = ["--timeout", "0.01", "--changed-from", tag.digest]
     ran = run("tags", "wait", "trainer", "1.9.0", *options)
     assert (ran.code, ran.out, ran.err.count("\n")) == (4, "", 1)
     assert run("tags", "wait", "trainer", "1.9.0", "--digest", "latest").code == 2
+    assert run("tags", "wait", f"trainer:1.9.0@{tag.digest}", "-q").out == "1.9.0\n"
+    for words in (["trainer:1", "trainer:2"], [f"trainer@{tag.digest}"]):
+        ran = run("tags", "wait", *words)
+        assert (ran.code, "pass one REPOSITORY:TAG" in ran.err) == (2, True)
 
 
-def test_a_tag_that_is_not_there(run: Run, trainer: Repository) -> None:
-    """It is a 3, and says how to list the repository's tags, as it was given; or repositories."""
+def test_a_missing_tag(run: Run, trainer: Repository) -> None:
+    """It is a 3, and says how to list the tags of the repository, or the repositories."""
     for given, shown in ((["trainer"], "trainer"), (["--id", trainer.id], f"--id {trainer.id}")):
-        for command in (["image", *given, "nope"], ["tags", "latest", *given, "--matching", "3"]):
+        for command in (["image", *given, "nope"], ["tags", "latest", *given, "--pattern", "3"]):
             ran = run(*command)
             assert ran.code == 3
-            assert ran.err.endswith(f" - see what there is: abeja-registry tags list {shown}\n")
+            assert ran.err.endswith(f" - list its tags: abeja-registry tags list {shown}\n")
     for given in (["nobody"], ["--id", "1999999999999"]):
         for command in (["image", *given, "nope"], ["tags", "latest", *given]):
             assert run(*command).err.endswith(": abeja-registry repositories list\n")
 
 
 @pytest.mark.usefixtures("trainer")
-def test_the_time_of_a_wait_is_that_of_the_look_up_too(
+def test_the_time_of_a_wait_includes_the_look_up(
     run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The repository is looked up within --timeout, and what is left is for the wait."""
+    """The repository is looked up within --timeout, and the rest is for the wait."""
     sandbox.faults.add(operation="get_repositories", latency=0.1, times=1)
     left: list[float] = []
     wait_for = Tags.wait_for
@@ -119,14 +198,59 @@ def test_the_time_of_a_wait_is_that_of_the_look_up_too(
     sandbox.faults.add(operation="get_repositories", latency=60)
     ran = run("tags", "wait", "trainer", "1.9.0", "--timeout", "0.1")
     assert (ran.code, len(left)) == (4, 1)
-    ran = run("tags", "wait", "trainer", "1.9.0", "--timeout", "-1")
-    assert (ran.code, "--timeout must be seconds above 0, not -1" in ran.err) == (2, True)
+    ran = run("image", "trainer:1.9.0", "--wait", "0.1")
+    assert (ran.code, len(left)) == (4, 1)
 
 
 def test_image(run: Run, trainer: Repository) -> None:
-    """The image's name is all that is written: by the tag, or by its digest; never of no tag."""
+    """The name of an existing image is the whole output: by its tag, or by its digest."""
     tag = trainer.get_tag("1.9.0")
     name = f"custom/{trainer.organization_id}/trainer"
-    assert run("image", "trainer", "1.9.0").out == f"{name}:1.9.0\n"
+    for words in (["trainer", "1.9.0"], ["trainer:1.9.0"], [f"{name}:1.9.0"]):
+        assert run("image", *words).out == f"{name}:1.9.0\n"
+        assert run("image", *words, "--pinned").out == f"{name}@{tag.digest}\n"
+    assert run("image", f"trainer@{tag.digest}").out == f"{name}@{tag.digest}\n"
     assert run("image", "--id", trainer.id, "1.9.0", "--pinned").out == f"{name}@{tag.digest}\n"
-    assert run("image", "trainer", "nope").code == 3
+    ran = run("image", "trainer:1.9.0", "trainer", "1.10.0", "trainer:2.0.0rc1")
+    assert ran.out.split() == [f"{name}:{each}" for each in ("1.9.0", "1.10.0", "2.0.0rc1")]
+    ran = run("image", "trainer:nope", "trainer:1.9.0", "--keep-going")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (3, f"{name}:1.9.0\n", 1)
+    assert run("image", "trainer:nope", "trainer:1.9.0").out == ""
+
+
+def test_an_image_that_is_pushed_later(
+    run: Run, trainer: Repository, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--wait waits for the tag, and then prints its image, pinned: one step of CI."""
+    replace_sleep(monkeypatch, lambda _: sandbox.push(trainer, "1.2.3"))
+    ran = run("image", "trainer", "1.2.3", "--pinned", "--wait", "300")
+    digest = trainer.get_tag("1.2.3").digest
+    name = f"custom/{trainer.organization_id}/trainer@{digest}"
+    assert (ran.code, ran.out, ran.err) == (0, f"{name}\n", "")
+    ran = run("image", f"trainer@{digest}", "--wait", "300")
+    assert (ran.code, "--wait needs REPOSITORY:TAG" in ran.err) == (2, True)
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("command", [["tags", "get"], ["image"], ["tags", "wait"]])
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["trainer"], "'trainer' has no tag"),
+        (["trainer", "1.0", "2.0"], "'2.0' has no tag"),
+        (["trainer", "other:1"], "'trainer' has no tag"),
+        (["trainer:"], "'trainer:' names no tag"),
+        ([":1"], "':1' names no tag"),
+        (["trainer@"], "'trainer@' names no tag"),
+        (["custom/1/x"], "'custom/1/x'"),
+        (["docker.io/trainer:1"], "'docker.io/trainer:1'"),
+    ],
+)
+def test_a_word_that_names_no_tag(
+    words: list[str], problem: str, command: list[str], run: Run, sandbox: Sandbox
+) -> None:
+    """It is wrong usage, and the error shows the forms that a tag can have."""
+    ran = run(*command, *words)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert problem in ran.err
+    assert not sandbox.requests

@@ -1,4 +1,4 @@
-"""Terminals, shells and encodings of all kinds: whatever they say, no output is lost."""
+"""Terminals, shells and encodings of all kinds: no output is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.support.internals import cli_app, cli_errors, take_for_closed_pipe
+from tests.support.internals import cli_errors, cli_root, take_for_closed_pipe
 from tests.support.patience import PATIENCE
 
 from abeja_registry import Client
@@ -29,12 +29,6 @@ TEXT = "説明 é ñ €"
 NAMES = [f"repository-{number}-{'x' * (1 + 10 * number)}" for number in range(4)]
 VARIABLES = ["COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE"]
 VARIABLES += ["COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "PAGER", "LESS", "TERMINAL_WIDTH"]
-VARIABLES += ["TYPER_USE_RICH", "TYPER_STANDARD_TRACEBACK", "_TYPER_FORCE_DISABLE_TERMINAL"]
-VARIABLES += [
-    "_TYPER_STANDARD_TRACEBACK",
-    "_TYPER_COMPLETE_ARGS",
-    "_TYPER_COMPLETE_WORD_TO_COMPLETE",
-]
 VARIABLES += [
     "RICH_THEME",
     "UNICODE_VERSION",
@@ -65,7 +59,7 @@ WORDS = ["", "0", "1", "dumb", "unknown", "xterm-256color", "linux", "no such", 
 
 @pytest.fixture
 def named(client: Client) -> list[str]:
-    """Repositories with names of several lengths, and a text that few encodings have."""
+    """Repositories with names of several lengths, and a text that few encodings contain."""
     for name in NAMES:
         client.repositories.create(name, TEXT)
     return NAMES
@@ -77,13 +71,13 @@ def whole(text: str) -> str:
 
 
 def is_shown(name: str, text: str) -> bool:
-    """Whether a name is there, or its beginning with the mark of what is cut."""
+    """Whether a text has a name, or its beginning with a mark."""
     cut = (name[:size] + mark for mark in ("…", "...") for size in range(5, len(name)))
     return name in text or any(part in text for part in cut)
 
 
 def check_all_output(run: Run, names: list[str]) -> None:
-    """Run a command of each kind, and see that each writes what it is there for."""
+    """Run a command of each kind, and check its output."""
     table = run("repositories", "list")
     assert (table.code, table.err) == (0, "")
     assert len(whole(table.out).splitlines()) == 1 + len(names)
@@ -92,9 +86,9 @@ def check_all_output(run: Run, names: list[str]) -> None:
     assert [each["name"] for each in json.loads(dump.out)] == names
     one = run("repositories", "get", names[0])
     assert names[0] in whole(one.out).replace("\n", "").replace(" ", "")
-    assert run("whoami").code == 0
-    assert "--matching" in run("tags", "list", "--help").out
-    wrong = run("repositories", "get")
+    assert run("config").code == 0
+    assert "--pattern" in run("tags", "list", "--help").out
+    wrong = run("repositories", "get", "--nope")
     assert (wrong.code, wrong.err.count("\n")) == (2, 1)
     missing = run("repositories", "get", "nobody")
     assert (missing.code, missing.err.count("\n")) == (3, 1)
@@ -114,7 +108,7 @@ def test_a_size_of_a_terminal(
     named: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever a shell says of its size, all output is there, and the variable stays."""
+    """All output is complete with any size of a terminal, and the variable is unchanged."""
     monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     check_all_output(run, named)
@@ -125,7 +119,7 @@ def test_a_size_of_a_terminal(
 def test_no_size_is_no_bound(
     value: str, run: Run, named: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a terminal only a size that is one cuts anything."""
+    """Without a terminal only a valid size limits the width."""
     expected = run("repositories", "list").out
     monkeypatch.setenv("COLUMNS", value)
     assert run("repositories", "list").out == expected
@@ -136,7 +130,7 @@ def test_no_size_is_no_bound(
 def test_every_variable_of_this_value(
     value: str, run: Run, named: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All variables that a library may look at have a value that none of them knows."""
+    """Libraries do not know the values of the variables that they read."""
     for name in VARIABLES:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -154,14 +148,14 @@ values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0
 )
 @example(variables={"COLUMNS": "²"})
 @example(variables={"LINES": "²"})
-@example(variables={"_ABEJA_REGISTRY_COMPLETE": "complete_bash"})
+@example(variables={"_ABEJA_REGISTRY_COMPLETE": "bash_complete"})
 def test_any_variables(variables: dict[str, str], run: Run) -> None:
-    """Whatever the environment holds, a table, a help and an error are written."""
+    """A table, a help and an error are written in any environment."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in variables.items():
             environment.setenv(name, value)
         environment.setattr(sys.stdout, "isatty", lambda: True)
-        table, usage, wrong = run("whoami"), run("--help"), run("nope")
+        table, usage, wrong = run("config"), run("--help"), run("nope")
     assert (table.code, usage.code, wrong.code) == (0, 0, 2)
     assert "organization_id" in table.out
     assert "repositories" in usage.out
@@ -181,7 +175,7 @@ def test_progress_at_a_terminal_of_any_size(
     assert ran.code == 0
     rows = map(json.loads, ran.out.splitlines())
     assert sorted(row["repository_name"] for row in rows) == sorted(named)
-    assert run("tags", "wait", named[0], "x", "--timeout", "0.05").code == 4
+    assert run("tags", "wait", f"{named[0]}:x", "--timeout", "0.05").code == 4
 
 
 # -- encodings ------------------------------------------------------------------------------------
@@ -213,7 +207,7 @@ each_encoding = pytest.mark.parametrize("encoding", ENCODINGS)
 def test_an_encoding_that_lacks_characters(
     columns: str, encoding: str, named: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an encoding lacks is written as escapes, and a table is no wider for it."""
+    """Characters that an encoding lacks are written as escapes, and a table is no wider."""
     monkeypatch.setenv("COLUMNS", columns)
     streams = Streams(encoding, monkeypatch)
     assert main(["repositories", "list"]) == 0
@@ -237,7 +231,7 @@ def test_messages_and_helps_in_such_an_encoding(
     assert main(["tags", "list", "--help"]) == 0
     assert streams.written("stderr").count("\n") == 1
     # To an ASCII stream click writes UTF-8 all the same.
-    assert "--matching" in streams.written("stdout", "utf-8" if encoding == "ascii" else None)
+    assert "--pattern" in streams.written("stdout", "utf-8" if encoding == "ascii" else None)
 
 
 @pytest.mark.usefixtures("exported")
@@ -245,7 +239,7 @@ def test_messages_and_helps_in_such_an_encoding(
 def test_data_is_utf8_in_any_of_them(
     encoding: str, named: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Programs read the same bytes wherever the command runs."""
+    """Programs read the same bytes in each environment."""
     streams = Streams(encoding, monkeypatch)
     assert main(["repositories", "list", "--output", "jsonl"]) == 0
     rows = streams.written("stdout", "utf-8").splitlines()
@@ -267,7 +261,7 @@ STARTED = [
     {"LC_ALL": "bogus", "LANG": "bogus"},
     {"LC_ALL": "ja_JP.SJIS"},
     {"PYTHONWARNINGS": "error", "TERM": "", "COLUMNS": "²"},
-    {"PYTHONUNBUFFERED": "1", "TYPER_USE_RICH": "maybe", "TERMINAL_WIDTH": "x"},
+    {"PYTHONUNBUFFERED": "1", "TERMINAL_WIDTH": "x"},
 ]
 
 
@@ -275,7 +269,7 @@ STARTED = [
 def test_a_program_that_is_started_so(
     variables: dict[str, str], exported: dict[str, str], named: list[str]
 ) -> None:
-    """A table is whole, whatever Python itself made of the environment."""
+    """A table is whole, however Python itself interprets the environment."""
     environment = {**os.environ, **variables}
     ran = subprocess.run([*COMMAND, "repositories", "list"], capture_output=True, env=environment)
     assert (ran.returncode, ran.stderr) == (0, b"")
@@ -287,7 +281,7 @@ def test_a_program_that_is_started_so(
 def test_a_terminal_without_a_size(
     columns: str | None, exported: dict[str, str], named: list[str]
 ) -> None:
-    """One that says it has no columns, as many a container's, shows the whole table."""
+    """A terminal with 0 columns, as in many containers, shows the whole table."""
     outer, inner = os.openpty()
     environment = {**os.environ, "TERM": "xterm"} | ({"COLUMNS": columns} if columns else {})
     with subprocess.Popen([*COMMAND, "repositories", "list"], stdout=inner, env=environment) as ran:
@@ -305,21 +299,21 @@ def test_a_terminal_without_a_size(
 
 
 class Closed(io.StringIO):
-    """A stream of which each write fails, with an error of the system's."""
+    """A stream whose writes fail with an error of the system."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self._number = number
 
     def write(self, text: str) -> int:
-        """Fail where there is anything to write."""
+        """Fail unless the text is empty."""
         if text:
             raise OSError(self._number, os.strerror(self._number))
         return 0
 
 
 @pytest.mark.parametrize(
-    "arguments", ["repositories list", "--help", "whoami -o json", "--version"]
+    "arguments", ["repositories list", "--help", "config -o json", "--version"]
 )
 @pytest.mark.parametrize("windows", [False, True])
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EINVAL, errno.ENOSPC, errno.EIO])
@@ -331,7 +325,7 @@ def test_a_stdout_that_fails(
     named: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A closed pipe is a 141 without a word, as Windows says it too; any other failure is told."""
+    """A closed pipe is a 141 without a message, also on Windows; another failure is reported."""
     gone = {errno.EPIPE, errno.EINVAL} if windows else {errno.EPIPE}
     take_for_closed_pipe(monkeypatch, gone)
     monkeypatch.setattr(sys, "stdout", Closed(number))
@@ -343,10 +337,10 @@ def test_a_stdout_that_fails(
 
 
 def test_an_error_about_a_file_is_no_closed_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows says EINVAL of a file's name as well, which the error then has."""
+    """Windows reports EINVAL for a file's name as well, and the error has the name."""
     take_for_closed_pipe(monkeypatch, {errno.EPIPE, errno.EINVAL})
-    assert cli_errors.reader_is_gone(OSError(errno.EINVAL, "Invalid argument"))
-    assert not cli_errors.reader_is_gone(OSError(errno.EINVAL, "Invalid argument", "a?.csv"))
+    assert cli_errors.is_closed_pipe(OSError(errno.EINVAL, "Invalid argument"))
+    assert not cli_errors.is_closed_pipe(OSError(errno.EINVAL, "Invalid argument", "a?.csv"))
 
 
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EINVAL, errno.ENOSPC])
@@ -358,7 +352,7 @@ def test_a_stderr_that_fails(
     named: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where nobody reads the messages, the exit code says what it says otherwise."""
+    """If stderr is closed, the exit code is the same."""
     monkeypatch.setattr(sys, "stderr", Closed(number))
     assert run("repositories", "get", "nobody").code == 3
     assert run("nope").code == 2
@@ -366,7 +360,7 @@ def test_a_stderr_that_fails(
     def failing(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli_app, "run", failing)
+    monkeypatch.setattr(cli_root, "run", failing)
     if isinstance(error, KeyboardInterrupt):
         assert main([]) == 130
 
@@ -379,7 +373,7 @@ def test_a_stderr_that_fails(
 def test_a_full_disk(
     stream: str, arguments: str, code: int, exported: dict[str, str], named: list[str]
 ) -> None:
-    """What cannot be written makes a success a 1, with a line, and never Python's own 120."""
+    """A failed write turns a success into a 1, with a line, and never into Python's 120."""
     with open("/dev/full", "w") as full:  # noqa: PTH123
         ran = subprocess.run(
             [*COMMAND, *arguments.split()],
@@ -395,7 +389,7 @@ def test_a_full_disk(
 
 @pytest.mark.parametrize("code", [0, 1, 2])
 def test_what_is_left_to_write_at_the_end(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream that fails at the very end makes a success a failure, and changes no other code."""
+    """A stream that fails at the end turns a success into a failure, and no other exit code."""
 
     class Failing(io.StringIO):
         def flush(self) -> None:

@@ -73,13 +73,12 @@ from abeja_registry._validation import (
 )
 
 # -- command line ---------------------------------------------------------------------------------
-from abeja_registry.cli import _app as cli_app
+from abeja_registry.cli import _completion as cli_completion
 from abeja_registry.cli import _errors as cli_errors
-from abeja_registry.cli import _organization as cli_organization
 from abeja_registry.cli import _output as cli_output
-from abeja_registry.cli import _repositories as cli_repositories
-from abeja_registry.cli import _settings as cli_settings
+from abeja_registry.cli import _root as cli_root
 from abeja_registry.cli import _tags as cli_tags
+from abeja_registry.cli import _views as cli_views
 from abeja_registry.cli._client import import_httpx
 from abeja_registry.cli._sizes import percent, size
 from abeja_registry.cli.report import _page as report_page

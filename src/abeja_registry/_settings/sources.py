@@ -22,6 +22,8 @@ DEFAULT = "default"
 NOT_SET = "not set"
 
 CLI_FILE = "~/.abeja/config"
+# The variable that names a configuration of the file.
+PROFILE = "ABEJA_PROFILE"
 # Maximum size in bytes; a file of dozens of configurations has a tenth of it.
 _MAX_CLI_FILE = 1024 * 1024
 _PROFILES, _PROFILE, _ACTIVE = "configurations", "configuration-name", "active-configuration-name"
@@ -77,10 +79,13 @@ def typed_sources(arguments: Source, profile: str | None, *, credential: bool) -
         ConfigurationError: The file of the platform's command line is invalid.
     """
     if profile is not None:
-        return [arguments, _cli_file(profile), *environment()]
+        return [arguments, _cli_file(profile, "profile"), *environment()]
     if credential and {"organization_id", "base_url"} <= arguments.keys():
         return [arguments, *environment()]
-    return [arguments, *environment(), _cli_file(None)]
+    if profile := os.environ.get(PROFILE):
+        variables, cli = environment()
+        return [arguments, variables, _cli_file(profile, PROFILE), cli]
+    return [arguments, *environment(), _cli_file(None, None)]
 
 
 def from_arguments(arguments: Mapping[str, Any], source: str | None = None) -> Source:
@@ -132,20 +137,40 @@ def _select(values: Mapping[str, Any], names: Mapping[str, str], where: str = ""
 # -- the file -------------------------------------------------------------------------------------
 
 
-def _cli_file(profile: str | None) -> Source:
+def profile_names() -> list[str]:
+    """Return the names of the configurations in the file.
+
+    Raises:
+        ConfigurationError: The file of the platform's command line is invalid.
+    """
+    return [entry[_PROFILE] for entry in _named((_read_cli_file() or {}).get(_PROFILES))]
+
+
+def _cli_file(profile: str | None, setting: str | None) -> Source:
+    """Return the settings of a configuration; `setting` is the argument or variable naming it."""
     if profile == "":
-        raise ConfigurationError("profile must be the name of a configuration, not empty")
+        raise ConfigurationError(f"{setting} must be the name of a configuration, not empty")
+    parsed = _read_cli_file()
+    if parsed is None and profile is not None:
+        raise ConfigurationError(
+            f"{setting} {profile!r} cannot be used: {CLI_FILE} does not exist or cannot be read"
+        )
+    parsed = parsed or {}
+    wanted = profile or parsed.get(_ACTIVE)
+    entry = _choose(parsed.get(_PROFILES), wanted) if wanted else parsed
+    of = f" of {safe_repr(wanted)}" if wanted else ""
+    return _select(entry, _CLI_KEYS, f"{of} in {CLI_FILE}")
+
+
+def _read_cli_file() -> Mapping[str, Any] | None:
+    """Return the keys of the file, or None if it does not exist or cannot be read."""
     try:
         with _cli_path().open("rb") as file:
             content = file.read(_MAX_CLI_FILE + 1)
             mode = os.fstat(file.fileno()).st_mode & 0o777
     # No file; no home directory; or, as in many containers, the home of another user.
     except (FileNotFoundError, RuntimeError, PermissionError):
-        if profile is not None:
-            raise ConfigurationError(
-                f"profile {profile!r} cannot be used: {CLI_FILE} does not exist or cannot be read"
-            ) from None
-        return {}
+        return None
     except OSError as error:
         raise ConfigurationError(f"{CLI_FILE} cannot be read: {error.strerror}") from None
     if os.name == "posix" and mode & 0o077:
@@ -156,10 +181,7 @@ def _cli_file(profile: str | None) -> Source:
     parsed, problem = parse_object(content, keys)
     if problem is not None:
         raise ConfigurationError(f"{CLI_FILE} {problem}")
-    wanted = profile or parsed.get(_ACTIVE)
-    entry = _choose(parsed.get(_PROFILES), wanted) if wanted else parsed
-    of = f" of {safe_repr(wanted)}" if wanted else ""
-    return _select(entry, _CLI_KEYS, f"{of} in {CLI_FILE}")
+    return parsed
 
 
 def _cli_path() -> Path:
@@ -176,13 +198,17 @@ def _unreadable() -> str:
     return ""
 
 
-def _choose(profiles: Any, wanted: Any) -> Mapping[str, Any]:
-    entries = profiles if isinstance(profiles, list) else []
-    named = [
+def _named(profiles: Any) -> list[Mapping[str, Any]]:
+    """Return the configurations that have a name."""
+    return [
         entry
-        for entry in entries
+        for entry in (profiles if isinstance(profiles, list) else [])
         if isinstance(entry, dict) and isinstance(entry.get(_PROFILE), str)
     ]
+
+
+def _choose(profiles: Any, wanted: Any) -> Mapping[str, Any]:
+    named = _named(profiles)
     matching: list[Mapping[str, Any]] = [each for each in named if each[_PROFILE] == wanted]
     if not matching:
         raise ConfigurationError(

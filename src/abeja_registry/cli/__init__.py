@@ -17,19 +17,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: The command line after the program's name, `sys.argv`'s if not given.
+        arguments: The command line after the program's name. Defaults to `sys.argv`.
 
     Returns:
-        The exit code: 0; 1 for an error of the API, no connection or a file that cannot be used;
-        2 for wrong usage; 3 for what is not there; 4 for what timed out; 70 for a defect of this
-        package; 130 after Ctrl-C; 141 where the reader of the output went away.
+        The exit code: 0; 1 for an error of the API, no connection or an unusable file; 2 for wrong
+        usage; 3 for a missing repository or tag; 4 after a timeout; 70 for a defect of this
+        package; 130 after Ctrl-C; 141 if the reader of the output has closed the pipe.
     """
     _open_streams()
     try:
         try:
             if find_spec("rich") is None:  # imported only where it is used
                 return _no_extra("rich")
-            from ._app import run
+            from ._root import run
         except ModuleNotFoundError as error:
             missing = error.name or ""
             if missing.partition(".")[0] == __name__.partition(".")[0]:
@@ -55,7 +55,7 @@ def _no_extra(missing: str) -> int:
 
 def _open_streams() -> None:
     """Replace closed streams, and let each write what its encoding lacks as escapes."""
-    # In this order, so that each gets the number of its own.
+    # In this order, so that each gets its usual file descriptor.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - it stays open
@@ -82,6 +82,6 @@ def script() -> NoReturn:
         except OSError:  # as on a full disk: Python would flush it again, and end with 120
             discard(stream)
             code = code or 1
-    if code > 128:  # Ctrl-C, or no reader: nobody waits for answers that threads still wait for
+    if code > 128:  # Ctrl-C, or a closed pipe: do not wait for the requests of threads
         os._exit(code)
     sys.exit(code)

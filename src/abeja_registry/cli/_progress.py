@@ -1,4 +1,4 @@
-"""Progress on stderr, where that is a terminal; nothing anywhere else."""
+"""Progress on stderr, where that is a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TALLY = (
 
 
 class Progress(Protocol):
-    """How far the walk through an organization is."""
+    """The progress of an inventory."""
 
     @property
     def repositories(self) -> int: ...
@@ -34,21 +34,25 @@ class Progress(Protocol):
 
 
 @contextmanager
-def waiting(text: str) -> Iterator[None]:
-    """Show that something is waited for."""
+def spinner(text: str) -> Iterator[None]:
+    """Show what the command waits for, and how long it has waited."""
     if not sys.stderr.isatty():
         yield
         return
     from rich.console import Console
-    from rich.text import Text
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Console(stderr=True).status(Text(text)):
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        bar.add_task(text)
         yield
 
 
 @contextmanager
-def walking(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """Show how many of the repositories are done; gives what is to be told of it."""
+def progress_bar(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """Show how many of the repositories are read; yield the function to call with the progress."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
@@ -63,7 +67,7 @@ def walking(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         TextColumn(TALLY),
         TimeElapsedColumn(),
     )
-    # Data that is written meanwhile is none of rich's business, which would turn it to stderr.
+    # rich would send the data that is written to stdout meanwhile to stderr.
     console = Console(stderr=True)
     with Bar(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task("", total=None, rows=0, empty=0, failed=0, throttled="")

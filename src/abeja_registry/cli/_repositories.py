@@ -3,91 +3,207 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from ._client import Access, repository_of
-from ._errors import say
-from ._output import Kind, Output, plain, write_one, write_rows
+from ..exceptions import NotFound
+from . import _cleanup, _options
+from ._client import ClientOptions, import_httpx
+from ._completion import complete_repositories
+from ._errors import FAILED
+from ._framework import Group, global_options
+from ._output import Writer, echo_err
+from ._references import repository_of
+from ._views import REPOSITORY, SIZED, Sized
 
 if TYPE_CHECKING:
+    from ..client import Client
     from ..repositories import Repository
 
 
-def _to_json(repository: Repository) -> dict[str, Any]:
-    return repository.model_dump(mode="json")
+@click.group(cls=Group)
+@global_options
+def repositories(_: ClientOptions) -> None:
+    """List, create and delete repositories."""
 
 
-REPOSITORY: Kind[Repository] = Kind(
-    _to_json,
-    columns=(
-        "id",
-        "name",
-        "description",
-        "organization_id",
-        "creator.email",
-        "created_at",
-        "updated_at",
+@repositories.command(
+    "list",
+    examples=(
+        "repositories list",
+        "repositories list --sort size --limit 10",
+        "repositories list --include 'tmp-*' --quiet",
+        "repositories list --output jsonl | jq -r .name",
     ),
-    table=("name", "id", "updated_at", "creator.email", "description"),
-    first_to_go=("creator.email", "updated_at", "description"),
 )
-
-
-def list_(access: Access, page_size: int | None, output: Output) -> None:
-    """Write all repositories."""
-    with access.client() as client:
-        write_rows(REPOSITORY, client.repositories.iter(page_size=page_size), output)
-
-
-def get(access: Access, repository: str, by_id: bool, output: Output) -> None:
-    """Write one."""
-    with access.client() as client:
-        write_one(REPOSITORY, repository_of(client, repository, by_id), output)
-
-
-def create(
-    access: Access, name: str, description: str | None, exist_ok: bool, output: Output
+@global_options
+@_options.include
+@_options.rows(SIZED)
+@_options.page_size
+def list_(
+    options: ClientOptions,
+    write: Writer[Any],
+    include: Sequence[str],
+    exclude: Sequence[str],
+    page_size: int | None,
 ) -> None:
-    """Create one, and write it."""
-    with access.client() as client:
-        repositories = client.repositories
-        make = repositories.get_or_create if exist_ok else repositories.create
-        write_one(REPOSITORY, make(name, description), output)
+    """List the organization's repositories.
 
+    The order by size, and the columns tag_count and size, read the tags of all repositories.
+    """
+    import_httpx()
+    from ..inventory._names import NameFilter
 
-def delete(access: Access, repository: str, by_id: bool, yes: bool, missing_ok: bool) -> None:
-    """Delete one, once somebody said yes."""
-    from ..exceptions import NotFound
-
-    # Before anything is asked of anybody.
-    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise typer.BadParameter("no terminal to ask at: nothing was deleted; --yes deletes")
-    with access.client() as client:
-        try:
-            # An id with --yes is all it takes; otherwise who is asked should read the name.
-            found = None if by_id and yes else repository_of(client, repository, by_id)
-            if found is not None and not yes and not _agreed(found):
-                say("nothing was deleted")
-                raise typer.Exit(1)
-            repository_id = repository if found is None else found.id
-            client.repositories.delete(repository_id)
-        except NotFound:
-            if not missing_ok:
-                raise
-            say(f"there is no repository {repository}")
+    matches = NameFilter(include or "*", exclude)
+    with options.client() as client:
+        listed = client.repositories.iter(page_size=page_size)
+        found = (each for each in listed if matches(each.name))
+        if write.sort == "size" or {"tag_count", "size"} & set(write.columns):
+            write.write_all(_sized(client, found, include, exclude))
         else:
-            say(f"deleted {repository}")
+            sorts = {**REPOSITORY.sorts, "size": REPOSITORY.sorts["name"]}
+            view = replace(REPOSITORY, sorts=sorts)
+            replace(write, view=view).write_all(found)
 
 
-def _agreed(repository: Repository) -> bool:
-    sys.stderr.write(
-        f"Delete the repository {plain(repository.name)} ({plain(repository.id)})"
-        " and all its tags? [y/N] "
-    )
-    sys.stderr.flush()
-    answer = sys.stdin.readline()
-    if not answer.endswith("\n"):  # Ctrl-D, which leaves the cursor where it was
-        say("")
-    return answer.strip().lower() in ("y", "yes")
+def _sized(
+    client: Client, found: Iterable[Repository], include: Sequence[str], exclude: Sequence[str]
+) -> Iterator[Sized]:
+    from ..inventory import summarize
+    from ._inventory import InventoryOptions, LiveRows
+
+    rows = LiveRows(client, InventoryOptions(include, exclude))
+    totals = {each.name: each for each in summarize(rows).repositories}
+    for repository in found:
+        if total := totals.get(repository.name):
+            yield Sized(repository, total.tags, total.bytes)
+
+
+@repositories.command(
+    "get",
+    examples=("repositories get trainer", "repositories get trainer predictor --output json"),
+)
+@global_options
+@click.argument(
+    "names", metavar="REPOSITORY...", nargs=-1, required=True, shell_complete=complete_repositories
+)
+@_options.by
+@_options.rows(REPOSITORY, one=True)
+@_options.keep_going
+def get(
+    options: ClientOptions,
+    write: Writer[Repository],
+    names: Sequence[str],
+    by: str | None,
+    keep_going: bool,
+) -> None:
+    """Show repositories, by name or id.
+
+    A name goes before an id. In JSON, one is an object, and several are an array.
+    """
+    attempts = _options.Attempts(keep_going)
+    with options.client() as client:
+
+        def found() -> Iterator[Repository]:
+            for name in names:
+                with attempts.one():
+                    yield repository_of(client, name, by)
+
+        write.write_several(found(), len(names))
+    attempts.end()
+
+
+@repositories.command(
+    "create",
+    examples=(
+        'repositories create trainer --description "images of CI"',
+        "repositories create trainer --exist-ok --output json",
+    ),
+)
+@global_options
+@click.argument("name", metavar="NAME")
+@click.option("-d", "--description", metavar="TEXT", help="What it is for.")
+@click.option("--exist-ok", is_flag=True, help="Show the existing one with this name, if any.")
+@_options.rows(REPOSITORY, one=True)
+def create(
+    options: ClientOptions,
+    write: Writer[Repository],
+    name: str,
+    description: str | None,
+    exist_ok: bool,
+) -> None:
+    """Create a repository, and show it."""
+    with options.client() as client:
+        collection = client.repositories
+        make = collection.get_or_create if exist_ok else collection.create
+        write.write_one(make(name, description))
+
+
+@repositories.command(
+    "delete",
+    examples=(
+        "repositories delete trainer",
+        "repositories delete trainer predictor --yes --missing-ok",
+        "repositories delete --from stale.csv --dry-run",
+    ),
+)
+@global_options
+@click.argument("names", metavar="[REPOSITORY...]", nargs=-1, shell_complete=complete_repositories)
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Delete those in a CSV or JSON file of `inventory` or `repositories list`; - is stdin.",
+)
+@_options.by
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted.")
+@click.option("--missing-ok", is_flag=True, help="Ignore repositories that do not exist.")
+@_options.keep_going
+def delete(
+    options: ClientOptions,
+    names: Sequence[str],
+    file: str | None,
+    by: str | None,
+    yes: bool,
+    dry_run: bool,
+    missing_ok: bool,
+    keep_going: bool,
+) -> None:
+    """Delete repositories with all their tags, after asking.
+
+    With --from, a repository whose tags are in FILE is deleted only if FILE has all of them: the
+    file of `inventory --stale-days 365` deletes repositories in which everything is stale.
+    """
+    if bool(names) is (file is not None):
+        raise click.UsageError("pass either names of repositories or --from FILE")
+    if file == "-" and not (yes or dry_run):
+        raise click.UsageError("--from - needs --yes or --dry-run: stdin is the file")
+    if not (yes or dry_run or (sys.stdin.isatty() and sys.stderr.isatty())):
+        raise click.UsageError("no terminal to ask at: nothing was deleted; --yes deletes")
+    requested = names if file is None else _cleanup.read_file(file)
+    attempts = _options.Attempts(keep_going)
+    with options.client() as client:
+        targets: dict[str, _cleanup.Target] = {}
+        for each in requested:
+            with attempts.one():
+                try:
+                    target = _cleanup.target_of(client, each, by, look_up=not yes or dry_run)
+                    targets[target.id] = target
+                except NotFound:
+                    if not missing_ok:
+                        raise
+                    echo_err(f"no repository {each}")
+        if targets and not (yes or dry_run) and not _cleanup.confirmed([*targets.values()]):
+            echo_err("nothing was deleted")
+            raise click.exceptions.Exit(FAILED)
+        for target in targets.values():
+            with attempts.one():
+                if not dry_run:
+                    client.repositories.delete(target.id, missing_ok=missing_ok)
+                echo_err(f"{'would delete' if dry_run else 'deleted'} {target}")
+    attempts.end()

@@ -1,56 +1,86 @@
-"""`abeja-registry whoami` and `abeja-registry doctor`."""
+"""`abeja-registry config`, `whoami` and `doctor`."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import click
 
 from ..exceptions import ConfigurationError
-from ._client import Access, import_httpx
-from ._output import Kind, Output, width, write_rows, write_text
+from . import _options
+from ._client import SETTING_OPTIONS, ClientOptions
+from ._errors import FAILED, add_hint
+from ._framework import Command, global_options
+from ._output import Writer, width, write_json, write_text
+from ._views import ACCESS, FINDING, SETTING
 
-if TYPE_CHECKING:
-    from .. import Setting
-
-# The settings that options and variables set, by their option.
-_OPTIONS = {
-    "organization_id": "--organization",
-    "base_url": "--base-url",
-    "timeout": "--timeout",
-    "deadline": "--deadline",
-    "max_retry_count": None,
-}
+# The settings that options and variables set.
+_SHOWN = ("organization_id", "base_url", "timeout", "deadline", "max_retry_count")
 
 
-def _to_json(setting: Setting) -> dict[str, Any]:
-    given = setting.source.startswith("argument ")
-    source = _OPTIONS[setting.name] if given else setting.source
-    return {"setting": setting.name, "value": setting.value, "source": source}
+@click.command("config", cls=Command, examples=("config", "config --profile staging -o json"))
+@global_options
+@_options.rows(SETTING, one=True)
+def config(options: ClientOptions, write: Writer[dict[str, Any]]) -> None:
+    """Show each setting, and where it was found.
 
-
-SETTING: Kind[Setting] = Kind(_to_json, columns=("setting", "value", "source"))
-
-
-def whoami(access: Access, output: Output) -> None:
-    """Write each setting with its source, and fail where a client would."""
-    import_httpx()
-    from .._settings.settings import resolve
-
-    # One look: what is written and what a client would use cannot differ.
+    Secrets are masked, and no request is sent. If a setting is missing or invalid, it exits with 2.
+    """
+    resolution = options.resolve()
+    found = [each for each in resolution.shown if each.name in _SHOWN]
+    rows = []
+    for each in [*found, *resolution.credential_parts()]:
+        given = each.source.startswith("argument ")
+        source = SETTING_OPTIONS[each.name] if given else each.source
+        rows.append({"setting": each.name, "value": each.value, "source": source})
+    write.write_all(rows)
     try:
-        resolved = resolve(credential=None, **asdict(access))
-        shown = [setting for setting in resolved.shown if setting.name in _OPTIONS]
-        write_rows(SETTING, [*shown, *resolved.credential_parts()], output)
-        resolved.settings()
+        resolution.settings()
     except ConfigurationError as error:
-        error.add_note("see abeja-registry --help")
-        raise
+        explained = options.explain(error)
+        add_hint(explained, "the variables are in abeja-registry --help")
+        raise explained from None
 
 
-def doctor(access: Access) -> bool:
-    """Write how the API compares with its reference, and return whether it is as promised."""
-    with access.client() as client:
+@click.command("whoami", cls=Command, examples=("whoami", "whoami --profile staging -o json"))
+@global_options
+@_options.rows(ACCESS, one=True)
+def whoami(options: ClientOptions, write: Writer[dict[str, Any]]) -> None:
+    """Ask the API which organization the credential opens.
+
+    It requests one repository of the list, the cheapest call there is.
+    """
+    with options.client() as client:
+        page = client.raw.get_repositories(client.organization_id, limit=1)
+        credential = next(each for each in client.settings() if each.name == "credential")
+        write.write_one(
+            {
+                "organization_id": str(page.get("organization_id", client.organization_id)),
+                "organization_name": page.get("organization_name"),
+                "credential": credential.value,
+                "source": credential.source,
+                "base_url": client._session.settings.base_url,
+            }
+        )
+
+
+@click.command("doctor", cls=Command, examples=("doctor", "doctor --output json"))
+@global_options
+@_options.rows(FINDING, one=True)
+def doctor(options: ClientOptions, write: Writer[Any]) -> None:
+    """Compare the API with its reference.
+
+    About ten read-only calls. If something differs, it exits with 1.
+    """
+    with options.client() as client:
         report = client.check_contract()
-    bound = width()
-    write_text(str(report) if bound is None else report.table(bound))
-    return report.ok
+    if write.output == "json" and not write.columns:
+        findings = [FINDING.to_json(each) for each in report.findings]
+        write_json({"ok": report.ok, "findings": findings})
+    elif write.output == "table" and not write.columns:
+        available = width()
+        write_text(str(report) if available is None else report.table(available))
+    else:
+        write.write_all(report.findings)
+    if not report.ok:
+        raise click.exceptions.Exit(FAILED)

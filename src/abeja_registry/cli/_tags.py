@@ -2,153 +2,276 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import typer
+import click
 
-from ..exceptions import InvalidArgument, InvalidResponse
-from ._client import Access, id_of, repository_of
-from ._output import Kind, Output, write_one, write_rows, write_text
-from ._progress import waiting
+from ..exceptions import InvalidArgument, InvalidResponse, NotFound
+from . import _options
+from ._client import ClientOptions
+from ._completion import complete_references
+from ._framework import Command, Group, global_options, seconds
+from ._output import Writer, write_text
+from ._progress import spinner
+from ._references import (
+    Reference,
+    hint_at_tags,
+    parse_references,
+    repository_id,
+    tags_of,
+)
+from ._views import TAG
 
 if TYPE_CHECKING:
+    from ..client import Client
     from ..models import Tag
 
+# Seconds in which no request can be sent: a wait without remaining time times out.
+_MIN_WAIT = 0.001
 
-# Seconds, in which nothing can be asked: a wait without any left times out.
-_LEAST_WAIT = 0.001
-
-
-def _to_json(tag: Tag) -> dict[str, Any]:
-    return tag.model_dump(mode="json")
-
-
-TAG: Kind[Tag] = Kind(
-    _to_json,
-    columns=(
-        "id",
-        "name",
-        "digest",
-        "size",
-        "media_type",
-        "creator.email",
-        "created_at",
-        "updated_at",
-    ),
-    table=("name", "digest", "size", "updated_at", "creator.email"),
-    first_to_go=("creator.email", "updated_at", "size"),
+references = click.argument(
+    "words",
+    metavar="REPOSITORY:TAG...",
+    nargs=-1,
+    required=True,
+    shell_complete=complete_references,
 )
 
 
+@click.group(cls=Group)
+@global_options
+def tags(_: ClientOptions) -> None:
+    """List tags, show the newest, wait for one."""
+
+
+@tags.command(
+    "list",
+    examples=(
+        "tags list trainer",
+        "tags list trainer --pattern '1.*' --sort updated --limit 10",
+        "tags list trainer --stale-days 90 --quiet",
+        "tags list trainer --since 2024-01-31 --output csv",
+    ),
+)
+@global_options
+@_options.repository
+@_options.by
+@_options.pattern
+@_options.window
+@_options.stale
+@_options.rows(TAG)
+@_options.page_size
 def list_(
-    access: Access,
+    options: ClientOptions,
+    write: Writer[Tag],
+    window: _options.Window,
     repository: str,
-    by_id: bool,
-    matching: str | None,
-    since: str | None,
-    until: str | None,
+    by: str | None,
+    pattern: str | None,
     page_size: int | None,
-    output: Output,
 ) -> None:
-    """Write the tags of a repository."""
-    begin, end = _time("--since", since), _time("--until", until)
-    with access.client() as client:
-        found = client.tags.iter(
-            id_of(client, repository, by_id),
-            page_size=page_size,
-            pattern=matching,
-            since=begin,
-            until=end,
-        )
-        write_rows(TAG, found, output)
-
-
-def latest(
-    access: Access,
-    repository: str,
-    by_id: bool,
-    by: Literal["created", "updated", "version"],
-    matching: str | None,
-    prereleases: bool,
-    output: Output,
-) -> None:
-    """Write the newest tag."""
-    with access.client() as client:
-        repository_id = id_of(client, repository, by_id)
-        with _naming_tags(repository, by_id):
-            tag = client.tags.latest(
-                repository_id, by=by, pattern=matching, prereleases=prereleases
+    """List the tags of a repository."""
+    with options.client() as client:
+        write.write_all(
+            client.tags.iter(
+                repository_id(client, repository, by),
+                page_size=page_size,
+                pattern=pattern,
+                since=window.since,
+                until=window.until,
             )
-        write_one(TAG, tag, output)
+        )
 
 
-def wait(
-    access: Access,
+@tags.command(
+    "get",
+    examples=(
+        "tags get trainer:1.0.0",
+        "tags get trainer:1.0.0 predictor:latest --output json",
+        "tags get trainer@sha256:5c40b3c27b9f…",
+    ),
+)
+@global_options
+@references
+@_options.by
+@_options.rows(TAG, one=True)
+@_options.keep_going
+def get(
+    options: ClientOptions,
+    write: Writer[Tag],
+    words: Sequence[str],
+    by: str | None,
+    keep_going: bool,
+) -> None:
+    """Show tags; REPOSITORY@DIGEST shows all tags of an image.
+
+    In JSON, one REPOSITORY:TAG is an object, and several are an array.
+    """
+    wanted = parse_references(words)
+    attempts = _options.Attempts(keep_going)
+    with options.client() as client:
+
+        def found() -> Iterator[Tag]:
+            for reference in wanted:
+                with attempts.one():
+                    yield from tags_of(client, reference, by)[1]
+
+        one = len(wanted) == 1 and wanted[0].tag is not None
+        write.write_several(found(), 1 if one else len(wanted) + 1)
+    attempts.end()
+
+
+@tags.command(
+    "latest",
+    examples=(
+        "tags latest trainer",
+        "tags latest trainer --by version --quiet",
+        "tags latest trainer --pattern '1.*' --output json | jq -r .digest",
+    ),
+)
+@global_options
+@_options.repository
+@_options.by
+@click.option(
+    "--by",
+    "order",
+    type=click.Choice(["created", "updated", "version"]),
+    default="created",
+    help="By the first push, the last push, or the version in the name.  [default: created]",
+)
+@_options.pattern
+@click.option("--prereleases", is_flag=True, help="Include versions such as 2.0.0rc1.")
+@_options.rows(TAG, one=True)
+def latest(
+    options: ClientOptions,
+    write: Writer[Tag],
     repository: str,
-    name: str,
-    by_id: bool,
+    by: str | None,
+    order: Literal["created", "updated", "version"],
+    pattern: str | None,
+    prereleases: bool,
+) -> None:
+    """Show the newest tag of a repository."""
+    if prereleases and order != "version":
+        raise click.UsageError("--prereleases needs --by version")
+    with options.client() as client:
+        found = repository_id(client, repository, by)
+        try:
+            tag = client.tags.latest(found, by=order, pattern=pattern, prereleases=prereleases)
+        except NotFound as error:
+            hint_at_tags(error, repository, by)
+            raise
+        write.write_one(tag)
+
+
+@tags.command(
+    "wait",
+    examples=(
+        "tags wait trainer:1.0.0 --timeout 600",
+        'tags wait trainer:latest --changed-from "$DIGEST" --output json',
+    ),
+)
+@global_options
+@references
+@_options.by
+@click.option(
+    "--timeout",
+    type=seconds,
+    default=300,
+    metavar="SECONDS",
+    help="The longest time to wait.  [default: 300]",
+)
+@click.option("--digest", metavar="DIGEST", help="Wait until the tag points to this digest.")
+@click.option(
+    "--changed-from",
+    metavar="DIGEST",
+    help="Wait until the tag points elsewhere than this digest.",
+)
+@_options.rows(TAG, one=True)
+def wait(
+    options: ClientOptions,
+    write: Writer[Tag],
+    words: Sequence[str],
+    by: str | None,
     timeout: float,
     digest: str | None,
     changed_from: str | None,
-    output: Output,
 ) -> None:
-    """Wait for a tag, and write it."""
-    if not timeout > 0:
-        raise typer.BadParameter(f"--timeout must be seconds above 0, not {timeout:g}")
-    ends = monotonic() + timeout
-    with access.client() as client, waiting(f"waiting for {repository}:{name}"):
-        # One time for both: the look-up by name, and the wait with what that leaves.
-        allowed = min(client._session.settings.deadline, timeout)
-        repository_id = id_of(client.with_options(deadline=allowed), repository, by_id)
-        tag = client.tags.wait_for(
-            repository_id,
-            name,
-            timeout=max(round(ends - monotonic(), 3), _LEAST_WAIT),
-            digest=digest,
+    """Wait until a tag exists, and show it.
+
+    The time includes the look-up of REPOSITORY.
+    """
+    wanted = parse_references(words)
+    if len(wanted) > 1 or wanted[0].tag is None:
+        raise click.UsageError("pass one REPOSITORY:TAG")
+    with options.client() as client:
+        write.write_one(wait_for(client, wanted[0], by, timeout, digest, changed_from))
+
+
+def wait_for(
+    client: Client,
+    reference: Reference,
+    by: str | None,
+    timeout: float,
+    digest: str | None = None,
+    changed_from: str | None = None,
+) -> Tag:
+    """Wait for a tag, with one time limit for the look-up of the repository and the wait."""
+    end = monotonic() + timeout
+    with spinner(f"waiting for {reference}"):
+        deadline = min(client._session.settings.deadline, timeout)
+        found = repository_id(client.with_options(deadline=deadline), reference.repository, by)
+        return client.tags.wait_for(
+            found,
+            reference.tag or "",
+            timeout=max(round(end - monotonic(), 3), _MIN_WAIT),
+            digest=reference.digest if digest is None else digest,
             changed_from=changed_from,
         )
-    write_one(TAG, tag, output)
 
 
-def image(access: Access, repository: str, name: str, by_id: bool, pinned: bool) -> None:
-    """Write the image's name of a tag that is there."""
-    with access.client() as client:
-        found = repository_of(client, repository, by_id)
-        with _naming_tags(repository, by_id):
-            tag = found.get_tag(name)
-        try:
-            name = str(found.image(tag, pinned=pinned))
-        except InvalidArgument as error:  # all of its parts are the API's
-            raise InvalidResponse(str(error)) from None
-        write_text(name)
+@click.command(
+    "image",
+    cls=Command,
+    examples=(
+        "image trainer:1.0.0",
+        "image trainer:latest --pinned",
+        "image trainer:1.2.3 --pinned --wait 300",
+    ),
+)
+@global_options
+@references
+@_options.by
+@click.option("--pinned", is_flag=True, help="Name the image by its digest, which never changes.")
+@click.option("--wait", type=seconds, metavar="SECONDS", help="Wait so long until the tag exists.")
+@_options.keep_going
+def image(
+    options: ClientOptions,
+    words: Sequence[str],
+    by: str | None,
+    pinned: bool,
+    wait: float | None,
+    keep_going: bool,
+) -> None:
+    """Print the names of images, as job definitions take them.
 
-
-@contextmanager
-def _naming_tags(repository: str, by_id: bool) -> Iterator[None]:
-    """Where it is the tag that is not there, say how to see those that are."""
-    from ..exceptions import NotFound
-
-    try:
-        yield
-    except NotFound as error:
-        # A repository that is not there has the API's status.
-        if error.url is None:
-            of = f"--id {repository}" if by_id else repository
-            error.add_note(f"see what there is: abeja-registry tags list {of}")
-        raise
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{option} must be a time such as 2024-01-31 or 2024-01-31T12:00:00Z, not {text!r}"
-        ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    Each tag is looked up, so that the image exists.
+    """
+    wanted = parse_references(words)
+    if wait is not None and any(reference.tag is None for reference in wanted):
+        raise click.UsageError("--wait needs REPOSITORY:TAG")
+    attempts = _options.Attempts(keep_going)
+    with options.client() as client:
+        for reference in wanted:
+            with attempts.one():
+                if wait is not None:
+                    wait_for(client, reference, by, wait)
+                repository, found = tags_of(client, reference, by)
+                try:
+                    name = repository.image(found[0], pinned=pinned or reference.tag is None)
+                except InvalidArgument as error:  # all parts are the API's, not the user's
+                    raise InvalidResponse(str(error)) from None
+                write_text(str(name))
+    attempts.end()

@@ -1,6 +1,5 @@
-"""The sandbox by itself: `python -m abeja_registry.sandbox --port 0 --seed`."""
+"""The sandbox as a program: `python -m abeja_registry.sandbox --port 0 --seed`."""
 
-import argparse
 import contextlib
 import logging
 import os
@@ -12,10 +11,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+import click
 
 from .._settings.credentials import authorization
 from . import Sandbox
-from ._faults import Fault, parse_fault
+from ._faults import parse_fault
 from ._sandbox import ANY_CREDENTIAL, LIMIT_MAX, LOOPBACK, VARIABLES
 from ._secrets import read_lines, read_or_make_token
 
@@ -34,10 +36,10 @@ NOTIFICATIONS_TOKEN = """
 #           Authorization: [Bearer {token}]"""
 CONTROL_TOKEN = "ABEJA_SANDBOX_CONTROL_TOKEN"
 
-EXAMPLES = """\
-Examples:
-  {program} --port 8080 --seed
-  {program} --data registry.sqlite --fault operation=create_repository,status=503,times=2"""
+EXAMPLES = (
+    "--port 8080 --seed",
+    "--data registry.sqlite --fault operation=create_repository,status=503,times=2",
+)
 
 # SIGHUP and, on Windows, SIGBREAK: the terminal was closed.
 ENDS = [
@@ -46,52 +48,135 @@ ENDS = [
     if hasattr(signal, name)
 ]
 PROGRAM = "python -m abeja_registry.sandbox"
+_FILE = click.Path(path_type=Path)
 
 
-def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
-    """Serve until Ctrl-C, SIGTERM or the end of the terminal.
+class _Sandbox(click.Command):
+    """The command, with examples that begin with the program's name."""
 
-    Args:
-        arguments: the command line after the program's name, `sys.argv`'s unless given.
-        program: how it was called, as its help says.
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        with formatter.section("Examples"):
+            for example in EXAMPLES:
+                formatter.write(f"  {ctx.command_path} {example}\n")
 
-    Returns:
-        The exit code: 0 once told to end, 1 if the port, the data, a file of secrets or the Docker
-        registry can't be had, or nobody reads what is printed.
 
-    Raises:
-        SystemExit: with code 2, if the command line is wrong.
-    """
-    parser = _parser(program)
-    options = parser.parse_args(arguments)
-    credentials = [_credential(text) for text in options.credential]
+@click.command(
+    "sandbox",
+    cls=_Sandbox,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen on.")
+@click.option("--port", type=int, default=8080, show_default=True, help="0 for a free port.")
+@click.option("--data", metavar="FILE", help="Keep the data in this SQLite file.")
+@click.option("--seed", is_flag=True, help="Create repositories with tags, if there are none.")
+@click.option(
+    "--organization",
+    default="1410000000000",
+    metavar="ID",
+    show_default=True,
+    help="The organization's id.",
+)
+@click.option(
+    "--latency",
+    type=float,
+    default=0.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="Delay every response by this much.",
+)
+@click.option(
+    "--limit-max",
+    type=int,
+    default=LIMIT_MAX,
+    metavar="ROWS",
+    show_default=True,
+    help="The largest page.",
+)
+@click.option(
+    "--credential",
+    multiple=True,
+    metavar="TOKEN|ID:SECRET",
+    help="Accept this credential; may be repeated.  [default: any]",
+)
+@click.option(
+    "--credential-file",
+    multiple=True,
+    type=_FILE,
+    metavar="FILE",
+    help="Accept the credentials in this file, one on each line; none is printed.",
+)
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="Another host name of the sandbox, beside loopback's and --host; may be repeated.",
+)
+@click.option(
+    "--control-token-file",
+    type=_FILE,
+    metavar="FILE",
+    help="The token for /_sandbox; the file is created if it does not exist. By default a token is"
+    " printed if --host is not loopback, and none is needed otherwise.",
+)
+@click.option(
+    "--docker-registry",
+    metavar="URL",
+    help="Show the tags of this Docker registry, under <organization>/<repository>.",
+)
+@click.option(
+    "--shell",
+    type=click.Choice(["sh", "powershell"]),
+    default="powershell" if os.name == "nt" and "SHELL" not in os.environ else "sh",
+    show_default=True,
+    help="The shell for which the variables are printed.",
+)
+@click.option(
+    "--fault",
+    multiple=True,
+    metavar="FIELD=VALUE,…",
+    help="Make requests fail, with the fields of Sandbox.faults.add:"
+    " operation=create_repository,status=503,times=2",
+)
+def command(
+    credential: Sequence[str],
+    credential_file: Sequence[Path],
+    control_token_file: Path | None,
+    seed: bool,
+    shell: str,
+    fault: Sequence[str],
+    organization: str,
+    allow_host: Sequence[str],
+    docker_registry: str | None,
+    **options: Any,
+) -> int:
+    """Serve a Registry API on this machine, until Ctrl-C."""
+    if seed and docker_registry:
+        raise click.UsageError(
+            "--seed and --docker-registry exclude each other: tags come from the registry"
+        )
+    credentials = [_credential(text) for text in credential]
     try:
-        for file in options.credential_file:
+        for file in credential_file:
             credentials += _credentials(file)
-        token_file = options.control_token_file
-        token = None if token_file is None else read_or_make_token(token_file)
+        token = None if control_token_file is None else read_or_make_token(control_token_file)
     except (OSError, ValueError) as error:
         _fail(error)
         return 1
     try:
+        faults = [parse_fault(text) for text in fault]
         sandbox = Sandbox(
-            organization_id=options.organization,
-            host=options.host,
-            port=options.port,
-            data=options.data,
-            limit_max=options.limit_max,
-            latency=options.latency,
+            organization_id=organization,
             credentials=credentials,
-            docker_registry=options.docker_registry,
-            allow_hosts=options.allow_host,
+            docker_registry=docker_registry,
+            allow_hosts=allow_host,
             control_token=token,
+            **options,
         )
     except ValueError as error:
-        parser.error(str(error))
-    if options.seed and options.docker_registry:
-        parser.error("--seed and --docker-registry exclude each other: tags come from the registry")
-    for fault in options.fault:
-        sandbox.faults.arm(fault)
+        raise click.UsageError(_in_options(str(error))) from None
+    for each in faults:
+        sandbox.faults.arm(each)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for number in ENDS:
         # A shell starts what is in the background with the first ignored, nohup with the last.
@@ -103,13 +188,21 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         except (OSError, ValueError) as error:
             _fail(error)
             return 1
-        if options.seed and sandbox.is_empty:
+        if seed and sandbox.is_empty:
             sandbox.seed()
             sandbox.seed(repositories=1, tags=250)
+        printed = None if credentials and not credential else [*credentials, ANY_CREDENTIAL][0]
         try:
-            _say(sandbox, credentials, options)
+            _print_variables(
+                sandbox,
+                shell,
+                printed,
+                credential_file,
+                control_token_file,
+                mirrors=docker_registry is not None,
+            )
         except OSError as error:
-            # Nobody reads where it is, or the disk is full. Python writes the rest as it ends.
+            # Nobody reads it, or the disk is full. Python would write the rest at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             _fail(error)
             return 1
@@ -118,79 +211,34 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     return 0
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="A Registry API on this machine, until Ctrl-C.",
-        epilog=EXAMPLES.format(program=program),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    default = "(default: %(default)s)"
-    add = parser.add_argument
-    add("--host", default=LOOPBACK, help=f"the address to listen on {default}")
-    add("--port", type=int, default=8080, help=f"0 takes a free one {default}")
-    add("--data", metavar="FILE", help="the SQLite file to keep all in (default: none is kept)")
-    add("--seed", action="store_true", help="make some repositories with tags, if there are none")
-    add("--organization", default="1410000000000", metavar="ID", help=f"its id {default}")
-    add("--latency", type=float, default=0.0, metavar="SECONDS", help=f"of each answer {default}")
-    add("--limit-max", type=int, default=LIMIT_MAX, metavar="ROWS", help=f"of a page {default}")
-    add(
-        "--credential",
-        action="append",
-        default=[],
-        metavar="TOKEN|ID:SECRET",
-        help="let in this one, and others that are given so (default: any)",
-    )
-    add(
-        "--credential-file",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="let in those that this file holds, one in each line; none is printed",
-    )
-    add(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a further name by which clients reach it (default: loopback's, and --host)",
-    )
-    add(
-        "--control-token-file",
-        type=Path,
-        metavar="FILE",
-        help="the token for /_sandbox, made if there is no such file (default: one is printed where"
-        " --host is beyond loopback, and else none is needed)",
-    )
-    add(
-        "--docker-registry",
-        metavar="URL",
-        help="show the tags of this Docker registry, under <organization>/<repository>",
-    )
-    add(
-        "--shell",
-        choices=("sh", "powershell"),
-        default="powershell" if os.name == "nt" and "SHELL" not in os.environ else "sh",
-        help=f"the shell that takes the variables which are printed {default}",
-    )
-    add(
-        "--fault",
-        action="append",
-        type=_fault,
-        default=[],
-        metavar="FIELD=VALUE,…",
-        help="let requests fail, as in operation=create_repository,status=503,times=2; the fields"
-        " are those of Sandbox.faults.add",
-    )
-    return parser
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C, SIGTERM or the end of the terminal.
 
+    Args:
+        arguments: The command line after the program's name. Defaults to `sys.argv`.
 
-def _fault(text: str) -> Fault:
+    Returns:
+        The exit code: 0 after a signal; 1 if the port, the data, a file of secrets or the Docker
+        registry cannot be used, or nobody reads the output.
+
+    Raises:
+        SystemExit: With code 2, if the command line is wrong.
+    """
     try:
-        return parse_fault(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        code: int = command.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    return code
+
+
+def _in_options(text: str) -> str:
+    """Return a message that begins with an option in place of an argument."""
+    name, space, rest = text.partition(" ")
+    option = {"organization_id": "--organization", "allow_hosts": "--allow-host"}.get(name)
+    option = option or f"--{name.replace('_', '-')}"
+    known = {each for param in command.params for each in param.opts}
+    return f"{option if option in known else name}{space}{rest}"
 
 
 def _credential(text: str) -> dict[str, str]:
@@ -219,28 +267,36 @@ def _fail(error: Exception) -> None:
     print(f"error: {where}{getattr(error, 'strerror', None) or error}", file=sys.stderr)
 
 
-def _say(sandbox: Sandbox, credentials: list[dict[str, str]], options: argparse.Namespace) -> None:
-    export = partial(_assignment, options.shell)
+def _print_variables(
+    sandbox: Sandbox,
+    shell: str,
+    credential: dict[str, str] | None,
+    credential_files: Sequence[Path],
+    token_file: Path | None,
+    *,
+    mirrors: bool,
+) -> None:
+    """Print the variables of a client; a credential of a file is not printed."""
+    export = partial(_assignment, shell)
     print(f"# A Registry API on {sandbox.url}. For its clients:")
     print(export("ABEJA_API_URL", sandbox.url))
     print(export("ABEJA_ORGANIZATION_ID", sandbox.organization_id))
-    if options.credential or not credentials:
-        for part, value in [*credentials, ANY_CREDENTIAL][0].items():
-            print(export(VARIABLES[part], value))
-    else:
-        print(f"# The credential is in {str(options.credential_file[0])!r}.")
+    for part, value in (credential or {}).items():
+        print(export(VARIABLES[part], value))
+    if credential is None:
+        print(f"# The credential is in {str(credential_files[0])!r}.")
     token = sandbox.control_token
-    if options.control_token_file is not None:
-        token = f"<the token in {str(options.control_token_file)!r}>"
+    if token_file is not None:
+        token = f"<the token in {str(token_file)!r}>"
         print(f"# /_sandbox needs Authorization: Bearer {token}.")
     elif token is not None:
         print(
             "# Other machines may reach it. /_sandbox needs Authorization: Bearer and this token:"
         )
         print(export(CONTROL_TOKEN, token))
-        if not credentials:
+        if credential is ANY_CREDENTIAL:
             print("# The API accepts any credential; --credential limits it.")
-    if options.docker_registry is not None:
+    if mirrors:
         print(NOTIFICATIONS.format(url=sandbox.notifications_url), end="")
         print("" if token is None else NOTIFICATIONS_TOKEN.format(token=token))
     print("# Ctrl-C ends it.", flush=True)

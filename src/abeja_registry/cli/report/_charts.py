@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from itertools import accumulate
 
-from .._output import plain
+from .._output import strip_control
 from .._sizes import size
 from ._timeline import Periods
 
@@ -20,7 +20,7 @@ _LABELS = 5
 
 def text(value: object) -> str:
     """Escape a text for HTML, without control characters."""
-    return escape(plain(value))
+    return escape(strip_control(value))
 
 
 def bar(part: int, whole: int) -> str:

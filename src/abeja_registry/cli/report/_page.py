@@ -1,8 +1,8 @@
 """The report: one HTML page that loads nothing else.
 
-Jinja escapes every value, and `plain` removes its control characters; only the page's own style,
-script and charts are `safe`. The page's policy allows that style and script by their hashes, and
-nothing else. Data in JSON does not run.
+Jinja escapes every value, and `strip_control` removes its control characters; only the page's own
+style, script and charts are `safe`. The page's policy allows that style and script by their hashes,
+and nothing else. Data in JSON does not run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from .._output import plain
+from .._output import strip_control
 from .._sizes import percent, size
 from . import _charts
 from ._tables import MAX_LISTED, empty_table, moved_table, stale_table, totals_table, utc_text
@@ -111,7 +111,7 @@ def _template() -> Template:
 
 def _without_control_characters(value: Any) -> Any:
     # Values are HTML already that a macro returns, or that are `safe`.
-    return value if hasattr(value, "__html__") else plain(value)
+    return value if hasattr(value, "__html__") else strip_control(value)
 
 
 def _asset(name: str) -> str:

@@ -9,7 +9,7 @@ from heapq import nlargest, nsmallest
 from typing import TYPE_CHECKING, Literal
 
 from ...inventory._times import in_utc
-from .._output import plain
+from .._output import strip_control
 from .._sizes import size
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def totals_table(name: str, of: str, groups: Iterable[Totals]) -> Table:
     )
     rows = [
         (
-            plain(each.name),
+            strip_control(each.name),
             each.tags,
             _size(each.bytes),
             _size(each.tag_bytes),
@@ -112,12 +112,12 @@ def stale_table(tags: Iterable[StaleTag]) -> Table:
     )
     rows = [
         (
-            (plain(each.repository_name), plain(each.name)),
+            (strip_control(each.repository_name), strip_control(each.name)),
             _size(each.freed),
             _size(each.size),
             each.image_tags,
             _time(each.updated_at),
-            plain(each.creator_email),
+            strip_control(each.creator_email),
         )
         for each in largest
     ]
@@ -127,7 +127,9 @@ def stale_table(tags: Iterable[StaleTag]) -> Table:
 def empty_table(names: Iterable[str]) -> Table:
     """Return the table of repositories without tags."""
     column = Column("Repository", "name", "ascending", is_sorted=True)
-    return Table("empty", (column,), [(plain(name),) for name in names], "inventory --output csv")
+    return Table(
+        "empty", (column,), [(strip_control(name),) for name in names], "inventory --output csv"
+    )
 
 
 def moved_table(moved: Iterable[Moved]) -> Table:
@@ -141,11 +143,11 @@ def moved_table(moved: Iterable[Moved]) -> Table:
     )
     rows = [
         (
-            (plain(each.new.repository_name), plain(each.new.tag)),
-            plain(each.old.digest),
-            plain(each.new.digest),
+            (strip_control(each.new.repository_name), strip_control(each.new.tag)),
+            strip_control(each.old.digest),
+            strip_control(each.new.digest),
             _time(each.new.updated_at),
-            plain(each.new.creator_email),
+            strip_control(each.new.creator_email),
         )
         for each in nlargest(MAX_LISTED, moved, key=lambda each: each.new.updated_at)
     ]

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ def rows(client: Client, sandbox: Sandbox) -> list[dict[str, Any]]:
 
 
 def by_name(row: dict[str, Any]) -> tuple[str, str]:
-    """Return what tells a row from others."""
+    """Return the key of a row."""
     return row["repository_name"], row["tag"]
 
 
@@ -47,12 +48,12 @@ def lines(text: str) -> list[Any]:
 
 @pytest.fixture
 def broken(sandbox: Sandbox) -> None:
-    """The tags of no repository can be had."""
+    """The tags of each repository cannot be read."""
     sandbox.faults.add(operation="get_repository_tags", status=403)
 
 
 def test_rows_for_programs(run: Run, rows: list[dict[str, Any]]) -> None:
-    """Without a terminal the rows are JSON lines; the other forms are asked for."""
+    """Without a terminal the rows are JSON lines; --output chooses another form."""
     ran = run("inventory")
     assert (ran.code, ran.err) == (0, "")
     assert sorted(lines(ran.out), key=by_name) == rows
@@ -72,38 +73,37 @@ def test_a_table_for_people(
     shown = re.sub(r"\x1b\[[0-9]*m", "", run("inventory").out).splitlines()
     assert len(shown) == 1 + len(rows)
     assert max(map(len, shown)) <= 60
-    # What is told apart by is whole; what is long gives way.
     assert {line.split()[1] for line in shown[1:]} == {"1", "2"}
 
 
 @pytest.mark.usefixtures("rows", "broken")
-def test_failures_are_told(run: Run) -> None:
-    """Where repositories failed it names each of them, and ends with 1."""
+def test_failures_are_reported(run: Run) -> None:
+    """It names each repository that failed, and ends with 1."""
     ran = run("inventory")
-    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 3)
-    assert {line.split(":")[1] for line in ran.err.splitlines()[:2]} == {" trainer", " predictor"}
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 4)
+    assert {line.split(":")[1] for line in ran.err.splitlines()[1:3]} == {" trainer", " predictor"}
     assert "error: 2 of the repositories failed: their rows are missing" in ran.err
 
 
 @pytest.mark.usefixtures("rows", "broken")
-def test_failures_that_are_accepted(run: Run) -> None:
-    """With --partial it ends with 0, and the failures are still told."""
+def test_partial_rows(run: Run) -> None:
+    """With --partial it ends with 0, and the failures are still reported."""
     ran = run("inventory", "--partial")
-    assert (ran.code, len(lines(ran.out)), ran.err.count("\n")) == (0, 0, 2)
+    assert (ran.code, len(lines(ran.out)), ran.err.count("\nwarning: ")) == (0, 0, 2)
 
 
 @pytest.mark.usefixtures("rows")
-def test_a_repository_that_is_deleted_meanwhile(run: Run, sandbox: Sandbox) -> None:
-    """It is told, and is no failure: what is there no more is not missing."""
+def test_a_repository_that_is_deleted_during_the_inventory(run: Run, sandbox: Sandbox) -> None:
+    """It is reported, and is no failure."""
     sandbox.faults.add(operation="get_repository_tags", status=404)
     ran = run("inventory")
     assert (ran.code, ran.out) == (0, "")
-    assert "warning: trainer: it was deleted meanwhile\n" in ran.err
+    assert "warning: trainer: it was deleted during the inventory\n" in ran.err
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv"])
 def test_a_file(run: Run, rows: list[dict[str, Any]], tmp_path: Path, suffix: str) -> None:
-    """--write makes a file of the suffix's kind, and says so on stderr alone."""
+    """--write writes a file in the format of its suffix, with a message on stderr alone."""
     path = tmp_path / f"inventory.{suffix}"
     ran = run("inventory", "--write", str(path))
     assert (ran.code, ran.out, ran.err) == (0, "", f"4 rows in {path}\n")
@@ -112,11 +112,11 @@ def test_a_file(run: Run, rows: list[dict[str, Any]], tmp_path: Path, suffix: st
 
 @pytest.mark.usefixtures("rows", "broken")
 def test_a_file_is_resumed(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Where a repository failed there is no file; --resume asks again, --partial does without."""
+    """If a repository failed, no file is written; --resume reads it, --partial leaves it out."""
     path = tmp_path / "inventory.csv"
     ran = run("inventory", "--write", str(path))
     assert (ran.code, path.exists()) == (1, False)
-    assert f"{path} was not written - --resume asks for the rest" in ran.err
+    assert f"{path} was not written - --resume reads the rest" in ran.err
     assert run("inventory", "--write", str(path), "--resume", "--partial").code == 0
     assert list(read_rows(path)) == []
     assert run("inventory", "--write", str(path)).code == 1
@@ -125,10 +125,8 @@ def test_a_file_is_resumed(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     assert len(list(read_rows(path))) == 4
 
 
-def test_an_interrupted_walk_says_what_is_kept(
-    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """After Ctrl-C one line says that there is no file, and how to go on."""
+def test_an_interrupted_file(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """After Ctrl-C one line says that the file was not written, and how to continue."""
 
     def interrupted(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
@@ -137,29 +135,32 @@ def test_an_interrupted_walk_says_what_is_kept(
     path = tmp_path / "inventory.csv"
     ran = run("inventory", "--write", str(path))
     assert (ran.code, ran.out, ran.err.count("\n")) == (130, "", 2)
-    assert ran.err.startswith(f"\n{path} was not written - ")
-    assert "--resume goes on" in ran.err
+    assert ran.err == f"\n{path} was not written; --resume continues with the rows so far\n"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "problem"),
     [
         (["--write", "inventory.txt"], "takes a .jsonl, .csv or .parquet file"),
-        (["--write", "inventory.csv", "--output", "csv"], "exclude each other"),
+        (["--write", "inventory.csv", "--output", "csv"], "--write writes all rows and columns"),
+        (["--write", "inventory.csv", "--limit", "1"], "--write writes all rows and columns"),
+        (["--write", "inventory.csv", "--since", "1d"], "--write writes all rows and columns"),
+        (["--write", "inventory.csv", "--empty"], "--write writes all rows and columns"),
+        (["--empty", "--since", "1d"], "repositories without tags have no time of a push"),
         (["--resume"], "--resume needs --write"),
-        (["--concurrency", "0"], "concurrency must be at least 1"),
-        (["--include", ""], "include must be a non-empty pattern"),
+        (["--concurrency", "0"], "it must be a whole number, at least 1"),
+        (["--include", ""], "--include must be a non-empty pattern"),
     ],
 )
-def test_what_is_refused(run: Run, arguments: list[str], said: str) -> None:
-    """What cannot be meant is wrong usage."""
+def test_invalid_options(run: Run, arguments: list[str], problem: str) -> None:
+    """Options that exclude each other, and invalid values, are wrong usage."""
     ran = run("inventory", *arguments)
     assert (ran.code, ran.out) == (2, "")
-    assert said in ran.err
+    assert problem in ran.err
 
 
 def test_a_file_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
-    """A folder that is not there is an error of one line, with the path."""
+    """A missing folder is an error of one line, with the path."""
     ran = run("inventory", "--write", str(tmp_path / "nowhere" / "inventory.csv"))
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert "nowhere" in ran.err
@@ -170,7 +171,7 @@ def test_a_file_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_replaced(
     run: Run, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names it and the option that goes on, which then needs no tags again."""
+    """The error names it and the option to continue, which then reads no tags again."""
     path = tmp_path / "inventory.csv"
     path.write_text("last week's")
     replace = os.replace
@@ -183,7 +184,8 @@ def test_a_file_that_cannot_be_replaced(
     monkeypatch.setattr(os, "replace", refuse)
     ran = run("inventory", "--write", str(path))
     assert ran.code == 1
-    assert f"{path}: Device or resource busy - --resume goes on with the rows that" in ran.err
+    assert f"{path}: Device or resource busy; the rows so far are kept beside it" in ran.err
+    assert "pass --resume to continue with them" in ran.err
     assert "resume=True" not in ran.err
     assert path.read_text() == "last week's"
     monkeypatch.setattr(os, "replace", replace)
@@ -194,10 +196,8 @@ def test_a_file_that_cannot_be_replaced(
 
 
 @pytest.mark.usefixtures("rows")
-def test_a_file_that_cannot_be_written_asks_for_nothing(
-    run: Run, tmp_path: Path, sandbox: Sandbox
-) -> None:
-    """What is no regular file is refused before the first request, with no word of --resume."""
+def test_a_target_that_is_no_file(run: Run, tmp_path: Path, sandbox: Sandbox) -> None:
+    """A target that is no regular file is an error before the first request."""
     path = tmp_path / "inventory.csv"
     os.mkfifo(path)
     before = len(sandbox.requests)
@@ -214,7 +214,7 @@ def test_a_file_that_cannot_be_written_asks_for_nothing(
 def test_diff(
     run: Run, rows: list[dict[str, Any]], client: Client, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Files are compared with one another or with what is there now; the order is fixed."""
+    """A file is compared with another file or with the API; the order is fixed."""
     old, new = str(tmp_path / "old.jsonl"), str(tmp_path / "new.csv")
     client.inventory().write_jsonl(old)
     same = run("diff", old, "--exit-code", "--output", "json")
@@ -244,8 +244,8 @@ def test_diff(
 
 
 @pytest.mark.usefixtures("rows")
-def test_a_pattern_is_of_files_too(run: Run, client: Client, tmp_path: Path) -> None:
-    """--include leaves out the same rows of a file, of another, and of what is there now."""
+def test_patterns_select_rows_of_files(run: Run, client: Client, tmp_path: Path) -> None:
+    """--include and --exclude select the same rows of files and of the API."""
     old, new = str(tmp_path / "old.jsonl"), str(tmp_path / "new.csv")
     client.inventory().write_jsonl(old)
     client.repositories.get_by_name("predictor").delete()
@@ -270,18 +270,18 @@ def test_a_pattern_is_of_files_too(run: Run, client: Client, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("rows")
-def test_diff_with_a_part_of_what_is_there(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Where a repository failed nothing is compared: it would look as if it were gone."""
+def test_a_diff_without_all_rows(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """If a repository failed, nothing is compared, since it would look removed."""
     old = tmp_path / "old.jsonl"
     run("inventory", "--write", str(old))
     sandbox.faults.add(operation="get_repository_tags", status=403)
     ran = run("diff", str(old))
     assert (ran.code, ran.out) == (1, "")
-    assert "without them there is nothing to tell" in ran.err
+    assert "nothing was compared or added up; --partial leaves them out" in ran.err
 
 
-def test_files_that_are_none(run: Run, tmp_path: Path) -> None:
-    """A file that is not there, or that is not an inventory, is wrong usage."""
+def test_files_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
+    """A missing file, or one with another suffix, is wrong usage."""
     text = tmp_path / "inventory.txt"
     text.write_text("no inventory")
     for path in (tmp_path / "nowhere.csv", text):
@@ -291,7 +291,7 @@ def test_files_that_are_none(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("rows")
 def test_summary(run: Run, tmp_path: Path) -> None:
-    """What is there now, and a file, add up to the same: in all, by repository and by creator."""
+    """The API and a file have the same sums: in all, by repository and by creator."""
     path = str(tmp_path / "inventory.jsonl")
     run("inventory", "--write", path)
     now = json.loads(run("summary", "--output", "json").out)
@@ -308,11 +308,11 @@ def test_summary(run: Run, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [row["of"] for row in others] == ["repository", "repository", "creator"]
     assert total["newest"].endswith("Z")
-    assert "4,000" in run("summary", path, "--stale-after-days", "1").out
+    assert "4.00 kB" in run("summary", path, "--stale-days", "1").out
 
 
 def test_sizes_count_images(run: Run, client: Client, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Two tags of one image are its size once; the sum over tags has a column of its own."""
+    """The size of an image with two tags counts once; another column has the sum over tags."""
     repository = client.repositories.create("trainer")
     for tag in ("1.0.0", "latest"):
         sandbox.push(repository, tag, size=10**10, digest="sha256:" + "0" * 64)
@@ -320,7 +320,7 @@ def test_sizes_count_images(run: Run, client: Client, sandbox: Sandbox, tmp_path
     run("inventory", "--write", path)
     for source in ([], [path]):
         for days, freed in (("90", 0), ("0", 10**10)):
-            arguments = [*source, "--stale-after-days", days]
+            arguments = [*source, "--stale-days", days]
             summary = json.loads(run("summary", *arguments, "-o", "json").out)
             for totals in (summary["total"], summary["repositories"][0], summary["creators"][0]):
                 assert (totals["tags"], totals["images"]) == (2, 1)
@@ -330,11 +330,11 @@ def test_sizes_count_images(run: Run, client: Client, sandbox: Sandbox, tmp_path
                 assert (totals["bytes"], totals["tag_bytes"]) == (str(10**10), str(2 * 10**10))
                 assert totals["stale_bytes"] == str(freed)
             for line in run("summary", *arguments).out.splitlines()[1:]:
-                assert line.split()[3:5] == ["10,000,000,000", "20,000,000,000"]
+                assert line.split()[3:7] == ["10.0", "GB", "20.0", "GB"]
 
 
 def test_summary_of_nothing(run: Run) -> None:
-    """An organization without tags adds up to nothing, at no time."""
+    """The sums of an organization without tags are 0, without times."""
     total = json.loads(run("summary", "--output", "json").out)["total"]
     assert (total["tags"], total["oldest"]) == (0, None)
 
@@ -354,7 +354,7 @@ def empty(rows: list[dict[str, Any]], client: Client) -> list[str]:
 
 
 def test_rows_of_repositories_without_tags(run: Run, empty: list[str]) -> None:
-    """In each form a row names them, after those of tags; the tag's columns are null or empty."""
+    """In each form their rows follow those of tags; the columns of a tag are null or empty."""
     found = lines(run("inventory", "-o", "jsonl").out)
     as_json = json.loads(run("inventory", "-o", "json").out)
     assert sorted(map(str, found)) == sorted(map(str, as_json))
@@ -391,7 +391,7 @@ def test_a_file_with_repositories_without_tags(
         assert (records[3]["tags"], records[3]["bytes"], records[3]["newest"]) == ("0", "0", "")
         table = run("summary", *source)
         assert [line.split() for line in table.out.splitlines()[4:7]] == [
-            ["repository", name, *"00000"] for name in empty
+            ["repository", name, "0", "0", "B", "0", "B", "0", "0", "B"] for name in empty
         ]
         assert table.err == ""
         only = json.loads(run("summary", *source, "-o", "json", "--include", "*-1").out)
@@ -403,7 +403,7 @@ def test_a_file_with_repositories_without_tags(
 def test_a_diff_of_repositories_without_tags(
     run: Run, client: Client, tmp_path: Path, suffix: str
 ) -> None:
-    """One that is deleted or created is a difference, by name and exit code."""
+    """A deleted or created repository is a difference, with its name, and by the exit code."""
     old, new = str(tmp_path / f"old.{suffix}"), str(tmp_path / f"new.{suffix}")
     run("inventory", "--write", old)
     assert run("diff", old, "--exit-code").code == 0
@@ -428,7 +428,7 @@ def test_a_diff_of_repositories_without_tags(
 @pytest.mark.usefixtures("empty")
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 def test_a_file_of_the_first_version(run: Run, tmp_path: Path, suffix: str) -> None:
-    """It does not name repositories without tags: a warning says so, and no difference does."""
+    """It does not name repositories without tags: a warning says so, and they do not differ."""
     path = FIRST_VERSION / f"inventory.{suffix}"
     warning = f"warning: {path} names only repositories with tags: it has no column 'kind'\n"
     ran = run("diff", str(path), "-o", "jsonl")
@@ -447,3 +447,125 @@ def test_a_file_of_the_first_version(run: Run, tmp_path: Path, suffix: str) -> N
     page = tmp_path / "page.html"
     assert run("summary", str(path), "--html", str(page)).err == f"{warning}3 tags in {page}\n"
     assert "Repositories without tags are not in it" in page.read_text()
+
+
+# -- selecting and sorting ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def aged(client: Client, sandbox: Sandbox) -> list[str]:
+    """Two repositories with tags of several ages and sizes, and one without."""
+    now = datetime.now(UTC)
+    client.repositories.create("empty")
+    names = []
+    for name, size, days in (("a:new", 1000, 1), ("a:old", 3000, 100), ("b:older", 2000, 400)):
+        repository, _, tag = name.partition(":")
+        pushed = now - timedelta(days=days)
+        repository_ = client.repositories.get_or_create(repository)
+        sandbox.push(repository_, tag, size=size, created_at=pushed, updated_at=pushed)
+        names.append(name)
+    return names
+
+
+def quiet(run: Run, *arguments: str) -> list[str]:
+    """Return the lines of a command with --quiet, in one word each."""
+    ran = run(*arguments, "--quiet")
+    assert (ran.code, ran.err) == (0, "")
+    return [":".join(filter(None, line.split("\t"))) for line in ran.out.splitlines()]
+
+
+def test_selected_rows(run: Run, aged: list[str]) -> None:
+    """Rows are selected by the last push, sorted and limited; --empty selects the others."""
+    assert sorted(quiet(run, "inventory")) == [*aged, "empty"]
+    assert sorted(quiet(run, "inventory", "--stale-days", "90")) == aged[1:]
+    assert quiet(run, "inventory", "--since", "30d") == aged[:1]
+    assert quiet(run, "inventory", "--until", "52w") == aged[2:]
+    assert quiet(run, "inventory", "--empty") == ["empty"]
+    assert quiet(run, "inventory", "--sort", "name", "--limit", "2") == aged[:2]
+    assert quiet(run, "inventory", "--sort", "updated") == [*aged, "empty"]
+    assert quiet(run, "inventory", "--sort", "created", "--reverse") == ["empty", *aged[::-1]]
+    assert quiet(run, "inventory", "--sort", "size", "--limit", "2") == ["a:old", "b:older"]
+    ran = run("inventory", "--columns", "repository_name,tag", "--stale-days", "365", "-o", "csv")
+    assert ran.out == "repository_name,tag\nb,older\n"
+    for output in ("table", "json"):
+        ran = run("inventory", "--since", "1m", "-o", output)
+        assert (ran.code, ran.err) == (0, "no tags\n")
+
+
+def test_selected_differences(
+    run: Run, aged: list[str], client: Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Differences are selected by the last push of the tag, sorted and limited."""
+    old = tmp_path / "old.jsonl"
+    run("inventory", "--write", str(old))
+    client.repositories.get_by_name("b").delete()
+    sandbox.push(client.repositories.get_by_name("a"), "newest", size=5000)
+    assert quiet(run, "diff", str(old)) == [
+        "repository_removed:b",
+        "added:a:newest",
+        "removed:b:older",
+    ]
+    assert quiet(run, "diff", str(old), "--since", "30d") == ["added:a:newest"]
+    assert quiet(run, "diff", str(old), "--stale-days", "365") == ["removed:b:older"]
+    assert quiet(run, "diff", str(old), "--sort", "size")[0] == "added:a:newest"
+    assert quiet(run, "diff", str(old), "--sort", "name", "--limit", "1") == ["added:a:newest"]
+    ran = run("diff", str(old), "--columns", "change,tag", "-o", "jsonl", "--limit", "2")
+    assert lines(ran.out)[1] == {"change": "added", "tag": "newest"}
+    ran = run("diff", str(old), "--since", "1m", "--until", "1m", "--exit-code")
+    assert (ran.code, ran.out, ran.err) == (0, "", "no differences\n")
+
+
+def test_a_partial_diff(
+    run: Run, aged: list[str], client: Client, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """With --partial a repository that failed is neither removed nor different."""
+    old = tmp_path / "old.jsonl"
+    run("inventory", "--write", str(old))
+    sandbox.push(client.repositories.get_by_name("b"), "newest")
+    failed = client.repositories.get_by_name("a").id
+    sandbox.faults.add(operation="get_repository_tags", repository_id=failed, status=403)
+    ran = run("diff", str(old), "--partial", "--quiet")
+    assert (ran.code, ran.out) == (0, "added\tb\tnewest\n")
+    assert ran.err.startswith("warning: a: ")
+
+
+def test_selected_sums(run: Run, aged: list[str], tmp_path: Path) -> None:
+    """The limit and the order are those of repositories and creators; --since selects tags."""
+    path = str(tmp_path / "now.csv")
+    run("inventory", "--write", path)
+    for source in ([], [path]):
+
+        def summary(*options: str, source: list[str] = source) -> Any:
+            return json.loads(run("summary", *source, *options, "-o", "json").out)
+
+        def names(*options: str, summary: Any = summary) -> list[str]:
+            return [each["name"] for each in summary(*options)["repositories"]]
+
+        assert names() == ["a", "b", "empty"]
+        assert names("--limit", "1") == ["a"]
+        assert names("--sort", "size", "--reverse") == ["empty", "b", "a"]
+        assert names("--sort", "name", "--reverse", "--limit", "2") == ["empty", "b"]
+        assert names("--sort", "updated", "--limit", "1") == ["a"]
+        recent = summary("--since", "200d")
+        assert (recent["total"]["tags"], recent["total"]["bytes"]) == (2, 4000)
+        assert [each["name"] for each in recent["repositories"]] == ["a"]
+        assert summary("--stale-days", "365")["total"]["stale"] == 1
+        assert summary("--limit", "1")["total"]["tags"] == len(aged)
+    table = run("summary", "--limit", "1", "--columns", "of,name,bytes").out
+    assert [line.split()[:2] for line in table.splitlines()] == [
+        ["OF", "NAME"],
+        ["total", "total"],
+        ["repository", "a"],
+        ["creator", "test@abeja.asia"],
+    ]
+
+
+def test_partial_sums(run: Run, aged: list[str], client: Client, sandbox: Sandbox) -> None:
+    """With --partial the sums leave out a repository that failed, and a warning names it."""
+    failed = client.repositories.get_by_name("a").id
+    sandbox.faults.add(operation="get_repository_tags", repository_id=failed, status=403)
+    ran = run("summary", "-o", "json")
+    assert (ran.code, ran.out) == (1, "")
+    ran = run("summary", "--partial", "-o", "json")
+    assert (ran.code, json.loads(ran.out)["total"]["tags"]) == (0, 1)
+    assert ran.err.startswith("warning: a: ")

@@ -1,0 +1,157 @@
+"""The names on the command line: a repository by name or id, and its tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from .._validation import quote_segment
+from ..exceptions import InvalidArgument, InvalidResponse, NotFound
+from ..images import ImageName
+from ._errors import add_hint
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..models import Tag
+    from ..repositories import Repository
+
+_FORMS = "REPOSITORY:TAG, REPOSITORY@sha256:… or REPOSITORY TAG"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A tag or an image of a repository.
+
+    Attributes:
+        repository: The repository's name, or its id.
+        tag: The tag's name; None for an image by its digest alone.
+        digest: The digest that the tag must have; None for any.
+    """
+
+    repository: str
+    tag: str | None
+    digest: str | None = None
+
+    def __str__(self) -> str:
+        tag = "" if self.tag is None else f":{self.tag}"
+        return f"{self.repository}{tag}{'' if self.digest is None else f'@{self.digest}'}"
+
+
+def parse_references(words: Iterable[str]) -> list[Reference]:
+    """Return the tags that the words of a command line name.
+
+    Raises:
+        UsageError: A word names no tag.
+    """
+    references = []
+    left = list(reversed(list(words)))
+    while left:
+        word = left.pop()
+        if "/" in word:
+            references.append(_image_name(word))
+        elif ":" in word or "@" in word:
+            path, at, digest = word.partition("@")
+            repository, colon, tag = path.partition(":")
+            if not repository or (colon and not tag) or (at and not digest):
+                raise click.UsageError(f"{word!r} names no tag: write {_FORMS}")
+            references.append(Reference(repository, tag or None, digest or None))
+        elif left and not re.search("[:@/]", left[-1]):
+            references.append(Reference(word, left.pop()))
+        else:
+            raise click.UsageError(
+                f"{word!r} has no tag: write {_FORMS}; `abeja-registry tags latest {word}` shows"
+                " the newest"
+            )
+    return references
+
+
+def _image_name(text: str) -> Reference:
+    """Return the tag of an image's name, as `abeja-registry image` prints it."""
+    name = ImageName.parse(text)
+    return Reference(name.repository, name.tag, name.digest)
+
+
+def find_repositories(client: Client, text: str, by: str | None) -> list[Repository]:
+    """Return the repository with this name, then the one with this id; at most two."""
+    named = client.repositories.find(text) if by != "id" else None
+    found = [named] if named is not None else []
+    # Assumption: an id is all digits, as in the reference.
+    if by == "id" or (by is None and text.isdecimal()):
+        try:
+            found.append(client.repositories.get(text))
+        except NotFound:
+            if by == "id":
+                raise
+    return found
+
+
+def repository_of(client: Client, text: str, by: str | None) -> Repository:
+    """Return the repository with this name, else the one with this id.
+
+    Args:
+        client: The client.
+        text: A name or an id.
+        by: "id" or "name", to look for this alone.
+
+    Raises:
+        NotFound: There is none.
+    """
+    if by == "id":
+        return client.repositories.get(text)
+    named = client.repositories.find(text)
+    if named is None:
+        if by is None and text.isdecimal():
+            try:
+                return client.repositories.get(text)
+            except NotFound as error:
+                if error.url is None:
+                    raise
+        kinds = "named" if by == "name" or not text.isdecimal() else "with the name or the id"
+        raise NotFound("not_found", f"no repository {kinds} {text!r}")
+    try:
+        quote_segment("the repository's id", named.id)
+    except InvalidArgument as error:  # the API's value, not the user's
+        raise InvalidResponse(str(error)) from None
+    return named
+
+
+def repository_id(client: Client, text: str, by: str | None) -> str:
+    """Return the id of a repository; sends no request for one that is given by its id."""
+    return text if by == "id" else repository_of(client, text, by).id
+
+
+def tags_of(client: Client, reference: Reference, by: str | None) -> tuple[Repository, list[Tag]]:
+    """Return the repository and the tags that a reference names.
+
+    Raises:
+        NotFound: The repository or the tag does not exist, or the tag has another digest.
+    """
+    repository = repository_of(client, reference.repository, by)
+    try:
+        if reference.tag is None:
+            tags = [tag for tag in repository.iter_tags() if tag.digest == reference.digest]
+            if not tags:
+                raise NotFound("not_found", f"no tag of {repository.name} is {reference.digest}")
+        else:
+            tags = [repository.get_tag(reference.tag)]
+        for tag in tags:
+            if reference.digest not in (None, tag.digest):
+                raise NotFound(
+                    "not_found", f"{repository.name}:{tag.name} is {tag.digest}, not the given one"
+                )
+    except NotFound as error:
+        hint_at_tags(error, reference.repository, by)
+        raise
+    return repository, tags
+
+
+def hint_at_tags(error: NotFound, repository: str, by: str | None) -> None:
+    """Hint at the list of tags, if a tag is missing and not its repository."""
+    # The API's NotFound has a URL: it has no such repository.
+    if error.url is None:
+        option = f"--{by} " if by else ""
+        add_hint(error, f"list its tags: abeja-registry tags list {option}{repository}")
