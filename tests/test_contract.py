@@ -261,6 +261,12 @@ CHANGES: dict[str, tuple[str, Callable[[Any], Any], str, str]] = {
         "fields",
         "of another type: created_at (string, not time)",
     ),
+    "a time ends in a newline": (
+        "get_repository",
+        having(created_at="2018-06-07T04:42:34Z\n"),
+        "fields",
+        "of another type: created_at (string, not time)",
+    ),
     "a time is a number": (
         "get_repository",
         having(updated_at=1),
@@ -316,6 +322,12 @@ CHANGES: dict[str, tuple[str, Callable[[Any], Any], str, str]] = {
         "fields",
         "unknown: size, private; of another type: id (integer, not string),"
         " name (integer, not string), tags (null, not array)",
+    ),
+    "ten": (
+        "get_repository",
+        lambda body: body | {f"field_{n}": n for n in range(10)},
+        "fields",
+        "unknown: " + ", ".join(f"field_{n}" for n in range(10)),
     ),
     "many": (
         "get_repository",
