@@ -42,8 +42,7 @@ def _errors() -> list[object]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_each_link_into_the_project_has_a_target(page: Path) -> None:
     """A link to a file of the repository, on the web or beside the page, leads to one."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in _links(page):
         target, _, anchor = link.partition("#")
         if target.startswith(f"{HOME}/blob/main/"):
             file = ROOT / target.removeprefix(f"{HOME}/blob/main/")
@@ -55,6 +54,17 @@ def test_each_link_into_the_project_has_a_target(page: Path) -> None:
         assert file.exists(), link
         if anchor and file.suffix == ".md":
             assert anchor in _anchors(file), link
+
+
+def _links(page: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    return re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"^\[[^]]+\]: (\S+)", text, re.M)
+
+
+def test_the_readme_is_short_and_works_on_a_package_index() -> None:
+    """It has at most 150 lines, and no link that is relative to the repository."""
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+    assert [link for link in _links(ROOT / "README.md") if not link.startswith("https://")] == []
 
 
 def _anchors(page: Path) -> set[str]:
