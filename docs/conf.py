@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
+
 import abeja_registry
 
 ROOT = Path(__file__).parent.parent
@@ -22,9 +24,11 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_click",
     "sphinx_copybutton",
 ]
 default_role = "literal"
+smartquotes = False
 exclude_patterns = ["_build"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -126,8 +130,22 @@ def _skip(
     return True if type(obj).__name__ == "_tuplegetter" else None
 
 
+def _options(_app: object, context: click.Context, lines: list[str]) -> None:
+    """Leave out a subcommand's global options, which the program has, and escape globs."""
+    first, *options = "\n".join(lines).replace("*", r"\*").split(".. option:: ")
+    if context.parent is not None:
+        shared = {option for each in context.find_root().command.params for option in each.opts}
+        options = [
+            each
+            for each in options
+            if not shared & set(re.findall(r"--?[\w-]+", each.split("\n")[0]))
+        ]
+    lines[:] = "".join([first, *(f".. option:: {each}" for each in options)]).split("\n")
+
+
 def setup(app: Any) -> None:
     """Connect the hooks."""
+    app.connect("sphinx-click-process-options", _options)
     app.connect("autodoc-process-docstring", _docstring_of_the_twin, priority=100)
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-process-bases", _bases)
