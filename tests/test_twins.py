@@ -142,7 +142,7 @@ def test_the_twin_is_a_coroutine_if_it_sends_requests(
     plain = {
         "__init__", "__iter__", "iter", "iter_tags", "pages",
         "organization_id", "with_options", "inventory", "settings",
-        "model_post_init", "build_request", "is_closed",
+        "model_post_init", "build_request", "is_closed", "record_batches",
     }  # fmt: skip
     assert not inspect.iscoroutinefunction(method)
     assert inspect.iscoroutinefunction(twin) is (method.__name__ not in plain)

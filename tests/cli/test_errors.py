@@ -188,7 +188,7 @@ def test_another_inventory_is_not_resumed(run: Run, written: Path, sandbox: Sand
     assert run("inventory", "--write", str(path)).code == 1
     ran = run("inventory", "--write", str(path), "--resume", "--include", "train*")
     assert (ran.code, ran.err.count("\n")) == (1, 1)
-    assert f"{path}.partial.jsonl has the rows of another inventory: include was" in ran.err
+    assert f"{path}.partial has the rows of another inventory: include was" in ran.err
     assert ran.err.endswith(" - leave out --resume to start again\n")
     assert "resume=" not in ran.err
 

@@ -6,12 +6,12 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from tests.support.internals import inventory_async, inventory_base
+from tests.support.internals import CSV, Journal, inventory_async, inventory_base
 from tests.support.inventories import KINDS, failing, tag_requests
 from tests.support.patience import PATIENCE, until
 from tests.support.worlds import done, walked
@@ -132,23 +132,23 @@ class Held:
         return self._function(*arguments, **options)
 
 
-@pytest.mark.parametrize(
-    ("module", "held_in"), [(inventory_base, "Journal"), (inventory_async, "write_csv")]
-)
+@pytest.mark.parametrize("writing_file", [False, True])
 async def test_cancelling_an_async_inventory_to_a_file(
     sandbox: Sandbox,
     async_client: AsyncClient,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    module: ModuleType,
-    held_in: str,
+    writing_file: bool,
 ) -> None:
     """Its thread has ended when CancelledError is raised, and the old file is unchanged."""
     sandbox.seed(repositories=2, tags=2)
     path = tmp_path / "a.csv"
     path.write_text("last week's")
-    held = Held(getattr(module, held_in))
-    monkeypatch.setattr(module, held_in, held)
+    held = Held(CSV.write if writing_file else Journal)
+    if writing_file:
+        monkeypatch.setattr(inventory_async, "CSV", replace(CSV, write=held))
+    else:
+        monkeypatch.setattr(inventory_base, "Journal", held)
     writing = asyncio.ensure_future(async_client.inventory().write_csv(path))
     await asyncio.to_thread(until, held.started.is_set)
     writing.cancel()

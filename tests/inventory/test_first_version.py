@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.inventories import KINDS, tag_counts, tag_requests
+from tests.support.inventories import KINDS
 from tests.support.worlds import done
 
-from abeja_registry import Client
+from abeja_registry import Client, InvalidFile
 from abeja_registry.inventory import read_rows, summarize
 from abeja_registry.sandbox import Sandbox
 
@@ -67,21 +67,16 @@ async def test_an_empty_file_of_the_first_version(
 async def test_a_journal_of_the_first_version(
     sandbox: Sandbox, client: Client, either: Any, tmp_path: Path, kind: str
 ) -> None:
-    """It is resumed; a finished repository without rows, whose name is missing, is read again."""
-    names = ("trainer", "empty", "predictor")
-    ids = [client.repositories.create(name).id for name in names]
-    sandbox.push(ids[2], "1.0.0")
+    """It is refused by its name; an inventory that starts again removes it."""
+    sandbox.push(client.repositories.create("trainer"), "1.0.0")
     journal = (FIRST_VERSION / "interrupted.partial.jsonl").read_text()
-    path = tmp_path / f"a.{kind}"
-    (tmp_path / f"a.{kind}.partial.jsonl").write_text(journal.replace("{base_url}", sandbox.url))
-    inventory = either.inventory()
-    assert await done(getattr(inventory, f"write_{kind}")(path, resume=True)) == 3
-    assert sorted(tag_requests(sandbox)) == ids[1:]
-    rows = read_rows(path)
-    assert sorted((row.repository_name, row.tag) for row in rows) == [
-        ("predictor", "1.0.0"),
-        ("trainer", "1.0.0"),
-        ("trainer", "latest"),
-    ]
-    expected = {"trainer": 2, "empty": 0, "predictor": 1}
-    assert tag_counts(rows.repositories) == tag_counts(inventory.repositories) == expected
+    path, earlier = tmp_path / f"a.{kind}", tmp_path / f"a.{kind}.partial.jsonl"
+    earlier.write_text(journal.replace("{base_url}", sandbox.url))
+    write = getattr(either.inventory(), f"write_{kind}")
+    sandbox.clear_requests()
+    with pytest.raises(InvalidFile, match="earlier version of this package; pass resume=False"):
+        await done(write(path, resume=True))
+    assert not sandbox.requests
+    assert earlier.exists()
+    assert await done(write(path)) == 1
+    assert not earlier.exists()

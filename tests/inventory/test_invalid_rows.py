@@ -11,6 +11,7 @@ import httpx
 import pytest
 from tests.support.examples import ORGANIZATION_ID
 from tests.support.internals import session_of
+from tests.support.inventories import each_form, walked_as
 from tests.support.worlds import done, walked
 
 from abeja_registry import Client, InvalidResponse
@@ -20,8 +21,9 @@ from abeja_registry.sandbox import Sandbox
 pytestmark = pytest.mark.anyio
 
 
+@each_form
 async def test_invalid_rows_may_be_skipped(
-    sandbox: Sandbox, api: Any, example: Callable[[str], dict[str, Any]]
+    example: Callable[[str], dict[str, Any]], form: str
 ) -> None:
     """A client with `invalid_rows="skip"` leaves them out of an inventory's rows too."""
     repositories, tags = example("get_repositories"), example("get_repository_tags")
@@ -41,7 +43,8 @@ async def test_invalid_rows_may_be_skipped(
             http_client=http_client,
             invalid_rows="skip",
         )
-        assert [row.tag for row in client.inventory()] == [tag["name"], "b"]
+        rows = await walked_as(form, client.inventory())
+        assert [row.tag for row in rows] == [tag["name"], "b"]
 
 
 PERSON = {"creator": None}
@@ -85,14 +88,15 @@ def broken(
     return client
 
 
+@each_form
 @pytest.mark.parametrize(("bad", "key", "name"), BAD_ROWS.values(), ids=BAD_ROWS)
 async def test_a_repository_with_an_invalid_row_is_a_failure(
-    broken: Callable[[Any], Any], tmp_path: Path, bad: Any, key: str, name: str
+    broken: Callable[[Any], Any], tmp_path: Path, bad: Any, key: str, name: str, form: str
 ) -> None:
     """Files, summaries and diffs are refused, and the rows of the others are returned."""
     reports: list[Progress] = []
     inventory = broken(bad).inventory(on_progress=reports.append)
-    rows = await walked(inventory)
+    rows = await walked_as(form, inventory)
     assert sorted(row.repository_name for row in rows) == ["sample_repository", "third"]
     [failure] = inventory.failures
     assert (failure.repository_id, failure.repository_name, failure.deleted) == (key, name, False)
@@ -108,15 +112,16 @@ async def test_a_repository_with_an_invalid_row_is_a_failure(
     assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True, partial=True)) == 2
 
 
+@each_form
 @pytest.mark.parametrize(
     "bad", [{"id": None}, "nonsense", None], ids=["no id", "no object", "null"]
 )
 async def test_a_row_of_the_list_without_an_id_ends_an_inventory(
-    broken: Callable[[Any], Any], bad: Any
+    broken: Callable[[Any], Any], bad: Any, form: str
 ) -> None:
     """Without the id, later rows cannot be distinguished from earlier ones."""
     with pytest.raises(InvalidResponse) as caught:
-        await walked(broken(bad).inventory())
+        await walked_as(form, broken(bad).inventory())
     assert caught.value.index == 1
 
 
@@ -171,6 +176,7 @@ BAD_TAGS: dict[str, dict[str, Any]] = {
 }
 
 
+@each_form
 @pytest.mark.parametrize("bad", BAD_TAGS.values(), ids=BAD_TAGS)
 @pytest.mark.parametrize("at", [0, 3, 4])
 @pytest.mark.parametrize("page_size", [2, 100])
@@ -181,6 +187,7 @@ async def test_a_repository_with_skipped_tags_is_a_failure(
     bad: dict[str, Any],
     at: int,
     page_size: int,
+    form: str,
 ) -> None:
     """Files, summaries and diffs are refused; its other rows are returned, and kept if wished."""
     listed, tags = example("get_repositories"), example("get_repository_tags")
@@ -202,7 +209,7 @@ async def test_a_repository_with_skipped_tags_is_a_failure(
     reports: list[Progress] = []
     client = either_of(respond, invalid_rows="skip")
     inventory = client.inventory(page_size=page_size, on_progress=reports.append)
-    rows = await walked(inventory)
+    rows = await walked_as(form, inventory)
     assert [row.tag for row in rows if row.repository_id == "2"] == [
         f"t{number}" for number in range(5) if number != at
     ]
@@ -216,10 +223,11 @@ async def test_a_repository_with_skipped_tags_is_a_failure(
     with pytest.raises(IncompleteInventory):
         await done(inventory.summary())
     assert (await done(inventory.summary(partial=True))).total.tags == 9
+    write = inventory.write_csv if form == "rows" else inventory.write_parquet
     for resume in (False, True):
         with pytest.raises(IncompleteInventory):
-            await done(inventory.write_csv(tmp_path / "a.csv", resume=resume))
-    assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True, partial=True)) == 9
+            await done(write(tmp_path / "a", resume=resume))
+    assert await done(write(tmp_path / "a", resume=True, partial=True)) == 9
     assert {(each.name, each.tag_count) for each in inventory.repositories} == {
         (first["name"], 5),
         ("second", 5),

@@ -10,14 +10,17 @@ import asyncio
 import inspect
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from abeja_registry import Tag
+from abeja_registry import InventoryRow, Tag
 
 # -- core -----------------------------------------------------------------------------------------
 from abeja_registry._api import process
@@ -83,17 +86,21 @@ from abeja_registry.cli._client import import_httpx
 from abeja_registry.cli._sizes import percent, size
 from abeja_registry.cli.report import _page as report_page
 from abeja_registry.cli.report._timeline import Period, Periods, periods
+from abeja_registry.inventory import InventoryRepository
 
 # -- inventory ------------------------------------------------------------------------------------
 from abeja_registry.inventory import _async_inventory as inventory_async
 from abeja_registry.inventory import _base as inventory_base
 from abeja_registry.inventory import _fetching as inventory_fetching
 from abeja_registry.inventory import _files as inventory_files
+from abeja_registry.inventory._columns import batch_of_rows
 from abeja_registry.inventory._crawler import Crawler
-from abeja_registry.inventory._csv import MAX_FIELD, csv_records, write_csv
+from abeja_registry.inventory._csv import CSV, MAX_FIELD, csv_records
+from abeja_registry.inventory._formats import FileFormat, Part
 from abeja_registry.inventory._journal import Journal
-from abeja_registry.inventory._jsonl import write_jsonl
-from abeja_registry.inventory._parquet import write_parquet
+from abeja_registry.inventory._jsonl import JSONL
+from abeja_registry.inventory._parquet import PARQUET
+from abeja_registry.inventory._partitions import Partitions
 from abeja_registry.inventory._rows import COLUMNS, FILE_COLUMNS, Entry
 from abeja_registry.inventory._summary import StaleTag, SummaryBuilder
 from abeja_registry.inventory._tasks import Batch, FetchedPage, FetchTask, RepositoryRef
@@ -275,6 +282,37 @@ def note_pages_of_tags(
         return make(kind, *arguments, **options)
 
     monkeypatch.setattr(inventory_fetching, "read_page", noted)
+
+
+def write_file(file_format: FileFormat, path: Path, entries: Iterable[Entry]) -> int:
+    """Write rows and repositories without tags to a file, as an inventory does."""
+    empty: list[InventoryRepository] = []
+
+    def parts() -> Iterator[Part]:
+        remaining = iter(entries)
+        while some := list(islice(remaining, 10_000)):
+            rows = [each for each in some if isinstance(each, InventoryRow)]
+            empty.extend(each for each in some if isinstance(each, InventoryRepository))
+            yield from file_format.encode(Batch(rows, []))
+
+    return file_format.write(path, parts(), empty)
+
+
+write_csv = partial(write_file, CSV)
+write_jsonl = partial(write_file, JSONL)
+write_parquet = partial(write_file, PARQUET)
+FORMATS = {each.name: each for each in (JSONL, CSV, PARQUET)}
+
+
+@contextmanager
+def rows_in_memory(max_bytes: int) -> Iterator[None]:
+    """Limit the rows in columns that a diff and a summary keep in memory."""
+    options = Partitions.__init__.__kwdefaults__
+    assert options is not None
+    before = dict(options)
+    options["max_bytes"] = max_bytes
+    yield
+    options.update(before)
 
 
 def html_of(value: Any) -> str:

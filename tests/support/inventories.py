@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 from tests.support.internals import Entry, worker_clients, write_csv, write_jsonl, write_parquet
+from tests.support.worlds import walked
 
 from abeja_registry import Client
 from abeja_registry.inventory import InventoryRepository, InventoryRow
@@ -95,6 +96,25 @@ SOME_ROWS = st.lists(
     max_size=12,
 )
 SOME_NAMES = st.none() | st.lists(st.sampled_from(["a", "b", "c", "d", "e"]))
+
+
+# -- rows and columns ------------------------------------------------------------------------------
+
+# The two forms of an inventory.
+FORMS = ["rows", "columns"]
+each_form = pytest.mark.parametrize("form", FORMS)
+
+
+def rows_in(batches: Iterable[Any]) -> list[InventoryRow]:
+    """Return the rows of record batches."""
+    return [InventoryRow(**values) for batch in batches for values in batch.to_pylist()]
+
+
+async def walked_as(form: str, inventory: Any) -> list[InventoryRow]:
+    """Return the rows of a sync or async inventory, which it returns in one of its forms."""
+    if form == "rows":
+        return await walked(inventory)
+    return rows_in(await walked(inventory.record_batches()))
 
 
 # -- inventories of a sandbox ----------------------------------------------------------------------

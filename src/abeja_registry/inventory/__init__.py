@@ -11,8 +11,9 @@ from ._failures import IncompleteInventory, InventoryFailure
 from ._file_rows import FileRows, read_rows
 from ._inventory import Inventory
 from ._iteration import OnProgress
+from ._reports import summarize
 from ._rows import InventoryRepository, InventoryRow
-from ._summary import Summary, Totals, summarize
+from ._summary import Summary, Totals
 from ._tasks import Progress
 
 __all__ = [

@@ -16,7 +16,7 @@ from contextlib import aclosing, closing, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import abeja_registry
 
@@ -28,22 +28,24 @@ from ._base import (
     AnyRows,
     BaseInventory,
     Finished,
-    WriteFile,
     check_complete,
     checked_repositories,
     hint_at_resume,
     rows_of,
 )
-from ._csv import write_csv
-from ._diff import Diff, DiffBuilder
+from ._columns import BatchBuffer, RecordBatch, arrow_module
+from ._csv import CSV
+from ._diff import Diff
 from ._fetching import AsyncFetcher
+from ._formats import FileFormat, Part
 from ._iteration import OnProgress
 from ._journal import Journal
-from ._jsonl import write_jsonl
+from ._jsonl import JSONL
 from ._names import Patterns
-from ._parquet import arrow_modules, write_parquet
-from ._rows import Entry, FilePath, InventoryRow, known_repositories
-from ._summary import STALE_AFTER_DAYS, Summary, SummaryBuilder
+from ._parquet import PARQUET
+from ._reports import Source, diff_builder, summary_builder
+from ._rows import FilePath, InventoryRow, known_repositories
+from ._summary import STALE_AFTER_DAYS, Summary
 from ._tasks import Batch, FetchResult
 from ._workers import Threads
 
@@ -84,8 +86,24 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
                 for row in batch.rows:
                     yield row
 
-    async def _batches(self, finished: Finished | None = None) -> AsyncGenerator[Batch, None]:
-        fetcher = AsyncFetcher(self._client)
+    def record_batches(self) -> AsyncIterator[RecordBatch]:
+        """As `Inventory.record_batches`, with `async for`."""
+        arrow_module()
+        return self._record_batches()
+
+    async def _record_batches(self) -> AsyncGenerator[RecordBatch, None]:
+        buffer = BatchBuffer()
+        async with aclosing(self._batches(columns=True)) as batches:
+            async for batch in batches:
+                for each in buffer.add(batch.columns):
+                    yield each
+        for each in buffer.rest():
+            yield each
+
+    async def _batches(
+        self, finished: Finished | None = None, *, columns: bool = False
+    ) -> AsyncGenerator[Batch, None]:
+        fetcher = AsyncFetcher(self._client, columns=columns)
         iteration = self._begin(fetcher, finished, pages=1)
         requests = AsyncRequests(iteration, fetcher, self._concurrency)
         try:
@@ -109,30 +127,33 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
         self, path: FilePath, *, resume: bool = False, partial: bool = False
     ) -> int:
         """As `Inventory.write_jsonl`, awaited."""
-        return await self._write(path, write_jsonl, resume, partial)
+        return await self._write(path, JSONL, resume, partial)
 
     async def write_csv(
         self, path: FilePath, *, resume: bool = False, partial: bool = False
     ) -> int:
         """As `Inventory.write_csv`, awaited."""
-        return await self._write(path, write_csv, resume, partial)
+        return await self._write(path, CSV, resume, partial)
 
     async def write_parquet(
         self, path: FilePath, *, resume: bool = False, partial: bool = False
     ) -> int:
         """As `Inventory.write_parquet`, awaited."""
-        arrow_modules()
-        return await self._write(path, write_parquet, resume, partial)
+        arrow_module()
+        return await self._write(path, PARQUET, resume, partial)
 
-    async def _write(self, path: FilePath, write: WriteFile, resume: bool, partial: bool) -> int:
+    async def _write(
+        self, path: FilePath, file_format: FileFormat, resume: bool, partial: bool
+    ) -> int:
         # A large file takes seconds to read and to write, so threads do both.
-        opening = _open_in_thread(lambda: self._open_journal(path, resume))
+        opening = _open_in_thread(lambda: self._open_journal(path, file_format, resume))
         with closing(await opening) as journal, hint_at_resume(path):
-            async with aclosing(self._batches(journal.finished)) as batches:
+            columns = file_format.columns
+            async with aclosing(self._batches(journal.finished, columns=columns)) as batches:
                 async for batch in batches:
-                    journal.add(batch.rows, batch.finished)
+                    journal.add(batch)
             self._finish(journal, partial)
-            count = await _write_in_thread(write, Path(path), journal.entries())
+            count = await _write_in_thread(file_format, Path(path), journal)
             journal.remove()
         return count
 
@@ -144,39 +165,47 @@ class AsyncInventory(BaseInventory["abeja_registry.AsyncClient"], AsyncIterable[
         partial: bool = False,
     ) -> Summary:
         """As `Inventory.summary`, awaited."""
-        builder = SummaryBuilder(stale_after_days, now)
-        async for row in self:
-            builder.add(row)
-        if not partial:
-            check_complete(self.failures, NOT_ADDED_UP)
-        builder.add_repositories(known_repositories(self))
-        return builder.summary()
+        source = Source(self)
+        builder, columns = summary_builder(source, stale_after_days, now)
+        with closing(builder):
+            async for each in source.items(columns):
+                builder.add(each)
+            if not partial:
+                check_complete(self.failures, NOT_ADDED_UP)
+            builder.add_repositories(known_repositories(self))
+            summary: Summary = await _in_thread(builder.summary)
+        return summary
 
     @staticmethod
     async def diff(old: FilePath | AnyRows, new: FilePath | AnyRows) -> Diff:
         """As `Inventory.diff`, awaited; it takes an `AsyncInventory` too."""
         old_rows, new_rows = _any_rows_of(old), _any_rows_of(new)
-        builder = DiffBuilder()
-        async for row in _yielding(old_rows):
-            builder.add_old(row)
-        builder.add_old_repositories(checked_repositories(old_rows))
-        async for row in _yielding(new_rows):
-            builder.add_new(row)
-        builder.add_new_repositories(checked_repositories(new_rows))
-        return builder.diff()
+        old_source, new_source = Source(old_rows), Source(new_rows)
+        builder, columns = diff_builder(old_source, new_source)
+        with closing(builder):
+            async for each in _yielding(old_source.items(columns), columns):
+                builder.add_old(each)
+            builder.add_old_repositories(checked_repositories(old_rows))
+            async for each in _yielding(new_source.items(columns), columns):
+                builder.add_new(each)
+            builder.add_new_repositories(checked_repositories(new_rows))
+            diff: Diff = await _in_thread(builder.diff)
+        return diff
 
 
 def _any_rows_of(rows: FilePath | AnyRows) -> AnyRows:
     return rows if isinstance(rows, AsyncIterable) else rows_of(rows)
 
 
-async def _yielding(rows: AnyRows) -> AsyncIterator[InventoryRow]:
-    """Iterate over rows, and let other tasks run between some of them."""
-    if isinstance(rows, AsyncIterable):
-        async for row in rows:
-            yield row
+async def _yielding(items: Any, columns: bool) -> AsyncIterator[Any]:
+    """Iterate over rows or record batches, and let other tasks run between some of them."""
+    if isinstance(items, AsyncIterable):
+        async for each in items:
+            yield each
         return
-    iterator = iter(rows)
+    iterator = iter(items)
+    while columns and (batch := await _in_thread(next, iterator, None)) is not None:
+        yield batch
     while some := list(islice(iterator, _ROWS_PER_TURN)):
         for row in some:
             yield row
@@ -194,6 +223,17 @@ def _start_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) ->
         threads.shutdown(wait=False)
 
 
+async def _in_thread(call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function; after a cancellation, wait for its end."""
+    calling = _start_thread(call, *args, **kwargs)
+    try:
+        return await asyncio.shield(calling)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await calling
+        raise
+
+
 async def _open_in_thread(open_journal: Callable[[], Journal]) -> Journal:
     """Open a journal; after a cancellation, close it."""
     opening = _start_thread(open_journal)
@@ -205,17 +245,18 @@ async def _open_in_thread(open_journal: Callable[[], Journal]) -> Journal:
         raise
 
 
-async def _write_in_thread(write: WriteFile, path: Path, entries: Iterator[Entry]) -> int:
+async def _write_in_thread(file_format: FileFormat, path: Path, journal: Journal) -> int:
     """Write a file; a cancellation leaves the target unchanged."""
     cancelled = threading.Event()
 
-    def until_cancelled() -> Iterator[Entry]:
-        for entry in entries:
+    def until_cancelled() -> Iterator[Part]:
+        for part in journal.parts():
             if cancelled.is_set():
                 raise Error("the file was not written: its task was cancelled")
-            yield entry
+            yield part
 
-    writing = _start_thread(write, path, until_cancelled())
+    without_rows = journal.repositories_without_rows()
+    writing = _start_thread(file_format.write, path, until_cancelled(), without_rows)
     try:
         return await asyncio.shield(writing)
     except asyncio.CancelledError:

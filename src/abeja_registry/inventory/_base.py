@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -18,10 +18,12 @@ from ._failures import IncompleteInventory, InventoryFailure
 from ._fetching import AsyncFetcher, Fetcher, source
 from ._file_rows import read_rows
 from ._files import try_target, with_path
+from ._formats import FileFormat
 from ._iteration import Iteration, OnProgress
 from ._journal import Journal
 from ._names import NameFilter, Patterns
-from ._rows import Entry, FilePath, InventoryRepository, InventoryRow, known_repositories
+from ._rows import FilePath, InventoryRepository, InventoryRow, known_repositories
+from ._tasks import Batch
 
 CONCURRENCY = 16
 # Repositories read at a time, for each request in flight but one. Small repositories then end
@@ -32,7 +34,6 @@ C = TypeVar("C", "abeja_registry.Client", "abeja_registry.AsyncClient")
 Rows = Iterable[InventoryRow]
 AnyRows = Rows | AsyncIterable[InventoryRow]
 Finished = Mapping[str, InventoryRepository]
-WriteFile = Callable[[Path, Iterable[Entry]], int]
 
 NOT_WRITTEN = (
     "the file was not written; pass resume=True to request what is missing, or partial=True to"
@@ -130,13 +131,14 @@ class BaseInventory(Unread, Generic[C]):
         """
         if not partial:
             check_complete(self.failures, NOT_WRITTEN)
-        journal.add((), self._incomplete)
+        journal.add(Batch((), self._incomplete))
         self._repositories = list(journal.finished.values())
 
-    def _open_journal(self, path: FilePath, resume: bool) -> Journal:
+    def _open_journal(self, path: FilePath, file_format: FileFormat, resume: bool) -> Journal:
         # Before the first request, try each step that writing the file needs.
         try_target(Path(path))
-        return Journal(Path(path), {**source(self._client), **self._names.to_json()}, resume=resume)
+        contents = {**source(self._client), **self._names.to_json()}
+        return Journal(Path(path), file_format, contents, resume=resume)
 
 
 def check_complete(failures: Iterable[InventoryFailure], hint: str) -> None:

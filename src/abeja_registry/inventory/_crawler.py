@@ -16,7 +16,15 @@ from ..exceptions import Error
 from ._failures import InventoryFailure
 from ._list_state import ListState
 from ._rows import InventoryRepository, InventoryRow
-from ._tasks import Batch, FetchedPage, FetchTask, InvalidRepository, Progress, RepositoryRef
+from ._tasks import (
+    Batch,
+    FetchedPage,
+    FetchTask,
+    InvalidRepository,
+    Progress,
+    RepositoryRef,
+    TagColumns,
+)
 
 
 class Crawler:
@@ -121,9 +129,10 @@ class Crawler:
             return Batch([], [])
         items, error = state.record(task, pages)
         rows = [item for item in items if isinstance(item, InventoryRow)]
+        columns = [item for item in items if isinstance(item, TagColumns)]
         if state is self._root:
             self._record_repositories(items)
-        self._rows += len(rows)
+        self._rows += len(rows) + sum(map(len, columns))
         if error is not None:
             self._give_up(state, error)
         finished = []
@@ -138,7 +147,7 @@ class Crawler:
                     self.incomplete.append(repository)
                     self.failures.append(InventoryFailure(*task.repository, state.skipped))
         self._enqueue(state)
-        return Batch(rows, finished)
+        return Batch(rows, finished, columns)
 
     def _record_repositories(self, items: Iterable[object]) -> None:
         for item in items:

@@ -11,45 +11,52 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Generator, Iterable, Iterator
+from functools import partial
+from io import StringIO
 from itertools import chain
 from pathlib import Path
-from typing import IO
 
 from .._validation import safe_repr
 from ._file_errors import file_error, row_error
 from ._files import atomic_write
-from ._rows import COLUMNS, FILE_COLUMNS, TAG, Entry, InventoryRow, cells, parse_entry
+from ._formats import FileFormat, Part, encode_rows
+from ._rows import (
+    COLUMNS,
+    FILE_COLUMNS,
+    TAG,
+    Entry,
+    InventoryRepository,
+    InventoryRow,
+    cells,
+    parse_entry,
+)
 
 # Ten times the longest row that the API could return.
 MAX_FIELD = 10_000_000
 
 
-def write_csv(path: Path, entries: Iterable[Entry]) -> int:
-    """Write the columns' names and a record for each row; return the number of tags."""
+def _encode(rows: Iterable[InventoryRow]) -> bytes:
+    text = StringIO()
+    # Quote texts: a carriage return would end an unquoted record.
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerows(row.to_dict().values() for row in rows)
+    return text.getvalue().encode()
+
+
+def _write(path: Path, parts: Iterable[Part], without_rows: Iterable[InventoryRepository]) -> int:
     count = 0
     with atomic_write(path) as file:
-        text = _Utf8Writer(file)
-        # Quote texts: a carriage return would end an unquoted record.
-        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(FILE_COLUMNS)
-        for entry in entries:
-            if isinstance(entry, InventoryRow):
-                writer.writerow(entry.to_dict().values())
-                count += 1
-            else:
-                # csv.writer quotes None, and some readers parse a quoted empty field as a text.
-                text.write(",".join(map(_quoted, cells(entry))) + "\n")
+        file.write((",".join(map(_quoted, FILE_COLUMNS)) + "\n").encode())
+        for part in parts:
+            file.write(part.data)
+            count += part.rows
+        for repository in without_rows:
+            # csv.writer quotes None, and some readers parse a quoted empty field as a text.
+            file.write((",".join(map(_quoted, cells(repository))) + "\n").encode())
     return count
 
 
-class _Utf8Writer:
-    """Takes the text that `csv.writer` writes, and writes its bytes."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def write(self, text: str) -> int:
-        return self._file.write(text.encode())
+CSV = FileFormat("csv", partial(encode_rows, encode=_encode), _write)
 
 
 def _quoted(text: str | None) -> str:

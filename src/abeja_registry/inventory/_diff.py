@@ -128,10 +128,21 @@ class DiffBuilder:
         self._added: dict[tuple[str, str], InventoryRow] = {}
         self._moved: dict[tuple[str, str], Moved] = {}
 
+    def close(self) -> None:
+        """Do nothing: it has no file, unlike a builder that compares record batches."""
+
     def add_old(self, row: InventoryRow) -> None:
         """Record a row of the old inventory."""
         self._before[row.repository_name, row.tag] = row
         self._names_before.with_tags[row.repository_name] = None
+
+    def add_old_names(self, names: Iterable[str]) -> None:
+        """Record the names of the old inventory's repositories with tags, in their order."""
+        self._names_before.with_tags.update(dict.fromkeys(names))
+
+    def add_new_names(self, names: Iterable[str]) -> None:
+        """Record the names of the new inventory's repositories with tags, in their order."""
+        self._names_after.with_tags.update(dict.fromkeys(names))
 
     def add_old_repositories(self, repositories: Iterable[InventoryRepository] | None) -> None:
         """Record all repositories of the old inventory, if they are known."""

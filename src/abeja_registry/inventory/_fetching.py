@@ -13,11 +13,17 @@ from .._api.retries import Retry, RetryPolicy
 from .._page_rows import PageRows, read_page
 from .._settings.settings import Settings
 from ..exceptions import Error, InvalidResponse
-from ..models import Tag
 from ..repositories._collection import REPOSITORY_PAGES
 from ..tags._collection import TAG_PAGES
-from ._rows import InventoryRow
-from ._tasks import FetchedPage, FetchResult, FetchTask, InvalidRepository, Item, RepositoryRef
+from ._columns import columns_of_rows, read_columns
+from ._tasks import (
+    FetchedPage,
+    FetchResult,
+    FetchTask,
+    InvalidRepository,
+    RepositoryRef,
+    tag_row,
+)
 
 if TYPE_CHECKING:
     from .._http.session import AsyncSession, Session
@@ -46,11 +52,13 @@ class _BaseFetcher(Generic[S]):
     """The base class of both fetchers.
 
     Their session leaves throttling to the inventory, and can be stopped without closing the client.
+    With `columns`, they return tags in columns.
     """
 
-    def __init__(self, organization_id: str, session: S) -> None:
+    def __init__(self, organization_id: str, session: S, columns: bool) -> None:
         self._organization_id = organization_id
         self._session: S = session
+        self._columns = columns
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -99,28 +107,38 @@ class _BaseFetcher(Generic[S]):
             ) from None
 
     def _parse(self, task: FetchTask, offset: int, result: ApiResult) -> FetchedPage:
-        page: PageRows[Any]
-        if task.repository is None:
-            # An invalid row fails one repository, not the list.
-            page = read_page(REPOSITORY_PAGES, result, invalid_rows="skip")
-            rows: list[Item] = [
-                _invalid_repository(page, offset, index)
-                if each is None
-                else RepositoryRef(each.id, each.name)
-                for index, each in enumerate(page.rows)
-            ]
-        else:
-            repository, invalid_rows = task.repository, self._session.settings.invalid_rows
-            page = read_page(TAG_PAGES, result, invalid_rows=invalid_rows)
-            rows = [
-                page.errors[index] if tag is None else _row(repository, tag)
-                for index, tag in enumerate(page.rows)
-            ]
-        if page.errors:
-            # Pages overlap by one row, unless they hold only one.
-            first = 1 if offset and task.limit > 1 else 0
-            page.log_skipped(range(first, len(rows)))
+        if task.repository is not None:
+            return self._parse_tags(task.repository, task, offset, result)
+        # An invalid row fails one repository, not the list.
+        page = read_page(REPOSITORY_PAGES, result, invalid_rows="skip")
+        rows = [
+            _invalid_repository(page, offset, index)
+            if each is None
+            else RepositoryRef(each.id, each.name)
+            for index, each in enumerate(page.rows)
+        ]
+        _log_skipped(task, offset, page)
         return FetchedPage(offset, page.ids, page.has_next, rows)
+
+    def _parse_tags(
+        self, repository: RepositoryRef, task: FetchTask, offset: int, result: ApiResult
+    ) -> FetchedPage:
+        if self._columns and (usual := read_columns(repository, offset, result)) is not None:
+            return usual
+        page = read_page(TAG_PAGES, result, invalid_rows=self._session.settings.invalid_rows)
+        rows = [
+            page.errors[index] if tag is None else tag_row(repository, tag)
+            for index, tag in enumerate(page.rows)
+        ]
+        _log_skipped(task, offset, page)
+        items = columns_of_rows(rows) if self._columns else rows
+        return FetchedPage(offset, page.ids, page.has_next, items)
+
+
+def _log_skipped(task: FetchTask, offset: int, page: PageRows[Any]) -> None:
+    if page.errors:
+        # Pages overlap by one row, unless they hold only one.
+        page.log_skipped(range(1 if offset and task.limit > 1 else 0, len(page.rows)))
 
 
 def _invalid_repository(page: PageRows[Any], offset: int, index: int) -> InvalidRepository:
@@ -131,25 +149,11 @@ def _invalid_repository(page: PageRows[Any], offset: int, index: int) -> Invalid
     )
 
 
-def _row(repository: RepositoryRef, tag: Tag) -> InventoryRow:
-    return InventoryRow(
-        repository.id,
-        repository.name,
-        tag.name,
-        tag.digest,
-        tag.size,
-        tag.media_type,
-        tag.creator.email,
-        tag.created_at,
-        tag.updated_at,
-    )
-
-
 class Fetcher(_BaseFetcher["Session"]):
     """Fetches pages for one iteration; threads may share it."""
 
-    def __init__(self, client: abeja_registry.Client) -> None:
-        super().__init__(client.organization_id, client._session.paced())
+    def __init__(self, client: abeja_registry.Client, *, columns: bool = False) -> None:
+        super().__init__(client.organization_id, client._session.paced(), columns)
 
     def fetch(self, task: FetchTask) -> FetchResult:
         """Fetch a task's pages until one fails; the pages before it are kept."""
@@ -184,8 +188,8 @@ def _next_offset(task: FetchTask, pages: Sequence[FetchedPage]) -> int | None:
 class AsyncFetcher(_BaseFetcher["AsyncSession"]):
     """Fetches pages for one iteration; sending and parsing are two steps, so that they overlap."""
 
-    def __init__(self, client: abeja_registry.AsyncClient) -> None:
-        super().__init__(client.organization_id, client._session.paced())
+    def __init__(self, client: abeja_registry.AsyncClient, *, columns: bool = False) -> None:
+        super().__init__(client.organization_id, client._session.paced(), columns)
 
     async def send(self, task: FetchTask) -> ApiResult:
         """Send the request for a task's one page.

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from .._display import one_line
 from .._validation import safe_repr
 from ..exceptions import InvalidArgument
+from ._columns import REPEATED, RecordBatch, arrow_module, arrow_stream, batch_of_rows, schema
 from ._csv import read_csv
 from ._jsonl import read_jsonl
-from ._parquet import read_parquet
+from ._parquet import read_batches, read_parquet
 from ._rows import Entry, FilePath, InventoryRepository, InventoryRow
 
+_ROWS_PER_BATCH = 10_000
 # Each returns, after the last row, whether the file names repositories without tags too.
 _READERS: Mapping[str, Callable[[Path], Generator[Entry, None, bool]]] = {
     ".jsonl": read_jsonl,
@@ -38,8 +42,9 @@ class FileRows(Iterator[InventoryRow]):
             )
         self._path = path
         self._included = included
+        self._read = read
         self._repositories: tuple[InventoryRepository, ...] | None = None
-        self._rows = self._read(read(path))
+        self._rows: Iterator[InventoryRow] | None = None
 
     @property
     def repositories(self) -> tuple[InventoryRepository, ...] | None:
@@ -49,22 +54,79 @@ class FileRows(Iterator[InventoryRow]):
         """
         return self._repositories
 
+    def record_batches(self) -> Iterator[RecordBatch]:
+        """Read the file from its start as record batches; see `Inventory.record_batches`.
+
+        As an `Inventory`, the rows of a file also have `__arrow_c_stream__`.
+
+        Raises:
+            ImportError: The extra `arrow` is not installed.
+        """
+        arrow = arrow_module()
+        return (
+            batch
+            for compact in self._compact_batches()
+            for batch in arrow.Table.from_batches([compact]).cast(schema()).to_batches()
+        )
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return arrow_stream(self.record_batches(), requested_schema)
+
+    def compact_batches(self) -> Iterator[Any] | None:
+        """As `record_batches`, but repeated values may be dictionaries.
+
+        None where a row was read already: then only the other rows count.
+        """
+        return self._compact_batches() if self._rows is None else None
+
+    def _compact_batches(self) -> Iterator[Any]:
+        arrow = arrow_module()
+        counts: dict[tuple[str, str], int] = {}
+        if self._read is read_parquet:
+            batches = read_batches(self._path, REPEATED)
+        else:
+            batches = _batches_of(self._read(self._path))
+        while True:
+            try:
+                batch, repositories = next(batches)
+            except StopIteration as end:
+                self._finish(counts, end.value)
+                return
+            names = batch.column("repository_name").cast(arrow.string())
+            if self._included is not None:
+                included = list(filter(self._included, names.unique().to_pylist()))
+                kept = arrow.compute.is_in(names, value_set=arrow.array(included, arrow.string()))
+                batch, names = batch.filter(kept), names.filter(kept)
+            ids = batch.column("repository_id").cast(arrow.string())
+            # One thread keeps the order of the rows.
+            keys = arrow.table({"id": ids, "name": names}).group_by(
+                ["id", "name"], use_threads=False
+            )
+            for each in keys.aggregate([([], "count_all")]).to_pylist():
+                key = each["id"], each["name"]
+                counts[key] = counts.get(key, 0) + each["count_all"]
+            for repository in repositories:
+                if self._included is None or self._included(repository.name):
+                    counts.setdefault(repository[:2], 0)
+            if batch.num_rows:
+                yield batch
+
     def __repr__(self) -> str:
         return one_line("FileRows", str(self._path))
 
     def __next__(self) -> InventoryRow:
+        if self._rows is None:
+            self._rows = self._iterate()
         return next(self._rows)
 
-    def _read(self, entries: Generator[Entry, None, bool]) -> Iterator[InventoryRow]:
+    def _iterate(self) -> Iterator[InventoryRow]:
         counts: dict[tuple[str, str], int] = {}
+        entries = self._read(self._path)
         while True:
             try:
                 entry = next(entries)
             except StopIteration as end:
-                if end.value:
-                    self._repositories = tuple(
-                        InventoryRepository(*key, count) for key, count in counts.items()
-                    )
+                self._finish(counts, end.value)
                 return
             key = entry[:2]
             if self._included is not None and not self._included(key[1]):
@@ -74,6 +136,29 @@ class FileRows(Iterator[InventoryRow]):
                 yield entry
             else:
                 counts.setdefault(key, 0)
+
+    def _finish(self, counts: Mapping[tuple[str, str], int], names_all: bool) -> None:
+        if names_all:
+            self._repositories = tuple(
+                InventoryRepository(*key, count) for key, count in counts.items()
+            )
+
+
+def _batches_of(
+    entries: Generator[Entry, None, bool],
+) -> Generator[tuple[Any, list[InventoryRepository]], None, bool]:
+    """Yield the rows of a text file in record batches, as `read_batches` does."""
+    names_all = False
+
+    def remaining() -> Iterator[Entry]:
+        nonlocal names_all
+        names_all = yield from entries
+
+    some = remaining()
+    while group := list(islice(some, _ROWS_PER_BATCH)):
+        rows = [each for each in group if isinstance(each, InventoryRow)]
+        yield batch_of_rows(rows), [each for each in group if isinstance(each, InventoryRepository)]
+    return names_all
 
 
 def read_rows(path: FilePath) -> FileRows:

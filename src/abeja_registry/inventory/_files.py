@@ -209,6 +209,12 @@ def _sync(file: IO[bytes], target: Path) -> None:
             raise with_path(error, target) from None
 
 
+def paths_beside(target: Path, suffix: str) -> tuple[Path, Path]:
+    """Return the path of a file beside another, and one for where its name would be too long."""
+    short = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    return target.with_name(target.name + suffix), target.with_name(short + suffix)
+
+
 def open_locked(target: Path, suffix: str, mode: int | None) -> tuple[IO[bytes], Path]:
     """Open and lock a file beside another, to append to it; return it with its path.
 
@@ -216,14 +222,13 @@ def open_locked(target: Path, suffix: str, mode: int | None) -> tuple[IO[bytes],
         BlockingIOError: Another inventory has locked it.
         OSError: It cannot be opened.
     """
-    path = target.with_name(target.name + suffix)
+    path, short = paths_beside(target, suffix)
     while True:
         try:
             file = _open(path, "ab", mode, target)
         except OSError as error:
-            short = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16] + suffix
-            if error.errno == errno.ENAMETOOLONG and path.name != short:
-                path = target.with_name(short)
+            if error.errno == errno.ENAMETOOLONG and path != short:
+                path = short
                 continue
             raise with_path(error, target, f" (for {path.name} beside it)") from None
         try:

@@ -21,21 +21,23 @@ from ._base import (
     BaseInventory,
     Finished,
     Rows,
-    WriteFile,
     check_complete,
     checked_repositories,
     hint_at_resume,
     rows_of,
 )
-from ._csv import write_csv
-from ._diff import Diff, DiffBuilder
+from ._columns import BatchBuffer, RecordBatch, arrow_module, arrow_stream
+from ._csv import CSV
+from ._diff import Diff
 from ._fetching import Fetcher
+from ._formats import FileFormat
 from ._iteration import OnProgress
-from ._jsonl import write_jsonl
+from ._jsonl import JSONL
 from ._names import Patterns
-from ._parquet import arrow_modules, write_parquet
+from ._parquet import PARQUET
+from ._reports import Source, diff_builder, summarize
 from ._rows import FilePath, InventoryRow
-from ._summary import STALE_AFTER_DAYS, Summary, summarize
+from ._summary import STALE_AFTER_DAYS, Summary
 from ._tasks import Batch, FetchResult, FetchTask
 from ._workers import Threads, fetch_in_worker, pickle_client
 
@@ -85,21 +87,54 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
             for batch in batches:
                 yield from batch.rows
 
-    def _batches(self, finished: Finished | None = None) -> Generator[Batch, None, None]:
+    def record_batches(self) -> Iterator[RecordBatch]:
+        """Iterate over all tags as Arrow record batches, without a model for each row.
+
+        A record batch has the columns of `InventoryRow`: texts, `size` as a 64-bit integer, and
+        times in UTC with microseconds. Its rows are tags; `repositories` names the repositories
+        without tags afterwards. Batches are returned while the iteration goes on, and combine
+        small pages. Failures and invalid rows are handled as in an iteration over rows.
+
+        An `Inventory` also has `__arrow_c_stream__`, so that pyarrow, polars, pandas and DuckDB
+        read it as a table; if an iteration fails, they raise their own exception with its message.
+
+        Raises:
+            ImportError: The extra `arrow` is not installed; no request was sent.
+
+        Example:
+            >>> sum(batch.num_rows for batch in client.inventory().record_batches())
+            3
+        """
+        arrow_module()
+        return self._record_batches()
+
+    def _record_batches(self) -> Generator[RecordBatch, None, None]:
+        buffer = BatchBuffer()
+        with closing(self._batches(columns=True)) as batches:
+            for batch in batches:
+                yield from buffer.add(batch.columns)
+        yield from buffer.rest()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return arrow_stream(self.record_batches(), requested_schema)
+
+    def _batches(
+        self, finished: Finished | None = None, *, columns: bool = False
+    ) -> Generator[Batch, None, None]:
         if self._executor is not None:
-            yield from self._batches_on(self._executor, finished)
+            yield from self._batches_on(self._executor, finished, columns)
             return
         threads = Threads(self._concurrency, "abeja_registry.inventory")
         try:
-            yield from self._batches_on(threads, finished)
+            yield from self._batches_on(threads, finished, columns)
         finally:
             # Closing an iteration early does not wait for requests in flight.
             threads.shutdown(wait=False)
 
     def _batches_on(
-        self, executor: Executor, finished: Finished | None
+        self, executor: Executor, finished: Finished | None, columns: bool
     ) -> Generator[Batch, None, None]:
-        fetcher = Fetcher(self._client)
+        fetcher = Fetcher(self._client, columns=columns)
         iteration = self._begin(fetcher, finished, pages=self._pages)
         started_in = process.token
         in_flight: dict[Future[FetchResult], FetchTask] = {}
@@ -114,7 +149,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
                     future.cancel()
                 return wait
             while (task := iteration.next_task(len(in_flight))) is not None:
-                future = self._submit(executor, fetcher, task)
+                future = self._submit(executor, fetcher, task, columns)
                 future.add_done_callback(done.put)
                 in_flight[future] = task
             return 0.0
@@ -154,17 +189,19 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
                 future.cancel()
             fetcher.stop()
 
-    def _submit(self, executor: Executor, fetcher: Fetcher, task: FetchTask) -> Future[FetchResult]:
+    def _submit(
+        self, executor: Executor, fetcher: Fetcher, task: FetchTask, columns: bool
+    ) -> Future[FetchResult]:
         if self._pickled is None:
             return executor.submit(fetcher.fetch, task)
         # The nonce makes each call unique: Dask caches results by a call's arguments.
-        return executor.submit(fetch_in_worker, self._pickled, task, uuid4().hex)
+        return executor.submit(fetch_in_worker, self._pickled, task, columns, uuid4().hex)
 
     def write_jsonl(self, path: FilePath, *, resume: bool = False, partial: bool = False) -> int:
         """Iterate over all rows and write a file with a JSON object on each line.
 
         The file is written atomically. Until then the rows so far are kept beside it, in
-        `<path>.partial.jsonl`.
+        `<path>.partial`.
 
         Args:
             path: The file; an existing one is replaced in the end.
@@ -180,7 +217,7 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
         Raises:
             IncompleteInventory: Repositories failed; the file was not written.
             InvalidFile: The rows kept beside the file are from another organization or other
-                patterns.
+                patterns, of another format, or of an earlier version of this package.
             OSError: The file cannot be written, or another inventory is being written to it. Most
                 steps that can fail are tried before the first request.
 
@@ -188,14 +225,14 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
             >>> client.inventory().write_jsonl(folder / "inventory.jsonl")
             3
         """
-        return self._write(path, write_jsonl, resume, partial)
+        return self._write(path, JSONL, resume, partial)
 
     def write_csv(self, path: FilePath, *, resume: bool = False, partial: bool = False) -> int:
         """Iterate over all rows and write comma-separated values, as `write_jsonl` does.
 
         The first line has the columns' names, those of `InventoryRow`.
         """
-        return self._write(path, write_csv, resume, partial)
+        return self._write(path, CSV, resume, partial)
 
     def write_parquet(self, path: FilePath, *, resume: bool = False, partial: bool = False) -> int:
         """Iterate over all rows and write a Parquet file, as `write_jsonl` does.
@@ -203,16 +240,19 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
         Raises:
             ImportError: The extra `arrow` is not installed; no request was sent.
         """
-        arrow_modules()
-        return self._write(path, write_parquet, resume, partial)
+        arrow_module()
+        return self._write(path, PARQUET, resume, partial)
 
-    def _write(self, path: FilePath, write: WriteFile, resume: bool, partial: bool) -> int:
-        with closing(self._open_journal(path, resume)) as journal, hint_at_resume(path):
-            with closing(self._batches(journal.finished)) as batches:
+    def _write(self, path: FilePath, file_format: FileFormat, resume: bool, partial: bool) -> int:
+        opened = self._open_journal(path, file_format, resume)
+        with closing(opened) as journal, hint_at_resume(path):
+            columns = file_format.columns
+            with closing(self._batches(journal.finished, columns=columns)) as batches:
                 for batch in batches:
-                    journal.add(batch.rows, batch.finished)
+                    journal.add(batch)
             self._finish(journal, partial)
-            count = write(Path(path), journal.entries())
+            without_rows = journal.repositories_without_rows()
+            count = file_format.write(Path(path), journal.parts(), without_rows)
             journal.remove()
         return count
 
@@ -266,11 +306,14 @@ class Inventory(BaseInventory["abeja_registry.Client"], Iterable[InventoryRow]):
             ['0.0.9']
         """
         old_rows, new_rows = rows_of(old), rows_of(new)
-        builder = DiffBuilder()
-        for row in old_rows:
-            builder.add_old(row)
-        builder.add_old_repositories(checked_repositories(old_rows))
-        for row in new_rows:
-            builder.add_new(row)
-        builder.add_new_repositories(checked_repositories(new_rows))
-        return builder.diff()
+        old_source, new_source = Source(old_rows), Source(new_rows)
+        builder, columns = diff_builder(old_source, new_source)
+        with closing(builder):
+            for each in old_source.items(columns):
+                builder.add_old(each)
+            builder.add_old_repositories(checked_repositories(old_rows))
+            for each in new_source.items(columns):
+                builder.add_new(each)
+            builder.add_new_repositories(checked_repositories(new_rows))
+            diff: Diff = builder.diff()
+        return diff

@@ -10,19 +10,25 @@ from typing import Any
 
 from ._file_errors import row_error
 from ._files import atomic_write
-from ._rows import Entry, InventoryRow, parse_entry
+from ._formats import FileFormat, Part, encode_rows
+from ._rows import Entry, InventoryRepository, InventoryRow, parse_entry
 
 # Ten times the longest row that the API could return.
 _MAX_LINE = 20_000_000
 
 
-def write_jsonl(path: Path, entries: Iterable[Entry]) -> int:
-    """Write a JSON object for each row, one a line; return the number of tags."""
+def _encode(rows: Iterable[InventoryRow]) -> bytes:
+    return b"".join(json_line(row.to_dict()) for row in rows)
+
+
+def _write(path: Path, parts: Iterable[Part], without_rows: Iterable[InventoryRepository]) -> int:
     count = 0
     with atomic_write(path) as file:
-        for entry in entries:
-            file.write(json_line(entry.to_dict()))
-            count += isinstance(entry, InventoryRow)
+        for part in parts:
+            file.write(part.data)
+            count += part.rows
+        for repository in without_rows:
+            file.write(json_line(repository.to_dict()))
         if not file.tell():
             # A blank line means: no repositories. The first version wrote an empty file for
             # repositories without tags.
@@ -33,6 +39,9 @@ def write_jsonl(path: Path, entries: Iterable[Entry]) -> int:
 def json_line(value: Mapping[str, Any]) -> bytes:
     """Return a line of JSON."""
     return json.dumps(value).encode() + b"\n"
+
+
+JSONL = FileFormat("jsonl", partial(encode_rows, encode=_encode), _write)
 
 
 def read_jsonl(path: Path) -> Generator[Entry, None, bool]:

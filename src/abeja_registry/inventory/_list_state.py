@@ -104,11 +104,12 @@ class ListState:
         try:
             while not cursor.done and (page := self._buffered.pop(cursor.offset, None)) is not None:
                 before = cursor.offset
-                new = [page.rows[index] for index in cursor.record(page.ids, page.has_next)]
-                items += new
+                new = cursor.record(page.ids, page.has_next)
+                selected = page.select(new)
+                items += selected
                 self.items += len(new)
                 if self.skipped is None:
-                    errors = (item for item in new if isinstance(item, InvalidResponse))
+                    errors = (item for item in selected if isinstance(item, InvalidResponse))
                     self.skipped = next(errors, None)
                 self._stride = max(0, cursor.offset - before)
         except PaginationError as error:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from datetime import UTC, datetime, timedelta, timezone
-from itertools import islice
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from .._validation import safe_repr
+from ._columns import REPEATED, BatchBuffer, arrow_module, columns_of_rows, rows_of_table, schema
 from ._file_errors import file_error
 from ._files import atomic_write
+from ._formats import FileFormat, Part
 from ._rows import (
     COLUMNS,
     FILE_COLUMNS,
@@ -21,75 +23,112 @@ from ._rows import (
     InventoryRow,
     cells,
 )
+from ._tasks import Batch, TagColumns
 
-# Rows that the writer and the reader hold at a time.
-_ROW_GROUP = 20_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_OFFSET = timedelta(hours=23, minutes=59)
+# Rows of a row group, and rows that the reader holds at a time.
+_ROW_GROUP = 100_000
+_READ_ROWS = 50_000
 
 
-def write_parquet(path: Path, entries: Iterable[Entry]) -> int:
-    """Write a Parquet file, a row group at a time; return the number of tags."""
-    arrow, parquet = arrow_modules()
-    schema = _schema(arrow)
-    count, remaining = 0, iter(entries)
-    with atomic_write(path) as file, parquet.ParquetWriter(file, schema) as writer:
+def _encode(batch: Batch) -> Iterator[Part]:
+    for columns in (*batch.columns, *map(columns_of_rows, _by_repository(batch.rows))):
+        data = columns.batch.serialize()
+        yield Part(columns.repository_id, len(columns), memoryview(data))
+
+
+def _by_repository(rows: Iterable[InventoryRow]) -> Iterator[list[InventoryRow]]:
+    for _, group in groupby(rows, attrgetter("repository_id")):
+        yield list(group)
+
+
+def _write(path: Path, parts: Iterable[Part], without_rows: Iterable[InventoryRepository]) -> int:
+    arrow, parquet = _arrow_modules()
+    schema_of_file = _file_schema(arrow)
+    count = 0
+    # A dictionary of values that repeat; others would only fill it in vain.
+    repeated = [*REPEATED, "kind"]
+    with (
+        atomic_write(path) as file,
+        parquet.ParquetWriter(file, schema_of_file, use_dictionary=repeated) as writer,
+    ):
+        for batch in _row_groups(arrow, parts):
+            count += batch.num_rows
+            kinds = arrow.repeat(TAG, batch.num_rows)
+            writer.write_batch(arrow.record_batch([*batch.columns, kinds], schema=schema_of_file))
+        remaining = iter(without_rows)
         while group := list(islice(remaining, _ROW_GROUP)):
-            columns = [list(column) for column in zip(*map(cells, group), strict=True)]
-            writer.write_table(arrow.table(columns, schema=schema))
-            count += sum(isinstance(entry, InventoryRow) for entry in group)
+            columns = zip(*map(cells, group), strict=True)
+            writer.write_table(arrow.table([*map(list, columns)], schema=schema_of_file))
     return count
 
 
-def _schema(arrow: Any) -> Any:
-    time = arrow.timestamp("us", tz="UTC")
-    types = {"size": arrow.int64(), "created_at": time, "updated_at": time}
-    return arrow.schema([(name, types.get(name, arrow.string())) for name in FILE_COLUMNS])
+def _row_groups(arrow: Any, parts: Iterable[Part]) -> Iterator[Any]:
+    """Yield record batches of a row group each."""
+    buffer = BatchBuffer(_ROW_GROUP)
+    for part in parts:
+        yield from buffer.add([TagColumns(arrow.ipc.read_record_batch(part.data, schema()))])
+    yield from buffer.rest()
 
 
-def arrow_modules() -> tuple[Any, Any]:
-    """Return pyarrow and pyarrow.parquet.
+PARQUET = FileFormat("parquet", _encode, _write, columns=True)
 
-    Raises:
-        ImportError: pyarrow is not installed.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ImportError(
-            "Parquet files need the package pyarrow; install it with:"
-            " pip install 'abeja-registry[arrow]'"
-        ) from None
-    return pyarrow, pyarrow.parquet
+
+def _file_schema(arrow: Any) -> Any:
+    return schema().append(arrow.field("kind", arrow.string()))
+
+
+def _arrow_modules() -> tuple[Any, Any]:
+    arrow = arrow_module()
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    return arrow, pyarrow.parquet
 
 
 def read_parquet(path: Path) -> Generator[Entry, None, bool]:
     """Yield the rows; return whether the file names repositories without tags too."""
-    arrow, parquet = arrow_modules()
+    batches = read_batches(path)
+    while True:
+        try:
+            tags, repositories = next(batches)
+        except StopIteration as end:
+            return bool(end.value)
+        try:
+            yield from rows_of_table(tags)
+        except (ValueError, OverflowError) as error:
+            raise file_error(path, error) from None
+        yield from repositories
+
+
+def read_batches(
+    path: Path, dictionaries: Sequence[str] = ()
+) -> Generator[tuple[Any, list[InventoryRepository]], None, bool]:
+    """Yield record batches of tags, each with repositories without tags.
+
+    Args:
+        path: The file.
+        dictionaries: The names of columns to read as dictionaries.
+
+    Returns:
+        Whether the file names repositories without tags too.
+    """
+    arrow, parquet = _arrow_modules()
     with path.open("rb") as opened:
         try:
-            file = parquet.ParquetFile(opened)
+            file = parquet.ParquetFile(opened, read_dictionary=list(dictionaries))
             names = file.schema_arrow.names
             if missing := set(COLUMNS) - set(names):
                 raise ValueError(f"it has no column {min(missing)!r}")
             read = [name for name in FILE_COLUMNS if name in names]
-            fields = list(_schema(arrow))[: len(COLUMNS)]
-            for group in file.iter_batches(columns=read, batch_size=_ROW_GROUP):
+            for group in file.iter_batches(columns=read, batch_size=_READ_ROWS):
+                # Texts of damaged files may not be UTF-8.
+                group.validate(full=True)
                 tags, repositories = (
                     _split_by_kind(arrow, group) if "kind" in names else (group, None)
                 )
-                columns = [_column(arrow, tags, field) for field in fields]
-                yield from map(InventoryRow._make, zip(*columns, strict=True))
-                if repositories is not None:
-                    for field in fields[2:]:
-                        if repositories.column(field.name).null_count < repositories.num_rows:
-                            raise ValueError(
-                                f"{field.name} must be null where kind is 'repository'"
-                            )
-                    columns = [_column(arrow, repositories, field) for field in fields[:2]]
-                    for id_, name in zip(*columns, strict=True):
-                        yield InventoryRepository(id_, name, 0)
+                columns = [_column(arrow, tags, field, dictionaries) for field in schema()]
+                batch = arrow.record_batch(columns, names=COLUMNS)
+                yield batch, [] if repositories is None else _repositories(arrow, repositories)
             return "kind" in names
         except (arrow.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise file_error(path, error) from None
@@ -102,33 +141,34 @@ def read_parquet(path: Path) -> Generator[Entry, None, bool]:
 
 def _split_by_kind(arrow: Any, group: Any) -> tuple[Any, Any]:
     """Return the rows of tags, and those of repositories without tags."""
-    kinds = group.column("kind").to_pylist()
-    if unknown := set(kinds) - {TAG, REPOSITORY}:
+    kinds = group.column("kind")
+    found = set(kinds.unique().to_pylist())
+    if unknown := found - {TAG, REPOSITORY}:
         raise ValueError(f"kind must be {TAG!r} or {REPOSITORY!r}, not {safe_repr(unknown.pop())}")
-    return tuple(
-        group.filter(arrow.array([kind == each for kind in kinds], arrow.bool_()))
-        for each in (TAG, REPOSITORY)
-    )
+    if found == {TAG}:
+        return group, None
+    is_tag = arrow.array([kind == TAG for kind in kinds.to_pylist()], arrow.bool_())
+    return group.filter(is_tag), group.filter(arrow.compute.invert(is_tag))
 
 
-def _column(arrow: Any, group: Any, field: Any) -> Iterable[Any]:
+def _repositories(arrow: Any, group: Any) -> list[InventoryRepository]:
+    fields = list(schema())
+    for field in fields[2:]:
+        if group.column(field.name).null_count < group.num_rows:
+            raise ValueError(f"{field.name} must be null where kind is 'repository'")
+    columns = [_column(arrow, group, field).to_pylist() for field in fields[:2]]
+    return [InventoryRepository(id_, name, 0) for id_, name in zip(*columns, strict=True)]
+
+
+def _column(arrow: Any, group: Any, field: Any, dictionaries: Sequence[str] = ()) -> Any:
     column = group.column(field.name)
     if column.null_count:
         raise ValueError(f"{field.name} is missing in a row")
+    if field.name in dictionaries:
+        if column.type == arrow.dictionary(arrow.int32(), arrow.string()):
+            return column
+        return column.cast(arrow.string()).dictionary_encode()
     try:
-        column = column.cast(field.type)
+        return column.cast(field.type)
     except arrow.ArrowException as error:
         raise ValueError(f"{field.name} is not {field.type}: {error}") from None
-    if arrow.types.is_timestamp(field.type):
-        return map(_since_epoch, column.cast(arrow.int64()).to_pylist())
-    return column.to_pylist()  # type: ignore[no-any-return]
-
-
-def _since_epoch(microseconds: int) -> datetime:
-    since = timedelta(microseconds=microseconds)
-    try:
-        return _EPOCH + since
-    except OverflowError:
-        # Beyond the calendar in UTC, but not in a time zone ahead of or behind it.
-        offset = -_MAX_OFFSET if microseconds > 0 else _MAX_OFFSET
-        return _EPOCH.replace(tzinfo=timezone(offset)) + (since + offset)

@@ -7,7 +7,7 @@ repository and digest. Where a tag is listed twice, its last row counts.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from .._display import first_rows, html_table, number_text, one_line, without_email
 from .._validation import check_count, check_time, safe_repr
 from ..exceptions import InvalidArgument
-from ._rows import InventoryRepository, InventoryRow, known_repositories
+from ._rows import InventoryRepository, InventoryRow
 from ._times import time_text
 
 STALE_AFTER_DAYS = 90
@@ -121,26 +121,6 @@ def _html_cells(totals: Totals) -> tuple[str, ...]:
     )
 
 
-def summarize(
-    rows: Iterable[InventoryRow],
-    stale_after_days: int = STALE_AFTER_DAYS,
-    now: datetime | None = None,
-) -> Summary:
-    """Add up rows by repository and by creator, as `Inventory.summary` does.
-
-    Repositories without tags are known for an `Inventory` and for `read_rows`, not for other rows.
-
-    Example:
-        >>> summarize(client.inventory()).repositories[0].name
-        'sample_repository'
-    """
-    builder = SummaryBuilder(stale_after_days, now)
-    for row in rows:
-        builder.add(row)
-    builder.add_repositories(known_repositories(rows))
-    return builder.summary()
-
-
 class StaleTag(NamedTuple):
     """A tag that was not pushed for `stale_after_days`.
 
@@ -170,14 +150,15 @@ _Tag = tuple[str, int, str, datetime]
 _tag = itemgetter(*map(InventoryRow._fields.index, _COLUMNS))
 
 
-class SummaryBuilder:
-    """Builds a summary from rows in any order.
-
-    It keeps some columns of each tag in memory: an image is stale only if all of its tags are.
+class SummaryOptions:
+    """The options of a summary, and its last step.
 
     Args:
         stale_after_days: Days without a push, >= 0, after which a tag is stale.
         now: The time from which the days are counted back. Defaults to the present.
+
+    Attributes:
+        stale_before: A tag that was last pushed before is stale.
 
     Raises:
         InvalidArgument: The days are negative or reach back before the year 1, or `now` has no time
@@ -188,16 +169,56 @@ class SummaryBuilder:
         check_count("stale_after_days", stale_after_days, least=0)
         check_time("now", now)
         try:
-            self._stale_before = (now or datetime.now(UTC)) - timedelta(days=stale_after_days)
+            self.stale_before = (now or datetime.now(UTC)) - timedelta(days=stale_after_days)
         except OverflowError:
             raise InvalidArgument(
                 f"stale_after_days must not reach back before the year 1,"
                 f" unlike {safe_repr(stale_after_days)}"
             ) from None
         self._days = stale_after_days
+
+    def summary(
+        self,
+        total: GroupTotals,
+        repositories: dict[str, GroupTotals],
+        creators: dict[str, GroupTotals],
+        known: Sequence[InventoryRepository] | None,
+    ) -> Summary:
+        """Return the summary of some totals, and of all repositories if they are known."""
+        empty = _without_tags(known or (), repositories)
+        for each in known or ():
+            repositories.setdefault(each.name, GroupTotals())
+        return Summary(
+            total=total.totals("total"),
+            repositories=_largest_first(repositories),
+            creators=_largest_first(creators),
+            stale_after_days=self._days,
+            empty_repositories=None if known is None else len(empty),
+        )
+
+
+def _without_tags(known: Iterable[InventoryRepository], with_rows: Container[str]) -> list[str]:
+    """Return the names of the repositories without tags."""
+    named: dict[str, int] = {}
+    for each in known:
+        named[each.name] = named.get(each.name, 0) + each.tag_count
+    # A repository whose tags were all skipped (`invalid_rows`) has no rows, but has tags.
+    return [name for name, count in named.items() if not count and name not in with_rows]
+
+
+class SummaryBuilder:
+    """Builds a summary from rows in any order; see `SummaryOptions`.
+
+    It keeps some columns of each tag in memory: an image is stale only if all of its tags are.
+    """
+
+    def __init__(self, stale_after_days: int, now: datetime | None) -> None:
+        self._options = SummaryOptions(stale_after_days, now)
         self._repositories: dict[str, dict[str, _Tag]] = {}
-        # The names of repositories without tags, if all are known.
-        self._empty: set[str] | None = None
+        self._known: list[InventoryRepository] | None = None
+
+    def close(self) -> None:
+        """Do nothing: it has no file, unlike a builder that adds record batches."""
 
     def add(self, row: InventoryRow) -> None:
         """Record a row."""
@@ -208,16 +229,7 @@ class SummaryBuilder:
 
     def add_repositories(self, repositories: Iterable[InventoryRepository] | None) -> None:
         """Record all repositories, after the last row, if they are known."""
-        if repositories is None:
-            return
-        named: dict[str, int] = {}
-        for each in repositories:
-            named[each.name] = named.get(each.name, 0) + each.tag_count
-            self._repositories.setdefault(each.name, {})
-        # A repository whose tags were all skipped (`invalid_rows`) has no rows, but has tags.
-        self._empty = {
-            name for name, count in named.items() if not count and not self._repositories[name]
-        }
+        self._known = None if repositories is None else list(repositories)
 
     def images(self) -> Iterator[tuple[int, list[datetime]]]:
         """Yield the size of each image, and when each of its tags was last pushed."""
@@ -233,44 +245,37 @@ class SummaryBuilder:
             for digest, size, _, pushed in tags.values():
                 counts[digest] += 1
                 sizes[digest] = max(size, sizes.get(digest, size))
-                if pushed >= self._stale_before:
+                if pushed >= self._options.stale_before:
                     kept.add(digest)
             for name, (digest, size, email, pushed) in tags.items():
-                if pushed < self._stale_before:
+                if pushed < self._options.stale_before:
                     freed = 0 if digest in kept else sizes[digest]
                     yield StaleTag(repository, name, freed, size, counts[digest], pushed, email)
 
     def empty_repositories(self) -> tuple[str, ...]:
         """Return the names of the repositories without tags, as far as they are known, sorted."""
-        return tuple(sorted(self._empty or ()))
+        return tuple(sorted(_without_tags(self._known or (), self._repositories)))
 
     def summary(self) -> Summary:
         """Return the summary of the rows so far."""
-        total = _Totals()
-        repositories = {name: _Totals() for name in self._repositories}
-        creators: defaultdict[str, _Totals] = defaultdict(_Totals)
+        total = GroupTotals()
+        repositories = {name: GroupTotals() for name in self._repositories}
+        creators: defaultdict[str, GroupTotals] = defaultdict(GroupTotals)
         for name, tags in self._repositories.items():
             for image in _images(tags):
-                whole = _Part(image, self._stale_before)
-                size = max(whole.sizes)
-                freed = size if whole.stale == len(image) else 0
-                total.add(whole, size, freed)
-                repositories[name].add(whole, size, freed)
+                whole = _amounts(image, self._options.stale_before)
+                total.add(whole)
+                repositories[name].add(whole)
                 emails = {email for _, _, email, _ in image}
                 if len(emails) == 1:
-                    creators[emails.pop()].add(whole, size, freed)
+                    creators[emails.pop()].add(whole)
                     continue
                 # The stale tags of one creator alone do not free the image.
                 for email in emails:
                     own = [tag for tag in image if tag[2] == email]
-                    creators[email].add(_Part(own, self._stale_before), size, 0)
-        return Summary(
-            total=total.totals("total"),
-            repositories=_largest_first(repositories),
-            creators=_largest_first(creators),
-            stale_after_days=self._days,
-            empty_repositories=None if self._empty is None else len(self._empty),
-        )
+                    part = _amounts(own, self._options.stale_before)
+                    creators[email].add(part._replace(bytes=whole.bytes, stale_bytes=0))
+        return self._options.summary(total, repositories, creators, self._known)
 
 
 def _images(tags: dict[str, _Tag]) -> Iterable[list[_Tag]]:
@@ -281,36 +286,51 @@ def _images(tags: dict[str, _Tag]) -> Iterable[list[_Tag]]:
     return images.values()
 
 
-class _Part:
-    """Some of the tags of one image."""
+class Amounts(NamedTuple):
+    """What some tags add to a group; see `Totals`."""
 
-    def __init__(self, tags: list[_Tag], stale_before: datetime) -> None:
-        self.sizes = [size for _, size, _, _ in tags]
-        times = [pushed for *_, pushed in tags]
-        self.oldest, self.newest = min(times), max(times)
-        self.stale = sum(pushed < stale_before for pushed in times)
+    tags: int
+    images: int
+    bytes: int
+    tag_bytes: int
+    stale: int
+    stale_bytes: int
+    oldest: datetime
+    newest: datetime
 
 
-class _Totals:
+def _amounts(tags: list[_Tag], stale_before: datetime) -> Amounts:
+    """Return the amounts of one image's tags."""
+    sizes = [size for _, size, _, _ in tags]
+    times = [pushed for *_, pushed in tags]
+    stale, size = sum(pushed < stale_before for pushed in times), max(sizes)
+    freed = size if stale == len(tags) else 0
+    return Amounts(len(tags), 1, size, sum(sizes), stale, freed, min(times), max(times))
+
+
+class GroupTotals:
+    """The totals of a group so far."""
+
     def __init__(self) -> None:
-        self.tags = self.bytes = self.stale = self.images = self.tag_bytes = self.stale_bytes = 0
+        self.tags = self.images = self.bytes = self.tag_bytes = self.stale = self.stale_bytes = 0
         self.oldest: datetime | None = None
         self.newest: datetime | None = None
 
-    def add(self, part: _Part, size: int, freed: int) -> None:
-        """Add an image with the group's tags of it."""
-        self.tags += len(part.sizes)
-        self.images += 1
-        self.bytes += size
-        self.tag_bytes += sum(part.sizes)
-        self.stale += part.stale
-        self.stale_bytes += freed
-        if self.oldest is None or part.oldest < self.oldest:
-            self.oldest = part.oldest
-        if self.newest is None or part.newest > self.newest:
-            self.newest = part.newest
+    def add(self, amounts: Amounts) -> None:
+        """Add the amounts of images."""
+        self.tags += amounts.tags
+        self.images += amounts.images
+        self.bytes += amounts.bytes
+        self.tag_bytes += amounts.tag_bytes
+        self.stale += amounts.stale
+        self.stale_bytes += amounts.stale_bytes
+        if self.oldest is None or amounts.oldest < self.oldest:
+            self.oldest = amounts.oldest
+        if self.newest is None or amounts.newest > self.newest:
+            self.newest = amounts.newest
 
     def totals(self, name: str) -> Totals:
+        """Return the totals under a name."""
         return Totals(
             name,
             self.tags,
@@ -324,7 +344,7 @@ class _Totals:
         )
 
 
-def _largest_first(groups: dict[str, _Totals]) -> tuple[Totals, ...]:
+def _largest_first(groups: dict[str, GroupTotals]) -> tuple[Totals, ...]:
     totals = [group.totals(name) for name, group in groups.items()]
     # A size may be negative, so sorting by bytes does not put groups without tags last.
     return tuple(sorted(totals, key=lambda each: (not each.tags, -each.bytes, each.name)))

@@ -158,7 +158,9 @@ def pickle_client(client: abeja_registry.Client) -> PickledClient:
         ) from None
 
 
-def fetch_in_worker(pickled: PickledClient, task: FetchTask, _nonce: str) -> FetchResult:
+def fetch_in_worker(
+    pickled: PickledClient, task: FetchTask, columns: bool, _nonce: str
+) -> FetchResult:
     """Fetch a task's pages in a worker process, through the client that it keeps."""
     with worker_clients.lease(pickled) as client:
-        return Fetcher(client).fetch(task)
+        return Fetcher(client, columns=columns).fetch(task)

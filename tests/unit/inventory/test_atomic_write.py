@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.internals import Journal
+from tests.support.internals import FORMATS, Journal
 from tests.support.inventories import ROW, SOURCE, WRITERS, each_kind, many
 
 from abeja_registry.inventory import InventoryRow, read_rows
@@ -50,11 +50,11 @@ def test_a_replaced_file_keeps_its_mode(kind: str, mode: int, tmp_path: Path) ->
     path.touch()
     path.chmod(mode)
     others = mode & ~0o600
-    journal = Journal(path, SOURCE, resume=False)
+    journal = Journal(path, FORMATS[kind[1:]], SOURCE, resume=False)
     [beside] = set(tmp_path.iterdir()) - {path}
     assert not stat.S_IMODE(beside.stat().st_mode) & ~0o600 & ~others
     journal.close()
-    journal = Journal(path, SOURCE, resume=True)
+    journal = Journal(path, FORMATS[kind[1:]], SOURCE, resume=True)
 
     def watched() -> Iterator[InventoryRow]:
         for each in set(tmp_path.iterdir()) - {beside}:
@@ -91,5 +91,5 @@ def test_a_directory_is_not_replaced(kind: str, tmp_path: Path) -> None:
         WRITERS[kind](path, rows)
     assert list(rows) == many(1)
     with pytest.raises(IsADirectoryError, match=f"inventory{kind}"):
-        Journal(path, SOURCE, resume=False)
+        Journal(path, FORMATS[kind[1:]], SOURCE, resume=False)
     assert list(tmp_path.iterdir()) == [path]

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.support.internals import Journal, forget_locked_files, inventory_files
+from tests.support.internals import CSV, Batch, Journal, forget_locked_files, inventory_files
 from tests.support.worlds import done
 
 from abeja_registry import AsyncClient, Client, RetryPolicy
@@ -116,7 +116,7 @@ async def test_a_file_system_or_a_platform_without_locks(
     if code is not None:
         fcntl = SimpleNamespace(LOCK_EX=2, LOCK_NB=4, LOCK_UN=8, flock=refusing("flock", code))
     monkeypatch.setattr(inventory_files, "fcntl", fcntl)
-    journal = Journal(target, SOURCE, resume=False)
+    journal = Journal(target, CSV, SOURCE, resume=False)
     for resume in (True, False):
         with pytest.raises(
             BlockingIOError, match="another inventory is being written to this file"
@@ -147,7 +147,7 @@ async def test_windows_locks_a_byte(
     monkeypatch.setattr(inventory_files, "fcntl", None)
     msvcrt = SimpleNamespace(LK_NBLCK=2, LK_UNLCK=0, locking=locking)
     monkeypatch.setattr(inventory_files, "msvcrt", msvcrt)
-    journal = Journal(target, SOURCE, resume=False)
+    journal = Journal(target, CSV, SOURCE, resume=False)
     with pytest.raises(BlockingIOError, match="another inventory is being written to this file"):
         await written(either, target, resume=True)
     journal.close()
@@ -163,15 +163,18 @@ def test_two_inventories_without_locks_do_not_mix_their_rows(
 ) -> None:
     """On two machines, the one that finds the other's rows in its journal writes no file."""
     monkeypatch.setattr(inventory_files, "fcntl", None)
-    first = Journal(tmp_path / "a.csv", SOURCE, resume=False)
-    first.add([], [InventoryRepository("1", "a", 0)])
+    first = Journal(tmp_path / "a.csv", CSV, SOURCE, resume=False)
+    first.add(Batch([], [InventoryRepository("1", "a", 0)]))
     # Another process does not know the locks of this one.
     forget_locked_files(monkeypatch)
-    second = Journal(tmp_path / "a.csv", SOURCE, resume=resume)
-    second.add([], [InventoryRepository("2", "b", 0)])
-    with pytest.raises(OSError, match=r"another inventory has written to a\.csv\.partial\.jsonl"):
-        list(first.entries())
-    assert list(second.entries()) == list(second.finished.values())
+    second = Journal(tmp_path / "a.csv", CSV, SOURCE, resume=resume)
+    second.add(Batch([], [InventoryRepository("2", "b", 0)]))
+    with pytest.raises(
+        OSError, match=r"another inventory has written to a\.csv\.partial beside it"
+    ):
+        list(first.parts())
+    assert list(second.parts()) == []
+    assert second.repositories_without_rows() == list(second.finished.values())
     assert set(second.finished) == ({"1", "2"} if resume else {"2"})
     first.close()
     second.close()

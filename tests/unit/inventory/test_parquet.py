@@ -85,7 +85,7 @@ def test_a_failing_disk_is_not_a_damaged_file(
     path = tmp_path / "a.parquet"
     write_parquet(path, [ROW])
 
-    def failing(*_: object) -> NoReturn:
+    def failing(*_: object, **__: object) -> NoReturn:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(pyarrow.parquet, "ParquetFile", failing)

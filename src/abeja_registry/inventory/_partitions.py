@@ -1,0 +1,167 @@
+"""Rows in columns, split by repository into parts that are small enough to compare at once.
+
+Diffs and summaries of many rows need bounded memory. The rows of a repository are in one part, so
+that the parts can be worked on one after the other.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from typing import IO, Any
+from zlib import crc32
+
+from ._columns import REPEATED, arrow_module
+
+# The number of each row, in the order in which the rows were added.
+ROW = "row"
+_PARTS = 64
+# Bytes of rows in memory, after which they are written to a temporary file.
+_MAX_BYTES = 192 * 2**20
+# Below so many rows in a row of one part, on average, a record batch is sorted by part first.
+_MIN_RUN = 16
+
+
+class Partitions:
+    """Rows that are added in record batches, and returned as one table for each part.
+
+    Args:
+        columns: The names of the columns to keep, with `repository_name`.
+        max_bytes: Bytes of rows in memory, at most; more are kept in a temporary file.
+
+    Attributes:
+        rows: How many rows were added.
+    """
+
+    def __init__(self, columns: Sequence[str], *, max_bytes: int = _MAX_BYTES) -> None:
+        self.rows = 0
+        self._columns = columns
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._batches: list[list[Any]] = [[] for _ in range(_PARTS)]
+        self._part_of: dict[str, int] = {}
+        self._file: IO[bytes] | None = None
+        # Where the file has the rows of each part: offsets and lengths.
+        self._blocks: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
+
+    def add(self, batch: Any) -> list[str]:
+        """Record the rows of a record batch; return its repositories' names, in their order."""
+        arrow = arrow_module()
+        arrays = [
+            _as_dictionary(arrow, batch.column(name)) if name in REPEATED else batch.column(name)
+            for name in self._columns
+        ]
+        numbers = arrow.py_buffer(array("q", range(self.rows, self.rows + batch.num_rows)))
+        arrays.append(arrow.Int64Array.from_buffers(arrow.int64(), batch.num_rows, [None, numbers]))
+        self.rows += batch.num_rows
+        kept = arrow.record_batch(arrays, names=[*self._columns, ROW])
+        names = arrays[self._columns.index("repository_name")]
+        parts = self._parts(arrow, names)
+        bounds = _bounds(arrow, parts)
+        if len(bounds) * _MIN_RUN > len(parts) + _PARTS * _MIN_RUN:
+            order = arrow.compute.sort_indices(parts)
+            kept, parts = kept.take(order), parts.take(order)
+            bounds = _bounds(arrow, parts)
+        for start, end in pairwise([*bounds, len(parts)]):
+            self._batches[parts[start].as_py()].append(kept.slice(start, end - start))
+        self._bytes += kept.nbytes
+        if self._bytes > self._max_bytes:
+            self._spill()
+        return [str(name) for name in names.unique().to_pylist()]
+
+    def _parts(self, arrow: Any, names: Any) -> Any:
+        """Return the part of each row."""
+        parts = []
+        for name in names.dictionary.to_pylist():
+            part = self._part_of.get(name)
+            if part is None:
+                part = self._part_of[name] = crc32(name.encode()) % _PARTS
+            parts.append(part)
+        return arrow.array(parts, arrow.int8()).take(names.indices)
+
+    def _spill(self) -> None:
+        """Write the rows in memory to the file."""
+        if self._file is None:
+            # It has no name, so that no process that is killed leaves it.
+            self._file = tempfile.TemporaryFile(prefix="abeja-registry-")  # noqa: SIM115
+        arrow = arrow_module()
+        options = arrow.ipc.IpcWriteOptions(compression="lz4")
+        for part, batches in enumerate(self._batches):
+            if batches:
+                table = _combined(arrow, batches)
+                batches.clear()
+                sink = arrow.BufferOutputStream()
+                with arrow.ipc.new_stream(sink, table.schema, options=options) as writer:
+                    writer.write_table(table)
+                block = sink.getvalue()
+                self._blocks[part].append((self._file.tell(), block.size))
+                self._file.write(block)
+        self._bytes = 0
+
+    def tables(self) -> Iterator[Any]:
+        """Yield the rows of each part that has some, and drop them."""
+        arrow = arrow_module()
+        for part, batches in enumerate(self._batches):
+            tables = [arrow.ipc.open_stream(block).read_all() for block in self._read(part)]
+            if batches:
+                tables.append(arrow.Table.from_batches(batches))
+                batches.clear()
+            if tables:
+                yield arrow.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+    def _read(self, part: int) -> Iterator[bytes]:
+        for offset, length in self._blocks[part]:
+            assert self._file is not None
+            self._file.seek(offset)
+            yield self._file.read(length)
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+
+
+def _as_dictionary(arrow: Any, column: Any) -> Any:
+    return column if arrow.types.is_dictionary(column.type) else column.dictionary_encode()
+
+
+def _bounds(arrow: Any, parts: Any) -> list[int]:
+    """Return where each run of rows of the same part starts."""
+    compute = arrow.compute
+    if not len(parts):
+        return []
+    changes = compute.not_equal(parts[1:], parts[:-1])
+    return [0, *(at + 1 for at in compute.indices_nonzero(changes).to_pylist())]
+
+
+def _combined(arrow: Any, batches: Sequence[Any]) -> Any:
+    return arrow.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+
+
+class Codes:
+    """Values of columns as integers that are equal where the values are.
+
+    Args:
+        table: A table of `Partitions`.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self._arrow = arrow_module()
+        self._table = table
+
+    def of(self, name: str) -> tuple[Any, int]:
+        """Return the codes of a column, and a number above all of them."""
+        arrow, column = self._arrow, self._table.column(name)
+        encoded = column if arrow.types.is_dictionary(column.type) else column.dictionary_encode()
+        chunks = [chunk.indices.cast(arrow.int64()) for chunk in encoded.chunks]
+        return arrow.chunked_array(chunks, arrow.int64()), len(encoded.chunk(0).dictionary)
+
+    def of_pair(self, first: Any, second: tuple[Any, int]) -> Any:
+        """Return codes of pairs of values."""
+        compute = self._arrow.compute
+        codes, count = second
+        return compute.add(compute.multiply(first, count), codes)
