@@ -27,7 +27,18 @@ _ALIASES = {
     "repository": "repositories",
     "tag": "tags",
 }
-# What other programs call a command, and what does it here.
+# Words of other programs for a command of a group, and for commands of the program.
+_SYNONYMS = {
+    "add": "create",
+    "describe": "get",
+    "info": "get",
+    "inspect": "get",
+    "mk": "create",
+    "new": "create",
+    "newest": "latest",
+    "remove": "delete",
+    "view": "get",
+}
 _ELSEWHERE = {
     "auth": "config",
     "catalog": "repositories list",
@@ -43,7 +54,6 @@ _ELSEWHERE = {
     "describe-repository-tags": "tags list",
     "digest": "image --pinned",
     "export": "inventory --write FILE",
-    "help": "--help",
     "images": "tags list",
     "info": "config",
     "inspect": "tags get",
@@ -65,20 +75,24 @@ _NO_COMMAND = {
     "pull": "images are pulled with `docker pull`",
     "push": "images are pushed with `docker push`; `abeja-registry tags wait` waits for one",
 }
-# The same for options.
+# The same for options; the first one that the command has.
 _OTHER_OPTIONS = {
     "--after": "--since",
     "--before": "--until",
     "--debug": "--verbose",
+    "--digest": "--pinned",
+    "--file": "--write FILE,--from FILE",
     "--fields": "--columns",
-    "--filter": "--pattern",
+    "--filter": "--pattern,--include",
     "--force": "--yes",
     "--format": "--output",
     "--json": "--output json",
-    "--matching": "--pattern",
+    "--matching": "--pattern,--include",
     "--newer-than": "--since",
     "--no-trunc": "--output json",
     "--older-than": "--stale-days",
+    "--output-file": "--write FILE,--html PAGE",
+    "--stale-after-days": "--stale-days",
     "--order-by": "--sort",
     "--org": "--organization",
     "--query": "--columns",
@@ -88,7 +102,8 @@ _OTHER_OPTIONS = {
     "--timeout": "--request-timeout",
     "--top": "--limit",
     "--url": "--base-url",
-    "-f": "--output",
+    "-L": "--limit",
+    "-f": "--yes,--output",
     "-l": "--limit",
     "-n": "--limit",
 }
@@ -189,13 +204,17 @@ class _Base(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             raise click.UsageError(self._suggest_option(error.option_name), ctx) from None
+        except click.BadOptionUsage as error:  # without a context
+            option = error.option_name
+            values = [param.metavar for param in self.params if option in param.opts]
+            needs = f"option {option} needs {values[0]}" if values[0] else error.message
+            raise click.UsageError(needs, ctx) from None
 
     def _suggest_option(self, name: str) -> str:
         own = [option for param in self.params for option in param.opts if option[0] == "-"]
         close = get_close_matches(name, own, n=1)
-        other = _OTHER_OPTIONS.get(name, "")
-        if other.partition(" ")[0] in own:
-            close = [other]
+        others = _OTHER_OPTIONS.get(name, "").split(",")
+        close = [each for each in others if each.partition(" ")[0] in own] or close
         return f"no option {name}{f'; use {close[0]}' if close else ''}"
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -232,7 +251,17 @@ class Command(_Base):
         bare = not args and not ctx.resilient_parsing
         if bare and any(param.required or param.nargs == -1 for param in self.params):
             click.echo(ctx.get_help(), err=True)
-        return super().parse_args(ctx, args)
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            root = ctx.find_root().command
+            if "unexpected extra" not in error.message or not isinstance(root, Group):
+                raise
+            # A command of the program, such as `inventory diff`.
+            names = [word for word in words if word in root.commands]
+            hint = f"; use `{ctx.find_root().command_path} {names[0]}`" if names else ""
+            raise click.UsageError(f"{error.message.rstrip('.')}{hint}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -304,10 +333,15 @@ class Group(_Base, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the first word names, and the other words."""
+        if args[0] == "help" and ctx.parent is None:
+            args = [*args[1:], "--help"]
         name = args[0]
         command = self.get_command(ctx, name)
         if command is not None:
             return command.name, command, args[1:]
+        if name == "--help":
+            click.echo(ctx.get_help())
+            ctx.exit()
         if ctx.resilient_parsing or name.startswith("-"):
             return super().resolve_command(ctx, args)
         raise click.UsageError(f"no command {name!r}{self._suggest_command(ctx, name)}", ctx)
@@ -317,12 +351,15 @@ class Group(_Base, click.Group):
             return f"; {_NO_COMMAND[name]}"
         groups = {k: v for k, v in self.commands.items() if isinstance(v, click.Group)}
         nested = {f"{k} {own}": own for k, v in groups.items() for own in v.commands}
-        alias = _ALIASES.get(name, name)
+        alias = _ALIASES.get(name) or _SYNONYMS.get(name, name)
         uses = [path for path, own in nested.items() if own == alias]
         if ctx.parent is None and name in _ELSEWHERE:
             uses = [_ELSEWHERE[name]]
+        uses = uses or [alias] * (alias in self.commands)
         uses = uses or get_close_matches(name, self.commands, n=1)
         uses = uses or [path for path, own in nested.items() if get_close_matches(name, [own])]
+        if not uses and "list" in self.commands:  # a repository, whose list is wanted
+            uses = ["list" if self.name == "repositories" else f"list {name}"]
         commands = " or ".join(f"`{ctx.command_path} {each}`" for each in uses)
         return f"; use {commands}" if uses else ""
 

@@ -32,6 +32,19 @@ def whole(least: int) -> Callable[[str | int], int]:
     return convert
 
 
+def days(text: str | int) -> int:
+    """Return a number of days, as the type of an option: `90`, or `90d` as in other ages."""
+    return whole(0)(str(text).removesuffix("d"))
+
+
+def output_form(text: str) -> str:
+    """Return the name of an output, as the type of an option."""
+    if text in OUTPUTS:
+        return text
+    hint = f"; `> {text}` writes a file" if re.search(r"[./]", text) else ""
+    raise click.BadParameter(f"{text!r} is not {_alternatives(OUTPUTS)}{hint}")
+
+
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 repository = click.argument(
@@ -112,7 +125,6 @@ _SINCE_UNTIL = chain(
     ),
     click.option("--until", type=time, metavar="TIME", help="Only tags last pushed before."),
 )
-DAYS = whole(0)
 
 
 def window(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,7 +150,7 @@ def window(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 stale = click.option(
-    "--stale-days", type=DAYS, metavar="DAYS", help="Only tags without a push for so many days."
+    "--stale-days", type=days, metavar="DAYS", help="Only tags without a push for so many days."
 )
 
 
@@ -168,7 +180,7 @@ def rows(
         click.option(
             "-o",
             "--output",
-            type=click.Choice(OUTPUTS),
+            type=output_form,
             metavar="FORM",
             help=f"{_alternatives(OUTPUTS)}." + (f"  [default: {default}]" if default else ""),
         ),

@@ -133,9 +133,9 @@ class Writer(Generic[T]):
     def chosen(self, rows: Iterable[T]) -> Iterable[T]:
         """Return the values within the limit, sorted."""
         if self.sort is not None:
-            descending = self.sort in _DESCENDING
-            rows = sorted(rows, key=self.view.sorts[self.sort], reverse=descending != self.reverse)
-        elif self.reverse:
+            rows = sorted(rows, key=self.view.sorts[self.sort])
+        # Of equal times the last counts as the newest, as for `tags latest`.
+        if self.reverse != (self.sort in _DESCENDING):
             rows = reversed(list(rows))
         return islice(rows, self.limit)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--stale-days",
     "stale_after_days",
-    type=_options.DAYS,
+    type=_options.days,
     default=90,
     metavar="DAYS",
     help="A tag is stale after so many days without a push.  [default: 90]",

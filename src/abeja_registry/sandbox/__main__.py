@@ -17,7 +17,7 @@ import click
 
 from .._settings.credentials import authorization
 from . import Sandbox
-from ._faults import parse_fault
+from ._faults import Fault, parse_fault
 from ._sandbox import ANY_CREDENTIAL, LIMIT_MAX, LOOPBACK, VARIABLES
 from ._secrets import read_lines, read_or_make_token
 
@@ -59,6 +59,13 @@ class _Sandbox(click.Command):
         with formatter.section("Examples"):
             for example in EXAMPLES:
                 formatter.write(f"  {ctx.command_path} {example}\n")
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command(
@@ -134,6 +141,7 @@ class _Sandbox(click.Command):
 @click.option(
     "--fault",
     multiple=True,
+    type=_fault,
     metavar="FIELD=VALUE,…",
     help="Make requests fail, with the fields of Sandbox.faults.add:"
     " operation=create_repository,status=503,times=2",
@@ -144,7 +152,7 @@ def command(
     control_token_file: Path | None,
     seed: bool,
     shell: str,
-    fault: Sequence[str],
+    fault: Sequence[Fault],
     organization: str,
     allow_host: Sequence[str],
     docker_registry: str | None,
@@ -164,7 +172,6 @@ def command(
         _fail(error)
         return 1
     try:
-        faults = [parse_fault(text) for text in fault]
         sandbox = Sandbox(
             organization_id=organization,
             credentials=credentials,
@@ -175,7 +182,7 @@ def command(
         )
     except ValueError as error:
         raise click.UsageError(_in_options(str(error))) from None
-    for each in faults:
+    for each in fault:
         sandbox.faults.arm(each)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for number in ENDS:
