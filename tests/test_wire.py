@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import pickle
 import ssl
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -165,14 +164,6 @@ SENDERS: dict[str, tuple[Any, Any]] = {
     "async-httpx": (AsyncAPIClient, httpx.AsyncClient),
     "async-httpx2": (AsyncAPIClient, httpx2.AsyncClient),
 }
-# Those whose library reads a head with no regard to the deadline.
-BLIND = ("sync-httpx", "sync-httpx2")
-
-
-def through(*names: str) -> pytest.MarkDecorator:
-    """Restrict a test to some of the senders."""
-    senders = [SENDERS[name] for name in names]
-    return pytest.mark.parametrize("call_server", senders, ids=names, indirect=True)
 
 
 @pytest.fixture(params=[*SENDERS.values()], ids=[*SENDERS])
@@ -191,102 +182,6 @@ async def call_server(
         http_client = handed_in and await entered(handed_in(verify=False))
         options = {"base_url": server.url, "http_client": http_client, "max_retry_count": 0}
         yield calling(await entered(kind({}, **options, **limits)))
-
-
-async def test_a_complete_response_is_returned(server: Server, call_server: Call) -> None:
-    """A chunked and compressed body equals any other."""
-    packed = gzip.compress(b'{"a": 1}')
-    server.respond = closing(
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (packed[:5], len(packed) - 5, packed[5:])
-    )
-    assert await call_server(*GET) == {"a": 1}
-
-
-LOST = {
-    "closed without a response": b"",
-    "closed within the head": b"HTTP/1.1 200 OK\r\nContent-Le",
-    "closed within the body": b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a": 1}',
-    "closed within a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{",
-    "a packed body without its end": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
-    + gzip.compress(b'{"a": 1}')[:-8],
-    "a packed body that is not": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n{}",
-    "no HTTP": b"SSH-2.0-OpenSSH_9.9\r\n",
-}
-
-
-@pytest.mark.parametrize("reply", LOST.values(), ids=LOST.keys())
-async def test_a_truncated_response_is_a_transport_error(
-    server: Server, call_server: Call, reply: bytes
-) -> None:
-    """For a create, it is an OutcomeUnknown."""
-    server.respond = closing(reply)
-    assert type(await failed(call_server, *GET)) is TransportError
-    assert (await failed(call_server, *DELETE)).outcome_unknown
-    assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
-
-
-@pytest.mark.parametrize("limits", [{"timeout": 0.5}], ids=["soon"])
-@pytest.mark.parametrize(
-    "reply", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"a": 1}'], ids=["head", "body"]
-)
-async def test_a_stalled_response_is_a_timeout(
-    server: Server, call_server: Call, reply: bytes
-) -> None:
-    """The call ends in time, whether the head or the body stalls."""
-    server.respond = server.dripping(reply)
-    assert type(await failed(call_server, *GET)) is Timeout
-    assert type(await failed(call_server, *CREATE)) is OutcomeUnknown
-
-
-DRIPS = {
-    "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
-    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-}
-
-
-soon = pytest.mark.parametrize("limits", [{"deadline": 0.5}], ids=["soon"])
-
-
-@soon
-@pytest.mark.parametrize(("reply", "drop"), DRIPS.values(), ids=DRIPS)
-async def test_the_deadline_bounds_a_slow_body(
-    server: Server, call_server: Call, reply: bytes, drop: bytes
-) -> None:
-    """Bytes that each arrive in time do not extend the call."""
-    server.respond = server.dripping(reply, drop)
-    await check_that_it_ends(call_server)
-
-
-@soon
-@through(*(name for name in SENDERS if name not in BLIND))
-async def test_the_deadline_bounds_slow_headers(server: Server, call_server: Call) -> None:
-    """Headers that each arrive in time do not extend the call."""
-    server.respond = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
-    await check_that_it_ends(call_server)
-
-
-async def check_that_it_ends(call_server: Call) -> None:
-    """Check that calls end by themselves at their first attempt, with the right error."""
-    for arguments, kind in ((GET, Timeout), (CREATE, OutcomeUnknown)):
-        error = await failed(call_server, *arguments)
-        assert type(error) is kind
-        assert len(error.history) == 1
-
-
-@soon
-@through(*BLIND)
-async def test_slow_headers_through_a_user_supplied_sync_client(
-    server: Server, call_server: Call
-) -> None:
-    """Only the timeout of each read bounds them, as the docs say."""
-    server.respond = server.dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: x\r\n")
-    over = threading.Timer(1, server.over.set)
-    over.start()
-    error = await failed(call_server, *GET)
-    over.join()
-    assert type(error) is TransportError
-    assert "RemoteProtocolError" in str(error)
 
 
 BODY = b'{"a": 1}'
@@ -364,22 +259,6 @@ async def test_a_truncated_error_keeps_its_status(
     error = await failed(call_server, *CREATE)
     assert type(error) is kind
     assert error.args[1] == description
-
-
-async def test_a_redirect_is_not_followed(server: Server, call_server: Call) -> None:
-    """A redirect is an HttpError with its status, after one request."""
-    server.respond = closing(raw_response(b"", 302, "Location: http://127.0.0.1:1/"))
-    assert "(302 from http://127.0.0.1" in str(await failed(call_server, *GET))
-
-
-async def test_a_refused_connection_sends_no_request(server: Server, call_server: Call) -> None:
-    """The outcome of a create is certain."""
-    server.shutdown()
-    server.server_close()
-    error = await failed(call_server, *CREATE)
-    assert type(error) is TransportError
-    assert not error.outcome_unknown
-    assert "ConnectError" in str(error)
 
 
 async def test_an_id_too_long_for_a_url(call_server: Call) -> None:

@@ -497,6 +497,14 @@ def gzip_complete(reply: Reply) -> bytes:
 
 
 @_response
+def gzip_in_chunks(reply: Reply) -> bytes:
+    """A gzip body in two chunks."""
+    packed = gzip.compress(reply.body)
+    chunks = _chunk(packed[:5]) + _chunk(packed[5:]) + _chunk(b"")
+    return head(reply.status, JSON, GZIP, "Transfer-Encoding: chunked") + chunks
+
+
+@_response
 def gzip_of_two_members(reply: Reply) -> bytes:
     """A gzip body of two members, one half each."""
     half = len(reply.body) // 2

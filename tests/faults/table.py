@@ -246,6 +246,7 @@ TABLE: Mapping[str, Mapping[str, Entry]] = {
     },
     "Gzip": {
         "gzip complete": _FINE,
+        "gzip in chunks": _FINE,
         "gzip of two members": _FINE,
         "gzip truncated": _lost_body("TransportError"),
         "gzip without a trailer": _lost_body("TransportError"),
@@ -320,7 +321,7 @@ class WeakGuarantee:
         note: The description on the page.
         late: Whether sync calls continue after their deadline.
         next_call: Whether the next call gets its own response, and its number of attempts.
-        row: The outcomes of the fault at the first attempt, if they differ.
+        row: The outcomes of the fault at the first attempt through httpx, if they differ.
     """
 
     note: str = ""
@@ -347,7 +348,7 @@ _MISTAKEN = WeakGuarantee(
 )
 _UNREAD = WeakGuarantee(
     "**A redirect whose Location is not a URL.** httpx fails to parse it, even if it follows no"
-    " redirects, so the response counts as lost.",
+    " redirects, so the response counts as lost. httpx2 does not parse it.",
     row=_lost("TransportError").once,
 )
 
