@@ -14,13 +14,24 @@ PYTHON_OF_PEERS ?= $(firstword $(foreach python,python3.11 $(wildcard \
 PEERS := benchmarks/.venvs
 # How often `make fuzz` draws.
 ROUNDS ?= 5
+# How many changes `make mutants` tries.
+MUTANTS ?= 200
+# Tests wait more than they compute; each worker takes seconds to collect them.
+WORKERS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
+# In small chunks, slow tests are spread over all workers, and each begins with property tests.
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxschedchunk=16 --timeout=300 \
+	--override-ini=faulthandler_exit_on_timeout=true
+# Without its cache of bytecode, each worker and each program under test compiles all that it loads.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check lint types layers test-system test-matrix test-pythons test-lowest test-prereleases test-long fuzz nightly soak bench docs docs-serve package clean
+.PHONY: help demo test coverage mutants check lint types layers test-system test-matrix test-pythons test-lowest test-prereleases test-long fuzz nightly soak bench docs docs-serve package clean
 
 help:
 	@echo 'make demo          set up, and run the main job against the sandbox'
 	@echo 'make test          set up, and run the tests'
 	@echo 'make check         lint, types, import rules, then make test'
+	@echo 'make coverage      the same tests, and the lines that none of them reaches'
+	@echo 'make mutants       changes to the package that no test notices; takes hours'
 	@echo 'make test-system   the tests with docker-registry, skopeo and Chromium'
 	@echo 'make docs          the site, in docs/_build/html; make docs-serve shows it'
 	@echo 'make bench         figures, compared with other clients (ITEMS="calls paging" for some)'
@@ -34,8 +45,15 @@ demo: .venv/demo.stamp
 
 # The same in every run: hypothesis draws the same examples, and sets have the same order.
 test: .venv/dev.stamp
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest --numprocesses=4 --cov --cov-report=term \
-		--override-ini=faulthandler_exit_on_timeout=true
+	PYTHONHASHSEED=0 $(PYTEST)
+
+# The same tests, and what they reach; child processes count too.
+coverage: .venv/dev.stamp
+	PYTHONHASHSEED=0 $(PYTEST) --cov --cov-report=term
+
+# A seeded sample of changes to the package, each of which a test has to notice. It takes hours.
+mutants: .venv/dev.stamp
+	$(BIN)/python tests/mutants.py --sample $(MUTANTS)
 
 check: lint types layers docs test
 
@@ -79,7 +97,7 @@ nightly: .venv/dev.stamp .venv/matrix.stamp
 
 # Every cell of the faults' table, and five times the kills.
 test-long: .venv/dev.stamp
-	NIGHTLY=1 $(BIN)/python -m pytest --quiet --numprocesses=4 tests/faults tests/sandbox/test_durability.py
+	NIGHTLY=1 $(PYTEST) --quiet --timeout=1800 tests/faults tests/sandbox/test_durability.py
 
 # The lowest versions of everything that is installed, also of what dependencies need in turn.
 test-lowest: .venv/matrix.stamp
@@ -92,13 +110,13 @@ test-prereleases: .venv/matrix.stamp
 # an @example of its test.
 fuzz: .venv/dev.stamp
 	for round in $$(seq $(ROUNDS)); do \
-		$(BIN)/python -m pytest --quiet --numprocesses=4 -m hypothesis --hypothesis-profile=fuzz \
+		$(PYTEST) --quiet -m hypothesis --hypothesis-profile=fuzz \
 			|| exit 1; \
 	done
 
 # 20,000 operations of 16 threads through a server that fails every fifth request.
 soak: .venv/dev.stamp
-	$(BIN)/python -m pytest --quiet --capture=no tests/soak/soak.py
+	$(BIN)/python -m pytest --quiet --capture=no --timeout=0 tests/soak/soak.py
 
 # Figures, none of which is a test; ITEMS="calls paging" measures these alone.
 bench: .venv/dev.stamp $(PEERS)/peers/stamp $(PEERS)/abeja-sdk/stamp

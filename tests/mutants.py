@@ -1,0 +1,235 @@
+"""Breaks the package in one place at a time, and runs the tests that matter: do they notice?
+
+`make mutants` takes a seeded sample of the whole package, and prints the mutants that no test
+notices. Some of those change no behaviour: read them, and write a test for each of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "abeja_registry"
+# The tests that notice most come first. What a folder of the package has no entry for is the core.
+TESTS = {
+    "cli": ["tests/cli"],
+    "contract": ["tests/test_contract.py"],
+    "inventory": ["tests/unit/inventory", "tests/inventory", "tests/cli/test_organization.py"],
+    "sandbox": ["tests/sandbox", "tests/test_testing.py"],
+    "testing.py": ["tests/test_testing.py"],
+}
+CORE = [
+    *(
+        "tests/unit/_api",
+        "tests/unit/_http",
+        "tests/unit/_settings",
+        "tests/unit/test_validation.py",
+    ),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").glob("test_*.py"))),
+    "tests/inventory",
+    "tests/faults",
+]
+# Seconds: a test that takes longer, and tests that together take longer, have noticed a mutant.
+TEST_LIMIT, LIMIT = 60, 1800
+
+OPPOSITES: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+}
+
+# The first line and column, and the last; columns count bytes.
+Place = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of one place.
+
+    Attributes:
+        path: The module.
+        line: The place's first line.
+        before: The lines of the place.
+        after: What replaces it.
+        source: The source of the changed module.
+    """
+
+    path: Path
+    line: int
+    before: str
+    after: str
+    source: bytes
+
+    def __str__(self) -> str:
+        before, after = (" ".join(text.split())[:90] for text in (self.before, self.after))
+        return f"{self.path.relative_to(PACKAGE)}:{self.line}: {before}  ->  {after}"
+
+
+def changes(node: ast.AST) -> Iterator[tuple[Place, str]]:
+    """Yield places in a node, each with the source that replaces it."""
+    match node:
+        case ast.Compare(left, [operator], comparators):
+            yield of(node), f"({source(ast.Compare(left, [opposite(operator)], comparators))})"
+        case ast.BoolOp(operator, values):
+            yield of(node), f"({source(ast.BoolOp(opposite(operator), values))})"
+        case ast.BinOp(left, ast.Add() | ast.Sub() as operator, right):
+            yield of(node), f"({source(ast.BinOp(left, opposite(operator), right))})"
+        case ast.UnaryOp(ast.Not(), operand):
+            yield of(node), f"({source(operand)})"
+        case ast.Constant(bool() as value):
+            yield of(node), str(not value)
+        case ast.Constant(int() | float() as value):
+            yield of(node), str(value + 1)
+        case ast.Call(ast.Name("max" | "min" | "TypeVar")):
+            pass
+        case ast.Call(function, [first, second, *rest], keywords):
+            if not any(isinstance(each, ast.Starred) for each in (first, second)):
+                yield of(node), source(ast.Call(function, [second, first, *rest], keywords))
+        case ast.Expr(ast.Call() | ast.Await()) | ast.AugAssign() | ast.Delete() | ast.Raise():
+            yield of(node), "pass"
+        case ast.Assign([ast.Attribute() | ast.Subscript()], _):
+            yield of(node), "pass"
+        case ast.Return(ast.expr()):
+            yield of(node), "return None"
+        case ast.With(items) | ast.AsyncWith(items):
+            if not any(item.optional_vars for item in items):
+                yield (*of(node)[:2], *of(items[-1].context_expr)[2:]), "if True"
+
+
+def of(node: ast.AST) -> Place:
+    """Return the place of a statement or an expression."""
+    assert isinstance(node, ast.stmt | ast.expr)
+    return node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0
+
+
+def opposite(operator: ast.AST) -> Any:
+    """Return the operator that replaces one."""
+    return OPPOSITES[type(operator)]()
+
+
+def source(node: ast.AST) -> str:
+    """Return the source of a node."""
+    return ast.unparse(ast.fix_missing_locations(node))
+
+
+def without_behaviour(node: ast.AST) -> Iterator[ast.AST | None]:
+    """Yield the parts of a node that are for readers and type checkers, or write a log."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            yield node.returns
+            yield from (
+                each.annotation for each in ast.walk(node.args) if isinstance(each, ast.arg)
+            )
+        case ast.AnnAssign():
+            yield node.annotation
+        # Python 3.11 knows no exact places in these.
+        case ast.JoinedStr():
+            yield node
+        case ast.If(ast.Name("TYPE_CHECKING")) | ast.ClassDef(bases=[ast.Name("Protocol"), *_]):
+            yield node
+        case ast.Expr(ast.Call(ast.Attribute(ast.Name("_logger")))):
+            yield node
+
+
+def nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node that has to do with behaviour."""
+    skipped = set(without_behaviour(tree))
+    if tree not in skipped:
+        yield tree
+        for child in ast.iter_child_nodes(tree):
+            if child not in skipped:
+                yield from nodes(child)
+
+
+def mutants_of(path: Path) -> Iterator[Mutant]:
+    """Yield every mutant of a module."""
+    lines = [line.encode() for line in path.read_text(encoding="utf-8").splitlines(keepends=True)]
+    for node in nodes(ast.parse(b"".join(lines))):
+        for (line, column, end_line, end_column), after in changes(node):
+            start, end = lines[line - 1][:column], lines[end_line - 1][end_column:]
+            changed = [*lines[: line - 1], start, after.encode(), end, *lines[end_line:]]
+            before = b"".join(lines[line - 1 : end_line])
+            yield Mutant(path, line, before.decode(), after, b"".join(changed))
+
+
+def tests_of(path: Path) -> Iterable[str]:
+    """Return the tests that matter for a module, those of its own first."""
+    inside = path.relative_to(PACKAGE)
+    own = ROOT / "tests" / "unit" / inside.parent / f"test_{path.stem.strip('_')}.py"
+    tests = TESTS.get(inside.parts[0], CORE)
+    return [str(own.relative_to(ROOT)), *tests] if own.exists() else tests
+
+
+def passes(folder: Path, tests: Iterable[str]) -> bool:
+    """Run tests with the package of a folder, until one fails."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+    command += [f"--timeout={TEST_LIMIT}", *dict.fromkeys(tests)]
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        run = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=LIMIT
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return run.returncode == 0
+
+
+def survives(mutant: Mutant) -> bool:
+    """Whether no test notices a mutant."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / PACKAGE.name
+        shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+        (package / mutant.path.relative_to(PACKAGE)).write_bytes(mutant.source)
+        return passes(Path(folder), tests_of(mutant.path))
+
+
+def main() -> None:
+    """Print the mutants that no test notices, and the share of the others."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="*", type=Path, help="default: the whole package")
+    parser.add_argument("--sample", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--list", action="store_true", help="print the sample, and run nothing")
+    options = parser.parse_args()
+    modules = [path.resolve() for path in options.modules] or sorted(PACKAGE.rglob("*.py"))
+    every = [mutant for path in modules for mutant in mutants_of(path)]
+    sample = random.Random(options.seed).sample(every, min(options.sample, len(every)))
+    print(f"{len(sample)} of {len(every)} mutants", flush=True)
+    if options.list:
+        print(*sample, sep="\n")
+        return
+    noticed = 0
+    with ThreadPoolExecutor(options.jobs) as jobs:
+        for mutant, survived in zip(sample, jobs.map(survives, sample), strict=True):
+            noticed += not survived
+            if survived:
+                print(mutant, flush=True)
+    print(f"{noticed} of {len(sample)} noticed, {noticed / len(sample):.1%}")
+
+
+if __name__ == "__main__":
+    main()
