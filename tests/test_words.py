@@ -100,7 +100,8 @@ DIALECT = {
 
 def files() -> list[Path]:
     """Return the files that the list of clean ones names."""
-    return sorted({path for pattern in CLEAN for path in ROOT.glob(pattern)})
+    paths = {path for pattern in CLEAN for path in ROOT.glob(pattern)}
+    return sorted(path for path in paths if path.is_file())  # no __pycache__
 
 
 def dialect_in(text: str) -> list[str]:

@@ -45,6 +45,15 @@ def test_a_task_with_small_pages_is_short(
     assert max(counting.returned) == 20 * 2
 
 
+def test_tasks_request_few_pages_twice(sandbox: Sandbox, client: Client) -> None:
+    """Most pages of a large repository are requested once, also by tasks of several pages."""
+    sandbox.seed(repositories=1, tags=500)
+    with ThreadPoolExecutor(1) as threads:
+        assert len(list(client.inventory(executor=threads, page_size=50))) == 500
+    pages = [request for request in sandbox.requests if request.path.endswith("/tags")]
+    assert 11 <= len(pages) <= 3 * 11
+
+
 class Remembering(Executor):
     """An executor that caches results by the calls' arguments, as Dask does."""
 

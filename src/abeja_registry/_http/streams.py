@@ -41,10 +41,8 @@ class CallState:
         self.tls_missing: int | None = None
 
     @property
-    def stage(self) -> Stage | None:
-        """The current step of the call; None if no socket was used."""
-        if self.request_written is None:
-            return None
+    def stage(self) -> Stage:
+        """The current step of a call that has used a socket."""
         if self.tls_missing is None:
             return "connect"
         return "tls" if self.tls_missing > 0 else "request"

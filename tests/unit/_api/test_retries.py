@@ -9,7 +9,7 @@ import pickle
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from tests.support.internals import (
     Operation,
     Response,
     RetryBudget,
+    as_in_child,
     budget_of,
     create_repository,
     delete_repository,
@@ -37,6 +38,7 @@ from tests.support.internals import (
     replace_sleep,
     response,
 )
+from tests.support.patience import PATIENCE
 from tests.support.worlds import done
 
 from abeja_registry import (
@@ -507,6 +509,26 @@ def test_a_child_process_does_not_wait_for_its_parent_s_lock(
             os._exit(0 if spend() else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert left_in(budget) == RetryBudget.SIZE
+
+
+def test_two_threads_do_not_spend_at_once() -> None:
+    """While one thread spends, another one waits."""
+    budget = RetryBudget()
+    with ThreadPoolExecutor(1) as threads:
+        with lock_of(budget):
+            spending = threads.submit(budget.spend, 100)
+            assert not wait([spending], timeout=0.1).done
+        assert spending.result(PATIENCE)
+    assert left_in(budget) == RetryBudget.SIZE - 100
+
+
+def test_a_copy_in_a_child_process_has_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is held at fork() is never released in the child."""
+    budget = RetryBudget()
+    with lock_of(budget):
+        as_in_child(monkeypatch)
+        assert budget.spend(100)
+    assert left_in(budget) == RetryBudget.SIZE - 100
 
 
 def fork_quietly() -> int:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.support.internals import (
     session_of,
     worker_clients,
 )
+from tests.support.patience import PATIENCE
 
 from abeja_registry import AsyncClient, Client, Error, Forbidden
 from abeja_registry.sandbox import Sandbox
@@ -121,6 +122,31 @@ def test_a_client_is_not_closed_while_a_thread_uses_it() -> None:
 def test_a_pickled_client_shows_no_credential() -> None:
     """Dask logs the arguments of a task that fails."""
     assert "secret" not in repr(pickled("secret-token"))
+
+
+def test_two_threads_do_not_change_the_clients_at_once(clients: WorkerClients) -> None:
+    """A task begins, and ends, when no other thread changes the clients."""
+    lock, leased, go_on = lock_of(clients), threading.Event(), threading.Event()
+
+    def work() -> None:
+        with clients.lease(pickled("a")):
+            leased.set()
+            assert go_on.wait(PATIENCE)
+
+    with ThreadPoolExecutor(2) as threads:
+        with lock:
+            working = threads.submit(work)
+            assert not leased.wait(0.1)
+        assert leased.wait(PATIENCE)
+        with lock:
+            go_on.set()
+            assert not wait([working], timeout=0.1).done
+        working.result(PATIENCE)
+        with lock:
+            closing = threads.submit(clients.close)
+            assert not wait([closing], timeout=0.1).done
+        closing.result(PATIENCE)
+    assert len(clients) == 0
 
 
 def test_a_child_process_does_not_wait_for_its_parent_s_lock(clients: WorkerClients) -> None:
