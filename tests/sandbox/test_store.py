@@ -71,15 +71,15 @@ def test_several_reads_see_one_state(tmp_path: Path) -> None:
         closing(Store("7", tmp_path / "a.db")) as store,
         closing(Store("7", tmp_path / "a.db")) as other,
     ):
-        [repository_id] = store.seed(repositories=1, tags=3)
+        [repository_id] = store.seed(repositories=1, tags=1003)
 
         def meanwhile(statement: str) -> None:
             if "FROM tags " in statement:
-                other.delete_tag(repository_id, "0.0.2")
+                other.delete_tag(repository_id, "0.0.1002")
 
         reader_of(store).set_trace_callback(meanwhile)
-        for names in (["0.0.1", "0.0.2", "0.0.3"], ["0.0.1", "0.0.3"]):
-            rows, has_next = store.tags(repository_id, 2, 0)
+        for names in (["0.0.1001", "0.0.1002", "0.0.1003"], ["0.0.1001", "0.0.1003"]):
+            rows, has_next = store.tags(repository_id, 2, 1000)
             assert [row.name for row in rows] == names[:2]
             assert has_next == (len(names) > 2)
 

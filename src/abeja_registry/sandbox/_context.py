@@ -36,7 +36,7 @@ class Generations:
 
     async def sleep(self, seconds: float, scope: Scope) -> None:
         """Sleep, at most until the request's generation ends."""
-        if seconds and not self.is_over(scope):
+        if not self.is_over(scope):
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._ended.wait()

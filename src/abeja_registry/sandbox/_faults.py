@@ -233,10 +233,10 @@ class Faults:
 
     def take(self, operation: str, repository_id: str | None = None) -> FaultPlan:
         """Return the faults that affect a request, and count it."""
+        if not self._active:
+            return NO_FAULTS
         latency, limit_max = 0.0, None
         with self._lock:
-            if not self._active:
-                return NO_FAULTS
             for active in self._active.values():
                 fault = active.fault
                 if fault.operation not in (None, operation) or active.remaining == 0:

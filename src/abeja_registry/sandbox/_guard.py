@@ -12,12 +12,11 @@ Beyond loopback, `/_sandbox` needs a token too.
 import ipaddress
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ._responses import CONTROL, JSON_REQUIRED, error_response, is_control
@@ -33,6 +32,8 @@ ORIGIN = re.compile(r"(https?)://(.*)")
 URL = re.compile(r"([^:/?#]*://[^/?#]*).*", re.DOTALL)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 JSON = re.compile(r"application/([^;,]+\+)?json", re.IGNORECASE)
+# The values of each header, by its lower-case name.
+HeaderLists = Mapping[bytes, list[str]]
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -84,11 +85,14 @@ class Guard:
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        authorities = headers.getlist("host")
+        # One pass over the headers: each look-up of Starlette's Headers is another.
+        headers: dict[bytes, list[str]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name, []).append(value.decode("latin-1"))
+        authorities = headers.get(b"host", [])
         if absolute := ABSOLUTE.fullmatch(scope["raw_path"]):
             authority, path = absolute.groups(default=b"/")
-            authorities.append(authority.decode("latin-1"))
+            authorities = [*authorities, authority.decode("latin-1")]
             scope = {**scope, "raw_path": path, "path": unquote(path.decode("latin-1"))}
         rejection = self._rejection(scope, headers, authorities)
         if rejection is None:
@@ -98,7 +102,7 @@ class Guard:
         await error_response(*rejection, headers=challenge)(scope, receive, send)
 
     def _rejection(
-        self, scope: Scope, headers: Headers, authorities: list[str]
+        self, scope: Scope, headers: HeaderLists, authorities: list[str]
     ) -> _Rejection | None:
         if not authorities:
             return _Rejection(403, "the request names no host")
@@ -106,32 +110,30 @@ class Guard:
             host, _ = _split(authority)
             if host is None or not self._is_allowed(host, scope):
                 what = f"the host {reprlib.repr(authority)} is not allowed"
-                return _Rejection(
-                    403, f"{what}: start the sandbox with --allow-host (allow_hosts=)"
-                )
-        for site in headers.getlist("sec-fetch-site"):
-            if site not in ("same-origin", "none"):
-                return _Rejection(403, "a web page elsewhere sent the request")
-        origins = headers.getlist("origin")
-        if not origins and "sec-fetch-site" not in headers:
+                hint = "start the sandbox with --allow-host (allow_hosts=)"
+                return _Rejection(403, f"{what}: {hint}")
+        sites = headers.get(b"sec-fetch-site", [])
+        if any(site not in ("same-origin", "none") for site in sites):
+            return _Rejection(403, "a web page elsewhere sent the request")
+        origins = headers.get(b"origin", [])
+        if not origins and not sites:
             # Beyond loopback browsers send neither with a GET, and old ones with no request.
-            origins = [_origin_of(url) for url in headers.getlist("referer")]
+            origins = [_origin_of(url) for url in headers.get(b"referer", [])]
         for origin in origins:
             if not _is_same_origin(origin, authorities[-1]):
                 what = f"a web page of {reprlib.repr(origin)} sent the request"
                 return _Rejection(403, f"{what}: it is another origin")
-        if is_control(scope):
-            return self._control_rejection(scope, headers)
-        return None
+        return self._control_rejection(scope, headers) if is_control(scope) else None
 
-    def _control_rejection(self, scope: Scope, headers: Headers) -> _Rejection | None:
+    def _control_rejection(self, scope: Scope, headers: HeaderLists) -> _Rejection | None:
         if self._token is not None:
-            scheme, _, token = headers.get("authorization", "").partition(" ")
+            authorization = headers.get(b"authorization", [""])[0]
+            scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer" or not is_one_of(token.strip(), [self._token]):
                 need = f"beyond loopback, {CONTROL} needs the control token"
                 return _Rejection(401, f"{need}: Authorization: Bearer …")
         if scope["method"] not in READS:
-            for kind in headers.getlist("content-type"):
+            for kind in headers.get(b"content-type", []):
                 if not JSON.fullmatch(kind.partition(";")[0].strip()):
                     return _Rejection(400, f"body: {JSON_REQUIRED}", {"field": "body"})
         return None
@@ -142,6 +144,7 @@ class Guard:
         return is_loopback(host) or host in self._hosts or host == canonical_host(address)
 
 
+@lru_cache(maxsize=64)
 def _split(authority: str) -> tuple[str | None, str]:
     """Return the canonical host and the port of `host:port`; None for an invalid host."""
     match = AUTHORITY.fullmatch(authority)

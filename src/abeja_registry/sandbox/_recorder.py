@@ -5,7 +5,6 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ._responses import error_response, is_control
@@ -53,14 +52,15 @@ class Recorder:
         self.max_heads = MAX_HEADS
         self.max_discarded_bytes = MAX_DISCARDED_BYTES
         self._lock = threading.Lock()
-        self._requests: deque[RecordedRequest] = deque()
+        # Each with the bytes of its head.
+        self._requests: deque[tuple[RecordedRequest, int]] = deque()
         self._bodies = self._heads = 0
 
     @property
     def requests(self) -> tuple[RecordedRequest, ...]:
         """The requests in the order of their arrival."""
         with self._lock:
-            return tuple(self._requests)
+            return tuple(request for request, _ in self._requests)
 
     def clear(self) -> None:
         """Forget the requests."""
@@ -70,26 +70,30 @@ class Recorder:
 
     def add(self, scope: Scope, body: bytes) -> None:
         """Record a request, and forget the oldest ones beyond the limits."""
+        headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
         request = RecordedRequest(
             method=scope["method"],
             path=scope["raw_path"].decode("latin-1"),
             query=scope["query_string"].decode("latin-1"),
-            headers=dict(Headers(scope=scope)),
+            headers=headers,
             # A longer one would evict all requests, this one too.
             body=body if len(body) <= self.max_bodies else b"",
         )
+        head_bytes = _head_bytes(request)
         with self._lock:
-            self._requests.append(request)
+            self._requests.append((request, head_bytes))
             self._bodies += len(request.body)
-            self._heads += _head_bytes(request)
+            self._heads += head_bytes
             while (
                 len(self._requests) > self.max_requests
                 or self._bodies > self.max_bodies
                 or self._heads > self.max_heads
             ):
-                oldest = self._requests.popleft()
+                oldest, head_bytes = self._requests.popleft()
                 self._bodies -= len(oldest.body)
-                self._heads -= _head_bytes(oldest)
+                self._heads -= head_bytes
 
 
 class BodyMiddleware:
@@ -128,10 +132,11 @@ async def _read_body(scope: Scope, receive: Receive, max_discarded_bytes: int) -
 
     It holds at most MAX_BODY_BYTES and one message, with a declared length or without.
     """
-    declared = Headers(scope=scope).get("content-length", "")
-    # A client that waits for 100 Continue does not send a body that stays unread.
-    if re.fullmatch("[0-9]{1,20}", declared) and int(declared) > max_discarded_bytes:
-        return None
+    for name, value in scope["headers"]:
+        is_length = name == b"content-length" and re.fullmatch(b"[0-9]{1,20}", value)
+        # A client that waits for 100 Continue does not send a body that stays unread.
+        if is_length and int(value) > max_discarded_bytes:
+            return None
     body, size, more = bytearray(), 0, True
     while more and size <= max_discarded_bytes:
         message = await receive()

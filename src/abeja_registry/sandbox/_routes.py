@@ -84,11 +84,12 @@ class FaultRoute(APIRoute):
         async def respond_with_faults(request: Request) -> Response:
             context, scope = context_of(request), request.scope
             plan = context.faults.take(self.name, request.path_params.get("repository_id"))
-            await context.generations.sleep(context.latency + plan.latency, scope)
+            if delay := context.latency + plan.latency:
+                await context.generations.sleep(delay, scope)
             if context.generations.is_over(scope):
                 # The test that sent it has ended, as a rule.
                 return DroppedResponse()
-            request.state.limit_max = min(context.limit_max, plan.limit_max or context.limit_max)
+            scope["limit_max"] = min(context.limit_max, plan.limit_max or context.limit_max)
             fault = plan.terminal
             if fault is None:
                 authenticate(request)
@@ -119,7 +120,7 @@ async def get_repository_tags(
     offset: Offset = 0,
 ) -> Response:
     """Read a page of a repository's tags, the oldest first."""
-    limit = min(limit, request.state.limit_max)
+    limit = min(limit, request.scope["limit_max"])
     rows, has_next = registry.store.tags(repository_id, limit, offset)
     window = {"offset": offset, "limit": limit, "has_next": has_next}
     page = _serializers.tag_page(rows, registry.organization_id, repository_id, window)
@@ -131,7 +132,7 @@ async def get_repositories(
     request: Request, registry: UsesRegistry, limit: Limit = DEFAULT_LIMIT, offset: Offset = 0
 ) -> Response:
     """Read a page of repositories, the oldest first."""
-    limit = min(limit, request.state.limit_max)
+    limit = min(limit, request.scope["limit_max"])
     rows, has_next = registry.store.repositories(limit, offset)
     window = {"offset": offset, "limit": limit, "has_next": has_next}
     return json_response(_serializers.repository_page(rows, registry.organization_id, window))

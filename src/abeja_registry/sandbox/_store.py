@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,25 @@ from ._values import (
 BUSY_TIMEOUT = 60
 BUSY_POLL = 0.1
 
+# In C, unlike NamedTuple's own _make: a page has up to 1,000 rows.
+_repository_row = partial(tuple.__new__, RepositoryRow)
+_tag_row = partial(tuple.__new__, TagRow)
+
 SELECT_REPOSITORIES = f"SELECT {', '.join(RepositoryRow._fields)} FROM repositories"
 SELECT_TAGS = f"SELECT {', '.join(TagRow._fields)} FROM tags"
 # An integer column also equals "01" and "1.0"; the text of the id does not.
-FIND_REPOSITORY = f"{SELECT_REPOSITORIES} WHERE id = :id AND CAST(id AS TEXT) = :id"
+WITH_ID = "WHERE id = :id AND CAST(id AS TEXT) = :id"
+FIND_REPOSITORY = f"{SELECT_REPOSITORIES} {WITH_ID}"
 FIND_REPOSITORY_BY_NAME = f"{SELECT_REPOSITORIES} WHERE name = :name"
 ADD_REPOSITORY = """
 INSERT INTO repositories (name, description, creator, created_at, updated_at)
 VALUES (:name, :description, :creator, :created_at, :updated_at)
 """
 FIND_TAG = f"{SELECT_TAGS} WHERE repository_id = :repository AND name = :name"
+PAGE_OF_TAGS = f"""
+{SELECT_TAGS} WHERE repository_id = (SELECT id FROM repositories {WITH_ID}) AND id >= :first
+ORDER BY id LIMIT :limit OFFSET :offset
+"""
 WRITE_TAG = """
 INSERT INTO tags (
     repository_id, name, size, digest, media_type, creator, created_at, updated_at
@@ -144,7 +154,7 @@ class Store:
         query = f"{SELECT_REPOSITORIES} ORDER BY id LIMIT ? OFFSET ?"
         with self._reads:
             rows = self._reader.execute(query, (limit + 1, offset)).fetchall()
-        return list(map(RepositoryRow._make, rows[:limit])), len(rows) > limit
+        return list(map(_repository_row, rows[:limit])), len(rows) > limit
 
     def delete_repository(self, repository_id: str) -> None:
         """Delete a repository and its tags; raises RepositoryNotFound."""
@@ -158,16 +168,26 @@ class Store:
         Raises:
             RepositoryNotFound: No repository has this id.
         """
+        if offset >= BLOCK:
+            return self._far_tags(repository_id, limit, offset)
+        with self._reads:
+            window = {"id": repository_id, "first": 0, "limit": limit + 1, "offset": offset}
+            rows = self._reader.execute(PAGE_OF_TAGS, window).fetchall()
+            if not rows:
+                _repository(self._reader, repository_id)
+        return list(map(_tag_row, rows[:limit])), len(rows) > limit
+
+    def _far_tags(self, repository_id: str, limit: int, offset: int) -> tuple[list[TagRow], bool]:
+        """Read a page, with the counts of whole blocks in place of a scan of their tags."""
         blocks = "SELECT block, tags FROM tag_blocks WHERE repository_id = ? ORDER BY block"
-        query = f"{SELECT_TAGS} WHERE repository_id = ? AND id >= ? ORDER BY id LIMIT ? OFFSET ?"
         with self._reading():
             row = _repository(self._reader, repository_id)
-            # The counts of whole blocks replace a scan of their tags.
             for block, tags in self._reader.execute(blocks, [row.id]):
                 if offset < tags:
-                    window = (row.id, block * BLOCK, limit + 1, offset)
-                    rows = self._reader.execute(query, window).fetchall()
-                    return list(map(TagRow._make, rows[:limit])), len(rows) > limit
+                    window = {"id": repository_id, "first": block * BLOCK, "limit": limit + 1}
+                    window["offset"] = offset
+                    rows = self._reader.execute(PAGE_OF_TAGS, window).fetchall()
+                    return list(map(_tag_row, rows[:limit])), len(rows) > limit
                 offset -= tags
         return [], False
 
