@@ -74,7 +74,8 @@ UNKNOWN: list[tuple[str, str, Any, str]] = [
     ("POST", "/reset", {"repositories": False}, "body"),
     ("POST", "/reset", [], "body"),
     ("POST", "/reset?faults=false", None, "faults"),
-    ("GET", "/requests?limit=1", None, "limit"),
+    ("GET", "/requests?method=GET", None, "method"),
+    ("GET", "/health?deep=1", None, "deep"),
     ("DELETE", "/requests?method=GET", None, "method"),
     ("DELETE", "/requests", {"method": "GET"}, "body"),
     ("DELETE", "/faults", {"number": 1}, "body"),
@@ -146,6 +147,23 @@ def test_requests(http: httpx.Client, control: httpx.Client) -> None:
     assert "secret" not in control.get("/requests").text
     control.delete("/requests")
     assert control.get("/requests").json() == {"requests": []}
+
+
+def test_the_last_requests(http: httpx.Client, control: httpx.Client) -> None:
+    """With a limit, only that many of the last requests are returned, in their order."""
+    for offset in range(4):
+        http.get("/repositories", params={"offset": offset})
+    last = control.get("/requests", params={"limit": 2}).json()["requests"]
+    assert [request["query"] for request in last] == ["offset=2", "offset=3"]
+    assert control.get("/requests", params={"limit": 0}).status_code == 400
+
+
+def test_health(sandbox: Sandbox, control: httpx.Client) -> None:
+    """A running sandbox is healthy, whatever its faults, and does not record the request."""
+    sandbox.faults.add(status=500)
+    response = control.get("/health")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert sandbox.requests == ()
 
 
 def test_the_document_has_one_method(control: httpx.Client) -> None:

@@ -21,6 +21,7 @@ API = {(operation["method"], operation["path"]): name for name, operation in OPE
 CONTROL = [
     ("put", "/_sandbox/repositories/{repository_id}/tags/{name}"),
     ("post", "/_sandbox/reset"),
+    ("get", "/_sandbox/health"),
     ("get", "/_sandbox/requests"),
     ("delete", "/_sandbox/requests"),
     ("get", "/_sandbox/faults"),
@@ -33,7 +34,7 @@ NOT_GENERATED = [("post", "/_sandbox/faults"), ("post", "/_sandbox/seed")]
 # A write waits for other processes that share the file; these do not write.
 WITHOUT_WRITES = ["/_sandbox/requests", "/_sandbox/faults", "/_sandbox/faults/{number}"]
 # Every request to these is valid.
-WITHOUT_INPUT = [CONTROL[1], *CONTROL[2:6]]
+WITHOUT_INPUT = [*CONTROL[1:3], *CONTROL[4:7]]
 CALLS = [
     pytest.param(method, path, mode, id=f"{method} {path} {mode.value}")
     for method, path in [*API, *CONTROL]

@@ -656,8 +656,9 @@ def test_without_the_package_s_metadata(tmp_path: Path) -> None:
     source = Path(abeja_registry.__file__).parents[1]
     archive = tmp_path / "package.zip"
     with zipfile.ZipFile(archive, "w") as package:
-        for file in source.glob("abeja_registry/**/*.py"):
-            package.write(file, file.relative_to(source))
+        for file in source.glob("abeja_registry/**/*.*"):
+            if file.suffix != ".pyc":
+                package.write(file, file.relative_to(source))
     line = [sys.executable, "-c", UNINSTALLED, str(archive), str(source)]
     run = subprocess.run(line, capture_output=True, text=True)
     assert run.stdout == f"200 {abeja_registry.__version__}\n", run.stderr

@@ -15,6 +15,7 @@ from abeja_registry import __version__
 from ._context import Context, UsesContext
 from ._control import control
 from ._errors import RegistryError
+from ._pages import pages
 from ._responses import JSON_REQUIRED, error_response, json_response
 from ._routes import api
 
@@ -31,7 +32,7 @@ async def openapi(context: UsesContext) -> Response:
     return json_response(_document(context.registry.organization_id))
 
 
-ROUTES = [route for router in (api, control) for route in router.routes]
+ROUTES = [route for router in (api, control, pages) for route in router.routes]
 
 
 async def _registry_error(_: Request, error: Exception) -> Response:

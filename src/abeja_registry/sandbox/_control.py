@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import httpx
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -18,9 +18,10 @@ from ._docker import describe_error
 from ._errors import UnknownKey
 from ._faults import Fault
 from ._mirror import Notification
-from ._recorder import RecordedRequest
+from ._recorder import MAX_REQUESTS, RecordedRequest
 from ._responses import (
     CONTROL,
+    HEALTH,
     DroppedResponse,
     error_response,
     json_response,
@@ -75,9 +76,12 @@ class Seed(Provenance):
 TagName = Annotated[str, Path(description=TAG_RULE, json_schema_extra={"pattern": f"^{TAG}$"})]
 
 
-async def _no_query(request: Request) -> None:
+async def _known_query(request: Request) -> None:
+    known = [field.name for field in request.scope["route"].dependant.query_params]
     for key in request.query_params:
-        raise UnknownKey(key, "this call has no query parameters")
+        if key not in known:
+            what = f"no such query parameter, but {', '.join(known)}" if known else "no query"
+            raise UnknownKey(key, f"this call has {what}")
 
 
 async def _no_body(request: Request) -> None:
@@ -86,6 +90,7 @@ async def _no_body(request: Request) -> None:
 
 
 NO_BODY = [Depends(_no_body)]
+Last = Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="how many of the last requests")]
 
 
 class ControlRoute(APIRoute):
@@ -103,8 +108,15 @@ class ControlRoute(APIRoute):
 
 
 control = APIRouter(
-    prefix=CONTROL, tags=["sandbox"], route_class=ControlRoute, dependencies=[Depends(_no_query)]
+    prefix=CONTROL, tags=["sandbox"], route_class=ControlRoute, dependencies=[Depends(_known_query)]
 )
+
+
+@control.get(HEALTH.removeprefix(CONTROL), responses=responses(_schemas.Health, 400))
+async def get_health(registry: UsesRegistry) -> Response:
+    """Check that the sandbox responds and can read its database; needs no token."""
+    registry.store.repositories(1, 0)
+    return json_response({"status": "ok"})
 
 
 @control.put(
@@ -136,9 +148,10 @@ async def reset(context: UsesContext) -> Response:
 
 
 @control.get("/requests", responses=responses(_schemas.Requests, 400))
-async def get_requests(context: UsesContext) -> Response:
-    """Read the last 10,000 requests to the API, in the order of their arrival."""
-    return json_response({"requests": list(map(_without_secrets, context.recorder.requests))})
+async def get_requests(context: UsesContext, limit: Last = MAX_REQUESTS) -> Response:
+    """Read the last requests to the API, in the order of their arrival."""
+    requests = context.recorder.requests[-limit:]
+    return json_response({"requests": list(map(_without_secrets, requests))})
 
 
 @control.delete("/requests", responses=responses(_schemas.Empty, 400), dependencies=NO_BODY)

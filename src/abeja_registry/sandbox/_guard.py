@@ -6,7 +6,7 @@ A page of any web site can send requests to loopback. The guard rejects:
 - another origin in `Origin` or `Sec-Fetch-Site`, which browsers set; without both, in `Referer`;
 - a body under `/_sandbox` that is not JSON: a form sends one without a preflight request.
 
-Beyond loopback, `/_sandbox` needs a token too.
+Beyond loopback, `/_sandbox` needs a token too, except for its health.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ._responses import CONTROL, JSON_REQUIRED, error_response, is_control
+from ._responses import CONTROL, HEALTH, JSON_REQUIRED, error_response, is_control
 from ._secrets import is_one_of
 
 LOCALHOST = "localhost"
@@ -126,7 +126,8 @@ class Guard:
         return self._control_rejection(scope, headers) if is_control(scope) else None
 
     def _control_rejection(self, scope: Scope, headers: HeaderLists) -> _Rejection | None:
-        if self._token is not None:
+        # A container's health check has no token; the response shows nothing.
+        if self._token is not None and scope["path"] != HEALTH:
             authorization = headers.get(b"authorization", [""])[0]
             scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer" or not is_one_of(token.strip(), [self._token]):

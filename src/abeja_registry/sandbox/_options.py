@@ -19,6 +19,16 @@ from ._values import is_integer
 # No leading zero, as it is a number in JSON, and within 64 bits.
 ORGANIZATION_ID = "[1-9][0-9]{0,17}"
 
+ANY_CREDENTIAL = {"auth_token": "sandbox"}
+# The environment variables of a credential's parts.
+VARIABLES = {
+    "auth_token": "PLATFORM_AUTH_TOKEN",
+    "user_id": "ABEJA_PLATFORM_USER_ID",
+    "personal_access_token": "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN",
+    "datasource_id": "ABEJA_PLATFORM_DATASOURCE_ID",
+    "datasource_secret": "ABEJA_PLATFORM_DATASOURCE_SECRET",
+}
+
 
 @dataclass(frozen=True)
 class Options:

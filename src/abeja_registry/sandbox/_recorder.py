@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ._responses import error_response, is_control
+from ._responses import error_response, is_own
 
 # Limits of the record, as a sandbox may run for days: requests, bytes of bodies, other bytes.
 MAX_REQUESTS = 10_000
@@ -112,7 +112,7 @@ class BodyMiddleware:
             body = await _read_body(scope, receive, self._recorder.max_discarded_bytes)
         except ConnectionError:
             return
-        if not is_control(scope):
+        if not is_own(scope):
             self._recorder.add(scope, body or b"")
         if body is None:
             what = f"body: it is longer than {MAX_BODY_BYTES} bytes"

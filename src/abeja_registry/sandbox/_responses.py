@@ -13,8 +13,10 @@ from ._schemas import Error
 
 # A message to the server, in addition to ASGI's own: close the connection now.
 DROP: Message = {"type": "sandbox.drop"}
-# The prefix of the sandbox's own calls.
+# The prefix of the sandbox's own calls, and its pages.
 CONTROL = "/_sandbox"
+HEALTH = f"{CONTROL}/health"
+LANDING, REFERENCE, OPENAPI = PAGES = ("/", "/reference", "/openapi.json")
 JSON_REQUIRED = "send JSON with the header Content-Type: application/json"
 
 # Its own generator, which no test seeds; one of uuid4 reads from the system each time.
@@ -50,6 +52,11 @@ def is_control(scope: Scope) -> bool:
     """Whether a request is for one of the sandbox's own calls."""
     path: str = scope["path"]
     return path == CONTROL or path.startswith(f"{CONTROL}/")
+
+
+def is_own(scope: Scope) -> bool:
+    """Whether a request is for one of the sandbox's own calls or pages, and not for the API."""
+    return is_control(scope) or scope["path"] in PAGES
 
 
 def json_response(

@@ -15,6 +15,8 @@ from .._settings.credentials import Credential
 from . import _schemas, _serializers
 from ._faults import Faults
 from ._guard import LOCALHOST
+from ._options import ANY_CREDENTIAL as ANY_CREDENTIAL
+from ._options import VARIABLES as VARIABLES
 from ._options import copy_credential, make_options
 from ._recorder import RecordedRequest, Recorder
 from ._registry import Registry
@@ -24,18 +26,8 @@ from ._values import is_integer
 
 LOOPBACK = "127.0.0.1"
 LIMIT_MAX = 1000
-ANY_CREDENTIAL = {"auth_token": "sandbox"}
 # The base URL of a sandbox without a socket.
 IN_PROCESS = "http://localhost:0"
-# The environment variables of a credential's parts.
-VARIABLES = {
-    "auth_token": "PLATFORM_AUTH_TOKEN",
-    "user_id": "ABEJA_PLATFORM_USER_ID",
-    "personal_access_token": "ABEJA_PLATFORM_PERSONAL_ACCESS_TOKEN",
-    "datasource_id": "ABEJA_PLATFORM_DATASOURCE_ID",
-    "datasource_secret": "ABEJA_PLATFORM_DATASOURCE_SECRET",
-}
-
 # An e-mail address, or a person's fields.
 Person = str | models.Creator | Mapping[str, Any]
 

@@ -113,5 +113,11 @@ class ActiveFaults(TypedDict):
     faults: list[ActiveFault]
 
 
+class Health(TypedDict):
+    """The sandbox's health: `ok`."""
+
+    status: str
+
+
 class Empty(TypedDict):
     """No fields."""
