@@ -15,7 +15,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def outline(value: Any) -> Any:
-    """An answer without its values: keys in order, types, the forms of times and ids."""
+    """A response without its values: keys in order, types, the forms of times and ids."""
     match value:
         case dict():
             return [(key, outline(item)) for key, item in value.items()]
@@ -240,7 +240,7 @@ def test_a_body_that_no_parser_takes_is_refused(
     ids=["token", "lower case", "user", "no colon", "no base64", "no text"],
 )
 def test_any_credential_is_accepted(sandbox: Sandbox, http: httpx.Client, value: str) -> None:
-    """Every bearer token and every basic credential opens the door."""
+    """Every bearer token and every basic credential is accepted."""
     assert http.get("/repositories", headers={"Authorization": value}).status_code == 200
 
 
@@ -377,7 +377,7 @@ def test_a_bad_tag_is_refused(
 
 
 def assert_error(answer: httpx.Response, status: int, error: str) -> None:
-    """Check that an answer is an error in the API's form."""
+    """Check that a response is an error in the API's form."""
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/json"
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-Id"])

@@ -43,7 +43,7 @@ def test_a_bad_fault(control: httpx.Client, fault: dict[str, Any], field: str) -
 
 
 def test_seed_and_reset(http: httpx.Client, control: httpx.Client) -> None:
-    """Seeds are made as told, a reset leaves nothing, and ids begin anew."""
+    """A seed has the given numbers, a reset leaves nothing, and ids start again at the first."""
     first = control.post("/seed", json={"repositories": 1, "tags": 2}).json()["repository_ids"]
     assert len(http.get(f"/repositories/{first[0]}").json()["tags"]) == 2
     assert len(control.post("/seed").json()["repository_ids"]) == 3
@@ -129,7 +129,7 @@ def test_no_fields_for_a_call_without_fields(
 
 
 def test_requests(http: httpx.Client, control: httpx.Client) -> None:
-    """They are told in order, without the secret of their credentials, and can be forgotten."""
+    """They are returned in order, without the secrets of their credentials, and can be cleared."""
     http.post("/repositories", json={"name": "a"}, headers={"Authorization": "Bearer secret"})
     http.get("/repositories?limit=1")
     answer = control.get("/requests")
@@ -167,7 +167,7 @@ def test_health(sandbox: Sandbox, control: httpx.Client) -> None:
 
 
 def test_the_document_has_one_method(control: httpx.Client) -> None:
-    """Another method than GET is told so."""
+    """Another method than GET is a 405 that names GET."""
     answer = control.post("/openapi.json")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
 

@@ -86,7 +86,7 @@ class Scripted:
         return httpx.Response(200, json=self.manifests[digest], headers=headers)
 
     def list_tags(self, last: str) -> httpx.Response:
-        """Answer with a page of tags."""
+        """Return a page of tags."""
         names = [name for name in sorted(self.tags) if name > last]
         page = names[: self.page]
         rest = f"<{self.next.format(page[-1])}>; rel=next" if names != page else None
@@ -154,7 +154,7 @@ def test_an_index_of_indexes(registry: Scripted) -> None:
 def test_an_image_that_can_not_be_read(
     registry: Scripted, odd: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told in the log and not shown; the other tags of its repository are."""
+    """The log names it, and the API shows the other tags of its repository only."""
     registry.image("sha256:a", 1)
     registry.manifests["sha256:b"] = {"odd": odd}
     registry.tags = {"a": "sha256:a", "b": "sha256:b"}
@@ -180,7 +180,7 @@ def test_an_index_that_lost_an_image(registry: Scripted, caplog: pytest.LogCaptu
 def test_an_image_of_an_absurd_size(
     registry: Scripted, size: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told in the log and not shown; all others are, as they come and after a start."""
+    """The log names it, and the API shows all other tags, after a push and after a start."""
     registry.image("sha256:a", 1)
     registry.image("sha256:b", size)
     registry.tags = {"b": "sha256:a"}
@@ -199,7 +199,7 @@ def test_an_image_of_an_absurd_size(
 
 @pytest.mark.parametrize("name", ["", "a\x01b", "a/b", "../x", "a?b", "x" * 129, "x" * 70_000])
 def test_what_is_no_tag(registry: Scripted, name: str) -> None:
-    """It is passed over where the registry tells of it, and where it lists it."""
+    """It is skipped in notifications and in lists."""
     registry.image("sha256:a", 1)
     with over(registry) as sandbox:
         assert shown(sandbox) == {}
@@ -228,7 +228,7 @@ def test_an_index_of_what_is_no_digest(
 def test_a_list_of_tags_that_leads_nowhere(
     registry: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A page of tags whose next one has no address is an answer that cannot be read."""
+    """A link without a valid address makes the list of tags unreadable."""
     registry.next = "http://x:port/"
     registry.tags = dict.fromkeys("abc", "sha256:a")
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
@@ -285,7 +285,7 @@ def test_a_tag_that_did_not_move_is_asked_no_more_than_its_digest(registry: Scri
 
 
 def test_a_registry_that_fails(registry: Scripted, caplog: pytest.LogCaptureFixture) -> None:
-    """A notification is refused, nothing is changed; a create goes through, and is told of."""
+    """A notification is rejected and changes nothing; a create succeeds, and the log warns of it."""
     registry.image("sha256:a", 1)
     registry.tags = {"a": "sha256:a"}
     with over(registry) as sandbox:
@@ -318,7 +318,7 @@ def test_a_registry_that_hangs(registry: Scripted) -> None:
 def test_an_error_without_words(
     registry: Scripted, error: httpx.HTTPError, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log, an answer and a start name its kind where it says nothing, and have one line."""
+    """The log, a response and a start name its class if it has no message, in one line."""
     said = "ReadTimeout" if not str(error) else "no"
     with over(registry) as sandbox, caplog.at_level(logging.WARNING):
         registry.error = error
@@ -396,7 +396,7 @@ def test_a_reset_of_images_that_may_not_be_deleted(
 
 
 def test_a_reset_ends_later_looks(registry: Scripted) -> None:
-    """A push that was told of before a reset is not looked for after it."""
+    """A reset ends the look-ups of earlier notifications."""
     with over(registry) as sandbox:
         mirror = mirror_of(sandbox)
         mirror.backoff = (3600,)
@@ -674,7 +674,7 @@ def test_a_list_without_an_end(
 def test_an_answer_without_an_end(
     registry: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An answer that is too long is read no further, and shows nothing."""
+    """A response that is too long is not read to its end, and shows nothing."""
     read = []
 
     async def endless() -> AsyncIterator[bytes]:

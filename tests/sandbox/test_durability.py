@@ -60,7 +60,7 @@ def client(url: str) -> Client:
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     """Killed 50 times while four clients write, a sandbox has lost nothing that it said was done.
 
-    What it was asked and did not answer may have been done or not, and nothing else is there.
+    A request without a response may have been done or not, and nothing else exists.
     """
     file = tmp_path / "registry.db"
     names = (f"r{number}" for number in itertools.count())

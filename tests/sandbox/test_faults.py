@@ -56,7 +56,7 @@ def test_the_sdk_rides_out_what_may_be_repeated(sandbox: Sandbox) -> None:
 
 
 def test_an_error_after_the_work(sandbox: Sandbox, client: Client) -> None:
-    """With work_done, a repository was created although the answer is an error."""
+    """With work_done, a repository was created although the response is an error."""
     sandbox.faults.add(status=504, work_done=True)
     with pytest.raises(HttpError) as caught:
         client.repositories.create("trainer")
@@ -66,7 +66,7 @@ def test_an_error_after_the_work(sandbox: Sandbox, client: Client) -> None:
 
 @pytest.mark.parametrize(("drop", "done"), [("request", []), ("response", ["a"]), ("half", ["a"])])
 def test_a_lost_connection(sandbox: Sandbox, client: Client, drop: Any, done: list[str]) -> None:
-    """It is lost before the work, or after it, or within the answer; no error is answered."""
+    """It is lost before the work, after it, or within the response; no error is sent."""
     sandbox.faults.add(drop=drop)
     with pytest.raises(OutcomeUnknown):
         client.repositories.create("a")
@@ -93,7 +93,7 @@ def test_retry_after(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_latency(sandbox: Sandbox, client: Client) -> None:
-    """An answer that takes longer than the client's time-out is one that did not come."""
+    """A response that takes longer than the client's time-out is a Timeout."""
     sandbox.faults.add(operation="get_repository", latency=3600)
     hurried = client.with_options(timeout=0.2)
     with pytest.raises(Timeout):
@@ -121,7 +121,7 @@ def test_one_repository_s_fault(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_a_reset_during_the_wait(sandbox: Sandbox, client: Client) -> None:
-    """What waits when all is forgotten is not done: the connection is lost after the wait."""
+    """A request that is delayed during a reset is not done: it loses its connection."""
     sandbox.faults.add(operation="create_repository", latency=1)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(client.repositories.create, "ghost")
@@ -133,7 +133,7 @@ def test_a_reset_during_the_wait(sandbox: Sandbox, client: Client) -> None:
 
 
 def test_limits_are_clamped(sandbox: Sandbox, client: Client) -> None:
-    """The smallest limit_max counts, and a walk over small pages is whole."""
+    """The smallest limit_max counts, and an iteration over small pages is complete."""
     sandbox.seed(repositories=7, tags=0)
     sandbox.faults.add(limit_max=3)
     sandbox.faults.add(limit_max=5)

@@ -41,7 +41,7 @@ def test_it_needs_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_sees_what_the_socket_sees(sandbox: Sandbox) -> None:
-    """What is created over the one is there over the other, and answers are the same."""
+    """A repository created by one way exists by the other, and responses are equal."""
     with (
         Client(**sandbox.connection) as outside,
         httpx.Client(transport=sandbox.transport()) as http,
@@ -70,7 +70,7 @@ def test_many_threads_and_loops_at_once(sandbox: Sandbox) -> None:
 
 @pytest.mark.anyio
 async def test_a_time_out_counts(sandbox: Sandbox) -> None:
-    """A read time-out ends the wait for an answer, as over a socket."""
+    """A read time-out ends the wait for the response, as over a socket."""
     sandbox.faults.add(latency=3600)
     async with httpx.AsyncClient(transport=sandbox.transport(), timeout=0.1) as http:
         with pytest.raises(httpx.ReadTimeout):
@@ -107,7 +107,7 @@ async def test_a_task_that_is_cancelled(sandbox: Sandbox) -> None:
 
 
 def test_closing_while_requests_are_under_way() -> None:
-    """Both worlds are told that the connection was lost, and later that there is none."""
+    """Sync and async clients lose their connections, and later requests cannot connect."""
     sandbox = Sandbox(port=None, latency=3600)
     sandbox.start()
     transport = sandbox.transport()
@@ -146,7 +146,7 @@ def test_starting_again() -> None:
 
 @pytest.mark.parametrize("turn", range(5))
 def test_closing_under_load(turn: int) -> None:
-    """Whoever asks while a sandbox closes gets an answer or an error, and waits for nothing."""
+    """Each request during a close ends with a response or an error."""
     sandbox = Sandbox(port=None)
     sandbox.start()
     transport = sandbox.transport()

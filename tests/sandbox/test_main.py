@@ -48,7 +48,7 @@ def program(
 
 
 def client(exports: dict[str, str], **options: Any) -> Client:
-    """A client that was told nothing but what was exported."""
+    """A client with the exported variables only."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in {"ABEJA_ORGANIZATION_ID": "1410000000000", **exports}.items():
             environment.setenv(name, value)

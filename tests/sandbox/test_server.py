@@ -218,7 +218,7 @@ def test_a_connection_is_nobody_else_s(credential: Any) -> None:
 
 
 def test_latency_of_every_answer() -> None:
-    """Each of the API's answers waits as long as it was told."""
+    """Each of the API's responses has the delay."""
     with Sandbox(latency=3600) as sandbox, Client(**sandbox.connection, timeout=0.2) as client:
         hurried = client.with_options(deadline=0.5)
         with pytest.raises(Timeout):
@@ -446,7 +446,7 @@ def test_it_is_this_machine_s_alone(sandbox: Sandbox) -> None:
 
 
 def test_another_address() -> None:
-    """It listens where it is told to, and its URL is one to connect to."""
+    """It listens at the given address, and clients can connect to its URL."""
     with Sandbox(host="0.0.0.0") as sandbox, Client(**sandbox.connection) as client:
         assert sandbox.url.startswith("http://127.0.0.1:")
         assert not client.repositories.list()
@@ -584,7 +584,7 @@ def test_the_sandbox_s_own_calls_are_not_recorded(sandbox: Sandbox) -> None:
 
 
 def test_requests_can_be_forgotten(sandbox: Sandbox, http: httpx.Client) -> None:
-    """Forgetting leaves no requests; what comes after is recorded."""
+    """After a clear there are no requests, and later ones are recorded."""
     http.get("/repositories")
     sandbox.clear_requests()
     assert sandbox.requests == ()

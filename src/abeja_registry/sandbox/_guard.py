@@ -85,7 +85,7 @@ class Guard:
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # One pass over the headers: each look-up of Starlette's Headers is another.
+        # One loop over the headers: each look-up of Starlette's Headers is another.
         headers: dict[bytes, list[str]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name, []).append(value.decode("latin-1"))
