@@ -285,7 +285,7 @@ def test_a_tag_that_did_not_move_is_asked_no_more_than_its_digest(registry: Scri
 
 
 def test_a_registry_that_fails(registry: Scripted, caplog: pytest.LogCaptureFixture) -> None:
-    """A notification is rejected and changes nothing; a create succeeds, and the log warns of it."""
+    """A notification is rejected and changes nothing; a create succeeds, with a logged warning."""
     registry.image("sha256:a", 1)
     registry.tags = {"a": "sha256:a"}
     with over(registry) as sandbox:

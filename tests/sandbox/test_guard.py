@@ -343,7 +343,7 @@ def test_without_a_host(filled: Sandbox) -> None:
         ("http://localhost@evil.example/_sandbox/reset", "localhost", 403),
         ("http:///_sandbox/reset", "localhost", 403),
         ("http://localhost/_sandbox/nowhere", "localhost", 404),
-        ("http://localhost", "localhost", 404),
+        ("http://localhost", "localhost", 405),
         ("//localhost/_sandbox/reset", "localhost", 404),
         ("ftp://localhost/_sandbox/reset", "localhost", 404),
     ],

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -63,7 +62,8 @@ def test_an_answer_does_not_wait_for_an_acknowledgement(
         began = time.perf_counter()
         http.get("/repositories")
         times.append(time.perf_counter() - began)
-    assert statistics.median(times) < 0.03
+    # The least: Nagle would delay each, and a loaded machine delays some.
+    assert min(times) < 0.03
 
 
 def test_it_may_be_started_again() -> None:

@@ -202,7 +202,7 @@ def test_a_sandbox_that_stops(opened: Open) -> None:
 
 
 def test_without_javascript(sandbox: Sandbox, opened: Open) -> None:
-    """Without JavaScript, the page has the lines for the shells, and names the calls for the rest."""
+    """Without JavaScript, the page has the lines for the shells and names the other calls."""
     page = opened(sandbox, java_script_enabled=False)
     assert f"export ABEJA_API_URL={sandbox.url}" in page.locator("pre").first.inner_text()
     assert page.locator("noscript").is_visible()
