@@ -699,3 +699,61 @@ def test_indexes_without_an_end(registry: Scripted) -> None:
     with over(registry) as sandbox:
         assert list(shown(sandbox)) == ["all"]
     assert len(registry.asked) < 20
+
+
+def test_a_repository_that_the_registry_does_not_have(
+    registry: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has no tags, and the log no warning."""
+    with (
+        over(registry) as sandbox,
+        caplog.at_level(logging.WARNING),
+        httpx.Client(transport=sandbox.transport()) as http,
+    ):
+        client = Client(**sandbox.connection, http_client=http)
+        assert list(client.repositories.create("other").iter_tags()) == []
+    assert caplog.messages == []
+
+
+def test_an_image_that_is_gone_already(
+    registry: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Deleting a repository whose image the registry has lost succeeds without a warning."""
+    registry.deletes = True
+    registry.image("sha256:a", 1)
+    registry.tags = {"a": "sha256:a"}
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {"a": ("sha256:a", 2)}
+        registry.manifests, registry.tags = {}, {}
+        with httpx.Client(transport=sandbox.transport()) as http:
+            [repository] = Client(**sandbox.connection, http_client=http).repositories
+            repository.delete()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    "path", ["1410000000000/unknown", "7/trainer", "trainer"], ids=["name", "organization", "none"]
+)
+def test_a_push_to_an_unknown_repository(
+    registry: Scripted, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names a pushed tag; a deletion of a digest says nothing."""
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        assert shown(sandbox) == {}
+        assert told(sandbox, {"repository": path, "tag": "a", "digest": "sha256:a"}) == 200
+        assert told(sandbox, {"repository": path, "digest": "sha256:a"}, action="delete") == 200
+    assert caplog.messages == [f"{path}:a is not shown: the repository does not exist"]
+
+
+def test_a_digest_that_never_appears(registry: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    """The look-ups of a notification end, and the log has no warning."""
+    registry.image("sha256:a", 1)
+    registry.tags = {"a": "sha256:a"}
+    with over(registry) as sandbox, caplog.at_level(logging.WARNING):
+        mirror = mirror_of(sandbox)
+        mirror.backoff = (0, 0)
+        assert shown(sandbox) == {"a": ("sha256:a", 2)}
+        assert told(sandbox, {"tag": "a", "digest": "sha256:old"}) == 200
+        until(lambda: not mirror.pending)
+        assert shown(sandbox) == {"a": ("sha256:a", 2)}
+    assert caplog.messages == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.internals import take_nothing_for_loopback
+from tests.support.internals import bind_beyond_loopback, take_nothing_for_loopback
 
 from abeja_registry import Client
 from abeja_registry.sandbox import Sandbox
@@ -478,3 +478,18 @@ def test_in_process_nobody_is_a_stranger() -> None:
 def test_the_address_of_localhost_is_a_number() -> None:
     """`localhost` may lead to ::1 first, where nothing listens: the URL has the address."""
     assert Sandbox(host="localhost", port=5).url == "http://127.0.0.1:5"
+
+
+def test_a_name_of_loopback_that_resolves_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address of the socket decides: beyond loopback, the sandbox generates a token."""
+    sandbox = Sandbox(host="localhost")
+    assert sandbox.control_token is None
+    bind_beyond_loopback(monkeypatch)
+    with sandbox:
+        token = sandbox.control_token
+        assert token is not None
+        assert ask(sandbox, "GET", "/_sandbox/requests")[0] == 401
+        bearer = ("Authorization", f"Bearer {token}")
+        assert ask(sandbox, "GET", "/_sandbox/requests", b"", bearer)[0] == 200
+    with sandbox:
+        assert sandbox.control_token == token

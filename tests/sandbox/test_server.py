@@ -264,6 +264,15 @@ def test_a_reset_during_a_body(sandbox: Sandbox) -> None:
     assert sandbox.is_empty
 
 
+def test_a_reset_during_a_body_ends_a_later_latency() -> None:
+    """A request that began before a reset is dropped at once, and not after its latency."""
+    with Sandbox(latency=3600) as sandbox, half_a_body(sandbox) as slow:
+        sandbox.reset()
+        slow.sendall(b" " * 100)
+        with suppress(ConnectionResetError):
+            assert slow.recv(1000) == b""
+
+
 @pytest.mark.parametrize("path", ["/seed", "/faults", "/repositories/1500000000001/tags/1"])
 def test_a_reset_during_a_body_of_the_sandbox_s_own_calls(sandbox: Sandbox, path: str) -> None:
     """Of those too, one of which a part came when all is forgotten is not done."""

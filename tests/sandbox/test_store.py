@@ -1,12 +1,13 @@
 """The store's rows, by a clock of the test's own."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.internals import Store, reader_of
+from tests.support.internals import Store, reader_of, writer_of
 
 
 @pytest.fixture
@@ -91,3 +92,10 @@ def test_closing_removes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list(tmp_path.glob("*/registry.db"))
     store.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_another_error_than_a_busy_database(store: Store) -> None:
+    """It is raised at once, and no write waits for it."""
+    writer_of(store).execute("BEGIN")
+    with pytest.raises(sqlite3.OperationalError, match="within a transaction"):
+        store.clear()

@@ -119,10 +119,12 @@ from abeja_registry.repositories._collection import RepositoryPage
 from abeja_registry.sandbox import Sandbox
 from abeja_registry.sandbox import _guard as sandbox_guard
 from abeja_registry.sandbox import _recorder as sandbox_recorder
+from abeja_registry.sandbox import _running as sandbox_running
 from abeja_registry.sandbox import _schema as sandbox_schema
 from abeja_registry.sandbox import _serializers as sandbox_serializers
 from abeja_registry.sandbox._faults import parse_fault
 from abeja_registry.sandbox._mirror import Mirror
+from abeja_registry.sandbox._portal import Portal
 from abeja_registry.sandbox._secrets import read_or_make_token
 from abeja_registry.sandbox._store import Store
 
@@ -353,6 +355,16 @@ def recorder_of(sandbox: Sandbox) -> sandbox_recorder.Recorder:
 def reader_of(store: Store) -> sqlite3.Connection:
     """Return the connection that a store reads from."""
     return store._reader
+
+
+def writer_of(store: Store) -> sqlite3.Connection:
+    """Return the connection that a store writes with."""
+    return store._writer
+
+
+def bind_beyond_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a sandbox treat the address of its socket as public, whatever its host's name."""
+    monkeypatch.setattr(sandbox_running, "is_loopback", lambda _: False)
 
 
 def take_nothing_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

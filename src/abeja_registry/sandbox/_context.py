@@ -36,10 +36,11 @@ class Generations:
 
     async def sleep(self, seconds: float, scope: Scope) -> None:
         """Sleep, at most until the request's generation ends."""
-        if not self.is_over(scope):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._ended.wait()
+        if self.is_over(scope):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
 
 
 class GenerationMiddleware:

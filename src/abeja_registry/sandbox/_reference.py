@@ -83,8 +83,6 @@ def _type(rule: Any) -> str:
     """Describe a field's type: `string or null`, `Tag[]`."""
     if "$ref" in rule:
         return str(rule["$ref"].rpartition("/")[2])
-    if "anyOf" in rule or "oneOf" in rule:
-        return " or ".join(map(_type, rule.get("anyOf", rule.get("oneOf"))))
     if "items" in rule:
         return f"{_type(rule['items'])}[]"
     types = rule.get("type", "any")

@@ -255,6 +255,7 @@ class Sandbox:
             RuntimeError: The sandbox is not running.
 
         Example:
+            >>> import httpx
             >>> http = httpx.Client(transport=sandbox.transport())
             >>> from abeja_registry import Client
             >>> client = Client(**sandbox.connection, http_client=http)

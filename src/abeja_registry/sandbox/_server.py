@@ -109,7 +109,6 @@ class Server(uvicorn.Server):
         super().__init__(_config(self._requests))
         self._listener = listener
         self._ready = asyncio.Event()
-        self._serving: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and let `start` return."""
@@ -126,15 +125,14 @@ class Server(uvicorn.Server):
             await self._serving
 
     async def stop(self) -> None:
-        """Stop serving; requests in flight have a second to end."""
+        """Stop serving, after `start`; requests in flight have a second to end."""
         self.should_exit = True
-        if self._serving is not None:
-            await asyncio.wait([self._serving], timeout=GRACE)
-            self._requests.cancel_all()
-            # uvicorn would wait for a client that reads nothing.
-            for connection in self.server_state.connections:
-                connection.transport.abort()
-            await self._serving
+        await asyncio.wait([self._serving], timeout=GRACE)
+        self._requests.cancel_all()
+        # uvicorn would wait for a client that reads nothing.
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+        await self._serving
 
 
 def listen(host: str, port: int) -> socket.socket:
