@@ -76,7 +76,7 @@ layers: .venv/dev.stamp
 
 # The tests that need tools of the system: docker-registry, skopeo and chromium. Without one they
 # fail.
-test-system: .venv/system.stamp
+test-system: .venv/system.stamp .venv-abejacli/stamp
 	$(BIN)/python -m pytest tests/system
 
 # The tests with the lower bounds of pyproject.toml on the oldest Python, and with the newest
@@ -161,6 +161,14 @@ clean:
 
 .venv/package.stamp: pyproject.toml .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet --group package
+	touch $@
+
+# Made for no later Python than abeja-sdk, too.
+.venv-abejacli/stamp: pyproject.toml
+	@test -n "$(PYTHON_OF_PEERS)" || { echo 'Python 3.11 is needed for abejacli'; exit 1; }
+	$(PYTHON_OF_PEERS) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(@D)/bin/python -m pip install --quiet --group system-abejacli
 	touch $@
 
 .venv/matrix.stamp: pyproject.toml | .venv/bin/python
