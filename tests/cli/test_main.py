@@ -162,6 +162,64 @@ def test_no_option_takes_a_secret(run: Run) -> None:
         assert not [each for each in options if re.search("token|secret|password|cred", each)]
 
 
+# -- global options -------------------------------------------------------------------------------
+
+
+def test_global_options_stand_anywhere(run: Run, sandbox: Sandbox) -> None:
+    """A global option works before and after groups and commands; the last one counts."""
+    url, other = ["--base-url", sandbox.url], ["--base-url", "http://127.0.0.1:9"]
+    for line in (
+        [*url, "repositories", "list"],
+        ["repositories", *url, "list"],
+        ["repositories", "list", *url],
+        [*other, "repositories", *other, "list", *url],
+    ):
+        ran = run(*line, "-o", "json")
+        assert (ran.code, ran.out) == (0, "[]\n"), line
+    organization = ["config", "--organization", "7", "-o", "json"]
+    rows = json.loads(run("--organization", "8", *organization).out)
+    assert (rows[0]["value"], rows[0]["source"]) == ("7", "--organization")
+
+
+def test_v_shows_each_request(run: Run, sandbox: Sandbox, client: Client) -> None:
+    """-v shows the URL, status, time and id of each request on stderr, and data is on stdout."""
+    made = client.repositories.create("trainer")
+    url = rf"{sandbox.url}/organizations/\d+/registry/repositories/{made.id}"
+    shown = rf"GET {url}: 200, \d+ ms, request \w+"
+    for line in (["-v", "repos", "get"], ["repos", "get", "-v"], ["repos", "-v", "get"]):
+        ran = run(*line, "--id", made.id, "-q")
+        assert (ran.code, ran.out) == (0, "trainer\n")
+        assert re.fullmatch(rf"{shown}\n", ran.err)
+    for line in (["-vv", "repos", "get"], ["-v", "repos", "get", "--verbose"]):
+        ran = run(*line, "--id", made.id, "-q")
+        assert "\n  content-type: application/json\n" in ran.err
+        assert "authorization" not in ran.err.lower()
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_v_shows_retries_and_lost_connections(
+    run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt has a line, without the credential, whatever a server quotes."""
+    secret = "a-secret-of-somebody"
+    monkeypatch.setenv("PLATFORM_AUTH_TOKEN", secret)
+    sandbox.faults.add(status=503, times=1)
+    sandbox.faults.add(drop="request", times=1)
+    ran = run("repositories", "list", "-v", "-q")
+    attempts = [line for line in ran.err.splitlines() if line.startswith("GET ")]
+    assert (ran.code, len(attempts)) == (0, 3)
+    assert ": 503, " in attempts[0]
+    assert ran.err.count("warning: ") == 2
+    assert secret not in ran.err
+
+
+def test_v_of_an_inventory(run: Run, sandbox: Sandbox) -> None:
+    """The requests of an inventory's threads are shown too."""
+    sandbox.seed(repositories=3, tags=1)
+    ran = run("inventory", "-v", "-q")
+    assert (ran.code, len(ran.out.splitlines()), ran.err.count("GET ")) == (0, 3, 4)
+
+
 # -- errors ---------------------------------------------------------------------------------------
 
 
