@@ -13,7 +13,7 @@ import respx
 from hypothesis import HealthCheck, settings
 from tests.support import examples
 from tests.support.certificates import TLS
-from tests.support.internals import replace_sleep
+from tests.support.internals import is_left_open, opened_pools, replace_sleep
 from tests.support.scripted import ScriptedApi
 
 from abeja_registry import AsyncClient, Client
@@ -56,6 +56,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def every_client_is_closed() -> Iterator[None]:
+    """A client left open fails its own test; the warning of its end may come during a later one."""
+    with opened_pools() as pools:
+        yield
+    assert not [pool for pool in pools if is_left_open(pool)], "the test left a client open"
 
 
 @pytest.fixture

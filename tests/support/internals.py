@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from weakref import WeakSet
 
 import pytest
 
@@ -50,7 +51,7 @@ from abeja_registry._http.backends import AsyncBackend, Backend
 from abeja_registry._http.certificates import create_ssl_context
 from abeja_registry._http.clock import Clock
 from abeja_registry._http.decoding import decode_response, parse_json
-from abeja_registry._http.pool import AsyncConnectionPool, ConnectionPool
+from abeja_registry._http.pool import AsyncConnectionPool, ConnectionPool, _BasePool
 from abeja_registry._http.sender import Request
 from abeja_registry._http.session import AsyncSession, Session
 from abeja_registry._http.streams import CallState
@@ -228,6 +229,26 @@ def limit_connections(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Limit the open connections of each new client."""
     defaults = (ConnectionPool.__init__.__kwdefaults__ or {}) | {"max_connections": count}
     monkeypatch.setattr(ConnectionPool.__init__, "__kwdefaults__", defaults)
+
+
+@contextmanager
+def opened_pools() -> Iterator[WeakSet[Any]]:
+    """Yield the connection pools that open a connection in the block."""
+    pools: WeakSet[Any] = WeakSet()
+    open_connection = _BasePool._open
+
+    def noted(pool: Any) -> Any:
+        pools.add(pool)
+        return open_connection(pool)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(_BasePool, "_open", noted)
+        yield pools
+
+
+def is_left_open(pool: Any) -> bool:
+    """Whether a connection pool keeps idle connections, as nobody has closed its client."""
+    return not pool.closed and any(state.idle for state in pool._states.values())
 
 
 def keep_alive_for(client: Any, seconds: float) -> None:
