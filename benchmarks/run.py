@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import imports, items
+from . import columns, imports, items
 from .rounds import HERE, Figure, Measurement, Server, ratio
 
 RESULTS = HERE / "results.json"
@@ -29,6 +29,8 @@ ITEMS: dict[str, Callable[[Server], Measurement]] = {
     "narrow_inventory": items.narrow_inventory,
     "inventory_cpu": items.inventory_cpu,
     "large_repository": items.large_repository,
+    "columns": columns.columns,
+    "reports": columns.reports,
     "imports": lambda _: imports.imports(),
     "building": lambda _: imports.building(),
     "connections": items.connections,

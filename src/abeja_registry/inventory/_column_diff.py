@@ -76,7 +76,7 @@ def _relevant(arrow: Any, table: Any, first_new: int) -> Any:
     is_new = compute.greater_equal(table.column(ROW), first_new).cast(arrow.int64())
     found = (
         arrow.table({"tag": tag, "digest": digest[0], "new": is_new})
-        .group_by("tag")
+        .group_by("tag", use_threads=False)
         .aggregate([("digest", "min"), ("digest", "max"), ("new", "sum"), ("new", "count")])
     )
     unchanged = compute.and_(

@@ -74,7 +74,7 @@ def _totals(table: Any, stale_before: int) -> tuple[_Groups, _Groups]:
     arrow = arrow_module()
     compute = arrow.compute
     tags = _tag_columns(arrow, table, stale_before)
-    images = tags.group_by("image").aggregate(
+    images = tags.group_by("image", use_threads=False).aggregate(
         [*_AMOUNTS, ("repository", "min"), ("creator", "min"), ("creator", "max")]
     )
     is_stale = compute.equal(images["stale_sum"], images["stale_count"])
@@ -88,7 +88,7 @@ def _totals(table: Any, stale_before: int) -> tuple[_Groups, _Groups]:
     if shared.num_rows:
         # An image of several creators counts for each; their stale tags alone do not free it.
         rows = tags.filter(compute.is_in(tags["image"], value_set=shared["image"]))
-        found = rows.group_by(["image", "creator"]).aggregate(_AMOUNTS)
+        found = rows.group_by(["image", "creator"], use_threads=False).aggregate(_AMOUNTS)
         at = compute.index_in(found["image"], value_set=shared["image"])
         size = shared["size_max"].take(at)
         parts.append((found["creator"], found, size, arrow.repeat(_zero(arrow, size), len(size))))
@@ -123,7 +123,7 @@ def _tag_columns(arrow: Any, table: Any, stale_before: int) -> Any:
     if compute.count_distinct(tag).as_py() == table.num_rows:
         return tags
     rows = arrow.table({"tag": tag, "row": table.column(ROW)})
-    last = rows.group_by("tag").aggregate([("row", "max")])["row_max"]
+    last = rows.group_by("tag", use_threads=False).aggregate([("row", "max")])["row_max"]
     return tags.filter(compute.is_in(table.column(ROW), value_set=last))
 
 
@@ -159,7 +159,7 @@ def _add_up(
                 newest=since_epoch(each["newest_max"]),
             ),
         )
-        for each in values.group_by("group").aggregate(aggregates).to_pylist()
+        for each in values.group_by("group", use_threads=False).aggregate(aggregates).to_pylist()
     ]
 
 

@@ -75,6 +75,12 @@ def arrow_stream(batches: Iterator[Any], requested_schema: object) -> object:
     return reader.__arrow_c_stream__(requested_schema)
 
 
+def as_dictionary(column: Any) -> Any:
+    """Return a column as a dictionary of its values."""
+    is_dictionary = arrow_module().types.is_dictionary(column.type)
+    return column if is_dictionary else column.dictionary_encode()
+
+
 @cache
 def _time_type() -> Any:
     return arrow_module().timestamp("us", tz="UTC")

@@ -29,6 +29,7 @@ from ._rows import (
     InventoryRow,
     cells,
     parse_entry,
+    text_cells,
 )
 
 # Ten times the longest row that the API could return.
@@ -39,7 +40,7 @@ def _encode(rows: Iterable[InventoryRow]) -> bytes:
     text = StringIO()
     # Quote texts: a carriage return would end an unquoted record.
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerows(row.to_dict().values() for row in rows)
+    writer.writerows(map(text_cells, rows))
     return text.getvalue().encode()
 
 

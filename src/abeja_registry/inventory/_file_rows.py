@@ -10,11 +10,19 @@ from typing import Any
 from .._display import one_line
 from .._validation import safe_repr
 from ..exceptions import InvalidArgument
-from ._columns import REPEATED, RecordBatch, arrow_module, arrow_stream, batch_of_rows, schema
+from ._columns import (
+    REPEATED,
+    RecordBatch,
+    arrow_module,
+    arrow_stream,
+    as_dictionary,
+    batch_of_rows,
+    schema,
+)
 from ._csv import read_csv
 from ._jsonl import read_jsonl
 from ._parquet import read_batches, read_parquet
-from ._rows import Entry, FilePath, InventoryRepository, InventoryRow
+from ._rows import COLUMNS, Entry, FilePath, InventoryRepository, InventoryRow
 
 _ROWS_PER_BATCH = 10_000
 # Each returns, after the last row, whether the file names repositories without tags too.
@@ -92,19 +100,12 @@ class FileRows(Iterator[InventoryRow]):
             except StopIteration as end:
                 self._finish(counts, end.value)
                 return
-            names = batch.column("repository_name").cast(arrow.string())
             if self._included is not None:
-                included = list(filter(self._included, names.unique().to_pylist()))
-                kept = arrow.compute.is_in(names, value_set=arrow.array(included, arrow.string()))
-                batch, names = batch.filter(kept), names.filter(kept)
-            ids = batch.column("repository_id").cast(arrow.string())
-            # One thread keeps the order of the rows.
-            keys = arrow.table({"id": ids, "name": names}).group_by(
-                ["id", "name"], use_threads=False
-            )
-            for each in keys.aggregate([([], "count_all")]).to_pylist():
-                key = each["id"], each["name"]
-                counts[key] = counts.get(key, 0) + each["count_all"]
+                names = as_dictionary(batch.column("repository_name"))
+                kept = [self._included(name) for name in names.dictionary.to_pylist()]
+                batch = batch.filter(arrow.array(kept, arrow.bool_()).take(names.indices))
+            for key, count in _tag_counts(arrow, batch):
+                counts[key] = counts.get(key, 0) + count
             for repository in repositories:
                 if self._included is None or self._included(repository.name):
                     counts.setdefault(repository[:2], 0)
@@ -142,6 +143,18 @@ class FileRows(Iterator[InventoryRow]):
             self._repositories = tuple(
                 InventoryRepository(*key, count) for key, count in counts.items()
             )
+
+
+def _tag_counts(arrow: Any, batch: Any) -> Iterator[tuple[tuple[str, str], int]]:
+    """Yield the number of tags of each repository, by its id and its name."""
+    ids, names = (as_dictionary(batch.column(name)) for name in COLUMNS[:2])
+    width = len(names.dictionary)
+    pairs = arrow.compute.add(
+        arrow.compute.multiply(ids.indices.cast(arrow.int64()), width), names.indices
+    )
+    for each in pairs.value_counts().to_pylist():
+        at, name = divmod(each["values"], width)
+        yield (ids.dictionary[at].as_py(), names.dictionary[name].as_py()), each["counts"]
 
 
 def _batches_of(

@@ -115,7 +115,7 @@ def read_batches(
     arrow, parquet = _arrow_modules()
     with path.open("rb") as opened:
         try:
-            file = parquet.ParquetFile(opened, read_dictionary=list(dictionaries))
+            file = parquet.ParquetFile(opened, read_dictionary=[*dictionaries, "kind"])
             names = file.schema_arrow.names
             if missing := set(COLUMNS) - set(names):
                 raise ValueError(f"it has no column {min(missing)!r}")

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import IO, Any
 from zlib import crc32
 
-from ._columns import REPEATED, arrow_module
+from ._columns import REPEATED, arrow_module, as_dictionary
 
 # The number of each row, in the order in which the rows were added.
 ROW = "row"
@@ -51,7 +51,7 @@ class Partitions:
         """Record the rows of a record batch; return its repositories' names, in their order."""
         arrow = arrow_module()
         arrays = [
-            _as_dictionary(arrow, batch.column(name)) if name in REPEATED else batch.column(name)
+            as_dictionary(batch.column(name)) if name in REPEATED else batch.column(name)
             for name in self._columns
         ]
         numbers = arrow.py_buffer(array("q", range(self.rows, self.rows + batch.num_rows)))
@@ -123,10 +123,6 @@ class Partitions:
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
-
-
-def _as_dictionary(arrow: Any, column: Any) -> Any:
-    return column if arrow.types.is_dictionary(column.type) else column.dictionary_encode()
 
 
 def _bounds(arrow: Any, parts: Any) -> list[int]:

@@ -50,12 +50,7 @@ class InventoryRow(NamedTuple):
 
         Another key, `kind`, is `tag`.
         """
-        return {
-            **self._asdict(),
-            "created_at": time_text(self.created_at),
-            "updated_at": time_text(self.updated_at),
-            "kind": TAG,
-        }
+        return dict(zip(FILE_COLUMNS, text_cells(self), strict=True))
 
     def __repr__(self) -> str:
         return one_line(
@@ -100,6 +95,12 @@ class InventoryRepository(NamedTuple):
 
 
 Entry = InventoryRow | InventoryRepository
+
+
+def text_cells(row: InventoryRow) -> tuple[str | int, ...]:
+    """Return the values of a text file's row, in the order of its columns."""
+    created, updated = row[-2:]
+    return (*row[:-2], time_text(created), time_text(updated), TAG)
 
 
 def cells(entry: Entry) -> tuple[Any, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_NO_OFFSET = timedelta()
 
 
 def in_utc(time: datetime) -> datetime:
@@ -15,4 +17,6 @@ def in_utc(time: datetime) -> datetime:
 
 def time_text(time: datetime, precision: str = "auto") -> str:
     """Return a time in UTC as text that ends in Z."""
-    return in_utc(time).isoformat(timespec=precision).replace("+00:00", "Z")
+    if time.utcoffset() != _NO_OFFSET:
+        time = in_utc(time)
+    return time.isoformat(timespec=precision).replace("+00:00", "Z")

@@ -1,0 +1,332 @@
+"""An inventory in rows, in columns and to files; diffs and summaries beside engines.
+
+    python -m benchmarks.columns columns reports
+
+Each figure is the CPU time of a process of its own. `reports` compares two Parquet files, of which
+one tag in a hundred has moved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .rounds import ENVIRONMENT, HERE, Figure, Measurement, Server, Target, below
+
+ROUNDS = 3
+# Repositories and tags of each, for an inventory and for the files of a report.
+WALKED = (100, 1000)
+FILES = (1000, 1000)
+PAGE_SIZE = 1000
+_MIB = 2**20
+
+
+# -- contenders: each returns the number of its rows ----------------------------------------------
+
+
+def _inventory(url: str) -> Any:
+    from abeja_registry import Client
+
+    repositories, tags = WALKED
+    client = Client(f"{repositories}-{tags}-0", {"auth_token": "benchmark"}, base_url=url)
+    return client.inventory(page_size=PAGE_SIZE)
+
+
+def rows(url: str, _: str) -> int:
+    """Iterate over rows."""
+    return sum(1 for _ in _inventory(url))
+
+
+def record_batches(url: str, _: str) -> int:
+    """Iterate over record batches."""
+    return sum(batch.num_rows for batch in _inventory(url).record_batches())
+
+
+def write_jsonl(url: str, folder: str) -> int:
+    """Write lines of JSON."""
+    return int(_inventory(url).write_jsonl(f"{folder}/a.jsonl"))
+
+
+def write_csv(url: str, folder: str) -> int:
+    """Write comma-separated values."""
+    return int(_inventory(url).write_csv(f"{folder}/a.csv"))
+
+
+def write_parquet(url: str, folder: str) -> int:
+    """Write a Parquet file."""
+    return int(_inventory(url).write_parquet(f"{folder}/a.parquet"))
+
+
+def diff(old: str, new: str) -> int:
+    """Compare two files, as `Inventory.diff`."""
+    from abeja_registry import Inventory
+
+    return len(Inventory.diff(old, new).moved)
+
+
+def diff_rows(old: str, new: str) -> int:
+    """Compare two files row by row, as without pyarrow's joins."""
+    from abeja_registry import Inventory, read_rows
+
+    return len(Inventory.diff(iter(read_rows(old)), iter(read_rows(new))).moved)
+
+
+_MOVED = """
+    select count(*) from (from '{old}' where kind = 'tag') o
+    full join (from '{new}' where kind = 'tag') n using (repository_name, tag)
+    where o.digest is distinct from n.digest
+"""
+
+
+def diff_duckdb(old: str, new: str) -> int:
+    """Join two files on their tags, by DuckDB."""
+    import duckdb
+
+    found = duckdb.connect().execute(_MOVED.format(old=old, new=new)).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def diff_polars(old: str, new: str) -> int:
+    """Join two files on their tags, by polars."""
+    import polars
+
+    key = ["repository_name", "tag"]
+    before, after = (polars.scan_parquet(path).select(*key, "digest") for path in (old, new))
+    joined = before.join(after, on=key, how="full", suffix="_new")
+    return joined.filter(polars.col("digest").ne_missing(polars.col("digest_new"))).collect().height
+
+
+def summary(path: str, _: str) -> int:
+    """Add up a file, as `summarize`."""
+    from abeja_registry import read_rows, summarize
+
+    return len(summarize(read_rows(path)).repositories)
+
+
+def summary_rows(path: str, _: str) -> int:
+    """Add up a file row by row, as without pyarrow."""
+    from abeja_registry import read_rows, summarize
+
+    return len(summarize(iter(read_rows(path))).repositories)
+
+
+_IMAGES = """
+    select repository_name, count(*), sum(size), sum(tags), min(oldest), max(newest) from (
+        select repository_name, digest, max(size) size, count(*) tags,
+               min(updated_at) oldest, max(updated_at) newest
+        from '{path}' where kind = 'tag' group by all
+    ) group by all
+"""
+
+
+def summary_duckdb(path: str, _: str) -> int:
+    """Add up images and repositories, by DuckDB."""
+    import duckdb
+
+    return len(duckdb.connect().execute(_IMAGES.format(path=path)).fetchall())
+
+
+def summary_polars(path: str, _: str) -> int:
+    """Add up images and repositories, by polars."""
+    import polars
+
+    size, time_ = polars.col("size"), polars.col("updated_at")
+    images = (
+        polars.scan_parquet(path)
+        .group_by("repository_name", "digest")
+        .agg(size.max(), time_.min().alias("oldest"), time_.max().alias("newest"), polars.len())
+    )
+    return images.group_by("repository_name").agg(size.sum(), polars.len()).collect().height
+
+
+def a_file(path: str, seed: str) -> int:
+    """Write a Parquet file of an inventory; with a seed, some of its tags have moved."""
+    import pyarrow
+    import pyarrow.parquet
+
+    repositories, tags = FILES
+    time_ = pyarrow.timestamp("us", tz="UTC")
+    kinds = {"size": pyarrow.int64(), "created_at": time_, "updated_at": time_}
+    names = [
+        "repository_id",
+        "repository_name",
+        "tag",
+        "digest",
+        "size",
+        "media_type",
+        "creator_email",
+        "created_at",
+        "updated_at",
+        "kind",
+    ]
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in names])
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        for at in range(repositories):
+            texts = [
+                f"{at} {n} {seed if n % 100 == at % 100 else ''}".encode() for n in range(tags)
+            ]
+            times = [1_700_000_000_000_000 + n * 3_600_000_000 for n in range(tags)]
+            columns: dict[str, Sequence[Any]] = {
+                "repository_id": [str(1510000000000 + at)] * tags,
+                "repository_name": [f"sample_repository_{at}"] * tags,
+                "tag": [f"0.0.{n}" for n in range(tags)],
+                "digest": [f"sha256:{hashlib.sha256(text).hexdigest()}" for text in texts],
+                "size": [2757009 + n for n in range(tags)],
+                "media_type": ["application/vnd.docker.distribution.manifest.v2+json"] * tags,
+                "creator_email": [f"user{n % 50}@abeja.asia" for n in range(tags)],
+                "created_at": times,
+                "updated_at": times,
+                "kind": ["tag"] * tags,
+            }
+            writer.write_table(pyarrow.table(columns, schema=schema))
+    return repositories * tags
+
+
+# -- measurements ---------------------------------------------------------------------------------
+
+
+def _run(name: str, *arguments: str) -> dict[str, float]:
+    """Run a contender in a process of its own; return its rows, CPU time and peak memory."""
+    command = [sys.executable, "-m", "benchmarks.columns", "--run", name, *arguments]
+    ran = subprocess.run(
+        command, cwd=HERE.parent, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    result: dict[str, float] = json.loads(ran.stdout)
+    return result
+
+
+def _figures(
+    contenders: Mapping[str, Sequence[str]], rows: int
+) -> tuple[dict[str, Figure], dict[str, Figure]]:
+    """Return the CPU time a row of each contender, and its peak memory, in alternating order."""
+    cpu: dict[str, list[float]] = {name: [] for name in contenders}
+    peak: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(ROUNDS):
+        for name in list(contenders)[:: -1 if number % 2 else 1]:
+            ran = _run(name, *contenders[name])
+            cpu[name].append(ran["cpu"] / rows * 1e6)
+            peak[name].append(ran["peak"] / _MIB)
+    return (
+        {name: Figure(name, "µs of CPU a row", its) for name, its in cpu.items()},
+        {name: Figure(f"{name}, peak", "MiB", its) for name, its in peak.items()},
+    )
+
+
+def _at_most(figure: Figure, limit: float) -> Target:
+    return Target(figure.name, figure.median, limit)
+
+
+def columns(server: Server) -> Measurement:
+    """An inventory as rows, as record batches, and to files."""
+    repositories, tags = WALKED
+    names = ("rows", "record_batches", "write_jsonl", "write_csv", "write_parquet")
+    with tempfile.TemporaryDirectory() as folder:
+        cpu, peak = _figures(dict.fromkeys(names, (server.url, folder)), repositories * tags)
+    return Measurement(
+        f"An inventory of {repositories} repositories x {tags:,} tags, page {PAGE_SIZE:,}",
+        [*cpu.values(), *peak.values()],
+        [
+            below(cpu["record_batches"], cpu["rows"], 1 / 1.8),
+            _at_most(cpu["write_parquet"], 12),
+            _at_most(cpu["write_jsonl"], 26),
+            _at_most(cpu["write_csv"], 26),
+            _at_most(peak["write_parquet"], 600),
+        ],
+        "No latency; imports are not measured.",
+    )
+
+
+def reports(_: Server) -> Measurement:
+    """A diff of two Parquet files, and the summary of one, beside engines."""
+    repositories, tags = FILES
+    with tempfile.TemporaryDirectory() as folder:
+        old, new = (str(Path(folder) / name) for name in ("old.parquet", "new.parquet"))
+        _run("a_file", old, "")
+        _run("a_file", new, "moved")
+        contenders = dict.fromkeys(
+            (
+                "diff",
+                "diff_rows",
+                "diff_duckdb",
+                "diff_polars",
+                "summary",
+                "summary_rows",
+                "summary_duckdb",
+                "summary_polars",
+            ),
+            (old, new),
+        )
+        cpu, peak = _figures(contenders, repositories * tags)
+    return Measurement(
+        f"Diff and summary of Parquet files of {repositories * tags:,} rows",
+        [*cpu.values(), *peak.values()],
+        [
+            _at_most(cpu["diff"], 2.5),
+            _at_most(cpu["summary"], 0.7),
+            _at_most(peak["diff"], 500),
+        ],
+        "A diff's rows are those of one of its two files. The engines read only the columns that"
+        " they join or add up, and check no values.",
+    )
+
+
+CONTENDERS: dict[str, Callable[[str, str], int]] = {
+    each.__name__: each
+    for each in (
+        rows,
+        record_batches,
+        write_jsonl,
+        write_csv,
+        write_parquet,
+        diff,
+        diff_rows,
+        diff_duckdb,
+        diff_polars,
+        summary,
+        summary_rows,
+        summary_duckdb,
+        summary_polars,
+        a_file,
+    )
+}
+
+
+def _measure(name: str, arguments: Sequence[str]) -> None:
+    # Loaded before the clock starts: what an engine costs is not its import.
+    engine = name.partition("_")[2]
+    import_module(engine if engine in ("duckdb", "polars") else "abeja_registry.inventory")
+    if engine not in ("duckdb", "polars", "rows"):
+        import_module("pyarrow.parquet")
+        # pyarrow imports pandas, where it is installed, with its first array.
+        import_module("pyarrow").array([])
+    began = time.process_time()
+    found = CONTENDERS[name](*arguments)
+    cpu = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"rows": found, "cpu": cpu, "peak": peak}))
+
+
+def main(arguments: list[str]) -> None:
+    """Run a contender, or print the measurements with these names."""
+    if arguments[:1] == ["--run"]:
+        _measure(arguments[1], arguments[2:])
+        return
+    from .run import table
+
+    with Server.running() as server:
+        for name in arguments or ("columns", "reports"):
+            print(table({"columns": columns, "reports": reports}[name](server)), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
