@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -211,6 +212,19 @@ async def test_an_exception_of_a_hook_ends_the_look_up(client_of: ClientOf) -> N
     lists.on_request = lambda offset: 503 if offset == 7 else None
     with pytest.raises(ZeroDivisionError):
         await done(client_of(lists, on_retry=stop).repositories.find("none", page_size=2))
+
+
+JOB = ContextVar("job", default="none")
+
+
+async def test_pages_ahead_have_the_context_of_the_call(client_of: ClientOf) -> None:
+    """A tool's context variables, such as the current trace, are those of the caller."""
+    seen: list[str] = []
+    client = client_of(Lists(), on_response=lambda _: seen.append(JOB.get()))
+    token = JOB.set("trainer")
+    await done(client.repositories.find("none", page_size=2))
+    JOB.reset(token)
+    assert (set(seen), len(seen) >= PAGES) == ({"trainer"}, True)
 
 
 def test_without_new_threads(monkeypatch: pytest.MonkeyPatch) -> None:

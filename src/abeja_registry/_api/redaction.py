@@ -11,7 +11,7 @@ from urllib.parse import unquote
 PLACEHOLDER = "[the credential]"
 # Shorter secrets would match ordinary words, so only the whole header is redacted for them.
 _MIN_SECRET = 8
-# For a secret that is a part of the placeholder; this one is shorter than any secret.
+# Replaces the placeholder if a secret is a part of it; this one is shorter than any secret.
 _SHORT_PLACEHOLDER = "***"
 # Field names of the API's reference and of HTTP. They stay as they are: code looks them up.
 _KEYS = frozenset(
@@ -25,7 +25,7 @@ _KEYS = frozenset(
 # Levels of quoting that are decoded; JSON in a URL in HTML has three.
 _MAX_QUOTE_DEPTH = 8
 
-# Characters that one of a secret's takes where it is escaped: `\\u0041`, `&#0065;`.
+# Maximum length of one escaped character: `\\u0041`, `&#0065;`.
 _MAX_ESCAPED = 8
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")

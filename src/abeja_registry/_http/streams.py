@@ -57,7 +57,7 @@ class CallState:
         return remaining if timeout is None else min(timeout, remaining)
 
     def begin_write(self, timeout: float | None, tls_layers: int) -> float:
-        """Record a write; return as `clamp_timeout`.
+        """Record a write, and return the seconds that it may take.
 
         While TLS layers are missing, writes are CONNECT traffic, not the request.
         """

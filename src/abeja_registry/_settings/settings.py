@@ -61,7 +61,7 @@ _SETTINGS: Mapping[str, tuple[Callable[[str, Any], Any], Any]] = {
     "max_response_bytes": (_count, 64 * 1024 * 1024),
     "invalid_rows": (partial(check_choice, choices=get_args(InvalidRows)), "raise"),
 }
-# Settings of which one is a part of the other.
+# The checked policy holds the count of retries, so that neither is kept without the other.
 _JOINED = ("max_retry_count", "retry")
 # Required by a typed client: the name in an error, the argument, and the names in the sources.
 _REQUIRED = {
