@@ -15,7 +15,6 @@ from collections.abc import (
 from functools import partial
 from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar, get_args, overload
 
-from ._api.flows import EACH_CALL, Flow
 from ._api.paging import PageWalk, check_page_size
 from ._display import Plain, html_table, short_repr
 from ._page_rows import ROWS_KEYS, PageSource, own_key, rows_key
@@ -202,11 +201,23 @@ class Unread:
 
 
 class _BaseListing(Unread):
-    """The part that both kinds share: which pages to fetch."""
+    """The part that both kinds share: which pages to fetch.
+
+    Args:
+        fetch: Fetches the next page of an iteration; None at the end.
+        page_size: Items per request.
+        offset: Items to skip.
+        keep: Which items to return; all if None.
+    """
 
     def __init__(
-        self, page_size: int | None, offset: int, keep: Callable[[Any], bool] | None
+        self,
+        fetch: Callable[[PageWalk[Any]], Any],
+        page_size: int | None = None,
+        offset: int = 0,
+        keep: Callable[[Any], bool] | None = None,
     ) -> None:
+        self._fetch = fetch
         self._keep = keep
         self._page_size = check_page_size(page_size)
         self._offset = check_count("offset", offset, least=0)
@@ -238,24 +249,12 @@ class Listing(_BaseListing, Iterable[T_co], Generic[T_co]):
 
     _each = "for each in listing"
 
-    def __init__(
-        self,
-        run: Callable[[Flow[Page[T_co] | None], float], Page[T_co] | None],
-        next_page: Callable[[PageWalk[Any]], Flow[Page[T_co] | None]],
-        page_size: int | None = None,
-        offset: int = 0,
-        keep: Callable[[Any], bool] | None = None,
-    ) -> None:
-        super().__init__(page_size, offset, keep)
-        self._run = run
-        self._next_page = next_page
-
     def __iter__(self) -> Iterator[T_co]:
         return _Items(self.pages())
 
     def pages(self) -> Iterator[Page[T_co]]:
         """Iterate over the same list page by page; each page holds only new items."""
-        return _Pages(self._run, partial(self._next_page, self._walk()))
+        return iter(partial(self._fetch, self._walk()), None)
 
 
 class AsyncListing(_BaseListing, AsyncIterable[T_co], Generic[T_co]):
@@ -263,57 +262,29 @@ class AsyncListing(_BaseListing, AsyncIterable[T_co], Generic[T_co]):
 
     _each = "for each in [each async for each in listing]"
 
-    def __init__(
-        self,
-        run: Callable[[Flow[AsyncPage[T_co] | None], float], Awaitable[AsyncPage[T_co] | None]],
-        next_page: Callable[[PageWalk[Any]], Flow[AsyncPage[T_co] | None]],
-        page_size: int | None = None,
-        offset: int = 0,
-        keep: Callable[[Any], bool] | None = None,
-    ) -> None:
-        super().__init__(page_size, offset, keep)
-        self._run = run
-        self._next_page = next_page
-
     def __aiter__(self) -> AsyncIterator[T_co]:
         return _AsyncItems(self.pages())
 
     def pages(self) -> AsyncIterator[AsyncPage[T_co]]:
         """As `Listing.pages`, for `async for`."""
-        return _AsyncPages(self._run, partial(self._next_page, self._walk()))
+        return _AsyncPages(self._fetch, self._walk())
 
 
-# Objects, not generators: after an exception a generator is finished, so that a failed iteration
-# would look complete.
-
-
-class _Pages(Iterator[Page[T_co]]):
-    def __init__(
-        self,
-        run: Callable[[Flow[Page[T_co] | None], float], Page[T_co] | None],
-        next_page: Callable[[], Flow[Page[T_co] | None]],
-    ) -> None:
-        self._run = run
-        self._next_page = next_page
-
-    def __next__(self) -> Page[T_co]:
-        page = self._run(self._next_page(), EACH_CALL)
-        if page is None:
-            raise StopIteration
-        return page
+# Objects, as iter(function, None) is one too. After an exception, a generator is finished, so that
+# a failed iteration would look complete.
 
 
 class _AsyncPages(AsyncIterator[AsyncPage[T_co]]):
     def __init__(
         self,
-        run: Callable[[Flow[AsyncPage[T_co] | None], float], Awaitable[AsyncPage[T_co] | None]],
-        next_page: Callable[[], Flow[AsyncPage[T_co] | None]],
+        fetch: Callable[[PageWalk[Any]], Awaitable[AsyncPage[T_co] | None]],
+        walk: PageWalk[Any],
     ) -> None:
-        self._run = run
-        self._next_page = next_page
+        self._fetch = fetch
+        self._walk = walk
 
     async def __anext__(self) -> AsyncPage[T_co]:
-        page = await self._run(self._next_page(), EACH_CALL)
+        page = await self._fetch(self._walk)
         if page is None:
             raise StopAsyncIteration
         return page

@@ -287,7 +287,7 @@ def keep_process_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def restarted(listing: Any, start: int) -> Any:
     """Return a listing of the same rows from an offset on."""
-    return type(listing)(listing._run, listing._next_page, None, start)
+    return type(listing)(listing._fetch, None, start)
 
 
 # -- the inventory and the command line -----------------------------------------------------------

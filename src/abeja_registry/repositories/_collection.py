@@ -103,8 +103,10 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
         page.log_skipped()
         return page.page
 
-    def _next_page(self, walk: PageWalk[Any]) -> Flow[P | None]:
-        return flows.next_page(walk, self._list_operation, self._read_page)
+    def _fetch_next(self, walk: PageWalk[Any]) -> Any:
+        """Return the next page of an iteration, awaitable if the session is async."""
+        flow = flows.next_page(walk, self._list_operation, self._read_page)
+        return self._session.run(flow, flows.EACH_CALL)
 
     def _delete(self, repository: str | HasId, missing_ok: bool) -> Flow[None]:
         repository_id = id_of(repository)
@@ -285,7 +287,7 @@ class Repositories(_BaseRepositories[Session, Repository, Page[Repository]]):
             >>> repository.name in [each.name for each in client.repositories.iter()]
             True
         """
-        return Listing(self._session.run, self._next_page, page_size, offset)
+        return Listing(self._fetch_next, page_size, offset)
 
     def __iter__(self) -> Iterator[Repository]:
         return iter(self.iter())
@@ -353,7 +355,7 @@ class AsyncRepositories(
         self, *, page_size: int | None = None, offset: int = 0
     ) -> AsyncListing[AsyncRepository]:
         """As `Repositories.iter`, to iterate over with `async for`."""
-        return AsyncListing(self._session.run, self._next_page, page_size, offset)
+        return AsyncListing(self._fetch_next, page_size, offset)
 
     def __aiter__(self) -> AsyncIterator[AsyncRepository]:
         return aiter(self.iter())

@@ -74,10 +74,12 @@ class _BaseTags(ABC, Generic[S, P]):
         page.log_skipped()
         return page.page
 
-    def _next_page(self, repository_id: str, walk: PageWalk[Any]) -> Flow[P | None]:
+    def _fetch_next(self, repository_id: str, walk: PageWalk[Any]) -> Any:
+        """Return the next page of an iteration, awaitable if the session is async."""
         list_page = partial(self._list_operation, repository_id)
         read = partial(self._read_page, repository_id)
-        return _hinted(repository_id, flows.next_page(walk, list_page, read))
+        flow = _hinted(repository_id, flows.next_page(walk, list_page, read))
+        return self._session.run(flow, flows.EACH_CALL)
 
     def _get(self, repository: str | HasId, name: str, page_size: int | None) -> Flow[Tag]:
         repository_id = id_of(repository)
@@ -196,8 +198,7 @@ class Tags(_BaseTags[Session, Page[Tag]]):
         repository_id = id_of(repository)
         quote_segment("repository_id", repository_id)
         keep = tag_filter(pattern, since, until)
-        flow = partial(self._next_page, repository_id)
-        return Listing(self._session.run, flow, page_size, offset, keep)
+        return Listing(partial(self._fetch_next, repository_id), page_size, offset, keep)
 
     def get(
         self,
@@ -346,8 +347,7 @@ class AsyncTags(_BaseTags[AsyncSession, AsyncPage[Tag]]):
         repository_id = id_of(repository)
         quote_segment("repository_id", repository_id)
         keep = tag_filter(pattern, since, until)
-        flow = partial(self._next_page, repository_id)
-        return AsyncListing(self._session.run, flow, page_size, offset, keep)
+        return AsyncListing(partial(self._fetch_next, repository_id), page_size, offset, keep)
 
     async def get(
         self,

@@ -123,7 +123,8 @@ def listing(
 ) -> Listing[Tag]:
     """Return a list with pages from a function."""
 
-    def run(flow: Any, _: float) -> Page[Tag] | None:
+    def fetch_next(walk: Any) -> Page[Tag] | None:
+        flow = NEXT_PAGE(walk)
         try:
             window = next(flow)
             while True:
@@ -137,7 +138,7 @@ def listing(
             found: Page[Tag] | None = end.value
             return found
 
-    return Listing(run, NEXT_PAGE, page_size, start)
+    return Listing(fetch_next, page_size, start)
 
 
 def async_listing(
@@ -147,7 +148,8 @@ def async_listing(
 ) -> AsyncListing[Tag]:
     """Return an async list with pages from a function."""
 
-    async def run(flow: Any, _: float) -> AsyncPage[Tag] | None:
+    async def fetch_next(walk: Any) -> AsyncPage[Tag] | None:
+        flow = NEXT_PAGE(walk)
         try:
             window = next(flow)
             while True:
@@ -161,7 +163,7 @@ def async_listing(
             found: AsyncPage[Tag] | None = end.value
             return found
 
-    return AsyncListing(run, NEXT_PAGE, page_size, start)
+    return AsyncListing(fetch_next, page_size, start)
 
 
 def numbers(tags: Sequence[Tag]) -> list[int]:
@@ -624,7 +626,7 @@ def test_a_failure_while_stepping_back() -> None:
 def test_a_bad_offset_is_refused(kind: Callable[..., object], offset: Any) -> None:
     """The error has the argument's name, and no request is sent."""
     with pytest.raises((TypeError, ValueError), match=r"^offset must be "):
-        kind(print, NEXT_PAGE, 10, offset)
+        kind(print, 10, offset)
 
 
 # -- numbers --------------------------------------------------------------------------------------
