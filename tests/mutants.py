@@ -175,18 +175,19 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
             yield Mutant(path, line, before.decode(), after, b"".join(changed))
 
 
-def tests_of(path: Path) -> Iterable[str]:
-    """Return the tests that matter for a module, those of its own first."""
+def tests_of(path: Path) -> Iterator[list[str]]:
+    """Yield the tests that matter for a module, those of its own first."""
     inside = path.relative_to(PACKAGE)
     own = ROOT / "tests" / "unit" / inside.parent / f"test_{path.stem.strip('_')}.py"
-    tests = TESTS.get(inside.parts[0], CORE)
-    return [str(own.relative_to(ROOT)), *tests] if own.exists() else tests
+    if own.exists():
+        yield [str(own.relative_to(ROOT))]
+    yield TESTS.get(inside.parts[0], CORE)
 
 
 def passes(folder: Path, tests: Iterable[str]) -> bool:
     """Run tests with the package of a folder, until one fails."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    command += [f"--timeout={TEST_LIMIT}", *dict.fromkeys(tests)]
+    command += [f"--timeout={TEST_LIMIT}", *tests]
     environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         run = subprocess.run(
@@ -203,7 +204,7 @@ def survives(mutant: Mutant) -> bool:
         package = Path(folder) / PACKAGE.name
         shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
         (package / mutant.path.relative_to(PACKAGE)).write_bytes(mutant.source)
-        return passes(Path(folder), tests_of(mutant.path))
+        return all(passes(Path(folder), tests) for tests in tests_of(mutant.path))
 
 
 def main() -> None:
