@@ -20,7 +20,7 @@ from ._columns import REPEATED, arrow_module, as_dictionary
 ROW = "row"
 _PARTS = 64
 # Bytes of rows in memory, after which they are written to a temporary file.
-_MAX_BYTES = 192 * 2**20
+_MAX_BYTES = 112 * 2**20
 # Below so many rows in a row of one part, on average, a record batch is sorted by part first.
 _MIN_RUN = 16
 
