@@ -446,7 +446,7 @@ def test_a_file_of_the_first_version(run: Run, tmp_path: Path, suffix: str) -> N
     assert (summary["empty_repositories"], len(summary["repositories"])) == (None, 2)
     page = tmp_path / "page.html"
     assert run("summary", str(path), "--html", str(page)).err == f"{warning}3 tags in {page}\n"
-    assert "Repositories without tags are not in it" in page.read_text()
+    assert "Repositories without tags are missing, as the inventory" in page.read_text()
 
 
 # -- selecting and sorting ------------------------------------------------------------------------
