@@ -14,7 +14,11 @@ import httpx
 import pytest
 from tests.support.internals import (
     QUOTED_CHARACTERS,
+    RetryBudget,
+    budget_of,
     get_repository,
+    left_in,
+    replace_now,
     session_of,
 )
 from tests.support.patience import PATIENCE
@@ -220,6 +224,31 @@ async def test_closing_a_client_cancels_its_retries(api: ScriptedApi, world: str
     assert (caught.value.status_code, caught.value.outcome_unknown) == (503, True)
     assert not caught.value.after_unknown_outcome
     assert caught.value.history == (Attempt(503, stop_reason=CANCELLED),)
+
+
+async def test_a_retry_after_the_deadline_is_not_sent(
+    api: ScriptedApi, world: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the wait ended late, the call raises its last error, and the retry costs nothing."""
+    now = 0.0
+
+    def take_long(_: Retry) -> None:
+        nonlocal now
+        now = 2.0
+
+    replace_now(monkeypatch, lambda: now)
+    options: dict[str, Any] = {"deadline": 1, "on_retry": take_long}
+    options["retry"] = RetryPolicy(base_delay=0.01)
+    caller: Any = api.raw(**options) if world == "sync" else api.async_raw(**options)
+    api.responds(status=503)
+    with pytest.raises(HttpError) as caught:
+        await done(caller.get_repository("1", "2"))
+    assert len(api.requests) == 1
+    assert caught.value.status_code == 503
+    late = "the deadline ended before the retry was sent"
+    assert caught.value.history == (Attempt(503, stop_reason=late),)
+    assert left_in(budget_of(caller)) == RetryBudget.SIZE
+    await close(caller)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ _UNAVAILABLE = 503
 # Reasons against a retry that the policy allows.
 _RETRY_AFTER_TOO_LONG = "Retry-After asks for more than max_retry_after"
 _DEADLINE_TOO_CLOSE = "the deadline ends before the wait does"
+DEADLINE_ENDED = "the deadline ended before the retry was sent"
 _BUDGET_SPENT = "the client's retry budget is spent"
 _PACED = "the inventory sends the request again when the API allows it"
 _CANCELLED = "the client was closed, or the call's inventory was stopped"
@@ -158,11 +159,11 @@ class Attempts:
     _spent: int = 0
     _last_unknown: bool = False
 
-    def give_up(self) -> None:
-        """Cancel the next attempt, and return its cost to the budget."""
+    def give_up(self, reason: str = _CANCELLED) -> None:
+        """Cancel the next attempt for a reason, and return its cost to the budget."""
         self.budget.give_back(self._spent)
         *before, last = self.history
-        self.history = (*before, replace(last, wait=None, stop_reason=_CANCELLED))
+        self.history = (*before, replace(last, wait=None, stop_reason=reason))
 
     def record(self, result: AttemptResult, now: float) -> Retry | None:
         """Record a failed attempt.

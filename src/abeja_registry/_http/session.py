@@ -23,7 +23,7 @@ from .._api.responses import (
     ResponseInfo,
     parse_response,
 )
-from .._api.retries import Attempts, Retry, RetryBudget
+from .._api.retries import DEADLINE_ENDED, Attempts, Retry, RetryBudget
 from .._settings.network import proxy_secrets
 from .._settings.settings import Settings
 from ..exceptions import Attempt, Error
@@ -260,7 +260,11 @@ class Session(_BaseSession[Sender]):
             if self.closed:
                 attempts.give_up()
                 break
-            result = self._send(request, attempts)
+            next_result = self._send(request, attempts)
+            if next_result is NOT_SENT:
+                attempts.give_up(DEADLINE_ENDED)
+                break
+            result = next_result
         return self._finish(attempts, result, started)
 
     def _send(self, request: Request, attempts: Attempts) -> AttemptResult:
@@ -364,7 +368,11 @@ class AsyncSession(_BaseSession[AsyncSender]):
             if self.closed:
                 attempts.give_up()
                 break
-            result = await self._send(request, attempts)
+            next_result = await self._send(request, attempts)
+            if next_result is NOT_SENT:
+                attempts.give_up(DEADLINE_ENDED)
+                break
+            result = next_result
         return self._finish(attempts, result, started)
 
     async def _send(self, request: Request, attempts: Attempts) -> AttemptResult:
