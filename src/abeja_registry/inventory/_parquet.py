@@ -115,11 +115,13 @@ def read_batches(
     arrow, parquet = _arrow_modules()
     with path.open("rb") as opened:
         try:
-            file = parquet.ParquetFile(opened, read_dictionary=[*dictionaries, "kind"])
-            names = file.schema_arrow.names
+            names = parquet.read_schema(opened).names
             if missing := set(COLUMNS) - set(names):
                 raise ValueError(f"it has no column {min(missing)!r}")
             read = [name for name in FILE_COLUMNS if name in names]
+            # Arrow raises a KeyError for the name of a column that the file lacks.
+            as_dictionaries = [name for name in (*dictionaries, "kind") if name in names]
+            file = parquet.ParquetFile(opened, read_dictionary=as_dictionaries)
             for group in file.iter_batches(columns=read, batch_size=_READ_ROWS):
                 # Texts of damaged files may not be UTF-8.
                 group.validate(full=True)
