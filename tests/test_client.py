@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import respx
 from tests.support.examples import BASE_URL, ORGANIZATION_ID
+from tests.support.internals import session_of
 from tests.support.scripted import ScriptedApi
 from tests.support.worlds import done
 
@@ -38,6 +39,7 @@ from abeja_registry import (
     Tags,
     TooManyRequests,
 )
+from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
 
@@ -449,3 +451,20 @@ def test_a_client_is_freed_with_its_last_use(
         assert freed() is None
     finally:
         gc.enable()
+
+
+def test_a_session_is_freed_after_a_create_of_unknown_outcome() -> None:
+    """The error of the create is freed too if the repository is found afterwards."""
+    with Sandbox() as sandbox:
+        sandbox.faults.add(operation="create_repository", status=504, work_done=True)
+        client = Client(**sandbox.connection, max_retry_count=0)
+        freed = weakref.ref(session_of(client))
+        gc.collect()
+        gc.disable()
+        try:
+            assert client.repositories.get_or_create("trainer").name == "trainer"
+            client.close()
+            del client
+            assert freed() is None
+        finally:
+            gc.enable()

@@ -216,13 +216,13 @@ def get_or_create(
             raise
         create_error = error
     try:
-        repository = yield from find(name, list_page, find_rows, page_size)
-    except Error:
-        repository = None
-    if repository is None:
         try:
+            repository = yield from find(name, list_page, find_rows, page_size)
+        except Error:
+            repository = None
+        if repository is None:
             raise create_error
-        finally:
-            # With its traceback, the variable would be a reference cycle.
-            del create_error
-    return repository
+        return repository
+    finally:
+        # With its traceback, the variable would be a reference cycle.
+        del create_error
