@@ -168,12 +168,15 @@ async def test_throttled_requests_are_logged_and_reported(
 
 
 async def test_a_retry_after_of_an_hour(either_of: Any, limited: Callable[..., Limited]) -> None:
-    """The inventory does not wait: the throttled repositories fail with that `retry_after`."""
+    """The inventory does not wait: the throttled repositories fail, and their errors say why."""
     api = limited(50)
     api.headers = {"retry-after": "3600"}
     inventory = either_of(api).inventory()
     assert len(await walked(inventory)) == 19
     assert {getattr(each.error, "retry_after", None) for each in inventory.failures} == {3600}
+    assert {each.error.history[-1].stop_reason for each in inventory.failures} == {
+        "Retry-After asks for more than max_retry_after"
+    }
     assert len(inventory.failures) == 31
     assert api.now == 0
 
@@ -181,10 +184,12 @@ async def test_a_retry_after_of_an_hour(either_of: Any, limited: Callable[..., L
 async def test_an_api_that_throttles_all_requests_ends_an_inventory(
     either_of: Any, limited: Callable[..., Limited]
 ) -> None:
-    """After some minutes the API's error is raised."""
+    """After some minutes the API's error is raised, and says so."""
     api = limited(50, 0)
-    with pytest.raises(TooManyRequests):
+    with pytest.raises(TooManyRequests) as caught:
         await walked(either_of(api).inventory())
+    [attempt] = caught.value.history
+    assert attempt.stop_reason == "the API has throttled the inventory for too long"
     assert 300 <= api.now < 600
     assert api.requests < 100
 

@@ -28,6 +28,7 @@ _DEADLINE_TOO_CLOSE = "the deadline ends before the wait does"
 DEADLINE_ENDED = "the deadline ended before the retry was sent"
 _BUDGET_SPENT = "the client's retry budget is spent"
 _PACED = "the inventory sends the request again when the API allows it"
+_THROTTLED_TOO_LONG = "the API has throttled the inventory for too long"
 _CANCELLED = "the client was closed, or the call's inventory was stopped"
 
 
@@ -185,11 +186,11 @@ class Attempts:
 
     def _next_wait(self, result: AttemptResult, now: float) -> tuple[float | None, str | None]:
         """Return the wait before the next attempt, or None and the reason."""
-        retries = len(self.history)
+        policy, retries = self.policy, len(self.history)
         retry_after = result.retry_after if isinstance(result, Response) else None
         if self.paced and isinstance(result, Response) and throttles(result.status, retry_after):
-            return None, _PACED
-        policy = self.policy
+            too_long = (retry_after or 0) > policy.max_retry_after
+            return None, _RETRY_AFTER_TOO_LONG if too_long else _PACED
         if retries >= policy.max_retries or not _is_retryable(self.operation, result):
             return None, None
         base = policy.throttled_base_delay if _is_throttled(result) else policy.base_delay
@@ -208,6 +209,14 @@ class Attempts:
             return None, _BUDGET_SPENT
         self._spent = cost
         return wait, None
+
+
+def stop_throttled(history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """Return the history of a throttled call that its inventory does not send again."""
+    *before, last = history
+    if last.stop_reason != _PACED:
+        return history
+    return (*before, replace(last, stop_reason=_THROTTLED_TOO_LONG))
 
 
 def _is_retryable(operation: Operation, result: AttemptResult) -> bool:

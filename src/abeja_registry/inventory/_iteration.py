@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from .._api.retries import throttles
+from .._api.retries import stop_throttled, throttles
 from ..exceptions import Error, HttpError
 from ._crawler import Crawler
 from ._fetching import AsyncFetcher, Fetcher
@@ -97,6 +97,7 @@ class Iteration:
         if not (isinstance(error, HttpError) and throttles(error.status_code, error.retry_after)):
             return False
         if not self._throttle.throttled(task, error.retry_after, self._fetcher.now()):
+            error.history = stop_throttled(error.history)
             return False
         self._fetcher.notify(task, error, self.wait())
         if not self._fetcher.sleeps:
