@@ -488,7 +488,7 @@ async def test_waiting_during_an_outage(tags_of: TagsOf) -> None:
         await done(tags_of(registry).wait_for(ID, "b", timeout=60))
 
 
-@pytest.mark.parametrize(("look", "status"), [(0, 503), (0, 404), (2, 404), (2, 401)])
+@pytest.mark.parametrize(("look", "status"), [(0, 503), (0, 404), (2, 404), (2, 401), (2, 501)])
 async def test_waiting_ends_with_a_permanent_error(tags_of: TagsOf, look: int, status: int) -> None:
     """The first poll's error is raised at once, and so is a later permanent one."""
     registry = Registry("a")

@@ -16,8 +16,8 @@ from . import process
 from .operations import Operation
 from .responses import AttemptResult, NoResponse, Response, outcome_unknown
 
-# Statuses that a retry may not meet again.
-_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+# Statuses of temporary failures.
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 # Assumption: the API does not carry out a request that it refuses with 429.
 _THROTTLED = 429
 _UNAVAILABLE = 503
@@ -222,7 +222,7 @@ def stop_throttled(history: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
 def _is_retryable(operation: Operation, result: AttemptResult) -> bool:
     if isinstance(result, NoResponse):
         return result.transient and (operation.idempotent or not result.sent)
-    return result.status in (_TRANSIENT if operation.idempotent else (_THROTTLED,))
+    return result.status in (TRANSIENT if operation.idempotent else (_THROTTLED,))
 
 
 def attempt_of(

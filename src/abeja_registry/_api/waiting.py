@@ -10,6 +10,7 @@ from .._validation import check_str, safe_repr
 from ..exceptions import Error, HttpError, TransportError, WaitTimeout
 from .flows import FindRows, Flow, ListOperation, Named, Wait, first_named, look_up
 from .paging import ReadAhead, check_page_size
+from .retries import TRANSIENT
 
 # The back-off between polls: seconds before the second poll, its growth, its maximum.
 _FIRST_WAIT = 0.5
@@ -143,5 +144,5 @@ def wait_for(
 
 def _is_transient(error: Error) -> bool:
     if isinstance(error, HttpError):
-        return error.status_code in (408, 429) or (error.status_code or 0) >= 500
+        return error.status_code in TRANSIENT
     return isinstance(error, TransportError)
