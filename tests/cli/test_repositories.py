@@ -457,8 +457,8 @@ def test_a_dry_run(run: Run, several: list[str], sandbox: Sandbox) -> None:
     [
         ["repositories", "list", "--include", "[ab]*"],
         ["inventory", "--include", "[ab]*"],
-        ["inventory", "--include", "[ab]*", "--columns", "repository_name"],
-        ["inventory", "--include", "[ab]*", "--columns", "repository_id"],
+        ["inventory", "--include", "[ab]*", "--columns", "repository_name,tag"],
+        ["inventory", "--include", "[ab]*", "--columns", "repository_id,tag"],
     ],
 )
 def test_a_list_is_deleted(
@@ -509,7 +509,7 @@ def test_a_list_that_is_out_of_date(run: Run, client: Client, tmp_path: Path) ->
     """A repository with another name than in the file is kept; a missing one is a 3."""
     made = client.repositories.create("trainer")
     file = tmp_path / "list.csv"
-    file.write_text(f"repository_id,repository_name\n{made.id},predictor\n1999999999999,other\n")
+    file.write_text(f"id,name\n{made.id},predictor\n1999999999999,other\n")
     ran = run("repositories", "delete", "--from", str(file), "--yes")
     assert (ran.code, ran.err.count("\n")) == (1, 1)
     assert f"{made.id} is 'trainer' now, not 'predictor': it was kept" in ran.err
@@ -526,10 +526,15 @@ def test_a_list_that_is_out_of_date(run: Run, client: Client, tmp_path: Path) ->
         ("", ""),
         ("name\n", ""),
         ("size\n1\n", "line 2 of {} names no repository"),
-        ('repository_name\na\n\n""\n', "line 4 of {} names no repository"),
+        ('name\na\n\n""\n', "line 4 of {} names no repository"),
         ("id,name,digest\n17,1.0,sha256:0\n", "line 2 of {} names no repository"),
         ('name\n"a\n', "line 2 of {} is not CSV"),
         ('{"name": "a"}\n{"name"', "line 2 of {} is not JSON"),
+        ("repository_id,repository_name\n1,a\n", "line 2 of {} is of an inventory, and has no"),
+        ('[{"repository_name": "a", "kind": "tag"}]', "line 1 of {} is of an inventory, and has"),
+        ('[\n{"name": "a"},\n{"name": "b"}', "line 3 of {} is not JSON"),
+        ('[\n{"name": "a"},\n{\n"size": 1}]', "line 3 of {} names no repository"),
+        ('{"name": "a"}, {"name": "b"}', "line 1 of {} is not JSON: "),
         ('[\n"a"\n]', "line 2 of {} is not JSON: it must be an object"),
         ("[" * 5000, "line 1 of {} is not JSON"),
         ("\udcff", "{} is not UTF-8"),
@@ -544,6 +549,35 @@ def test_a_file_that_is_no_list(text: str, problem: str, run: Run, tmp_path: Pat
     assert problem.format(file) in ran.err
     assert ran.err.count("\n") == (1 if problem else 0)
     assert not problem or ran.err.endswith(" or `repositories list`\n")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json_in_any_layout(
+    indent: int | None, several: list[str], run: Run, tmp_path: Path
+) -> None:
+    """A JSON array on one line or on many, an object and a row of JSON lines are read alike."""
+    rows = [json.loads(run("repositories", "get", each, "-o", "json").out) for each in several[:2]]
+    file = tmp_path / "list.json"
+    for text in (
+        json.dumps(rows, indent=indent),
+        "\n".join(json.dumps(row, indent=indent) for row in rows),
+    ):
+        file.write_text(text)
+        ran = run("repositories", "delete", "--from", str(file), "--dry-run")
+        assert (ran.code, re.findall("delete ([a-z]+)", ran.err)) == (0, several[:2])
+
+
+@pytest.mark.usefixtures("several")
+def test_a_list_of_empty_repositories_needs_no_tags(run: Run, tmp_path: Path) -> None:
+    """A row of a repository without tags has no tag, and protects it if it has one now."""
+    file = tmp_path / "empty.csv"
+    options = ["--columns", "repository_name,kind", "--output", "csv"]
+    file.write_text(run("inventory", "--empty", *options).out)
+    ran = run("repositories", "delete", "--from", str(file), "--dry-run")
+    assert (ran.code, ran.err.count("would delete bravo")) == (0, 1)
+    file.write_text("repository_name,kind\nalpha,repository\n")
+    ran = run("repositories", "delete", "--from", str(file), "--yes")
+    assert (ran.code, "alpha was kept" in ran.err) == (1, True)
 
 
 def test_a_list_from_stdin(run: Run, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

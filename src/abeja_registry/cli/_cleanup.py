@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -159,15 +160,18 @@ def read_file(path: str) -> list[ListedRepository]:
     listed: dict[tuple[str, str], ListedRepository] = {}
     for line, row in _rows(name, text.removeprefix("\ufeff")):
         # A list of repositories has `id` and `name`, but a list of tags has them too.
-        prefix = "" if "repository_id" not in row and "digest" not in row else "repository_"
-        prefix = "repository_" if "repository_name" in row else prefix
+        of_tags = row.keys() & {"repository_id", "repository_name", "digest"}
+        prefix = "repository_" if of_tags else ""
         key = str(row.get(f"{prefix}id") or ""), str(row.get(f"{prefix}name") or "")
         if not any(key):
             problem = "names no repository: it has neither repository_id nor repository_name"
             raise _invalid(name, line, problem)
         known = listed.setdefault(key, ListedRepository(line, *key, None))
-        if "tag" in row:
-            known.tags = {*(known.tags or ()), *([str(row["tag"])] if row["tag"] else [])}
+        if prefix:
+            # Without its tags, a repository with one stale tag looks like one that is stale.
+            if "tag" not in row and row.get("kind") != "repository":
+                raise _invalid(name, line, "is of an inventory, and has no column 'tag'")
+            known.tags = {*(known.tags or ()), *([str(row["tag"])] if row.get("tag") else [])}
     return list(listed.values())
 
 
@@ -192,15 +196,22 @@ def _csv_rows(name: str, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _json_rows(name: str, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        # A JSON array of the command line has a value on each line.
-        line = line.strip().removesuffix(",")
-        if line in ("", "[", "]", "[]"):
-            continue
-        try:
-            value = json.loads(line)
+    decode = json.JSONDecoder().raw_decode
+    array = text.lstrip()[0] == "["
+    between = re.compile(r"[\s,\]]*" if array else r"\s*")
+    end, line = text.index("[") + 1 if array else 0, 1
+    line += text.count("\n", 0, end)
+    try:
+        if array:
+            json.loads(text)  # the commas and brackets
+        while (start := between.match(text, end).end()) < len(text):  # type: ignore[union-attr]
+            line += text.count("\n", end, start)
+            value, end = decode(text, start)
             if not isinstance(value, dict):
                 raise ValueError("it must be an object")
-        except (ValueError, RecursionError) as error:
-            raise _invalid(name, number, f"is not JSON: {error}") from None
-        yield number, value
+            yield line, value
+            line += text.count("\n", start, end)
+    except json.JSONDecodeError as error:
+        raise _invalid(name, error.lineno, f"is not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise _invalid(name, line, f"is not JSON: {error}") from None
