@@ -195,6 +195,22 @@ def test_faults_can_be_taken_away(sandbox: Sandbox, client: Client) -> None:
         ({"limit_max": 0}, "limit_max: .*got 0"),
         ({"status": 500, "times": 0}, "times: .*got 0"),
         ({"status": 500, "skip": -1}, "skip: .*got -1"),
+        (
+            {"operation": "get_repositories", "repository_id": "1", "status": 503},
+            "repository_id has no effect: get_repositories has none in its path",
+        ),
+        (
+            {"operation": "create_repository", "repository_id": "1", "status": 503},
+            "repository_id has no effect: create_repository",
+        ),
+        (
+            {"operation": "create_repository", "limit_max": 5},
+            "limit_max has no effect: create_repository returns no list",
+        ),
+        (
+            {"operation": "get_repository", "limit_max": 5, "status": 500},
+            "limit_max has no effect: get_repository",
+        ),
     ],
 )
 def test_a_bad_fault(sandbox: Sandbox, fields: dict[str, Any], message: str) -> None:
@@ -208,7 +224,7 @@ def test_a_bad_fault(sandbox: Sandbox, fields: dict[str, Any], message: str) -> 
     [
         ("", "of the form|has the form"),
         ("status=503,oops", "has the form field=value"),
-        ("colour=red", "colour: .*got 'red'"),
+        ("colour=red", "unknown field colour; the fields are operation, "),
         ("status=x", "status: .*got 'x'"),
     ],
 )

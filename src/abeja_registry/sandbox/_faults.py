@@ -15,6 +15,9 @@ OperationName = Literal[
     "get_repository",
     "get_repository_tags",
 ]
+# Operations whose path has no repository id, and operations that return one page of a list.
+_WITHOUT_REPOSITORY = frozenset({"create_repository", "get_repositories"})
+_PAGED = frozenset({"get_repositories", "get_repository_tags"})
 ERRORS = tuple(status.value for status in HTTPStatus if status >= 400)
 Drop = Literal["request", "response", "half"]
 # The largest page that `limit_max` allows, in rows.
@@ -25,8 +28,8 @@ class Fault(BaseModel):
     """A simulated failure of a request.
 
     Attributes:
-        operation: The affected operation; None affects each one.
-        repository_id: The id of the affected repository; None affects each one.
+        operation: The affected operation; None: any.
+        repository_id: The id of the affected repository; None: any.
         status: The status of an error response, 400 to 599.
         retry_after: The Retry-After header of that response, in seconds.
         work_done: Whether the operation is done before that response.
@@ -61,7 +64,16 @@ class Fault(BaseModel):
             raise ValueError("retry_after and work_done need a status")
         if not (self.status or self.drop or self.latency or self.limit_max):
             raise ValueError("a fault needs a status, a drop, a latency or a limit_max")
+        self._check_operation()
         return self
+
+    def _check_operation(self) -> None:
+        if self.operation is None:
+            return
+        if self.repository_id is not None and self.operation in _WITHOUT_REPOSITORY:
+            raise ValueError(f"repository_id has no effect: {self.operation} has none in its path")
+        if self.limit_max is not None and self.operation not in _PAGED:
+            raise ValueError(f"limit_max has no effect: {self.operation} returns no list")
 
     @property
     def is_terminal(self) -> bool:
@@ -108,8 +120,7 @@ def describe_invalid(error: ValidationError) -> str:
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        known = ", ".join(Fault.model_fields)
-        return f"{first['loc'][0]}: a fault has no such field, but {known}, got {first['input']!r}"
+        return f"unknown field {first['loc'][0]}; the fields are {', '.join(Fault.model_fields)}"
     return f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}"
 
 
