@@ -22,7 +22,7 @@ from .responses import ApiResult
 _CREATE_SHARE = 2 / 3
 
 
-# The deadline of a flow that may take as long as it likes: each of its requests has a call's.
+# No deadline for the whole flow: each of its requests has the deadline of a call.
 EACH_CALL = math.inf
 
 

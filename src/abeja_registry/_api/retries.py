@@ -22,7 +22,7 @@ TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _THROTTLED = 429
 _UNAVAILABLE = 503
 
-# Reasons against a retry that the policy allows.
+# Why a call stops although the policy allows a retry.
 _RETRY_AFTER_TOO_LONG = "Retry-After asks for more than max_retry_after"
 _DEADLINE_TOO_CLOSE = "the deadline ends before the wait does"
 DEADLINE_ENDED = "the deadline ended before the retry was sent"
@@ -96,8 +96,8 @@ class RetryBudget:
     load itself.
 
     Attributes:
-        successes: Calls that succeeded at once since the latest retry; each earns a token.
-            There is no lock: two threads that count at the same moment may lose one.
+        successes: Calls that succeeded without a retry since the latest `spend`; each earns a
+            token. There is no lock: two threads that count at the same moment may lose one.
     """
 
     SIZE = 500
@@ -110,7 +110,7 @@ class RetryBudget:
         self._lock = threading.Lock()
         self._process = process.token
 
-    def _locked(self) -> threading.Lock:
+    def _current_lock(self) -> threading.Lock:
         # A lock that another thread holds at fork() stays locked in the child.
         if self._process is not process.token:
             self._lock = threading.Lock()
@@ -119,7 +119,7 @@ class RetryBudget:
 
     def spend(self, cost: int) -> bool:
         """Spend the cost of a retry; return False if too few tokens are left."""
-        with self._locked():
+        with self._current_lock():
             self._tokens = min(self.SIZE, self._tokens + self.successes)
             self.successes = 0
             if self._tokens < cost:
@@ -129,7 +129,7 @@ class RetryBudget:
 
     def give_back(self, cost: int) -> None:
         """Return the cost of a retry that was not sent."""
-        with self._locked():
+        with self._current_lock():
             self._tokens = min(self.SIZE, self._tokens + cost)
 
 
@@ -245,5 +245,5 @@ def _is_throttled(result: AttemptResult) -> bool:
 
 
 def throttles(status: int | None, retry_after: float | None) -> bool:
-    """Whether a response refuses requests in general as too many, and not this one."""
+    """Whether the API asks the client for fewer requests."""
     return status == _THROTTLED or (status == _UNAVAILABLE and retry_after is not None)

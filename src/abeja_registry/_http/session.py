@@ -36,10 +36,10 @@ _logger = logging.getLogger("abeja_registry")
 # Without a handler, logging writes warnings to stderr.
 _logger.addHandler(logging.NullHandler())
 
-# How often a sleeping retry checks whether the client was closed, in seconds.
+# Seconds between two checks, during a sleep, whether the client was closed.
 POLL_INTERVAL = 0.1
 # Names of headers whose values are secrets.
-_PRIVATE = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
+_SECRET_HEADER = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
 # The result of an attempt after the deadline.
 NOT_SENT = NoResponse(DEADLINE_PASSED, "", sent=False, timeout=True)
 
@@ -77,7 +77,7 @@ class _BaseSession(Generic[S]):
         self._paced = paced
         self._cancelled = False
         private: list[str] = [
-            text for name, text in settings.default_headers if _PRIVATE.search(name)
+            text for name, text in settings.default_headers if _SECRET_HEADER.search(name)
         ]
         secrets = (*settings.secrets(), *proxy_secrets(sender.proxy), *private)
         self._redact = Redactor(settings.authorization, secrets)
@@ -207,7 +207,7 @@ class _BaseSession(Generic[S]):
     def _limit(self, step: Operation | Within, deadline: float) -> tuple[Operation, float]:
         """Return the operation of a flow's step, and its deadline.
 
-        No operation has more time than a call.
+        An operation has at most `settings.deadline` seconds.
         """
         now = self.clock.now()
         limit = min(now + self.settings.deadline, deadline)
@@ -217,7 +217,7 @@ class _BaseSession(Generic[S]):
 
 
 class Session(_BaseSession[Sender]):
-    """Sends for threads."""
+    """A session whose methods block."""
 
     @classmethod
     def open(
@@ -283,7 +283,7 @@ class Session(_BaseSession[Sender]):
         Args:
             flow: The flow.
             deadline: When the whole flow must end, by the session's clock. Defaults to the
-                deadline of a call, which begins again with each step that reads a list ahead.
+                deadline of a call; each `Ahead` step renews it.
         """
         renewable = deadline is None
         if deadline is None:
@@ -317,7 +317,7 @@ class Session(_BaseSession[Sender]):
         )
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, until the client is closed at most."""
+        """Sleep, or return early when the client is closed."""
         # Polling instead of threading.Event: a lock held at fork() stays locked in the child.
         # Count the slept seconds: a test may have frozen the clock.
         while not self.closed and seconds > 0:
@@ -331,7 +331,7 @@ class Session(_BaseSession[Sender]):
 
 
 class AsyncSession(_BaseSession[AsyncSender]):
-    """Sends for the tasks of an event loop."""
+    """A session whose methods are awaited."""
 
     @classmethod
     def open(

@@ -108,8 +108,8 @@ class Crawler:
         # Last, so that a task that is throttled each time does not block the others.
         while self._unsent:
             task = self._unsent.popleft()
-            sender = self._active.get(task.repository)
-            if sender is not None and sender.awaits(task):
+            active = self._active.get(task.repository)
+            if active is not None and active.awaits(task):
                 return task
         tasks = (state.prefetch_task() for state in self._long.values())
         return next((task for task in tasks if task is not None), None)

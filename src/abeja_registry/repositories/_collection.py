@@ -99,9 +99,9 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
 
     def _list(self, limit: int | None, offset: int | None) -> Flow[P]:
         check_window(limit, offset)
-        page = self._read_page((yield self._list_operation(limit, offset)))
-        page.log_skipped()
-        return page.page
+        rows = self._read_page((yield self._list_operation(limit, offset)))
+        rows.log_skipped()
+        return rows.page
 
     def _fetch_next(self, walk: PageWalk[Any]) -> Any:
         """Return the next page of an iteration, awaitable if the session is async."""

@@ -70,9 +70,9 @@ class _BaseTags(ABC, Generic[S, P]):
         except NotFound as error:
             hint_if_name_was_given(error, repository_id)
             raise
-        page = self._read_page(repository_id, result)
-        page.log_skipped()
-        return page.page
+        rows = self._read_page(repository_id, result)
+        rows.log_skipped()
+        return rows.page
 
     def _fetch_next(self, repository_id: str, walk: PageWalk[Any]) -> Any:
         """Return the next page of an iteration, awaitable if the session is async."""
