@@ -389,8 +389,8 @@ package, which says whether the change may have been applied.
 - **`outcome_unknown`** on the exception says whether the registry may have changed. A create that
   was sent and got no response raises `OutcomeUnknown`. `client.repositories.get_or_create` looks up
   the name before and after, and creates at most one repository with this name under any fault.
-- **If a retried DELETE returns 404** after an attempt of unknown outcome, that attempt is assumed to
-  have deleted the repository: `client.repositories.delete` returns normally, and the raw
+- **If a retried DELETE returns 404** after an attempt of unknown outcome, that attempt is assumed
+  to have deleted the repository: `client.repositories.delete` returns normally, and the raw
   `delete_repository` raises `NotFound` with `after_unknown_outcome`.
 - **The next call** on the same client works, and gets its own response.
 - **No exception of the HTTP library** is raised or chained. `history` on the exception lists each
