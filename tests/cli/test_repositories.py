@@ -270,10 +270,11 @@ def test_a_deletion_of_an_ambiguous_word(
 )
 def test_a_missing_repository(arguments: list[str], problem: str, run: Run) -> None:
     """A name or an id of no repository is a 3, and one line says what to do."""
-    ran = run("repositories", "get", *arguments)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
-    assert problem in ran.err
-    assert ran.err.endswith(" - list the repositories: abeja-registry repositories list\n")
+    for command in (["get"], ["delete", "--dry-run"]):
+        ran = run("repositories", *command, *arguments)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1)
+        assert problem in ran.err
+        assert ran.err.endswith(" - list the repositories: abeja-registry repositories list\n")
 
 
 @pytest.mark.usefixtures("several")

@@ -162,6 +162,8 @@ def test_wait(run: Run, trainer: Repository) -> None:
     assert (ran.code, ran.out, ran.err.count("\n")) == (4, "", 1)
     assert run("tags", "wait", "trainer", "1.9.0", "--digest", "latest").code == 2
     assert run("tags", "wait", f"trainer:1.9.0@{tag.digest}", "-q").out == "1.9.0\n"
+    ran = run("tags", "wait", f"trainer:1.9.0@{tag.digest}", "--digest", DIGEST)
+    assert (ran.code, f"--digest {DIGEST} contradicts trainer:1.9.0@" in ran.err) == (2, True)
     for words in (["trainer:1", "trainer:2"], [f"trainer@{tag.digest}"]):
         ran = run("tags", "wait", *words)
         assert (ran.code, "pass one REPOSITORY:TAG" in ran.err) == (2, True)
@@ -200,6 +202,37 @@ def test_the_time_of_a_wait_includes_the_look_up(
     assert (ran.code, len(left)) == (4, 1)
     ran = run("image", "trainer:1.9.0", "--wait", "0.1")
     assert (ran.code, len(left)) == (4, 1)
+
+
+def test_all_calls_of_a_look_up_share_the_time_of_a_wait(
+    run: Run, trainer: Repository, sandbox: Sandbox
+) -> None:
+    """A look-up by name and then by id has one limit: the second call has what the first left."""
+    sandbox.faults.add(operation="get_repositories", latency=0.3, times=1)
+    sandbox.faults.add(operation="get_repository", latency=0.3)
+    for command in (["tags", "wait", "--timeout"], ["image", "--wait"]):
+        sandbox.faults.add(operation="get_repositories", latency=0.3, times=1)
+        ran = run(*command, "0.5", f"{trainer.id}:1.9.0")
+        assert (ran.code, ran.out) == (4, "")
+    assert not any("/tags" in request.path for request in sandbox.requests)
+
+
+def test_the_awaited_tag_is_the_image(
+    run: Run, trainer: Repository, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--wait prints the tag that it saw, even if it was pushed again at once."""
+    wait_for = Tags.wait_for
+    before = trainer.get_tag("1.9.0").digest
+
+    def pushed_again(tags: Tags, *arguments: Any, **options: Any) -> Tag:
+        tag = wait_for(tags, *arguments, **options)
+        sandbox.push(trainer, "1.9.0", digest=DIGEST)
+        return tag
+
+    monkeypatch.setattr(Tags, "wait_for", pushed_again)
+    words = ["image", f"trainer:1.9.0@{before}", "--pinned", "--wait", "9"]
+    ran = run(*words)
+    assert (ran.code, ran.out.partition("@")[2]) == (0, f"{before}\n")
 
 
 def test_image(run: Run, trainer: Repository) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..exceptions import Error, InvalidFile, NotFound
+from ..exceptions import Error, InvalidFile
 from ._errors import add_hint
 from ._output import echo_err
 from ._references import find_repositories, repository_of
@@ -87,15 +87,13 @@ def _named_target(client: Client, text: str, by: str | None) -> Target:
         UsageError: One repository has the name, and another one the id.
         NotFound: There is none.
     """
-    found = {each.id: each for each in find_repositories(client, text, by)}
+    found = {each.id: each for each in find_repositories(client, text, by, both=True)}
     if len(found) > 1:
         named, other = found.values()
         raise click.UsageError(
             f"{text!r} is the name of the repository {named.id} and the id of {other.name!r}:"
             " say which with --name or --id"
         )
-    if not found:
-        raise NotFound("not_found", f"no repository named {text!r}")
     return next(Target(each.id, each.name) for each in found.values())
 
 

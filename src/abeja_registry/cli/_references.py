@@ -15,6 +15,7 @@ from ..images import ImageName
 from ._errors import add_hint
 
 if TYPE_CHECKING:
+    from .._api.flows import Flow
     from ..client import Client
     from ..models import Tag
     from ..repositories import Repository
@@ -75,53 +76,56 @@ def _image_name(text: str) -> Reference:
     return Reference(name.repository, name.tag, name.digest)
 
 
-def find_repositories(client: Client, text: str, by: str | None) -> list[Repository]:
-    """Return the repository with this name, then the one with this id; at most two."""
-    named = client.repositories.find(text) if by != "id" else None
-    found = [named] if named is not None else []
-    # Assumption: an id is all digits, as in the reference.
-    if by == "id" or (by is None and text.isdecimal()):
-        try:
-            found.append(client.repositories.get(text))
-        except NotFound:
-            if by == "id":
-                raise
-    return found
-
-
-def repository_of(client: Client, text: str, by: str | None) -> Repository:
+def find_repositories(
+    client: Client, text: str, by: str | None, *, both: bool = False, end: float | None = None
+) -> list[Repository]:
     """Return the repository with this name, else the one with this id.
 
     Args:
         client: The client.
         text: A name or an id.
         by: "id" or "name", to look for this alone.
+        both: Whether to look for the id too if there is one with the name.
+        end: When the look-up must end, by the session's clock. Defaults to the deadline of calls.
 
     Raises:
         NotFound: There is none.
     """
-    if by == "id":
-        return client.repositories.get(text)
-    named = client.repositories.find(text)
-    if named is None:
-        if by is None and text.isdecimal():
+
+    def found() -> Flow[list[Repository]]:
+        repositories = client.repositories
+        named = None if by == "id" else (yield from repositories._find(text, None))  # noqa: SLF001
+        if named is not None:
             try:
-                return client.repositories.get(text)
+                quote_segment("the repository's id", named.id)
+            except InvalidArgument as error:  # the API's value, not the user's
+                raise InvalidResponse(str(error)) from None
+        found = [] if named is None else [named]
+        # Assumption: an id is all digits, as in the reference.
+        if by == "id" or (by is None and text.isdecimal() and (both or not found)):
+            try:
+                found.append((yield from repositories._get(text)))  # noqa: SLF001
             except NotFound as error:
-                if error.url is None:
+                if by == "id" or error.url is None:
                     raise
-        kinds = "named" if by == "name" or not text.isdecimal() else "with the name or the id"
-        raise NotFound("not_found", f"no repository {kinds} {text!r}")
-    try:
-        quote_segment("the repository's id", named.id)
-    except InvalidArgument as error:  # the API's value, not the user's
-        raise InvalidResponse(str(error)) from None
-    return named
+        if not found:
+            kinds = "with the name or the id" if by is None and text.isdecimal() else "named"
+            raise NotFound("not_found", f"no repository {kinds} {text!r}")
+        return found
+
+    return client._session.run(found(), end)
 
 
-def repository_id(client: Client, text: str, by: str | None) -> str:
+def repository_of(
+    client: Client, text: str, by: str | None, end: float | None = None
+) -> Repository:
+    """Return the repository with this name, else the one with this id, as `find_repositories`."""
+    return find_repositories(client, text, by, end=end)[0]
+
+
+def repository_id(client: Client, text: str, by: str | None, end: float | None = None) -> str:
     """Return the id of a repository; sends no request for one that is given by its id."""
-    return text if by == "id" else repository_of(client, text, by).id
+    return text if by == "id" else repository_of(client, text, by, end).id
 
 
 def tags_of(client: Client, reference: Reference, by: str | None) -> tuple[Repository, list[Tag]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from time import monotonic
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -20,6 +20,7 @@ from ._references import (
     hint_at_tags,
     parse_references,
     repository_id,
+    repository_of,
     tags_of,
 )
 from ._views import TAG
@@ -27,6 +28,7 @@ from ._views import TAG
 if TYPE_CHECKING:
     from ..client import Client
     from ..models import Tag
+    from ..repositories import Repository
 
 # Seconds in which no request can be sent: a wait without remaining time times out.
 _MIN_WAIT = 0.001
@@ -206,30 +208,32 @@ def wait(
     wanted = parse_references(words)
     if len(wanted) > 1 or wanted[0].tag is None:
         raise click.UsageError("pass one REPOSITORY:TAG")
-    with options.client() as client:
-        write.write_one(wait_for(client, wanted[0], by, timeout, digest, changed_from))
+    reference = wanted[0]
+    if digest and reference.digest not in (None, digest):
+        raise click.UsageError(f"--digest {digest} contradicts {reference}")
+    reference = replace(reference, digest=digest or reference.digest)
+    with options.client() as client, spinner(f"waiting for {reference}"):
+        end = client._session.clock.now() + timeout
+        found = repository_id(client, reference.repository, by, end)
+        tag = wait_for(client, found, reference, end, changed_from)
+    write.write_one(tag)
 
 
 def wait_for(
     client: Client,
+    repository: str | Repository,
     reference: Reference,
-    by: str | None,
-    timeout: float,
-    digest: str | None = None,
+    end: float,
     changed_from: str | None = None,
 ) -> Tag:
-    """Wait for a tag, with one time limit for the look-up of the repository and the wait."""
-    end = monotonic() + timeout
-    with spinner(f"waiting for {reference}"):
-        deadline = min(client._session.settings.deadline, timeout)
-        found = repository_id(client.with_options(deadline=deadline), reference.repository, by)
-        return client.tags.wait_for(
-            found,
-            reference.tag or "",
-            timeout=max(round(end - monotonic(), 3), _MIN_WAIT),
-            digest=reference.digest if digest is None else digest,
-            changed_from=changed_from,
-        )
+    """Wait for a tag until this time of the session's clock."""
+    return client.tags.wait_for(
+        repository,
+        reference.tag or "",
+        timeout=max(round(end - client._session.clock.now(), 3), _MIN_WAIT),
+        digest=reference.digest,
+        changed_from=changed_from,
+    )
 
 
 @click.command(
@@ -266,11 +270,15 @@ def image(
     with options.client() as client:
         for reference in wanted:
             with attempts.one():
-                if wait is not None:
-                    wait_for(client, reference, by, wait)
-                repository, found = tags_of(client, reference, by)
+                if wait is None:
+                    repository, (tag, *_) = tags_of(client, reference, by)
+                else:
+                    with spinner(f"waiting for {reference}"):
+                        end = client._session.clock.now() + wait
+                        repository = repository_of(client, reference.repository, by, end)
+                        tag = wait_for(client, repository, reference, end)
                 try:
-                    name = repository.image(found[0], pinned=pinned or reference.tag is None)
+                    name = repository.image(tag, pinned=pinned or reference.tag is None)
                 except InvalidArgument as error:  # all parts are the API's, not the user's
                     raise InvalidResponse(str(error)) from None
                 write_text(str(name))
