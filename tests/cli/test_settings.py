@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,9 @@ def test_it_shows_each_setting_with_its_source(run: Run, sandbox: Sandbox) -> No
     assert run("config").out.split()[:3] == ["SETTING", "VALUE", "SOURCE"]
 
 
-def test_a_profile(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_profile(
+    run: Run, monkeypatch: pytest.MonkeyPatch, at_terminal: Callable[[int], None], tmp_path: Path
+) -> None:
     """The source of a profile's setting is the file and its key; its token is masked."""
     monkeypatch.setenv("HOME", str(tmp_path))
     file = tmp_path / ".abeja" / "config"
@@ -61,7 +64,7 @@ def test_a_profile(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         }.items()
     )
     assert run("--profile", "nope", "config").code == 2
-    monkeypatch.setenv("COLUMNS", "60")
+    at_terminal(60)
     narrow = run("--profile", "staging", "config").out
     assert "…" not in narrow
     assert max(map(len, narrow.splitlines())) <= 60
@@ -236,14 +239,16 @@ def test_doctor_shows_any_report(
     assert ran.out.startswith(f"tags  {status:7}  \N{REPLACEMENT CHARACTER}[1ma string\n")
 
 
-def test_doctor_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_fits_the_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, at_terminal: Callable[[int], None]
+) -> None:
     """At a terminal the report is as wide as the terminal, and elsewhere it has 100 columns."""
     report = ContractReport((Finding("tags", "ok", "a word " * 40),))
     monkeypatch.setattr(Client, "check_contract", lambda _: report)
     assert run("doctor").out == f"{report}\n"
     assert max(map(len, str(report).splitlines())) in range(90, 101)
     for columns, least, most in (("50", 40, 50), ("200", 190, 200), ("10", 25, 35)):
-        monkeypatch.setenv("COLUMNS", columns)
+        at_terminal(int(columns))
         shown = run("doctor").out
         assert max(map(len, shown.splitlines())) in range(least, most + 1)
         assert shown.split() == str(report).split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
@@ -80,12 +81,12 @@ def is_cut(shown: str, whole: str) -> bool:
 @pytest.mark.parametrize("width", [120, 80, 50, 40])
 @pytest.mark.parametrize("command", TITLES)
 def test_a_table_fits(
-    command: str, width: int, run: Run, old: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, width: int, run: Run, old: Path, at_terminal: Callable[[int], None]
 ) -> None:
     """It is no wider; texts are truncated with a mark, and all other values are whole."""
     arguments = command.format(old=old).split()
     whole = [cells(line) for line in run(*arguments).out.splitlines()]
-    monkeypatch.setenv("COLUMNS", str(width))
+    at_terminal(width)
     lines = run(*arguments).out.splitlines()
     assert max(map(len, lines)) <= width
     titles = [title.replace(" ", "_") for title in whole[0]]
@@ -99,22 +100,24 @@ def test_a_table_fits(
 
 
 def test_names_are_truncated_last(
-    run: Run, client: Client, monkeypatch: pytest.MonkeyPatch
+    run: Run, client: Client, at_terminal: Callable[[int], None]
 ) -> None:
     """A description gives way before a name does, and so do the columns that matter least."""
     name = "a-name-of-thirty-two-characters-"[:31] + "x"
     client.repositories.create(name, "a description of several words")
     for width in (120, 100, 80, 60, 50):
-        monkeypatch.setenv("COLUMNS", str(width))
+        at_terminal(width)
         row = run("repositories", "list").out.splitlines()[1]
         assert row.startswith(f"{name}  15000")
         assert ("words" in row) is (width == 120)
     assert run("repositories", "list").out.splitlines()[0].split() == ["NAME", "ID"]
 
 
-def test_a_narrower_terminal_than_any(run: Run, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrower_terminal_than_any(
+    run: Run, old: Path, at_terminal: Callable[[int], None]
+) -> None:
     """Where nothing else helps, lines are longer, and no value is truncated without a mark."""
-    monkeypatch.setenv("COLUMNS", "10")
+    at_terminal(10)
     ran = run("diff", str(old))
     assert ran.out.splitlines()[0] == "CHANGE  REPOSIT…  TAG"
     assert ran.out.splitlines()[1].startswith("moved   trainer…  1.0")
@@ -122,20 +125,23 @@ def test_a_narrower_terminal_than_any(run: Run, old: Path, monkeypatch: pytest.M
 
 
 def test_wide_characters_count_twice(
-    run: Run, client: Client, monkeypatch: pytest.MonkeyPatch
+    run: Run, client: Client, at_terminal: Callable[[int], None]
 ) -> None:
     """Characters that take two cells of a terminal are counted as two."""
     client.repositories.create("trainer", "説明" * 40)
-    monkeypatch.setenv("COLUMNS", "80")
+    at_terminal(80)
     line = run("repositories", "list").out.splitlines()[1]
     assert line.endswith("明…")
     assert sum(2 if east_asian_width(each) == "W" else 1 for each in line) in (79, 80)
 
 
 @pytest.mark.usefixtures("old")
-def test_a_table_of_one_is_folded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_of_one_is_folded(
+    run: Run,
+    at_terminal: Callable[[int], None],
+) -> None:
     """A table of one row shows each value whole, on several lines; no line ends in blanks."""
-    monkeypatch.setenv("COLUMNS", "40")
+    at_terminal(40)
     lines = run("tags", "latest", "trainer-of-models").out.splitlines()
     assert max(map(len, lines)) <= 40
     text = "".join(lines).replace(" ", "")

@@ -115,11 +115,11 @@ def test_a_size_of_a_terminal(
     assert os.environ[name] == value
 
 
-@pytest.mark.parametrize("value", ["", "0", "-5", "abc", "²", "9" * 5000])
+@pytest.mark.parametrize("value", ["", "0", "1", "40", "-5", "abc", "²", "9" * 5000])
 def test_no_size_is_no_bound(
     value: str, run: Run, named: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a terminal only a valid size limits the width."""
+    """Without a terminal nothing limits the width."""
     expected = run("repositories", "list").out
     monkeypatch.setenv("COLUMNS", value)
     assert run("repositories", "list").out == expected
@@ -209,7 +209,9 @@ def test_an_encoding_that_lacks_characters(
 ) -> None:
     """Characters that an encoding lacks are written as escapes, and a table is no wider."""
     monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TERM", "dumb")
     streams = Streams(encoding, monkeypatch)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: bool(columns))
     assert main(["repositories", "list"]) == 0
     out = whole(streams.written("stdout"))
     assert len(out.splitlines()) == 1 + len(named)

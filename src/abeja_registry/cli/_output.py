@@ -235,7 +235,7 @@ def is_terminal() -> bool:
 
 def width() -> int | None:
     """Return the width of the terminal; None without one."""
-    return get_terminal_size().columns if is_terminal() or "COLUMNS" in os.environ else None
+    return get_terminal_size().columns if is_terminal() else None
 
 
 def readable(text: str) -> str:
