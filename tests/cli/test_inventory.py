@@ -148,6 +148,7 @@ def test_an_interrupted_file(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path
         (["--write", "inventory.csv", "--empty"], "--write writes all rows and columns"),
         (["--empty", "--since", "1d"], "repositories without tags have no time of a push"),
         (["--resume"], "--resume needs --write"),
+        (["-o", "inv.csv"], "; `--write inv.csv` writes a file"),
         (["--concurrency", "0"], "it must be a whole number, at least 1"),
         (["--include", ""], "--include must be a non-empty pattern"),
     ],
@@ -553,8 +554,8 @@ def test_selected_sums(run: Run, aged: list[str], tmp_path: Path) -> None:
         assert summary("--limit", "1")["total"]["tags"] == len(aged)
     table = run("summary", "--limit", "1", "--columns", "of,name,bytes").out
     assert [line.split()[:2] for line in table.splitlines()] == [
-        ["OF", "NAME"],
-        ["total", "total"],
+        ["GROUP", "NAME"],
+        ["total", "(all)"],
         ["repository", "a"],
         ["creator", "test@abeja.asia"],
     ]

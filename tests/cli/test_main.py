@@ -112,7 +112,7 @@ def test_global_options_are_named_in_each_help(command: str, run: Run) -> None:
     root = run("--help").out
     variables = ["ABEJA_ORGANIZATION_ID", "ABEJA_PROFILE", "ABEJA_API_URL"]
     for variable in [*variables, "ABEJA_SDK_CONNECTION_TIMEOUT"]:
-        assert f"[env: {variable}" in root
+        assert variable in root
 
 
 def test_a_help_has_plain_words(run: Run) -> None:

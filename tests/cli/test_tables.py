@@ -25,7 +25,7 @@ TITLES = {
     "tags list trainer-of-models": "NAME DIGEST SIZE UPDATED_(UTC) CREATOR",
     "inventory -o table": "REPOSITORY TAG DIGEST SIZE UPDATED_(UTC) CREATOR",
     "diff {old}": "CHANGE REPOSITORY TAG OLD_DIGEST NEW_DIGEST",
-    "summary": "OF NAME TAGS BYTES TAG_BYTES NEWEST_(UTC) STALE STALE_BYTES",
+    "summary": "GROUP NAME TAGS BYTES TAG_BYTES NEWEST_(UTC) STALE STALE_BYTES",
 }
 # The columns that are left out at a narrow terminal.
 DROPPED = {

@@ -79,6 +79,13 @@ def test_ages(run: Run, trainer: Repository, sandbox: Sandbox) -> None:
     assert "'--since': 'yesterday' is no time such as 30d, 12h, 2024-01-31" in ran.err
 
 
+def test_the_tags_of_all_repositories(run: Run) -> None:
+    """Without REPOSITORY, the error names the command for all of them."""
+    ran = run("tags", "list", "--stale-days", "90")
+    assert (ran.code, ran.out) == (2, "")
+    assert "; for all repositories: abeja-registry inventory --stale-days 90 - see" in ran.err
+
+
 def test_orders(run: Run, client: Client, sandbox: Sandbox) -> None:
     """Tags are sorted by name, time or size."""
     repository = client.repositories.create("sorted")

@@ -144,22 +144,22 @@ _GLOBAL_OPTIONS = [
         ["--profile"],
         metavar="NAME",
         shell_complete=complete_profiles,
-        help="A configuration of ~/.abeja/config; it overrides the environment."
-        "  [env:\xa0ABEJA_PROFILE, which does not]",
+        help="Use this profile of ~/.abeja/config, even over environment variables. ABEJA_PROFILE"
+        " also selects one, but environment variables win over it.",
     ),
     GlobalOption(["--base-url"], metavar="URL", help="The API's URL.  [env:\xa0ABEJA_API_URL]"),
     GlobalOption(
         ["--request-timeout"],
         type=seconds,
         metavar="SECONDS",
-        help="For each connect, read and write; 30 by default."
+        help="Limit for each connect, read or write (default 30)."
         "  [env:\xa0ABEJA_SDK_CONNECTION_TIMEOUT]",
     ),
     GlobalOption(
         ["--deadline"],
         type=seconds,
         metavar="SECONDS",
-        help="For each call with all its retries; 120 by default.",
+        help="Limit for a whole call, retries included (default 120).",
     ),
     GlobalOption(
         ["-v", "--verbose"],
@@ -255,6 +255,11 @@ class Command(_Base):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
+            if isinstance(error, click.MissingParameter) and ctx.command_path.endswith("tags list"):
+                stale = " ".join(words) if words[:1] == ["--stale-days"] else ""
+                every = f"for all repositories: abeja-registry inventory {stale}".rstrip()
+                missing = error.format_message().rstrip(".")
+                raise click.UsageError(f"{missing}; {every}", ctx) from None
             root = ctx.find_root().command
             if "unexpected extra" not in error.message or not isinstance(root, Group):
                 raise

@@ -76,7 +76,7 @@ READ_OPTIONS = chain(
         metavar="COUNT",
         help="Requests at the same time.  [default: 16]",
     ),
-    click.option("--partial", is_flag=True, help="Go on without the repositories that fail."),
+    click.option("--partial", is_flag=True, help="Skip repositories that fail."),
 )
 
 
@@ -171,7 +171,7 @@ def inventory(
 ) -> None:
     """List every tag of every repository.
 
-    The repositories without tags are last. Without a terminal, the output is jsonl.
+    The repositories without tags are listed last. When piped, the default output is jsonl.
     """
     import_httpx()
     asked = InventoryOptions(**read)

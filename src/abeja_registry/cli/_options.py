@@ -41,7 +41,11 @@ def output_form(text: str) -> str:
     """Return the name of an output, as the type of an option."""
     if text in OUTPUTS:
         return text
-    hint = f"; `> {text}` writes a file" if re.search(r"[./]", text) else ""
+    hint = ""
+    if re.search(r"[./]", text):
+        write = text.endswith((".jsonl", ".csv", ".parquet"))
+        write &= click.get_current_context().command.name == "inventory"
+        hint = f"; `{'--write' if write else '>'} {text}` writes a file"
     raise click.BadParameter(f"{text!r} is not {_alternatives(OUTPUTS)}{hint}")
 
 
@@ -51,7 +55,12 @@ repository = click.argument(
     "repository", metavar="REPOSITORY", shell_complete=complete_repositories
 )
 by = chain(
-    click.option("--id", "by", flag_value="id", help="REPOSITORY is an id."),
+    click.option(
+        "--id",
+        "by",
+        flag_value="id",
+        help="REPOSITORY is an id.  [default: a name or an id, a name first]",
+    ),
     click.option(
         "--name", "by", flag_value="name", help="REPOSITORY is a name, even if it looks like an id."
     ),
@@ -123,7 +132,9 @@ _SINCE_UNTIL = chain(
         metavar="TIME",
         help="Only tags pushed at this time or later: 30d ago, or ISO 8601 in UTC.",
     ),
-    click.option("--until", type=time, metavar="TIME", help="Only tags last pushed before."),
+    click.option(
+        "--until", type=time, metavar="TIME", help="Only tags last pushed before this time."
+    ),
 )
 
 
@@ -150,7 +161,7 @@ def window(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 stale = click.option(
-    "--stale-days", type=days, metavar="DAYS", help="Only tags without a push for so many days."
+    "--stale-days", type=days, metavar="DAYS", help="Only tags not pushed in the last DAYS days."
 )
 
 
@@ -192,17 +203,20 @@ def rows(
         ),
     ]
     if view.quiet:
+        what = "names" if view.quiet == ("name",) else " and ".join(view.quiet)
         options.append(
             click.option(
                 "-q",
                 "--quiet",
                 is_flag=True,
-                help=f"Only {' and '.join(view.quiet)}, or the --columns, without a header.",
+                help=f"Print only {what} (or --columns), without a header.",
             )
         )
     if not one:
         options.append(
-            click.option("--limit", type=whole(1), metavar="ROWS", help="At most so many.")
+            click.option(
+                "--limit", type=whole(1), metavar="ROWS", help="Show at most this many rows."
+            )
         )
     if not one and view.sorts:
         options += [

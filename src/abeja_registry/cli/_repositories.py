@@ -157,10 +157,11 @@ def create(
     "file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
     metavar="FILE",
-    help="Delete those in a CSV or JSON file of `inventory` or `repositories list`; - is stdin.",
+    help="Delete the repositories listed in a CSV or JSON file of `inventory` or"
+    " `repositories list`; - is stdin.",
 )
 @_options.by
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask (needed without a terminal).")
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted.")
 @click.option("--missing-ok", is_flag=True, help="Ignore repositories that do not exist.")
 @_options.keep_going
@@ -176,8 +177,9 @@ def delete(
 ) -> None:
     """Delete repositories with all their tags, after asking.
 
-    With --from, a repository whose tags are in FILE is deleted only if FILE has all of them: the
-    file of `inventory --stale-days 365` deletes repositories in which everything is stale.
+    With --from: if FILE lists tags, a repository is deleted only when FILE lists every one of its
+    tags. So a file from `inventory --stale-days 365 --output csv` deletes only repositories that
+    are stale throughout.
     """
     if bool(names) is (file is not None):
         raise click.UsageError("pass either names of repositories or --from FILE")

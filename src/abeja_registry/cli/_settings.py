@@ -24,7 +24,8 @@ _SHOWN = ("organization_id", "base_url", "timeout", "deadline", "max_retry_count
 def config(options: ClientOptions, write: Writer[dict[str, Any]]) -> None:
     """Show each setting, and where it was found.
 
-    Secrets are masked, and no request is sent. If a setting is missing or invalid, it exits with 2.
+    Secrets are masked, and no request is sent. If a setting is missing or invalid, the
+    command exits with 2.
     """
     resolution = options.resolve()
     found = [each for each in resolution.shown if each.name in _SHOWN]
@@ -46,7 +47,7 @@ def config(options: ClientOptions, write: Writer[dict[str, Any]]) -> None:
 @global_options
 @_options.rows(ACCESS, one=True)
 def whoami(options: ClientOptions, write: Writer[dict[str, Any]]) -> None:
-    """Ask the API which organization the credential opens.
+    """Ask the API which organization the credential belongs to.
 
     It requests one repository of the list, the cheapest call there is.
     """
@@ -68,9 +69,9 @@ def whoami(options: ClientOptions, write: Writer[dict[str, Any]]) -> None:
 @global_options
 @_options.rows(FINDING, one=True)
 def doctor(options: ClientOptions, write: Writer[Any]) -> None:
-    """Compare the API with its reference.
+    """Check that the API behaves as this tool expects (read-only).
 
-    About ten read-only calls. If something differs, it exits with 1.
+    It sends about ten requests. If something differs, the command exits with 1.
     """
     with options.client() as client:
         report = client.check_contract()

@@ -101,12 +101,12 @@ def summary(
             }
         )
         return
-    groups = [("total", totals.total)]
+    output = write.output or "table"
+    total = replace(totals.total, name="(all)") if output == "table" else totals.total
+    groups = [("total", total)]
     groups += [("repository", each) for each in repositories]
     groups += [("creator", each) for each in creators]
-    everything = replace(
-        write, output=write.output or "table", limit=None, sort=None, reverse=False
-    )
+    everything = replace(write, output=output, limit=None, sort=None, reverse=False)
     everything.write_all(groups)
 
 

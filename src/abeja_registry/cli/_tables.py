@@ -65,6 +65,8 @@ def write_cells(cells: Mapping[str, Any]) -> None:
 
 
 def _title(column: str) -> str:
+    if column == "of":
+        return "GROUP"
     utc = " (UTC)" if column in _TIMES else ""
     for suffix in ("_name", "_email", "_at"):
         column = column.removesuffix(suffix)

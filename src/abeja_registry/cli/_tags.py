@@ -155,7 +155,10 @@ def latest(
     pattern: str | None,
     prereleases: bool,
 ) -> None:
-    """Show the newest tag of a repository."""
+    """Show the tag with the most recent first push.
+
+    --by updated shows the one with the most recent push.
+    """
     if prereleases and order != "version":
         raise click.UsageError("--prereleases needs --by version")
     with options.client() as client:
@@ -209,9 +212,9 @@ def wait(
     if len(wanted) > 1 or wanted[0].tag is None:
         raise click.UsageError("pass one REPOSITORY:TAG")
     reference = wanted[0]
-    if digest and reference.digest not in (None, digest):
+    if digest is not None and reference.digest not in (None, digest):
         raise click.UsageError(f"--digest {digest} contradicts {reference}")
-    reference = replace(reference, digest=digest or reference.digest)
+    reference = replace(reference, digest=reference.digest if digest is None else digest)
     with options.client() as client, spinner(f"waiting for {reference}"):
         end = client._session.clock.now() + timeout
         found = repository_id(client, reference.repository, by, end)
@@ -249,7 +252,12 @@ def wait_for(
 @references
 @_options.by
 @click.option("--pinned", is_flag=True, help="Name the image by its digest, which never changes.")
-@click.option("--wait", type=seconds, metavar="SECONDS", help="Wait so long until the tag exists.")
+@click.option(
+    "--wait",
+    type=seconds,
+    metavar="SECONDS",
+    help="Wait up to SECONDS for the tag, the look-up of the repository included.",
+)
 @_options.keep_going
 def image(
     options: ClientOptions,
@@ -259,9 +267,9 @@ def image(
     wait: float | None,
     keep_going: bool,
 ) -> None:
-    """Print the names of images, as job definitions take them.
+    """Print image names in the form that job definitions use.
 
-    Each tag is looked up, so that the image exists.
+    Fails if a tag does not exist.
     """
     wanted = parse_references(words)
     if wait is not None and any(reference.tag is None for reference in wanted):

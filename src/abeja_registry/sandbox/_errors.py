@@ -42,7 +42,8 @@ class RepositoryNotFound(RegistryError, LookupError):
     status = 404
 
     def __init__(self, repository_id: str) -> None:
-        super().__init__(f"no repository {reprlib.repr(repository_id)}")
+        hint = "" if repository_id.isdecimal() else "; a path takes its id, not its name"
+        super().__init__(f"no repository {reprlib.repr(repository_id)}{hint}")
 
 
 class NameConflict(RegistryError, ValueError):

@@ -67,7 +67,7 @@ def page(report: Report) -> str:
     tables = (
         totals_table("repositories", "Repository", summary.repositories),
         totals_table("creators", "Creator", summary.creators),
-        stale_table(report.stale_tags),
+        stale_table(report.stale_tags, report.summary.stale_after_days),
         empty_table(report.empty_repositories),
         moved_table(report.moved),
     )

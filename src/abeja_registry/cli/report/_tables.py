@@ -95,7 +95,7 @@ def totals_table(name: str, of: str, groups: Iterable[Totals]) -> Table:
     return Table(name, columns, rows, "summary --output csv")
 
 
-def stale_table(tags: Iterable[StaleTag]) -> Table:
+def stale_table(tags: Iterable[StaleTag], stale_after_days: int) -> Table:
     """Return the table of stale tags, those that free the most first."""
     columns = (
         Column("Repository and tag", "tag", "ascending"),
@@ -121,7 +121,7 @@ def stale_table(tags: Iterable[StaleTag]) -> Table:
         )
         for each in largest
     ]
-    return Table("stale", columns, rows, "inventory --output csv")
+    return Table("stale", columns, rows, f"inventory --stale-days {stale_after_days} --output csv")
 
 
 def empty_table(names: Iterable[str]) -> Table:
