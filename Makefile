@@ -93,7 +93,7 @@ test-pythons: .venv/matrix.stamp
 # What takes long, or may fail for a reason outside this package: another release of a dependency, or
 # other examples than before. Each part runs, whatever becomes of the others.
 nightly: .venv/dev.stamp .venv/matrix.stamp
-	$(MAKE) --keep-going fuzz test-long soak test-matrix test-pythons test-lowest test-prereleases
+	$(MAKE) --keep-going coverage fuzz test-long soak test-matrix test-pythons test-lowest test-prereleases
 
 # Every cell of the faults' table, and five times the kills.
 test-long: .venv/dev.stamp
