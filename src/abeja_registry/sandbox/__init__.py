@@ -15,9 +15,11 @@ and prints the environment variables for its clients.
 from .._parsing import real_datetime
 
 try:
-    # FastAPI imports pydantic.
+    # FastAPI imports pydantic, and the rest of it with the first route that has a response's model.
     with real_datetime():
-        import fastapi  # noqa: F401
+        import fastapi
+
+        fastapi.APIRouter().add_api_route("/", lambda: None, response_model=dict)
     import uvicorn  # noqa: F401
 except ModuleNotFoundError:
     # `python -m` prints an ImportError with the package's own name in one line.
