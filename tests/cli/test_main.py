@@ -603,7 +603,7 @@ def test_the_sandbox(run: Run, sandbox: Sandbox) -> None:
 OURS = {"click"}
 CLIENT = OURS | {"httpx", "pydantic"}
 # Sums and differences are computed in columns, if pyarrow is installed.
-COLUMNS = {"pyarrow"}
+COLUMNS = {"numpy", "pyarrow"}
 LOADED = [
     ("--help", OURS),
     ("--version", OURS),

@@ -113,8 +113,8 @@ class _BaseRepositories(ABC, Generic[S, R, P]):
         try:
             yield operations.delete_repository(self._organization_id, repository_id)
         except NotFound as error:
-            # Assumption: an earlier attempt of this call, which got no response, a 408 or a 5xx,
-            # has deleted the repository. Another client may have done so, or it never existed.
+            # An earlier attempt of this call, with no response, a 408 or a 5xx, counts as the one
+            # that deleted it. Another client may have done so, or it never existed.
             if not (missing_ok or error.after_unknown_outcome):
                 hint_if_name_was_given(error, repository_id)
                 raise
