@@ -87,7 +87,7 @@ def _reference() -> dict[str, str]:
 
 @cache
 def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("abeja_registry.sandbox").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
