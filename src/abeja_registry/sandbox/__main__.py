@@ -3,12 +3,10 @@
 import contextlib
 import logging
 import os
-import shlex
 import signal
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +18,7 @@ from . import Sandbox
 from ._faults import Fault, parse_fault
 from ._sandbox import ANY_CREDENTIAL, LIMIT_MAX, LOOPBACK, VARIABLES
 from ._secrets import read_lines, read_or_make_token
+from ._shells import SHELLS
 
 # What a Docker registry's configuration needs; to a shell that takes the exports it is a comment.
 NOTIFICATIONS = """\
@@ -284,7 +283,7 @@ def _print_variables(
     mirrors: bool,
 ) -> None:
     """Print the variables of a client; a credential of a file is not printed."""
-    export = partial(_assignment, shell)
+    export = {name.lower(): line for name, line in SHELLS.items()}[shell]
     print(f"# A Registry API on {sandbox.url}. For its clients:")
     print(export("ABEJA_API_URL", sandbox.url))
     print(export("ABEJA_ORGANIZATION_ID", sandbox.organization_id))
@@ -307,13 +306,6 @@ def _print_variables(
         print(NOTIFICATIONS.format(url=sandbox.notifications_url), end="")
         print("" if token is None else NOTIFICATIONS_TOKEN.format(token=token))
     print("# Ctrl-C ends it.", flush=True)
-
-
-def _assignment(shell: str, name: str, value: str) -> str:
-    if shell == "powershell":
-        quoted = value.replace("'", "''")
-        return f"$env:{name} = '{quoted}'"
-    return f"export {name}={shlex.quote(value)}"
 
 
 def _end(number: int, frame: FrameType | None) -> None:
