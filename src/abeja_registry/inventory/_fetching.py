@@ -136,9 +136,8 @@ class _BaseFetcher(Generic[S]):
 
 
 def _log_skipped(task: FetchTask, offset: int, page: PageRows[Any]) -> None:
-    if page.errors:
-        # Pages overlap by one row, unless they hold only one.
-        page.log_skipped(range(1 if offset and task.limit > 1 else 0, len(page.rows)))
+    # Pages overlap by one row, unless they hold only one.
+    page.log_skipped(range(1 if offset and task.limit > 1 else 0, len(page.rows)))
 
 
 def _invalid_repository(page: PageRows[Any], offset: int, index: int) -> InvalidRepository:
