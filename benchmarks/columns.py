@@ -20,6 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from abeja_registry.inventory._rows import FILE_COLUMNS
+
 from .rounds import ENVIRONMENT, HERE, Figure, Measurement, Server, Target, below
 
 ROUNDS = 3
@@ -157,19 +159,7 @@ def a_file(path: str, seed: str) -> int:
     repositories, tags = FILES
     time_ = pyarrow.timestamp("us", tz="UTC")
     kinds = {"size": pyarrow.int64(), "created_at": time_, "updated_at": time_}
-    names = [
-        "repository_id",
-        "repository_name",
-        "tag",
-        "digest",
-        "size",
-        "media_type",
-        "creator_email",
-        "created_at",
-        "updated_at",
-        "kind",
-    ]
-    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in names])
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in FILE_COLUMNS])
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         for at in range(repositories):
             texts = [
