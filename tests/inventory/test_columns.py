@@ -13,7 +13,7 @@ import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.support.examples import ORGANIZATION_ID
+from tests.support.examples import ORGANIZATION_ID, TAG
 from tests.support.inventories import expected, rows_in, tag_counts, walked_as
 from tests.support.worlds import walked
 
@@ -173,26 +173,7 @@ async def test_columns_need_their_extra(
 
 # -- any page -------------------------------------------------------------------------------------
 
-TIME = "2019-05-23T05:13:15Z"
-CREATOR = {
-    "updated_at": "2018-01-04T03:02:12Z",
-    "role": "admin",
-    "is_registered": True,
-    "id": "1122334455660",
-    "email": "test@abeja.asia",
-    "display_name": None,
-    "created_at": "2017-05-26T01:38:46Z",
-}
-TAG = {
-    "id": 1771682238503,
-    "name": "0.0.4",
-    "digest": "sha256:5c40",
-    "size": 2757009,
-    "media_type": "application/json",
-    "creator": CREATOR,
-    "created_at": TIME,
-    "updated_at": TIME,
-}
+CREATOR = TAG["creator"]
 _JSON: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, "", "5", 5, 5.0, 5.5, -1, 2**63, 2**63 - 1, [], ["a"], {}]
 )
