@@ -245,7 +245,21 @@ class _Base(click.Command):
 
 
 class Command(_Base):
-    """A command; without the arguments that it needs, it shows its help."""
+    """A command; without the arguments that it needs, it shows its help.
+
+    Args:
+        instead: Returns what to use without an argument that is missing, from the other words.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        instead: Callable[[Sequence[str]], str] | None = None,
+        **attributes: Any,
+    ) -> None:
+        super().__init__(name, **attributes)
+        self._instead = instead
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         bare = not args and not ctx.resilient_parsing
@@ -255,11 +269,9 @@ class Command(_Base):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            if isinstance(error, click.MissingParameter) and ctx.command_path.endswith("tags list"):
-                stale = " ".join(words) if words[:1] == ["--stale-days"] else ""
-                every = f"for all repositories: abeja-registry inventory {stale}".rstrip()
+            if isinstance(error, click.MissingParameter) and self._instead is not None:
                 missing = error.format_message().rstrip(".")
-                raise click.UsageError(f"{missing}; {every}", ctx) from None
+                raise click.UsageError(f"{missing}; {self._instead(words)}", ctx) from None
             root = ctx.find_root().command
             if "unexpected extra" not in error.message or not isinstance(root, Group):
                 raise

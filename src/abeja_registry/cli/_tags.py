@@ -48,8 +48,14 @@ def tags(_: ClientOptions) -> None:
     """List tags, show the newest, wait for one."""
 
 
+def _of_all_repositories(words: Sequence[str]) -> str:
+    stale = " ".join(words) if words[:1] == ["--stale-days"] else ""
+    return f"for all repositories: abeja-registry inventory {stale}".rstrip()
+
+
 @tags.command(
     "list",
+    instead=_of_all_repositories,
     examples=(
         "tags list trainer",
         "tags list trainer --pattern '1.*' --sort updated --limit 10",
