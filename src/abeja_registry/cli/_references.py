@@ -105,8 +105,8 @@ def find_repositories(
         if by == "id" or (by is None and text.isdecimal() and (both or not found)):
             try:
                 found.append((yield from repositories._get(text)))  # noqa: SLF001
-            except NotFound as error:
-                if by == "id" or error.url is None:
+            except NotFound:
+                if by == "id":
                     raise
         if not found:
             kinds = "with the name or the id" if by is None and text.isdecimal() else "named"
