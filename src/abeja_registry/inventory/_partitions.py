@@ -151,8 +151,7 @@ class Codes:
 
     def of(self, name: str) -> tuple[Any, int]:
         """Return the codes of a column, and a number above all of them."""
-        arrow, column = self._arrow, self._table.column(name)
-        encoded = column if arrow.types.is_dictionary(column.type) else column.dictionary_encode()
+        arrow, encoded = self._arrow, as_dictionary(self._table.column(name))
         chunks = [chunk.indices.cast(arrow.int64()) for chunk in encoded.chunks]
         return arrow.chunked_array(chunks, arrow.int64()), len(encoded.chunk(0).dictionary)
 
