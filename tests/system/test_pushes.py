@@ -123,8 +123,8 @@ def test_a_push_to_no_repository(
         registry.push(made, "7/trainer:1.0.0")
         until(lambda: len(caplog.messages) == 2)
     assert caplog.messages == [
-        f"{ORGANIZATION}/nobody:1.0.0 is not shown: there is no such repository",
-        "7/trainer:1.0.0 is not shown: there is no such repository",
+        f"{ORGANIZATION}/nobody:1.0.0 is not shown: the repository does not exist",
+        "7/trainer:1.0.0 is not shown: the repository does not exist",
     ]
     assert [each.name for each in client.repositories] == ["trainer"]
     assert tags(repository) == {}
