@@ -19,7 +19,7 @@ MUTANTS ?= 200
 # Tests wait more than they compute; each worker takes seconds to collect them.
 WORKERS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 # In small chunks, slow tests are spread over all workers, and each begins with property tests.
-PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxschedchunk=16 --timeout=300 \
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxschedchunk=16 \
 	--override-ini=faulthandler_exit_on_timeout=true
 # Without its cache of bytecode, each worker and each program under test compiles all that it loads.
 unexport PYTHONDONTWRITEBYTECODE
@@ -95,9 +95,10 @@ test-pythons: .venv/matrix.stamp
 nightly: .venv/dev.stamp .venv/matrix.stamp
 	$(MAKE) --keep-going coverage fuzz test-long soak test-matrix test-pythons test-lowest test-prereleases
 
-# Every cell of the faults' table, and five times the kills.
+# Every cell of the faults' table, five times the kills, and each page at Python's prompt.
 test-long: .venv/dev.stamp
-	NIGHTLY=1 $(PYTEST) --quiet --timeout=1800 tests/faults tests/sandbox/test_durability.py
+	NIGHTLY=1 $(PYTEST) --quiet --timeout=1800 tests/faults tests/sandbox/test_durability.py \
+		tests/test_docs.py
 
 # The lowest versions of everything that is installed, also of what dependencies need in turn.
 test-lowest: .venv/matrix.stamp

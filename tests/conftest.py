@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     has loaded some more, it draws other examples.
     """
     items.sort(key=lambda item: item.get_closest_marker("hypothesis") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look at the tests again, which never become garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

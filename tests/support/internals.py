@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -325,6 +326,11 @@ write_csv = partial(write_file, CSV)
 write_jsonl = partial(write_file, JSONL)
 write_parquet = partial(write_file, PARQUET)
 FORMATS = {each.name: each for each in (JSONL, CSV, PARQUET)}
+
+
+def write_row_groups(path: Path, entries: Iterable[Entry], rows: int) -> int:
+    """Write a Parquet file with row groups of so many rows."""
+    return write_file(replace(PARQUET, write=partial(PARQUET.write, row_group=rows)), path, entries)
 
 
 @contextmanager

@@ -41,7 +41,13 @@ def _by_repository(rows: Iterable[InventoryRow]) -> Iterator[list[InventoryRow]]
         yield list(group)
 
 
-def _write(path: Path, parts: Iterable[Part], without_rows: Iterable[InventoryRepository]) -> int:
+def _write(
+    path: Path,
+    parts: Iterable[Part],
+    without_rows: Iterable[InventoryRepository],
+    *,
+    row_group: int = _ROW_GROUP,
+) -> int:
     arrow, parquet = _arrow_modules()
     schema_of_file = _file_schema(arrow)
     count = 0
@@ -51,20 +57,20 @@ def _write(path: Path, parts: Iterable[Part], without_rows: Iterable[InventoryRe
         atomic_write(path) as file,
         parquet.ParquetWriter(file, schema_of_file, use_dictionary=repeated) as writer,
     ):
-        for batch in _row_groups(arrow, parts):
+        for batch in _row_groups(arrow, parts, row_group):
             count += batch.num_rows
             kinds = arrow.repeat(TAG, batch.num_rows)
             writer.write_batch(arrow.record_batch([*batch.columns, kinds], schema=schema_of_file))
         remaining = iter(without_rows)
-        while group := list(islice(remaining, _ROW_GROUP)):
+        while group := list(islice(remaining, row_group)):
             columns = zip(*map(cells, group), strict=True)
             writer.write_table(arrow.table([*map(list, columns)], schema=schema_of_file))
     return count
 
 
-def _row_groups(arrow: Any, parts: Iterable[Part]) -> Iterator[Any]:
+def _row_groups(arrow: Any, parts: Iterable[Part], rows: int) -> Iterator[Any]:
     """Yield record batches of a row group each."""
-    buffer = BatchBuffer(_ROW_GROUP)
+    buffer = BatchBuffer(rows)
     for part in parts:
         yield from buffer.add([TagColumns(arrow.ipc.read_record_batch(part.data, schema()))])
     yield from buffer.rest()

@@ -21,7 +21,7 @@ def test_a_file_is_written_atomically(kind: str, tmp_path: Path) -> None:
     path.write_text("before")
 
     def failing() -> Iterator[InventoryRow]:
-        yield from many(30_000)
+        yield from many(12_000)
         assert path.read_text() == "before"
         raise RuntimeError
 

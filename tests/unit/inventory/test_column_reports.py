@@ -106,27 +106,23 @@ def test_times_beyond_the_calendar_in_utc() -> None:
 def test_reports_of_files(tmp_path: Path, kind: str, in_memory: int) -> None:
     """Files of each kind, with and without pyarrow, have the same diff and summary."""
     old, new = tmp_path / f"old{kind}", tmp_path / f"new{kind}"
-    rows = many(30_000)
+    rows = sorted(many(12_000))
     changed = [each._replace(digest="sha256:01") for each in rows[5:8]]
     WRITERS[kind](old, [*rows, InventoryRepository("9", "empty", 0)])
     WRITERS[kind](new, [*rows[:5], *changed, *rows[9:], row("b", "1")])
     with rows_in_memory(in_memory):
         diff, summary = Inventory.diff(old, new), summarize(read_rows(new), now=NOW)
-    assert diff == Inventory.diff([*known(rows, ["empty"])], list(read_rows(new))) or diff
     expected = Diff(("b",), ("empty",), (row("b", "1"),), (rows[8],), diff.moved, diff.bytes_added)
     assert diff == expected
     assert tuple(each.new for each in diff.moved) == tuple(changed)
     assert summary == summarize(list(read_rows(new)), now=NOW)
 
 
-@each_kind
+@pytest.mark.parametrize("kind", [".csv", ".jsonl"])
 def test_reports_without_pyarrow(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are made from rows."""
-    if kind == ".parquet":
-        pytest.importorskip("pyarrow")
-        return
     path = tmp_path / f"a{kind}"
     WRITERS[kind](path, many(3))
     with_pyarrow = summarize(read_rows(path), now=NOW)
@@ -141,7 +137,7 @@ def test_a_file_in_record_batches(tmp_path: Path, kind: str) -> None:
     import pyarrow
 
     path = tmp_path / f"a{kind}"
-    rows = [*many(25_000), row("b", "1")]
+    rows = [*sorted(many(11_000)), row("b", "1")]
     WRITERS[kind](path, [*rows, InventoryRepository("9", "empty", 0)])
     by_rows, by_batches = read_rows(path), read_rows(path)
     assert list(by_rows) == rows

@@ -9,18 +9,24 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from tests.support.internals import write_parquet
+from tests.support.internals import write_parquet, write_row_groups
 from tests.support.inventories import ROW, TIME, many
 
 from abeja_registry import InvalidFile
-from abeja_registry.inventory import read_rows
+from abeja_registry.inventory import InventoryRepository, read_rows
 
 
 def test_a_file_of_several_row_groups(tmp_path: Path) -> None:
-    """A Parquet file returns the rows of all its groups."""
+    """A Parquet file returns the rows of all its groups, and its repositories without tags."""
+    import pyarrow.parquet
+
     path = tmp_path / "inventory.parquet"
-    assert write_parquet(path, iter(many(45_000))) == 45_000
-    assert list(read_rows(path)) == many(45_000)
+    empty = [InventoryRepository(str(n), f"empty-{n}", 0) for n in range(120)]
+    assert write_row_groups(path, [*many(450), *empty], 100) == 450
+    assert pyarrow.parquet.ParquetFile(path).num_row_groups == 5 + 2
+    rows = read_rows(path)
+    assert list(rows) == many(450)
+    assert (rows.repositories or ())[-120:] == tuple(empty)
 
 
 def test_a_parquet_file_without_the_columns_is_refused(tmp_path: Path) -> None:

