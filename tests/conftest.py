@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import certifi
 import httpcore2
 import pytest
 import respx
@@ -24,9 +26,9 @@ pytest_plugins = ["abeja_registry.testing", "pytester"]
 
 # How long an example takes depends on what else the machine does.
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# The same examples in every run; `make fuzz` draws others.
-settings.register_profile("fixed", _UNTIMED, derandomize=True, database=None)
-settings.register_profile("fuzz", _UNTIMED, derandomize=False, print_blob=True)
+# The same examples in every run; `make fuzz` draws others, and more.
+settings.register_profile("fixed", _UNTIMED, derandomize=True, database=None, max_examples=60)
+settings.register_profile("fuzz", _UNTIMED, derandomize=False, print_blob=True, max_examples=400)
 settings.load_profile("fixed")
 
 
@@ -52,8 +54,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def home_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the user's folder, which does not exist."""
+    return tmp_path_factory.mktemp("homes") / "home"
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, home_folder: Path) -> Iterator[None]:
     """No test sees the settings, the proxies or the CLI's file of who runs it."""
     for name in ("SSLKEYLOGFILE", "REQUEST_METHOD"):
         monkeypatch.delenv(name, raising=False)
@@ -61,8 +69,26 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ours = name.startswith("ABEJA_") or name == "PLATFORM_AUTH_TOKEN"
         if ours or name.lower().endswith(("_proxy", "_ca_bundle")) or name.startswith("SSL_CERT_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(home_folder))
+    monkeypatch.setenv("USERPROFILE", str(home_folder))
+    yield
+    if home_folder.exists():
+        shutil.rmtree(home_folder)
+
+
+@pytest.fixture(scope="session")
+def one_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a CA bundle that has the first certificate of the usual one."""
+    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
+    bundle = tmp_path_factory.mktemp("bundle") / "one.pem"
+    bundle.write_text(first + end)
+    return bundle
+
+
+@pytest.fixture(autouse=True)
+def short_bundle(monkeypatch: pytest.MonkeyPatch, one_root: Path) -> None:
+    """Clients load one CA certificate: all of them take longer than most tests."""
+    monkeypatch.setattr(certifi, "where", lambda: str(one_root))
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +134,7 @@ async def async_client(sandbox: Sandbox) -> AsyncIterator[AsyncClient]:
 @pytest.fixture(params=["own", "httpx", "httpx2"])
 def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedApi]:
     """A scripted API through each sender; respx mocks httpcore, and patches replace httpcore2."""
-    # One certificate is loaded for each client, and not the whole bundle.
+    # httpx2 has another default than httpx's bundle.
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     scripted = ScriptedApi(request.param)
     with respx.mock(assert_all_called=False) as router:

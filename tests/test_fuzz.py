@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from tests.support import examples
@@ -206,7 +206,6 @@ operations = st.sampled_from(
 # -- responses ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=500)
 @given(
     operation=operations,
     status=statuses | st.integers(100, 999),
@@ -292,7 +291,6 @@ def parts(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [body, *(each for each in found if isinstance(each, dict))]
 
 
-@settings(max_examples=500)
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @given(body=near(), data=st.data())
 def test_any_object_is_a_model_or_an_error(
@@ -433,7 +431,6 @@ def read_with(way: str, invalid_rows: Any, script: Any) -> None:
 
 @rows
 @pytest.mark.parametrize("way", [*WAYS, *ASYNC_WAYS])
-@settings(max_examples=50)
 @given(script=scripts)
 def test_any_pages_end(way: str, invalid_rows: str, script: Any) -> None:
     """Whatever the pages of a list say, reading it ends, with items or one of our exceptions."""
@@ -481,7 +478,6 @@ def walk_of(
 )
 # Of more items than fit, all of which look removed at once, the latest are remembered.
 @example(**walk_of(5, [["26", "0", "", None, "22", "3", "5", "3"], ["5"], ["11"], ["3"]], start=3))
-@settings(max_examples=500)
 @given(
     limit=st.integers(1, 10), start=st.integers(0, 20), remembered=st.integers(1, 40), seen=windows
 )

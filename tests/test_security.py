@@ -22,7 +22,6 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from tests.support.certificates import TLS
 from tests.support.examples import REPOSITORY
 from tests.support.internals import authorization
 from tests.support.server import Request, Server, any_repository, raw_response, response
@@ -69,12 +68,6 @@ OPTIONS: dict[str, Any] = {
 
 credentials = pytest.mark.parametrize("credential", CREDENTIALS.values(), ids=CREDENTIALS)
 all_four = pytest.mark.parametrize("kind", [Client, AsyncClient, APIClient, AsyncAPIClient])
-
-
-@pytest.fixture(autouse=True)
-def one_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make clients of httpx load one certificate instead of the whole bundle."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
 
 
 # -- recording all texts --------------------------------------------------------------------------

@@ -89,9 +89,7 @@ def run(
     return pytest_run(folder, *loading, *options, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
 
-def pytest_run(
-    folder: Path, *options: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def pytest_run(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in a folder, in none of our own run's environment."""
     line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     environment |= {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from distributed import LocalCluster
 from tests.support.inventories import Counting, expected, kept_clients
 
 from abeja_registry import Client, Error, NotFound
@@ -166,6 +165,9 @@ def test_a_worker_keeps_its_client(sandbox: Sandbox, client: Client) -> None:
 @pytest.mark.filterwarnings("default")
 def test_by_a_dask_cluster(sandbox: Sandbox, client: Client) -> None:
     """Two worker processes of a cluster share the repositories, without an adapter."""
+    # Loaded here, as it takes as long as many tests.
+    from distributed import LocalCluster
+
     sandbox.seed(repositories=4, tags=5)
     sandbox.seed(repositories=1, tags=1500)
     plain = expected(sandbox, client)

@@ -102,6 +102,7 @@ from abeja_registry.inventory._formats import FileFormat, Part
 from abeja_registry.inventory._journal import Journal
 from abeja_registry.inventory._jsonl import JSONL
 from abeja_registry.inventory._parquet import PARQUET
+from abeja_registry.inventory._parquet import _write as _write_parquet_file
 from abeja_registry.inventory._partitions import Partitions
 from abeja_registry.inventory._rows import COLUMNS, FILE_COLUMNS, Entry
 from abeja_registry.inventory._summary import StaleTag, SummaryBuilder
@@ -330,7 +331,9 @@ FORMATS = {each.name: each for each in (JSONL, CSV, PARQUET)}
 
 def write_row_groups(path: Path, entries: Iterable[Entry], rows: int) -> int:
     """Write a Parquet file with row groups of so many rows."""
-    return write_file(replace(PARQUET, write=partial(PARQUET.write, row_group=rows)), path, entries)
+    return write_file(
+        replace(PARQUET, write=partial(_write_parquet_file, row_group=rows)), path, entries
+    )
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import pytest
 import respx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.support.certificates import TLS
 from tests.support.examples import BASE_URL, ORGANIZATION_ID
 from tests.support.internals import (
     AsyncConnectionPool,
@@ -111,11 +110,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture(params=["sync", "async"])
-def client_of(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[Faulty], Any]]:
+def client_of(request: pytest.FixtureRequest) -> Iterator[Callable[[Faulty], Any]]:
     """Return a sync or async typed client of a registry."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     kind = Client if request.param == "sync" else AsyncClient
     with respx.mock(assert_all_called=False) as router:
 
