@@ -15,7 +15,6 @@ import pytest
 import respx
 from hypothesis import HealthCheck, settings
 from tests.support import examples
-from tests.support.certificates import TLS
 from tests.support.internals import is_left_open, opened_pools, replace_sleep
 from tests.support.scripted import ScriptedApi
 
@@ -42,10 +41,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("hypothesis") is None)
 
 
+def pytest_collection() -> None:
+    """Collect no garbage while the tests are collected, which never become garbage."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Let no collection of garbage look at the tests again, which never become garbage."""
-    gc.collect()
+    """Never look for garbage among the tests again."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
@@ -134,8 +138,6 @@ async def async_client(sandbox: Sandbox) -> AsyncIterator[AsyncClient]:
 @pytest.fixture(params=["own", "httpx", "httpx2"])
 def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedApi]:
     """A scripted API through each sender; respx mocks httpcore, and patches replace httpcore2."""
-    # httpx2 has another default than httpx's bundle.
-    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
     scripted = ScriptedApi(request.param)
     with respx.mock(assert_all_called=False) as router:
         router.route().mock(side_effect=scripted.respond_httpx)

@@ -113,12 +113,18 @@ def test_it_binds_loopback_only() -> None:
             socket.create_connection(("127.0.0.2", url.port or 0), timeout=1)
 
 
-def test_a_port_that_is_taken(sandbox: Sandbox) -> None:
+def refusal(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Return the line on stderr with which the program ends instead of serving, with code 1."""
+    assert main(["--port", "0", *map(str, arguments)]) == 1
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    return err
+
+
+def test_a_port_that_is_taken(sandbox: Sandbox, capfd: pytest.CaptureFixture[str]) -> None:
     """A port that is taken is one line on stderr and exit code 1."""
     port = sandbox.url.rpartition(":")[2]
-    run = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (1, "")
-    [line] = run.stderr.splitlines()
+    line = refusal(capfd, "--port", port)
     assert line.startswith("error: Address already in use")
     assert port in line
 
@@ -159,24 +165,19 @@ def test_seeds_and_a_docker_registry(capsys: pytest.CaptureFixture[str]) -> None
     assert "--seed and --docker-registry exclude each other" in capsys.readouterr().err
 
 
-def test_a_docker_registry_that_is_not_there() -> None:
+def test_a_docker_registry_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
     """It is one line on stderr, without the password, and exit code 1."""
-    url = "http://user:secret@127.0.0.1:1"
-    line = [*COMMAND, "--port", "0", "--docker-registry", url]
-    run = subprocess.run(line, capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (1, "")
-    [error] = run.stderr.splitlines()
+    error = refusal(capfd, "--docker-registry", "http://user:secret@127.0.0.1:1")
     assert error.startswith("error: the Docker registry at 127.0.0.1:1: ")
     assert "secret" not in error
 
 
-def test_data_that_can_not_be_used(tmp_path: Path) -> None:
+def test_data_that_can_not_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A file of another kind is one line on stderr that names it, and exit code 1."""
     file = tmp_path / "notes.txt"
     file.write_text("not a database, and longer than the head of one would be" * 10)
-    run = subprocess.run([*COMMAND, "--port", "0", "--data", file], capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == f"error: data: {str(file)!r}: file is not a database\n"
+    error = refusal(capfd, "--data", file)
+    assert error == f"error: data: {str(file)!r}: file is not a database\n"
     assert file.read_text().startswith("not a database")
 
 
@@ -199,15 +200,12 @@ def test_what_the_command_line_says_holds(tmp_path: Path) -> None:
         assert list(second.repositories) == there
 
 
-def test_data_of_another_organization(tmp_path: Path) -> None:
+def test_data_of_another_organization(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A file that is another organization's is not taken, and says whose it is."""
-    options = ["--data", str(tmp_path / "a.db")]
-    with program(*options):
+    with Sandbox(data=tmp_path / "a.db"):
         pass
-    line = [*COMMAND, "--port", "0", "--organization", "7", *options]
-    run = subprocess.run(line, capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (1, "")
-    assert "it is of organization 1410000000000, not 7" in run.stderr
+    error = refusal(capfd, "--data", tmp_path / "a.db", "--organization", "7")
+    assert "it is of organization 1410000000000, not 7" in error
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 import sys
@@ -20,6 +21,12 @@ _KEY_LOG = "SSLKEYLOGFILE"
 def names_tls_files() -> bool:
     """Whether the environment names a file or a folder that a TLS context reads."""
     return any(os.environ.get(name) for name in (*_CA_VARIABLES, _KEY_LOG))
+
+
+@functools.cache
+def unused_ssl_context() -> ssl.SSLContext:
+    """Return a context for clients without TLS: httpcore loads all CA certificates for None."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def create_ssl_context(*, trust_env: bool = True) -> ssl.SSLContext:

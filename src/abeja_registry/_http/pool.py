@@ -26,7 +26,7 @@ from .._settings.network import proxy_for
 from .._settings.settings import Settings
 from ..exceptions import Error
 from .backends import AsyncBackend, Backend
-from .certificates import create_ssl_context, names_tls_files
+from .certificates import create_ssl_context, names_tls_files, unused_ssl_context
 from .decoding import aread_response, read_response
 from .errors import map_exception
 from .sender import Request
@@ -163,7 +163,7 @@ class _BasePool(ABC, Generic[C, S]):
         self._tls_layers = https + self._https_proxy
         self._ssl_context: ssl.SSLContext | None = None
         if not self._tls_layers:
-            self._ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._ssl_context = unused_ssl_context()
         elif names_tls_files():
             # Load now, so that the constructor raises the error of a bad file.
             self._ssl_context = create_ssl_context()
