@@ -688,3 +688,12 @@ def test_a_listing_becomes_a_list(
     assert everything
     assert [*listing] == sorted(listing, key=lambda tag: tag.name) == everything
     assert any(tag.name == everything[0].name for tag in listing)
+
+
+def test_a_page_whose_rows_are_excluded(example: Callable[[str], dict[str, Any]]) -> None:
+    """An unknown field that is called like the rows is excluded with them."""
+    page = Page[Repository].model_validate(example("get_repositories") | {"items": 5})
+    dumped = page.model_dump(exclude={"items"})
+    whole = page.model_dump()
+    assert whole["items"] == 5
+    assert dumped.keys() == whole.keys() - {"items", "registry_repositories"}

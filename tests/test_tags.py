@@ -556,3 +556,13 @@ async def test_a_repository_has_the_same_methods(
         assert [tag.name for tag in found] == ["1.0", "2.0"]
         with pytest.raises(NotFound, match="no repository named 'none'"):
             await done(ours.repositories.get_by_name("none"))
+
+
+async def test_waiting_for_a_tag_of_a_long_list(
+    sandbox: Sandbox, client: Client, async_client: AsyncClient
+) -> None:
+    """A poll reads many pages at once, within the time of the wait."""
+    [repository] = sandbox.seed(repositories=1, tags=90)
+    for each in (client, async_client):
+        tag = await done(each.tags.wait_for(repository, "0.0.90", timeout=60, page_size=5))
+        assert tag.name == "0.0.90"

@@ -324,6 +324,14 @@ def test_only_loopback(tmp_path: Path) -> None:
     assert "4 passed" in ran.stdout, ran.stdout
 
 
+def test_the_address_of_a_closed_sandbox(registry_sandbox: Sandbox) -> None:
+    """A test that closed it does not open it again by asking where it was."""
+    opened = registry_sandbox.url
+    registry_sandbox.close()
+    assert registry_sandbox.url == opened
+    assert not registry_sandbox.is_running
+
+
 def test_the_address_is_opened_once(registry_sandbox: Sandbox) -> None:
     """Each reader of the address finds a server there, always the same one."""
     url = registry_sandbox.url

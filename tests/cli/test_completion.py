@@ -215,3 +215,9 @@ def test_variables_of_no_completion(
     ran = run("--version")
     assert (ran.code, ran.out, ran.err) == (0, f"{abeja_registry.__version__}\n", "")
     assert variables.items() <= os.environ.items()
+
+
+@pytest.mark.usefixtures("trainer")
+def test_an_unknown_command(complete: Complete) -> None:
+    """Its words are not completed, and nothing is printed."""
+    assert complete("nonsense", "tra") == []

@@ -382,6 +382,7 @@ WRONG = [
     ),
     *(["tags", "list", "--id", "1", "--pattern", each] for each in ("",)),
     *(["summary", "--stale-days", each] for each in ("-1", "x", "9" * 12, "9" * 5000)),
+    *(["inventory", "--stale-days", each] for each in ("9" * 7, "9" * 12)),
     *(
         ["--request-timeout", each, "repositories", "list"]
         for each in ("nan", "inf", "0", "-1", "1e400")

@@ -8,11 +8,11 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from abeja_registry import Client
+from abeja_registry import Client, inventory
 from abeja_registry.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -591,3 +591,25 @@ def test_a_list_from_stdin(run: Run, client: Client, monkeypatch: pytest.MonkeyP
     assert client.repositories.find("trainer") is None
     for arguments in ([], ["trainer", "--from", "-"], ["--from", "nowhere.csv"]):
         assert run("repositories", "delete", *arguments, "--yes").code == 2
+
+
+def test_a_repository_that_is_created_during_a_sort_by_size(
+    run: Run, several: list[str], client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no size yet, and is not listed."""
+    summarize = inventory.summarize
+
+    def summarized(rows: Any) -> inventory.Summary:
+        summary = summarize(rows)
+        client.repositories.create("zulu")
+        return summary
+
+    monkeypatch.setattr(inventory, "summarize", summarized)
+    assert sorted(names(run, "--sort", "size")) == sorted(several)
+    assert "zulu" in names(run)
+
+
+def test_a_column_without_a_value(run: Run, several: list[str]) -> None:
+    """A table of one repository has no line for it."""
+    ran = run("repositories", "get", several[0], "--columns", "description")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,11 +16,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.examples import ORGANIZATION_ID, TAG
+from tests.support.internals import rows_per_batch
 from tests.support.inventories import expected, rows_in, tag_counts, walked_as
+from tests.support.patience import PATIENCE
 from tests.support.worlds import walked
 
 from abeja_registry import Client, Error, Forbidden
-from abeja_registry.inventory import Progress
+from abeja_registry.inventory import AsyncInventory, Progress
 from abeja_registry.sandbox import Sandbox
 
 pytestmark = pytest.mark.anyio
@@ -268,12 +272,16 @@ def outcome(inventory: Any, read: Callable[[Any], list[Any]]) -> Any:
     return rows, failures, inventory.repositories
 
 
-@given(_ROWS, st.sampled_from(["raise", "skip"]))
-@example([{"size": 5.5}], "raise")
-def test_columns_are_equal_to_rows(changes: list[dict[str, Any]], invalid_rows: Any) -> None:
+@given(_ROWS, st.sampled_from(["raise", "skip"]), st.just({}))
+@example([{"size": 5.5}], "raise", {})
+@example([{"creator": {"id": "1"}}], "raise", {})
+@example([{}], "raise", {"limit": "many"})
+def test_columns_are_equal_to_rows(
+    changes: list[dict[str, Any]], invalid_rows: Any, wrong: dict[str, Any]
+) -> None:
     """Whatever a page holds: the same rows, failures and errors in both forms."""
     page = page_of(changes)
-    envelope = {"offset": 0, "limit": 100, "has_next": False}
+    envelope = {"offset": 0, "limit": 100, "has_next": False, **wrong}
     repository = {**TAG, "id": "1", "name": "a", "organization_id": "1"}
     bodies = {
         True: json.dumps({**envelope, "tags": page}),
@@ -293,3 +301,42 @@ def test_columns_are_equal_to_rows(changes: list[dict[str, Any]], invalid_rows: 
         )
         inventory = client.inventory()
         assert outcome(inventory, by_columns) == outcome(inventory, by_rows)
+
+
+async def test_small_pages_are_combined(sandbox: Sandbox, either: Any) -> None:
+    """A record batch has some pages' rows, and the last one the rest."""
+    sandbox.seed(repositories=3, tags=20)
+    with rows_per_batch(10):
+        sizes = [
+            batch.num_rows for batch in await walked(either.inventory(page_size=4).record_batches())
+        ]
+    assert sum(sizes) == 60
+    assert all(10 <= size < 14 for size in sizes[:-1])
+
+
+class Slow(list[Any]):
+    """Rows in columns that wait until they are released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.released = threading.Event(), threading.Event()
+
+    def record_batches(self) -> Iterator[Any]:
+        """Wait, and yield no rows."""
+        self.asked.set()
+        assert self.released.wait(PATIENCE)
+        yield from ()
+
+
+async def test_a_cancelled_diff_waits_for_the_thread_that_reads() -> None:
+    """A thread that still reads cannot be stopped: the cancellation ends after it."""
+    rows = Slow()
+    diff = asyncio.create_task(AsyncInventory.diff(rows, rows))
+    await asyncio.to_thread(rows.asked.wait, PATIENCE)
+    diff.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not diff.done()
+    rows.released.set()
+    with pytest.raises(asyncio.CancelledError):
+        await diff

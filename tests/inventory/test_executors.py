@@ -207,3 +207,28 @@ def test_a_client_that_cannot_be_pickled_is_refused(sandbox: Sandbox, processes:
         pytest.raises(ValueError, match="a Mine cannot be pickled"),
     ):
         client.inventory(executor=processes)
+
+
+class Refusing(Executor):
+    """An executor that cancels the first call of each task, as one that shuts down does."""
+
+    def __init__(self, other: Executor) -> None:
+        self._other = other
+        self._refused: set[Any] = set()
+
+    def submit(self, call: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        """Submit a call, or cancel it."""
+        task = arguments[1]
+        if task in self._refused:
+            return self._other.submit(call, *arguments, **options)
+        self._refused.add(task)
+        future: Future[Any] = Future()
+        future.cancel()
+        return future
+
+
+def test_a_cancelled_task_is_sent_again(sandbox: Sandbox, client: Client) -> None:
+    """An executor that cancels a task costs no rows."""
+    sandbox.seed(repositories=3, tags=5)
+    with ThreadPoolExecutor(2) as threads:
+        assert len(list(client.inventory(executor=Refusing(threads)))) == 15

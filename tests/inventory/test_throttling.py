@@ -232,3 +232,13 @@ def test_a_task_that_is_throttled_keeps_its_earlier_pages(sandbox: Sandbox, clie
         )
         assert len(list(inventory)) == 60
     assert (reports[-1].throttled, inventory.failures) == (1, ())
+
+
+async def test_a_pause_ends_while_a_response_is_awaited(sandbox: Sandbox, either: Any) -> None:
+    """A request that is throttled while another one takes long is sent again."""
+    first, second = sandbox.seed(repositories=2, tags=1)
+    sandbox.faults.add(operation="get_repository_tags", repository_id=first, status=429, times=1)
+    sandbox.faults.add(operation="get_repository_tags", repository_id=second, latency=0.5)
+    policy = RetryPolicy(max_retries=0, throttled_base_delay=0.05)
+    rows = await walked(either.with_options(retry=policy).inventory(concurrency=2))
+    assert sorted(row.repository_id for row in rows) == [first, second]

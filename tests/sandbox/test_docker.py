@@ -255,6 +255,27 @@ def test_a_deletion_during_a_look(registry: Scripted) -> None:
         assert shown(sandbox) == {}
 
 
+def test_a_repository_that_is_deleted_during_a_look(registry: Scripted) -> None:
+    """Its tags are not written, and the notification is answered."""
+    with (
+        over(registry) as sandbox,
+        httpx.Client(transport=sandbox.transport()) as http,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        client = Client(**sandbox.connection, http_client=http)
+        repository = client.repositories.create("trainer")
+        registry.image("sha256:a", 1)
+        registry.tags = {"a": "sha256:a"}
+        registry.held = "sha256:a"
+        push = threads.submit(told, sandbox, {"tag": "a", "digest": "sha256:a"})
+        assert registry.holding.wait(PATIENCE)
+        deletion = threads.submit(client.repositories.delete, repository)
+        until(lambda: not client.repositories.list())
+        registry.free.set()
+        assert (deletion.result(PATIENCE), push.result(PATIENCE)) == (None, 200)
+        assert not client.repositories.list()
+
+
 def test_closing_while_it_looks(registry: Scripted) -> None:
     """A sandbox that is going to look again closes at once, and quietly."""
     with over(registry) as sandbox:

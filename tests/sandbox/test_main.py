@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.patience import until
+from tests.support.server import Server, response
 
 from abeja_registry import Client, TooManyRequests, Unauthorized
 from abeja_registry.sandbox import Sandbox
@@ -296,6 +297,18 @@ def test_beyond_loopback_a_token_is_printed() -> None:
         assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
         with client(exports) as nobody_s:
             assert not nobody_s.repositories.list()
+
+
+def test_beyond_loopback_over_a_docker_registry() -> None:
+    """It prints where the registry's notifications go, and with which token."""
+    said: list[str] = []
+    registry = Server(lambda _: response({"repositories": []}))
+    options = ("--host", "0.0.0.0", "--credential", "secret")
+    with registry, program(*options, "--docker-registry", registry.url, said=said) as (_, exports):
+        token = exports["ABEJA_SANDBOX_CONTROL_TOKEN"]
+        assert f"{exports['ABEJA_API_URL']}/_sandbox/notifications" in "".join(said)
+        assert f"Bearer {token}" in "".join(said)
+        assert "accepts any credential" not in "".join(said)
 
 
 def test_the_token_s_file(tmp_path: Path) -> None:

@@ -82,3 +82,43 @@ def test_another_organization_s_file(file: Path) -> None:
         pass
     with pytest.raises(ValueError, match="of organization 1410000000000, not 7"):
         Sandbox(port=None, data=file, organization_id="7").start()
+
+
+class Reader:
+    """A program that begins to read a sandbox's file when the sandbox first asks for the time."""
+
+    def __init__(self, file: Path, step: float) -> None:
+        self.connection = sqlite3.connect(file, isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode = DELETE")
+        self._now, self._step = 0.0, step
+
+    def monotonic(self) -> float:
+        """Begin to read, and return a time that goes on by a step."""
+        if not self.connection.in_transaction:
+            self.connection.execute("BEGIN")
+            self.connection.execute("SELECT * FROM sqlite_schema").fetchone()
+        self._now += self._step
+        return self._now
+
+    def sleep(self, _: float) -> None:
+        """Stop reading."""
+        self.connection.execute("COMMIT")
+
+
+@pytest.mark.parametrize("step", [0, 100])
+def test_a_file_that_another_program_begins_to_read(
+    file: Path, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    """A sandbox waits for the journal that it needs, and not forever."""
+    shown(file)
+    reader = Reader(file, step)
+    with closing(reader.connection):
+        monkeypatch.setattr(sandbox_schema, "monotonic", reader.monotonic)
+        monkeypatch.setattr(sandbox_schema, "time", reader)
+        connect = sandbox_schema.connect
+        monkeypatch.setattr(sandbox_schema, "connect", lambda file, _: connect(file, 0))
+        if step:
+            with pytest.raises(ValueError, match="database is locked"):
+                shown(file)
+        else:
+            assert shown(file) == []

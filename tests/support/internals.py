@@ -95,7 +95,7 @@ from abeja_registry.inventory import _async_inventory as inventory_async
 from abeja_registry.inventory import _base as inventory_base
 from abeja_registry.inventory import _fetching as inventory_fetching
 from abeja_registry.inventory import _files as inventory_files
-from abeja_registry.inventory._columns import batch_of_rows
+from abeja_registry.inventory._columns import BatchBuffer, batch_of_rows
 from abeja_registry.inventory._crawler import Crawler
 from abeja_registry.inventory._csv import CSV, MAX_FIELD, csv_records
 from abeja_registry.inventory._formats import FileFormat, Part
@@ -334,6 +334,15 @@ def write_row_groups(path: Path, entries: Iterable[Entry], rows: int) -> int:
     return write_file(
         replace(PARQUET, write=partial(_write_parquet_file, row_group=rows)), path, entries
     )
+
+
+@contextmanager
+def rows_per_batch(rows: int) -> Iterator[None]:
+    """Combine record batches of pages into those of so many rows."""
+    before = BatchBuffer.__init__.__defaults__
+    BatchBuffer.__init__.__defaults__ = (rows,)
+    yield
+    BatchBuffer.__init__.__defaults__ = before
 
 
 @contextmanager

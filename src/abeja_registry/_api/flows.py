@@ -178,7 +178,7 @@ def best(
 ) -> Flow[R | None]:
     """Return the row with the highest rank, the last of several equal ones.
 
-    Rows without a rank (None), and rows whose names are not wanted, do not count.
+    Rows whose names are not wanted do not count.
     """
     walk = ReadAhead(check_page_size(page_size))
     best_row: R | None = None
@@ -188,7 +188,7 @@ def best(
         nonlocal best_row, highest
         for row in rows:
             ranked = rank(row)
-            if ranked is not None and (highest is None or ranked >= highest):
+            if highest is None or ranked >= highest:
                 best_row, highest = row, ranked
 
     yield from look_up(walk, list_page, find_rows, wanted, compare)

@@ -227,7 +227,7 @@ class _Base(click.Command):
                 with formatter.section(title):
                     names = ", ".join(record[0] for record in records)
                     formatter.write_text(f"{names}: see abeja-registry --help")
-            elif records:
+            else:
                 with formatter.section(title):
                     formatter.write_dl(records)
 

@@ -27,8 +27,8 @@ from ._rows import (
     Entry,
     InventoryRepository,
     InventoryRow,
-    cells,
     parse_entry,
+    repository_cells,
     text_cells,
 )
 
@@ -53,7 +53,7 @@ def _write(path: Path, parts: Iterable[Part], without_rows: Iterable[InventoryRe
             count += part.rows
         for repository in without_rows:
             # csv.writer quotes None, and some readers parse a quoted empty field as a text.
-            file.write((",".join(map(_quoted, cells(repository))) + "\n").encode())
+            file.write((",".join(map(_quoted, repository_cells(repository))) + "\n").encode())
     return count
 
 

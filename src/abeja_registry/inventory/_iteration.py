@@ -81,7 +81,8 @@ class Iteration:
             batch = self._crawler.record(task, pages)
         elif throttled:
             self._crawler.send_again(task)
-        elif error is not None:
+        else:
+            assert error is not None, "a result has pages or an error"
             self._crawler.fail(task, error)
         if self._on_progress is not None:
             throttle = self._throttle

@@ -21,7 +21,7 @@ from ._rows import (
     Entry,
     InventoryRepository,
     InventoryRow,
-    cells,
+    repository_cells,
 )
 from ._tasks import Batch, TagColumns
 
@@ -63,7 +63,7 @@ def _write(
             writer.write_batch(arrow.record_batch([*batch.columns, kinds], schema=schema_of_file))
         remaining = iter(without_rows)
         while group := list(islice(remaining, row_group)):
-            columns = zip(*map(cells, group), strict=True)
+            columns = zip(*map(repository_cells, group), strict=True)
             writer.write_table(arrow.table([*map(list, columns)], schema=schema_of_file))
     return count
 

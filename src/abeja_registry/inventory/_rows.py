@@ -88,7 +88,7 @@ class InventoryRepository(NamedTuple):
         It has the columns of `InventoryRow.to_dict`; those of the tag are None, and `kind` is
         `repository`.
         """
-        return dict(zip(FILE_COLUMNS, cells(self), strict=True))
+        return dict(zip(FILE_COLUMNS, repository_cells(self), strict=True))
 
     def __repr__(self) -> str:
         return one_line("InventoryRepository", self.name, id=self.id, tag_count=self.tag_count)
@@ -103,11 +103,9 @@ def text_cells(row: InventoryRow) -> tuple[str | int, ...]:
     return (*row[:-2], time_text(created), time_text(updated), TAG)
 
 
-def cells(entry: Entry) -> tuple[Any, ...]:
-    """Return the values of a file's row, in the order of its columns."""
-    if isinstance(entry, InventoryRow):
-        return (*entry, TAG)
-    return (entry.id, entry.name, *[None] * (len(COLUMNS) - 2), REPOSITORY)
+def repository_cells(repository: InventoryRepository) -> tuple[Any, ...]:
+    """Return the values of the row of a repository without tags, in the order of its columns."""
+    return (repository.id, repository.name, *[None] * (len(COLUMNS) - 2), REPOSITORY)
 
 
 def with_empty(

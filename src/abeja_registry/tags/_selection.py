@@ -65,8 +65,6 @@ def latest_flow(
         return True
 
     def rank(tag: Tag) -> Any:
-        if not counts(tag.name):
-            return None
         return pushed_at(tag) if version is None else (version(tag.name), pushed_at(tag))
 
     latest = yield from flows.best(list_page, find_rows, page_size, rank, counts)

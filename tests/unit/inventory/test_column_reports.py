@@ -175,3 +175,13 @@ def test_a_parquet_file_whose_texts_are_not_utf8(tmp_path: Path) -> None:
         list(read_rows(path))
     with pytest.raises(InvalidFile, match="is not an inventory"):
         summarize(read_rows(path))
+
+
+def test_rows_of_many_repositories_in_any_order() -> None:
+    """A batch in which each row is another repository's, and one without rows, count all rows."""
+    rows = [row(f"r{n % 97}", str(n), n) for n in range(2_000)]
+    expected = summarize(rows, 0, NOW)
+    columns = ColumnRows(rows, None, 2_000)
+    batches = [batch_of_rows([]), *columns.record_batches()]
+    columns.record_batches = lambda: iter(batches)  # type: ignore[method-assign]
+    assert summarize(columns, 0, NOW) == expected

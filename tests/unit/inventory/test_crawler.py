@@ -465,3 +465,20 @@ def test_a_task_that_was_not_sent_is_handed_out_again() -> None:
     crawler.check_ended()
     assert not crawler.failures
     assert crawler.progress.rows == 305
+
+
+def test_results_of_one_list_that_are_recorded_together() -> None:
+    """No page is requested twice where several results come before the next request."""
+    registry = Lists(200)
+    crawler = crawler_of(page_size=5)
+    rows: list[InventoryRow] = []
+    for task in until_in_flight(crawler, registry, 4):
+        rows += crawler.record(task, registry.fetch(task)).rows
+    asked = len(registry.asked)
+    rest, finished = run(crawler, registry)
+    tags = names([*rows, *rest], "r0")
+    assert finished == ["r0"]
+    assert tags[-1] == "t199"
+    assert len(set(tags)) == len(tags)
+    later = registry.asked[asked:]
+    assert len(set(later)) == len(later)

@@ -13,7 +13,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.support.internals import CSV, Batch, Journal, forget_locked_files, inventory_files
+from tests.support.internals import (
+    CSV,
+    FORMATS,
+    Batch,
+    Journal,
+    forget_locked_files,
+    inventory_files,
+)
+from tests.support.inventories import SOURCE, each_kind
 from tests.support.worlds import done
 
 from abeja_registry import AsyncClient, Client, RetryPolicy
@@ -23,7 +31,6 @@ from abeja_registry.sandbox import Sandbox
 pytestmark = pytest.mark.anyio
 
 KINDS = ["jsonl", "csv", "parquet"]
-SOURCE = {"organization_id": "1", "include": "*"}
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -446,3 +453,13 @@ async def test_an_error_of_the_caller_s_function_is_unchanged(either: Any, targe
     with pytest.raises(BrokenPipeError) as caught:
         await done(getattr(inventory, f"write_{target.suffix[1:]}")(target))
     assert str(caught.value) == "[Errno 32] Broken pipe"
+
+
+@each_kind
+def test_a_folder_in_place_of_the_journal(kind: str, tmp_path: Path) -> None:
+    """The system's error names the target and the file beside it."""
+    path = tmp_path / f"inventory{kind}"
+    (tmp_path / f"inventory{kind}.partial").mkdir()
+    with pytest.raises(OSError, match=r"\.partial beside it") as caught:
+        Journal(path, FORMATS[kind[1:]], SOURCE, resume=False)
+    assert caught.value.errno in (errno.EISDIR, errno.EACCES)

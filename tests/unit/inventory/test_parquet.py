@@ -13,7 +13,7 @@ from tests.support.internals import write_parquet, write_row_groups
 from tests.support.inventories import ROW, TIME, many
 
 from abeja_registry import InvalidFile
-from abeja_registry.inventory import InventoryRepository, read_rows
+from abeja_registry.inventory import InventoryRepository, read_rows, summarize
 
 
 def test_a_file_of_several_row_groups(tmp_path: Path) -> None:
@@ -70,6 +70,7 @@ def test_a_parquet_file_that_another_program_wrote(tmp_path: Path) -> None:
 
     columns: dict[str, object] = {name: [value] for name, value in ROW._asdict().items()}
     columns |= {
+        "repository_name": pyarrow.array([ROW.repository_name], pyarrow.large_string()),
         "tag": pyarrow.array(["1.0"], pyarrow.large_string()),
         "size": pyarrow.array([5], pyarrow.uint8()),
         "created_at": pyarrow.array([TIME.replace(tzinfo=None)]),
@@ -80,6 +81,7 @@ def test_a_parquet_file_that_another_program_wrote(tmp_path: Path) -> None:
     [row] = read_rows(tmp_path / "a.parquet")
     assert row == ROW
     assert row.created_at.tzinfo is row.updated_at.tzinfo is UTC
+    assert summarize(read_rows(tmp_path / "a.parquet")) == summarize([ROW])
 
 
 def test_a_failing_disk_is_not_a_damaged_file(
