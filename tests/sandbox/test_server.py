@@ -1,5 +1,6 @@
 """The sandbox as an object: starting, closing, filling, recording."""
 
+import json
 import os
 import socket
 import subprocess
@@ -53,17 +54,15 @@ def test_closing_is_quick_and_may_be_repeated() -> None:
         assert time.perf_counter() - began < 3
 
 
-def test_an_answer_does_not_wait_for_an_acknowledgement(
-    sandbox: Sandbox, http: httpx.Client
-) -> None:
-    """Answers on one connection take a few milliseconds: Nagle's algorithm would make it 40."""
-    times = []
-    for _ in range(20):
-        began = time.perf_counter()
-        http.get("/repositories")
-        times.append(time.perf_counter() - began)
-    # The least: Nagle would delay each, and a loaded machine delays some.
-    assert min(times) < 0.03
+def test_an_answer_does_not_wait_for_an_acknowledgement(sandbox: Sandbox) -> None:
+    """An answer is one piece: of two, the second could wait for the first's acknowledgement."""
+    url = httpx.URL(sandbox.url)
+    with socket.create_connection((url.host, url.port or 0), timeout=PATIENCE) as connection:
+        for _ in range(20):
+            connection.sendall(b"GET /_sandbox/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            assert json.loads(body)
 
 
 def test_it_may_be_started_again() -> None:

@@ -77,6 +77,10 @@ class Response:
     too_large: bool = False
 
     @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
     def request_id(self) -> str | None:
         return self.headers.get(REQUEST_ID_HEADER)
 
@@ -123,6 +127,7 @@ class NoResponse:
     stage: Stage | None = None
     # Less than every HTTP status.
     status: ClassVar[int] = 0
+    is_success: ClassVar[bool] = False
 
     def __str__(self) -> str:
         return ": ".join(filter(None, (self.error, self.message)))
@@ -192,7 +197,7 @@ def parse_response(
         InvalidResponse: The body of a 2xx response is not a JSON object, or too large.
         TransportError: There was no response.
     """
-    if isinstance(result, Response) and 200 <= result.status < 300:
+    if isinstance(result, Response) and result.is_success:
         if type(result.body) is dict:
             return result.body
         # Assumption: a DELETE may return an empty body (204), though the reference shows one.
@@ -219,7 +224,7 @@ def _error(
     error: Error
     if isinstance(result, NoResponse):
         error = _transport_error(operation, url, result, after_unknown_outcome)
-    elif 200 <= result.status < 300:
+    elif result.is_success:
         error = _invalid_response(operation, url, result, redact)
     else:
         error = _http_error(operation, url, result, after_unknown_outcome, redact)

@@ -134,10 +134,9 @@ def decode_response(
             read_error = NoResponse(
                 "the body is no complete JSON object, and has no Content-Length", "", sent=True
             )
-    if read_error is not None and 200 <= status < 300:
-        return read_error
+    response = Response(status, headers, body, parsed)
     # A corrupt body must not hide the status of an error.
-    return Response(status, headers, body, parsed)
+    return read_error if read_error is not None and response.is_success else response
 
 
 def parse_json(content: bytes) -> Any:

@@ -179,18 +179,17 @@ class _BaseSession(Generic[S]):
         """Return the result of the last attempt, or raise the matching exception."""
         operation = attempts.operation
         history: tuple[Attempt, ...] = attempts.history
-        success = 200 <= result.status < 300
         if _logger.isEnabledFor(logging.DEBUG):
             _logger.debug(
                 "%s of %r: %s, attempts %d, %.1f ms, request id %s",
                 operation.name,
                 self._redact(operation.subject),
                 result,
-                len(history) + success,
+                len(history) + result.is_success,
                 (self.clock.now() - started) * 1000,
                 self._redact(result.request_id) if isinstance(result, Response) else None,
             )
-        if success:
+        if result.is_success:
             if not history:
                 self._budget.successes += 1
             history = (*history, Attempt(result.status))
@@ -248,9 +247,7 @@ class Session(_BaseSession[Sender]):
         started = self.clock.now()
         request, attempts = self._prepare(operation, deadline)
         result = self._send(request, attempts)
-        while not 200 <= result.status < 300 and (
-            retry := attempts.record(result, self.clock.now())
-        ):
+        while not result.is_success and (retry := attempts.record(result, self.clock.now())):
             try:
                 self.notify(retry)
                 self.sleep(retry.wait)
@@ -356,9 +353,7 @@ class AsyncSession(_BaseSession[AsyncSender]):
         started = self.clock.now()
         request, attempts = self._prepare(operation, deadline)
         result = await self._send(request, attempts)
-        while not 200 <= result.status < 300 and (
-            retry := attempts.record(result, self.clock.now())
-        ):
+        while not result.is_success and (retry := attempts.record(result, self.clock.now())):
             try:
                 self.notify(retry)
                 await self.sleep(retry.wait)
