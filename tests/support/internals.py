@@ -341,8 +341,10 @@ def rows_per_batch(rows: int) -> Iterator[None]:
     """Combine record batches of pages into those of so many rows."""
     before = BatchBuffer.__init__.__defaults__
     BatchBuffer.__init__.__defaults__ = (rows,)
-    yield
-    BatchBuffer.__init__.__defaults__ = before
+    try:
+        yield
+    finally:
+        BatchBuffer.__init__.__defaults__ = before
 
 
 @contextmanager
@@ -352,8 +354,10 @@ def rows_in_memory(max_bytes: int) -> Iterator[None]:
     assert options is not None
     before = dict(options)
     options["max_bytes"] = max_bytes
-    yield
-    options.update(before)
+    try:
+        yield
+    finally:
+        options.update(before)
 
 
 def html_of(value: Any) -> str:
