@@ -28,6 +28,8 @@ ROUNDS = 3
 # Repositories and tags of each, for an inventory and for the files of a report.
 WALKED = (100, 1000)
 FILES = (1000, 1000)
+# Rows of a row group in the files of an inventory.
+ROW_GROUP = 100_000
 PAGE_SIZE = 1000
 _MIB = 2**20
 
@@ -152,7 +154,7 @@ def summary_polars(path: str, _: str) -> int:
 
 
 def a_file(path: str, seed: str) -> int:
-    """Write a Parquet file of an inventory; with a seed, some of its tags have moved."""
+    """Write a Parquet file as an inventory does; with a seed, some of its tags have moved."""
     import pyarrow
     import pyarrow.parquet
 
@@ -160,7 +162,9 @@ def a_file(path: str, seed: str) -> int:
     time_ = pyarrow.timestamp("us", tz="UTC")
     kinds = {"size": pyarrow.int64(), "created_at": time_, "updated_at": time_}
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in FILE_COLUMNS])
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+    group = []
+    repeated = ["repository_id", "repository_name", "media_type", "creator_email", "kind"]
+    with pyarrow.parquet.ParquetWriter(path, schema, use_dictionary=repeated) as writer:
         for at in range(repositories):
             texts = [
                 f"{at} {n} {seed if n % 100 == at % 100 else ''}".encode() for n in range(tags)
@@ -178,7 +182,12 @@ def a_file(path: str, seed: str) -> int:
                 "updated_at": times,
                 "kind": ["tag"] * tags,
             }
-            writer.write_table(pyarrow.table(columns, schema=schema))
+            group.append(pyarrow.table(columns, schema=schema))
+            if len(group) * tags >= ROW_GROUP:
+                writer.write_table(pyarrow.concat_tables(group))
+                group.clear()
+        if group:
+            writer.write_table(pyarrow.concat_tables(group))
     return repositories * tags
 
 

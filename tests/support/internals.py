@@ -95,6 +95,8 @@ from abeja_registry.inventory import _async_inventory as inventory_async
 from abeja_registry.inventory import _base as inventory_base
 from abeja_registry.inventory import _fetching as inventory_fetching
 from abeja_registry.inventory import _files as inventory_files
+from abeja_registry.inventory._column_diff import ColumnDiffBuilder
+from abeja_registry.inventory._column_summary import ColumnSummaryBuilder
 from abeja_registry.inventory._columns import BatchBuffer, batch_of_rows
 from abeja_registry.inventory._crawler import Crawler
 from abeja_registry.inventory._csv import CSV, MAX_FIELD, csv_records
@@ -103,7 +105,6 @@ from abeja_registry.inventory._journal import Journal
 from abeja_registry.inventory._jsonl import JSONL
 from abeja_registry.inventory._parquet import PARQUET
 from abeja_registry.inventory._parquet import _write as _write_parquet_file
-from abeja_registry.inventory._partitions import Partitions
 from abeja_registry.inventory._rows import COLUMNS, FILE_COLUMNS, Entry
 from abeja_registry.inventory._summary import StaleTag, SummaryBuilder
 from abeja_registry.inventory._tasks import Batch, FetchedPage, FetchTask, RepositoryRef
@@ -339,25 +340,18 @@ def write_row_groups(path: Path, entries: Iterable[Entry], rows: int) -> int:
 @contextmanager
 def rows_per_batch(rows: int) -> Iterator[None]:
     """Combine record batches of pages into those of so many rows."""
-    before = BatchBuffer.__init__.__defaults__
-    BatchBuffer.__init__.__defaults__ = (rows,)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchBuffer.__init__, "__defaults__", (rows,))
         yield
-    finally:
-        BatchBuffer.__init__.__defaults__ = before
 
 
 @contextmanager
 def rows_in_memory(max_bytes: int) -> Iterator[None]:
     """Limit the rows in columns that a diff and a summary keep in memory."""
-    options = Partitions.__init__.__kwdefaults__
-    assert options is not None
-    before = dict(options)
-    options["max_bytes"] = max_bytes
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for builder in (ColumnDiffBuilder, ColumnSummaryBuilder):
+            patch.setattr(builder.__init__, "__kwdefaults__", {"max_bytes": max_bytes})
         yield
-    finally:
-        options.update(before)
 
 
 def html_of(value: Any) -> str:

@@ -21,8 +21,8 @@ class ColumnDiffBuilder:
     the differences; more rows are kept in a temporary file, which `close` removes.
     """
 
-    def __init__(self) -> None:
-        self._rows = Partitions(COLUMNS)
+    def __init__(self, *, max_bytes: int = 112 * 2**20) -> None:
+        self._rows = Partitions(COLUMNS, max_bytes=max_bytes)
         self._diff = DiffBuilder()
         self._first_new = 0
 

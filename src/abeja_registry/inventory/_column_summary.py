@@ -32,10 +32,14 @@ class ColumnSummaryBuilder:
     """
 
     def __init__(
-        self, stale_after_days: int = STALE_AFTER_DAYS, now: datetime | None = None
+        self,
+        stale_after_days: int = STALE_AFTER_DAYS,
+        now: datetime | None = None,
+        *,
+        max_bytes: int = 150 * 2**20,
     ) -> None:
         self._options = SummaryOptions(stale_after_days, now)
-        self._rows = Partitions(_COLUMNS)
+        self._rows = Partitions(_COLUMNS, max_bytes=max_bytes)
         self._known: list[InventoryRepository] | None = None
 
     def add(self, batch: Any) -> None:

@@ -19,8 +19,6 @@ from ._columns import REPEATED, arrow_module, as_dictionary
 # The number of each row, in the order in which the rows were added.
 ROW = "row"
 _PARTS = 64
-# Bytes of rows in memory, after which they are written to a temporary file.
-_MAX_BYTES = 112 * 2**20
 # Below so many rows in a row of one part, on average, a record batch is sorted by part first.
 _MIN_RUN = 16
 
@@ -36,7 +34,7 @@ class Partitions:
         rows: How many rows were added.
     """
 
-    def __init__(self, columns: Sequence[str], *, max_bytes: int = _MAX_BYTES) -> None:
+    def __init__(self, columns: Sequence[str], *, max_bytes: int) -> None:
         self.rows = 0
         self._columns = columns
         self._max_bytes = max_bytes
