@@ -117,20 +117,26 @@ class Cursor:
     def _select_new(self, ids: Sequence[str], seen_at: Sequence[int]) -> list[int]:
         """Return the indexes of the new items of a page, and remember their ids."""
         # An unseen item before a seen one was inserted meanwhile.
-        new: dict[str, int] = {}
-        for at in range(seen_at[-1] + 1 if seen_at else 0, len(ids)):
-            new.setdefault(ids[at], at)
+        start = seen_at[-1] + 1 if seen_at else 0
+        new = dict.fromkeys(ids[start:])
         if new:
-            self._mark_removed_after([ids[at] for at in seen_at])
-            for key in (*(ids[at] for at in seen_at), *new):
+            present = [ids[at] for at in seen_at]
+            self._mark_removed_after(present)
+            for key in present:
                 if key not in self._seen:
                     self._removed.pop(key, None)
                     self._seen[key] = None
+            self._seen.update(new)
             self._evicted += _trim(self._seen, max(self._max_remembered, len(ids)))
         if seen_at:
             # Evicted ids precede all remembered ones.
             self._evicted = min(self._evicted, self.offset + seen_at[0])
-        return list(new.values())
+        indexes = range(start, len(ids))
+        if len(new) == len(indexes):
+            return list(indexes)
+        # Of equal ids the first one counts.
+        first = dict(zip(reversed(ids), reversed(range(len(ids))), strict=True))
+        return [first[key] for key in new]
 
     def _mark_removed_after(self, present: Sequence[str]) -> None:
         """Mark the seen ids after the present ones as removed: new items are in their place."""
