@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxschedchunk=16 \
 # Without its cache of bytecode, each worker and each program under test compiles all that it loads.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage mutants check lint types layers test-system test-matrix test-pythons test-lowest test-prereleases test-long fuzz nightly soak bench docs docs-serve package clean
+.PHONY: help demo test coverage mutants check lint types layers test-system test-matrix test-lowest-direct test-pythons test-lowest test-prereleases test-long fuzz nightly soak bench docs docs-serve package clean
 
 help:
 	@echo 'make demo          set up, and run the main job against the sandbox'
@@ -82,7 +82,10 @@ test-system: .venv/system.stamp .venv-abejacli/stamp
 
 # The tests with the lower bounds of pyproject.toml on the oldest Python, and with the newest
 # releases on the newest one.
-test-matrix: coverage
+test-matrix: test-lowest-direct
+	.ci/matrix $(lastword $(PYTHONS)) highest
+
+test-lowest-direct: .venv/matrix.stamp
 	.ci/matrix $(firstword $(PYTHONS)) lowest-direct
 
 # The newest releases on the Pythons in between.
@@ -91,9 +94,10 @@ test-pythons: .venv/matrix.stamp
 		.ci/matrix $$python highest; done
 
 # What takes long, or may fail for a reason outside this package: another release of a dependency, or
-# other examples than before. Each part runs, whatever becomes of the others.
+# other examples than before. Each part runs, whatever becomes of the others; `coverage` is the tests
+# with the newest releases on the newest Python.
 nightly: .venv/dev.stamp .venv/matrix.stamp
-	$(MAKE) --keep-going fuzz test-long soak test-matrix test-pythons test-lowest test-prereleases
+	$(MAKE) --keep-going coverage fuzz test-long soak test-lowest-direct test-pythons test-lowest test-prereleases
 
 # Every cell of the faults' table, five times the kills, and each page at Python's prompt.
 test-long: .venv/dev.stamp

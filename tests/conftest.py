@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection() -> None:
-    """Collect no garbage while the tests are collected, which never become garbage."""
+    """Disable the garbage collector during collection: test items never become garbage."""
     gc.disable()
 
 

@@ -378,11 +378,11 @@ NONE = f"no matching tag in the repository '{ID}'"
         ({"pattern": "1.*", "by": "version"}, NONE),
         (
             {"by": "version"},
-            f"{NONE}: none of the 3 tags that match by name is a version without prereleases=True",
+            f"{NONE}: 3 tags match by name, and none is a final version; pass prereleases=True",
         ),
         (
             {"by": "version", "pattern": "l*", "prereleases": True},
-            f"{NONE}: none of the 1 tags that match by name is a version",
+            f"{NONE}: 1 tags match by name, and none is a version",
         ),
     ],
 )
@@ -561,7 +561,7 @@ async def test_a_repository_has_the_same_methods(
 async def test_waiting_for_a_tag_of_a_long_list(
     sandbox: Sandbox, client: Client, async_client: AsyncClient
 ) -> None:
-    """A poll reads many pages at once, within the time of the wait."""
+    """A poll finds a tag behind many pages, within the time of the wait."""
     [repository] = sandbox.seed(repositories=1, tags=90)
     for each in (client, async_client):
         tag = await done(each.tags.wait_for(repository, "0.0.90", timeout=60, page_size=5))

@@ -156,7 +156,7 @@ def test_latest(run: Run, trainer: Repository) -> None:
     assert run("tags", "latest", "trainer", "--pattern", "3.*").code == 3
     assert run("tags", "latest", "trainer", "--by", "size").code == 2
     ran = run("tags", "latest", "trainer", "--by", "version", "--pattern", "*rc1")
-    assert (ran.code, "a version without --prereleases" in ran.err) == (3, True)
+    assert (ran.code, "a final version; pass --prereleases" in ran.err) == (3, True)
 
 
 def test_wait(run: Run, trainer: Repository) -> None:
@@ -284,12 +284,13 @@ def test_an_image_that_is_pushed_later(
         (["trainer@"], "'trainer@' names no tag"),
         (["custom/1/x"], "'custom/1/x'"),
         (["docker.io/trainer:1"], "'docker.io/trainer:1'"),
+        (["custom/9/trainer:1.9.0"], "organization 9, not of 1410000000000: use --organization 9"),
     ],
 )
 def test_a_word_that_names_no_tag(
     words: list[str], problem: str, command: list[str], run: Run, sandbox: Sandbox
 ) -> None:
-    """It is wrong usage, and the error shows the forms that a tag can have."""
+    """It is wrong usage, and the error says why; no request is sent."""
     ran = run(*command, *words)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert problem in ran.err

@@ -272,7 +272,7 @@ def outcome(inventory: Any, read: Callable[[Any], list[Any]]) -> Any:
     return rows, failures, inventory.repositories
 
 
-@given(_ROWS, st.sampled_from(["raise", "skip"]), st.just({}))
+@given(_ROWS, st.sampled_from(["raise", "skip"]), st.sampled_from([{}, {"limit": "many"}]))
 @example([{"size": 5.5}], "raise", {})
 @example([{"creator": {"id": "1"}}], "raise", {})
 @example([{}], "raise", {"limit": "many"})
@@ -311,7 +311,8 @@ async def test_small_pages_are_combined(sandbox: Sandbox, either: Any) -> None:
             batch.num_rows for batch in await walked(either.inventory(page_size=4).record_batches())
         ]
     assert sum(sizes) == 60
-    assert all(10 <= size < 14 for size in sizes[:-1])
+    assert len(sizes) > 3
+    assert all(size >= 10 for size in sizes[:-1])
 
 
 class Slow(list[Any]):

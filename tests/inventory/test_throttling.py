@@ -240,5 +240,5 @@ async def test_a_pause_ends_while_a_response_is_awaited(sandbox: Sandbox, either
     sandbox.faults.add(operation="get_repository_tags", repository_id=first, status=429, times=1)
     sandbox.faults.add(operation="get_repository_tags", repository_id=second, latency=0.5)
     policy = RetryPolicy(max_retries=0, throttled_base_delay=0.05)
-    rows = await walked(either.with_options(retry=policy).inventory(concurrency=2))
-    assert sorted(row.repository_id for row in rows) == [first, second]
+    rows = await walked(either.with_options(retry=policy).inventory(concurrency=4))
+    assert [row.repository_id for row in rows] == [first, second]

@@ -116,7 +116,13 @@ def test_it_binds_loopback_only() -> None:
 
 def refusal(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
     """Return the line on stderr with which the program ends instead of serving, with code 1."""
-    assert main(["--port", "0", *map(str, arguments)]) == 1
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        assert main([*map(str, arguments)]) == 1
+    finally:
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     return err
@@ -168,7 +174,7 @@ def test_seeds_and_a_docker_registry(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_docker_registry_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
     """It is one line on stderr, without the password, and exit code 1."""
-    error = refusal(capfd, "--docker-registry", "http://user:secret@127.0.0.1:1")
+    error = refusal(capfd, "--port", 0, "--docker-registry", "http://user:secret@127.0.0.1:1")
     assert error.startswith("error: the Docker registry at 127.0.0.1:1: ")
     assert "secret" not in error
 
@@ -177,7 +183,7 @@ def test_data_that_can_not_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[
     """A file of another kind is one line on stderr that names it, and exit code 1."""
     file = tmp_path / "notes.txt"
     file.write_text("not a database, and longer than the head of one would be" * 10)
-    error = refusal(capfd, "--data", file)
+    error = refusal(capfd, "--port", 0, "--data", file)
     assert error == f"error: data: {str(file)!r}: file is not a database\n"
     assert file.read_text().startswith("not a database")
 
@@ -205,7 +211,7 @@ def test_data_of_another_organization(tmp_path: Path, capfd: pytest.CaptureFixtu
     """A file that is another organization's is not taken, and says whose it is."""
     with Sandbox(data=tmp_path / "a.db"):
         pass
-    error = refusal(capfd, "--data", tmp_path / "a.db", "--organization", "7")
+    error = refusal(capfd, "--port", 0, "--data", tmp_path / "a.db", "--organization", 7)
     assert "it is of organization 1410000000000, not 7" in error
 
 

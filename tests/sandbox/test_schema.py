@@ -1,7 +1,8 @@
 """The SQLite file: created, opened again, rejected."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -105,20 +106,31 @@ class Reader:
         self.connection.execute("COMMIT")
 
 
-@pytest.mark.parametrize("step", [0, 100])
-def test_a_file_that_another_program_begins_to_read(
-    file: Path, monkeypatch: pytest.MonkeyPatch, step: float
-) -> None:
-    """A sandbox waits for the journal that it needs, and not forever."""
-    shown(file)
-    reader = Reader(file, step)
-    with closing(reader.connection):
-        monkeypatch.setattr(sandbox_schema, "monotonic", reader.monotonic)
-        monkeypatch.setattr(sandbox_schema, "time", reader)
-        connect = sandbox_schema.connect
-        monkeypatch.setattr(sandbox_schema, "connect", lambda file, _: connect(file, 0))
-        if step:
-            with pytest.raises(ValueError, match="database is locked"):
-                shown(file)
-        else:
-            assert shown(file) == []
+@pytest.fixture
+def reads(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
+    """Let a program read the file when a sandbox opens it, with time that goes on by steps."""
+    connect = sandbox_schema.connect
+    with ExitStack() as resources:
+
+        def reads(step: float) -> None:
+            shown(file)
+            reader = Reader(file, step)
+            resources.enter_context(closing(reader.connection))
+            monkeypatch.setattr(sandbox_schema, "monotonic", reader.monotonic)
+            monkeypatch.setattr(sandbox_schema, "time", reader)
+            monkeypatch.setattr(sandbox_schema, "connect", lambda path, _: connect(path, 0))
+
+        yield reads
+
+
+def test_a_file_that_is_read_for_a_moment(file: Path, reads: Callable[[float], None]) -> None:
+    """A sandbox waits until it can change the file's journal."""
+    reads(0)
+    assert shown(file) == []
+
+
+def test_a_file_that_is_read_for_too_long(file: Path, reads: Callable[[float], None]) -> None:
+    """A sandbox does not wait forever, and says that the file is locked."""
+    reads(100)
+    with pytest.raises(ValueError, match="database is locked"):
+        shown(file)

@@ -54,8 +54,8 @@ def test_closing_is_quick_and_may_be_repeated() -> None:
         assert time.perf_counter() - began < 3
 
 
-def test_an_answer_does_not_wait_for_an_acknowledgement(sandbox: Sandbox) -> None:
-    """An answer is one piece: of two, the second could wait for the first's acknowledgement."""
+def test_a_response_does_not_wait_for_an_acknowledgement(sandbox: Sandbox) -> None:
+    """A response is one piece: of two, the second could wait for the first's acknowledgement."""
     url = httpx.URL(sandbox.url)
     with socket.create_connection((url.host, url.port or 0), timeout=PATIENCE) as connection:
         for _ in range(20):

@@ -150,7 +150,7 @@ BAD = [
     ({"creator": ""}, "creator", "creator must be an e-mail address"),
     ({"creator": 5}, "creator", "got 5"),
     ({"creator": ["ana@abeja.asia"]}, "creator", "creator must be an e-mail address or a person"),
-    ({"creator": {"mail": "a@b"}}, "creator.mail", "no such field; use id, email, role"),
+    ({"creator": {"mail": "a@b"}}, "creator.mail", "no such field; the fields are id, email, role"),
     ({"creator": {"email": "ana"}}, "creator.email", "creator.email must be an e-mail address"),
     ({"creator": {"id": 7}}, "creator.id", "creator.id must be 1 to 19 digits"),
     ({"creator": {"role": ""}}, "creator.role", "creator.role must be text"),

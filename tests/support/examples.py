@@ -29,7 +29,7 @@ def resolved(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def operations() -> dict[str, dict[str, Any]]:
-    """Return the operations of the API's document by their ids.
+    """Return the operations of the API's document by their ids; do not change them.
 
     Each has its path and its method too, all its parameters and its responses.
     """

@@ -36,7 +36,7 @@ _logger = logging.getLogger("abeja_registry")
 # Without a handler, logging writes warnings to stderr.
 _logger.addHandler(logging.NullHandler())
 
-# Seconds between two checks, during a sleep, whether the client was closed.
+# How often a sleep checks whether the client was closed, in seconds.
 POLL_INTERVAL = 0.1
 # Names of headers whose values are secrets.
 _SECRET_HEADER = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
@@ -294,7 +294,7 @@ class Session(_BaseSession[Sender]):
                 value: T = end.value
                 return value
             finally:
-                # A traceback that refers to its own exception is freed by the collector alone.
+                # With its traceback, `failure` would be a reference cycle.
                 result = failure = None
             try:
                 if isinstance(step, Wait):
@@ -394,7 +394,7 @@ class AsyncSession(_BaseSession[AsyncSender]):
                 value: T = end.value
                 return value
             finally:
-                # A traceback that refers to its own exception is freed by the collector alone.
+                # With its traceback, `failure` would be a reference cycle.
                 result = failure = None
             try:
                 if isinstance(step, Wait):

@@ -31,11 +31,13 @@ class Reference:
         repository: The repository's name, or its id.
         tag: The tag's name; None for an image by its digest alone.
         digest: The digest that the tag must have; None for any.
+        organization_id: The organization that an image's name has; None for the client's.
     """
 
     repository: str
     tag: str | None
     digest: str | None = None
+    organization_id: str | None = None
 
     def __str__(self) -> str:
         tag = "" if self.tag is None else f":{self.tag}"
@@ -47,13 +49,17 @@ def parse_references(words: Iterable[str]) -> list[Reference]:
 
     Raises:
         UsageError: A word names no tag.
+        InvalidArgument: An image's name is invalid.
     """
     references = []
     left = list(reversed(list(words)))
     while left:
         word = left.pop()
         if "/" in word:
-            references.append(_image_name(word))
+            image = ImageName.parse(word)
+            references.append(
+                Reference(image.repository, image.tag, image.digest, image.organization_id)
+            )
         elif ":" in word or "@" in word:
             path, at, digest = word.partition("@")
             repository, colon, tag = path.partition(":")
@@ -70,10 +76,15 @@ def parse_references(words: Iterable[str]) -> list[Reference]:
     return references
 
 
-def _image_name(text: str) -> Reference:
-    """Return the tag of an image's name, as `abeja-registry image` prints it."""
-    name = ImageName.parse(text)
-    return Reference(name.repository, name.tag, name.digest)
+def check_organization(client: Client, references: Iterable[Reference]) -> None:
+    """Raise a UsageError for an image of another organization than the client's."""
+    for reference in references:
+        theirs = reference.organization_id
+        if theirs not in (None, client.organization_id):
+            raise click.UsageError(
+                f"{reference} is an image of organization {theirs}, not of"
+                f" {client.organization_id}: use --organization {theirs}"
+            )
 
 
 def find_repositories(
@@ -139,14 +150,18 @@ def tags_of(client: Client, reference: Reference, by: str | None) -> tuple[Repos
         if reference.tag is None:
             tags = [tag for tag in repository.iter_tags() if tag.digest == reference.digest]
             if not tags:
-                raise NotFound("not_found", f"no tag of {repository.name} is {reference.digest}")
+                raise NotFound(
+                    "not_found", f"no tag of {repository.name} points to {reference.digest}"
+                )
         else:
-            tags = [repository.get_tag(reference.tag)]
-        for tag in tags:
+            tag = repository.get_tag(reference.tag)
             if reference.digest not in (None, tag.digest):
                 raise NotFound(
-                    "not_found", f"{repository.name}:{tag.name} is {tag.digest}, not the given one"
+                    "not_found",
+                    f"{repository.name}:{tag.name} points to {tag.digest}, not to"
+                    f" {reference.digest}",
                 )
+            tags = [tag]
     except NotFound as error:
         hint_at_tags(error, reference.repository, by)
         raise

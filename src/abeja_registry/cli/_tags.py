@@ -17,6 +17,7 @@ from ._output import Writer, write_text
 from ._progress import spinner
 from ._references import (
     Reference,
+    check_organization,
     hint_at_tags,
     parse_references,
     repository_id,
@@ -120,6 +121,7 @@ def get(
     wanted = parse_references(words)
     attempts = _options.Attempts(keep_going)
     with options.client() as client:
+        check_organization(client, wanted)
 
         def found() -> Iterator[Tag]:
             for reference in wanted:
@@ -222,6 +224,7 @@ def wait(
         raise click.UsageError(f"--digest {digest} contradicts {reference}")
     reference = replace(reference, digest=reference.digest if digest is None else digest)
     with options.client() as client, spinner(f"waiting for {reference}"):
+        check_organization(client, wanted)
         end = client._session.clock.now() + timeout
         found = repository_id(client, reference.repository, by, end)
         tag = wait_for(client, found, reference, end, changed_from)
@@ -282,6 +285,7 @@ def image(
         raise click.UsageError("--wait needs REPOSITORY:TAG")
     attempts = _options.Attempts(keep_going)
     with options.client() as client:
+        check_organization(client, wanted)
         for reference in wanted:
             with attempts.one():
                 if wait is None:

@@ -36,6 +36,7 @@ class ColumnSummaryBuilder:
         stale_after_days: int = STALE_AFTER_DAYS,
         now: datetime | None = None,
         *,
+        # A million rows fit.
         max_bytes: int = 150 * 2**20,
     ) -> None:
         self._options = SummaryOptions(stale_after_days, now)
@@ -51,7 +52,7 @@ class ColumnSummaryBuilder:
         self._known = None if repositories is None else list(repositories)
 
     def summary(self) -> Summary:
-        """Return the summary of the rows so far."""
+        """Return the summary; call it once."""
         total = GroupTotals()
         repositories: dict[str, GroupTotals] = {}
         creators: defaultdict[str, GroupTotals] = defaultdict(GroupTotals)

@@ -19,7 +19,7 @@ from ._columns import REPEATED, arrow_module, as_dictionary
 # The number of each row, in the order in which the rows were added.
 ROW = "row"
 _PARTS = 64
-# Below so many rows in a row of one part, on average, a record batch is sorted by part first.
+# The least mean length of runs of rows of one part: a batch with shorter runs is sorted by part.
 _MIN_RUN = 16
 
 
@@ -46,7 +46,7 @@ class Partitions:
         self._blocks: list[list[tuple[int, int]]] = [[] for _ in range(_PARTS)]
 
     def add(self, batch: Any) -> list[str]:
-        """Record the rows of a record batch; return its repositories' names, in their order."""
+        """Record the rows of a batch; return its repositories' names, by their first rows."""
         arrow = arrow_module()
         arrays = [
             as_dictionary(batch.column(name)) if name in REPEATED else batch.column(name)
@@ -59,7 +59,8 @@ class Partitions:
         names = arrays[self._columns.index("repository_name")]
         parts = self._parts(arrow, names)
         bounds = _bounds(arrow, parts)
-        if len(bounds) * _MIN_RUN > len(parts) + _PARTS * _MIN_RUN:
+        # After sorting, up to _PARTS runs are left.
+        if len(bounds) > _PARTS + len(parts) / _MIN_RUN:
             order = arrow.compute.sort_indices(parts)
             kept, parts = kept.take(order), parts.take(order)
             bounds = _bounds(arrow, parts)
@@ -83,7 +84,7 @@ class Partitions:
     def _spill(self) -> None:
         """Write the rows in memory to the file."""
         if self._file is None:
-            # It has no name, so that no process that is killed leaves it.
+            # The file has no name, so a killed process leaves nothing behind.
             self._file = tempfile.TemporaryFile(prefix="abeja-registry-")  # noqa: SIM115
         arrow = arrow_module()
         options = arrow.ipc.IpcWriteOptions(compression="lz4")
@@ -100,7 +101,7 @@ class Partitions:
         self._bytes = 0
 
     def tables(self) -> Iterator[Any]:
-        """Yield the rows of each part that has some, and drop them."""
+        """Yield a table for each part that has rows; call it once."""
         arrow = arrow_module()
         for part, batches in enumerate(self._batches):
             tables = [arrow.ipc.open_stream(block).read_all() for block in self._read(part)]

@@ -47,7 +47,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     field = next((part for part in first["loc"][1:] if isinstance(part, str)), "body")
     what = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        what = f"this call has no such field; use {', '.join(_fields(request))}"
+        what = f"this call has no such field; the fields are {', '.join(_fields(request))}"
     if field == "body" and "json" not in request.headers.get("Content-Type", ""):
         what = JSON_REQUIRED
     return error_response(400, f"{field}: {what}", {"field": field})

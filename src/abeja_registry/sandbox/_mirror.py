@@ -189,9 +189,12 @@ class Mirror:
                 for digest in {*digests, *filter(None, current.values())}:
                     await self.registry.delete(path, digest)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = "a new repository with that name will show them"
-            what = "images of %s stay in the Docker registry (%s): %s"
-            LOG.warning(what, name, why, describe_error(error))
+            LOG.warning(
+                "images of %s stay in the Docker registry: %s; a new repository with this name"
+                " will show them",
+                name,
+                describe_error(error),
+            )
         # A repository created meanwhile may have read them before their deletion.
         if self._store.repository_by_name(name) is not None:
             await self._try_sync(name)

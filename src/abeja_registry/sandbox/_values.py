@@ -172,7 +172,9 @@ def check_creator(value: object) -> str | None:
     for key in value:
         if key not in _PERSON:
             known = ", ".join(_PERSON)
-            raise UnknownKey(f"creator.{key}", f"a person has no such field; use {known}")
+            raise UnknownKey(
+                f"creator.{key}", f"a person has no such field; the fields are {known}"
+            )
     person: dict[str, Any] = {**CREATOR}
     for key, check in _PERSON.items():
         if key in value:

@@ -71,8 +71,8 @@ def latest_flow(
     if latest is None:
         problem = f"no matching tag in the repository {safe_repr(repository_id)}"
         if skipped:
-            kind = "a version" if prereleases else "a version without prereleases=True"
-            problem += f": none of the {len(skipped)} tags that match by name is {kind}"
+            kind = "a version" if prereleases else "a final version; pass prereleases=True"
+            problem += f": {len(skipped)} tags match by name, and none is {kind}"
         raise NotFound("not_found", problem)
     return latest
 
