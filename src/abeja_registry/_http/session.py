@@ -179,20 +179,20 @@ class _BaseSession(Generic[S]):
         """Return the result of the last attempt, or raise the matching exception."""
         operation = attempts.operation
         history: tuple[Attempt, ...] = attempts.history
+        if result.is_success:
+            if not history:
+                self._budget.successes += 1
+            history = (*history, Attempt(result.status))
         if _logger.isEnabledFor(logging.DEBUG):
             _logger.debug(
                 "%s of %r: %s, attempts %d, %.1f ms, request id %s",
                 operation.name,
                 self._redact(operation.subject),
                 result,
-                len(history) + result.is_success,
+                len(history),
                 (self.clock.now() - started) * 1000,
                 self._redact(result.request_id) if isinstance(result, Response) else None,
             )
-        if result.is_success:
-            if not history:
-                self._budget.successes += 1
-            history = (*history, Attempt(result.status))
         body = parse_response(
             operation,
             self.settings.base_url,

@@ -90,7 +90,7 @@ def check_organization(client: Client, references: Iterable[Reference]) -> None:
 def find_repositories(
     client: Client, text: str, by: str | None, *, both: bool = False, end: float | None = None
 ) -> list[Repository]:
-    """Return the repository with this name, else the one with this id.
+    """Return the repositories that a name or an id means; the one with the name comes first.
 
     Args:
         client: The client.
@@ -103,7 +103,7 @@ def find_repositories(
         NotFound: There is none.
     """
 
-    def found() -> Flow[list[Repository]]:
+    def look_up() -> Flow[list[Repository]]:
         repositories = client.repositories
         named = None if by == "id" else (yield from repositories._find(text, None))  # noqa: SLF001
         if named is not None:
@@ -124,7 +124,7 @@ def find_repositories(
             raise NotFound("not_found", f"no repository {kinds} {text!r}")
         return found
 
-    return client._session.run(found(), end)
+    return client._session.run(look_up(), end)
 
 
 def repository_of(

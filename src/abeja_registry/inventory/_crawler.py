@@ -188,7 +188,7 @@ class Crawler:
         self._unsent.append(task)
 
     def check_ended(self) -> None:
-        """Check at the end that no list is left: an incomplete result must not look complete.
+        """Check at the end that every list was read: an incomplete result must not look complete.
 
         Raises:
             Error: A list is left.

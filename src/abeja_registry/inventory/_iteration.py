@@ -21,8 +21,8 @@ class Iteration:
     Args:
         crawler: Hands out the tasks.
         fetcher: Sends them.
-        concurrency: Requests in flight at most.
-        max_in_flight: Tasks that are handed out and not recorded at most.
+        concurrency: The maximum number of requests in flight.
+        max_in_flight: The maximum number of tasks that are handed out and not yet recorded.
         on_progress: Called after each result.
     """
 
@@ -61,7 +61,7 @@ class Iteration:
         return self._crawler.next_task() if in_flight < width else None
 
     def send_again(self, task: FetchTask) -> None:
-        """Record that a task was not sent."""
+        """Queue a task again that was not sent."""
         self._crawler.send_again(task)
 
     def record(self, task: FetchTask, result: FetchResult) -> Batch:
@@ -75,7 +75,7 @@ class Iteration:
         if error is not None and not pages and self._fetcher.closed:
             # Otherwise each remaining repository would fail, one after the other.
             raise error
-        throttled = error is not None and self._throttled(task, error)
+        throttled = error is not None and self._record_throttled(task, error)
         if pages:
             self._throttle.succeeded(task)
             batch = self._crawler.record(task, pages)
@@ -93,8 +93,8 @@ class Iteration:
             )
         return batch
 
-    def _throttled(self, task: FetchTask, error: Error) -> bool:
-        """Whether the API throttled a task that is to be sent again."""
+    def _record_throttled(self, task: FetchTask, error: Error) -> bool:
+        """Record that the API throttled a task; return whether to send it again."""
         if not (isinstance(error, HttpError) and throttles(error.status_code, error.retry_after)):
             return False
         if not self._throttle.throttled(task, error.retry_after, self._fetcher.now()):
@@ -106,7 +106,7 @@ class Iteration:
         return True
 
     def check_ended(self) -> None:
-        """Check at the end that no list is left.
+        """Check at the end that every list was read.
 
         Raises:
             Error: A list is left.

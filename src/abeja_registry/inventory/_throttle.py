@@ -27,7 +27,7 @@ class Throttle:
     """The width of one inventory.
 
     Args:
-        widest: Requests in flight at most.
+        widest: The maximum number of requests in flight.
         policy: The wait where the response has no `Retry-After`, and the longest `Retry-After`.
         random: Returns a number between 0 and 1.
 

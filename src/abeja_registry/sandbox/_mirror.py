@@ -17,7 +17,7 @@ from ._docker import LOG, MAX_CONCURRENCY, DockerRegistry, Image, describe_error
 from ._errors import InvalidValue, RegistryError, RepositoryNotFound
 from ._store import Store
 
-# Delays before each further look at a tag without the digest of its notification, in seconds.
+# Delays before each further sync of a tag without the digest of its notification, in seconds.
 BACKOFF = (0.02, 0.08, 0.2, 0.5, 1, 3)
 # How long a create waits for the tags that the registry has under its name, and a reset for the
 # deletion of images, in seconds.
@@ -84,12 +84,12 @@ class Mirror:
         self._deletion_slots = asyncio.Semaphore(MAX_CONCURRENCY)
 
     async def close(self) -> None:
-        """Cancel all look-ups and deletions, and close the registry's connections."""
+        """Cancel all syncs and deletions, and close the registry's connections."""
         await _cancel({*self.pending, *self._deletions})
         await self.registry.close()
 
     async def discard_pending(self) -> None:
-        """Cancel all look-ups; none of them writes to the store after this."""
+        """Cancel all syncs; none of them writes to the store after this."""
         await asyncio.to_thread(self._count_reset)
         await _cancel(self.pending)
 
@@ -128,8 +128,10 @@ class Mirror:
                 if target.tag is not None:
                     path = f"{target.repository}:{target.tag}"
                     LOG.warning("%s is not shown: the repository does not exist", path)
-            elif await self._sync_tags(name, target) != target.digest and target.tag is not None:
-                self._spawn(self._sync_until(name, target), self.pending)
+            else:
+                digest = await self._sync_tags(name, target)
+                if target.tag is not None and digest != target.digest:
+                    self._spawn(self._sync_until(name, target), self.pending)
 
     @staticmethod
     def _spawn(
@@ -162,7 +164,7 @@ class Mirror:
     async def sync_created(self, name: str) -> None:
         """Read the tags of a new repository, as the registry may have images under its name.
 
-        A look-up that takes longer than `create_timeout` continues after this returns.
+        A sync that takes longer than `create_timeout` continues after this returns.
         """
         task = self._spawn(self._try_sync(name), self.pending)
         await asyncio.wait([task], timeout=self.create_timeout)
@@ -209,26 +211,31 @@ class Mirror:
         """Write the current state of the target's tags, or of all tags, to the store.
 
         Returns:
-            The digest of the target's tag; None if it does not exist.
+            The current digest of the target's tag; None if it does not exist. Without a tag it
+            means nothing.
         """
         path = self._path(name)
-        # Without the lock, the older of two look-ups of a tag could write last.
+        # Without the lock, the older of two syncs of a tag could write last.
         async with self._lock(name):
             try:
                 resets, repository_id = self._resets, self._id(name)
                 known = self._store.digests(repository_id)
                 if target is None:
-                    names = {*await self.registry.tags(path), *known}
+                    tags = {*await self.registry.tags(path), *known}
                 elif target.tag is not None:
-                    names = {target.tag}
+                    tags = {target.tag}
                 else:
                     # A deletion names a digest, and no tag.
-                    names = {name for name, digest in known.items() if digest == target.digest}
-                digests = await self.registry.digests(path, names)
-                moved = {n: d for n, d in digests.items() if d is not None and d != known.get(n)}
+                    tags = {tag for tag, digest in known.items() if digest == target.digest}
+                digests = await self.registry.digests(path, tags)
+                moved = {
+                    tag: digest
+                    for tag, digest in digests.items()
+                    if digest is not None and digest != known.get(tag)
+                }
                 images = await self.registry.images(path, moved.values())
-                new = {name: images[digest] for name, digest in moved.items()}
-                gone = [name for name in known if name in names and digests[name] is None]
+                new = {tag: images[digest] for tag, digest in moved.items()}
+                gone = [tag for tag in known if tag in tags and digests[tag] is None]
                 await asyncio.to_thread(self._write, name, new, gone, resets, repository_id)
             except RepositoryNotFound:
                 # It was deleted meanwhile, with its tags.
