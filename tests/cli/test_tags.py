@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import respx
+from tests.support.examples import TAG
 from tests.support.internals import replace_sleep
 
 from abeja_registry import Client, Repository, Tag
@@ -295,3 +297,18 @@ def test_a_word_that_names_no_tag(
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert problem in ran.err
     assert not sandbox.requests
+
+
+def test_a_time_beyond_the_calendar_in_utc(run: Run, client: Client) -> None:
+    """A table shows it in its own time zone."""
+    made = client.repositories.create("old")
+    first = "0001-01-01T00:00:00+09:00"
+    with respx.mock(assert_all_called=False) as router:
+        body = {"registry_repositories": [made.model_dump(mode="json")]}
+        page = {"offset": 0, "limit": 100, "has_next": False}
+        router.get(path__regex="/tags$").respond(
+            json={**page, "tags": [{**TAG, "name": "first", "created_at": first}]}
+        )
+        router.get(path__regex="/repositories$").respond(json={**page, **body})
+        ran = run("tags", "get", "old:first")
+    assert (ran.code, first in ran.out) == (0, True)

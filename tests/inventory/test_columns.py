@@ -281,10 +281,10 @@ def test_columns_are_equal_to_rows(
 ) -> None:
     """Whatever a page holds: the same rows, failures and errors in both forms."""
     page = page_of(changes)
-    envelope = {"offset": 0, "limit": 100, "has_next": False, **wrong}
+    envelope = {"offset": 0, "limit": 100, "has_next": False}
     repository = {**TAG, "id": "1", "name": "a", "organization_id": "1"}
     bodies = {
-        True: json.dumps({**envelope, "tags": page}),
+        True: json.dumps({**envelope, **wrong, "tags": page}),
         False: json.dumps({**envelope, "registry_repositories": [repository]}),
     }
 

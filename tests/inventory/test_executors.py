@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -210,20 +211,21 @@ def test_a_client_that_cannot_be_pickled_is_refused(sandbox: Sandbox, processes:
 
 
 class Refusing(Executor):
-    """An executor that cancels the first call of each task, as one that shuts down does."""
+    """An executor that ends the first call of each task without making it."""
 
-    def __init__(self, other: Executor) -> None:
+    def __init__(self, other: Executor, end: Callable[[Future[Any]], object]) -> None:
         self._other = other
+        self._end = end
         self._refused: set[Any] = set()
 
     def submit(self, call: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
-        """Submit a call, or cancel it."""
+        """Submit a call, or end it."""
         task = arguments[1]
         if task in self._refused:
             return self._other.submit(call, *arguments, **options)
         self._refused.add(task)
         future: Future[Any] = Future()
-        future.cancel()
+        self._end(future)
         return future
 
 
@@ -231,4 +233,17 @@ def test_a_cancelled_task_is_sent_again(sandbox: Sandbox, client: Client) -> Non
     """An executor that cancels a task costs no rows."""
     sandbox.seed(repositories=3, tags=5)
     with ThreadPoolExecutor(2) as threads:
-        assert len(list(client.inventory(executor=Refusing(threads)))) == 15
+        refusing = Refusing(threads, Future.cancel)
+        assert len(list(client.inventory(executor=refusing))) == 15
+
+
+def test_an_error_of_an_executor(sandbox: Sandbox, client: Client) -> None:
+    """An Error that the task of the list of repositories raises ends the iteration."""
+    sandbox.seed(repositories=3, tags=5)
+    lost = Error("the worker is lost")
+
+    def fail(future: Future[Any]) -> None:
+        future.set_exception(lost)
+
+    with ThreadPoolExecutor(2) as threads, pytest.raises(Error, match="the worker is lost"):
+        list(client.inventory(executor=Refusing(threads, fail)))

@@ -94,6 +94,26 @@ def test_closing_removes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not list(tmp_path.iterdir())
 
 
+def test_a_write_waits_for_one_of_another_process(tmp_path: Path) -> None:
+    """It is tried again until the other has ended."""
+    path = tmp_path / "a.db"
+    with (
+        closing(Store("7", path)) as store,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        tried: list[str] = []
+
+        def note(statement: str) -> None:
+            if tried and other.in_transaction:
+                other.execute("COMMIT")
+            tried.append(statement)
+
+        writer_of(store).set_trace_callback(note)
+        assert store.create_repository("sample", None).name == "sample"
+        assert tried.count("BEGIN IMMEDIATE") == 2
+
+
 def test_another_error_than_a_busy_database(store: Store) -> None:
     """It is raised at once, and no write waits for it."""
     writer_of(store).execute("BEGIN")

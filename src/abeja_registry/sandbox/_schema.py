@@ -83,9 +83,13 @@ def connect(file: Path, busy_timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         file, timeout=busy_timeout, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA foreign_keys = ON")
-    # No fsync at a commit: committed data survives a crash of the process, not a power failure.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        # No fsync at a commit: committed data survives a crash of the process, not a power failure.
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -28,8 +28,9 @@ class _DropMiddleware:
                 return
             self._transport.abort()
             # uvicorn logs an error for an application that returns before that without a response.
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            gone = False
+            while not gone:
+                gone = (await receive())["type"] == "http.disconnect"
 
         await self._app(scope, receive, send_or_drop)
 

@@ -70,6 +70,7 @@ def test_a_parquet_file_that_another_program_wrote(tmp_path: Path) -> None:
 
     columns: dict[str, object] = {name: [value] for name, value in ROW._asdict().items()}
     columns |= {
+        "repository_id": pyarrow.array([int(ROW.repository_id)]),
         "repository_name": pyarrow.array([ROW.repository_name], pyarrow.large_string()),
         "tag": pyarrow.array(["1.0"], pyarrow.large_string()),
         "size": pyarrow.array([5], pyarrow.uint8()),
