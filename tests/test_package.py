@@ -245,7 +245,10 @@ def _public() -> dict[str, Any]:
             members = vars(kind) if kind.__module__.startswith("abeja_registry") else {}
             for member, held in members.items():
                 function = inspect.unwrap(getattr(held, "fget", getattr(held, "__func__", held)))
-                if inspect.isfunction(function) and (member == "__init__" or member[0] != "_"):
+                # Old releases of pydantic add methods of their own to each model.
+                is_ours = str(getattr(function, "__module__", "")).startswith("abeja_registry")
+                is_public = member == "__init__" or member[0] != "_"
+                if inspect.isfunction(function) and is_ours and is_public:
                     ours[f"{name}.{member}"] = function
     return ours
 

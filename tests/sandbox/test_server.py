@@ -644,10 +644,15 @@ def test_the_program_without_its_extra(missing: str, module: str, tmp_path: Path
 UNINSTALLED = """
 import importlib.metadata, sys
 
-def nothing(name):
-    raise importlib.metadata.PackageNotFoundError(name)
+def without_ours(find):
+    def found(name):
+        if name.replace("_", "-") == "abeja-registry":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return find(name)
+    return found
 
-importlib.metadata.distribution = importlib.metadata.version = nothing
+importlib.metadata.distribution = without_ours(importlib.metadata.distribution)
+importlib.metadata.version = without_ours(importlib.metadata.version)
 sys.path[:] = [sys.argv[1], *(each for each in sys.path if each != sys.argv[2])]
 import abeja_registry, httpx
 from abeja_registry.sandbox import Sandbox
