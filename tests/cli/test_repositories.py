@@ -530,6 +530,7 @@ def test_a_list_that_is_out_of_date(run: Run, client: Client, tmp_path: Path) ->
         ('name\na\n\n""\n', "line 4 of {} names no repository"),
         ("id,name,digest\n17,1.0,sha256:0\n", "line 2 of {} names no repository"),
         ('name\n"a\n', "line 2 of {} is not CSV"),
+        ("of,name,tags,tag_bytes\nrepository,a,1,1\n", "line 2 of {} is of a summary"),
         ('{"name": "a"}\n{"name"', "line 2 of {} is not JSON"),
         ("repository_id,repository_name\n1,a\n", "line 2 of {} is of an inventory, and has no"),
         ('[{"repository_name": "a", "kind": "tag"}]', "line 1 of {} is of an inventory, and has"),

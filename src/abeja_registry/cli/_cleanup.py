@@ -148,7 +148,7 @@ def read_file(path: str) -> list[ListedRepository]:
     """Return the repositories in a file: CSV, JSON lines or a JSON array, or - for stdin.
 
     Raises:
-        InvalidFile: A line names no repository.
+        InvalidFile: A line names no repository, or is of another output.
     """
     name = "stdin" if path == "-" else path
     try:
@@ -157,6 +157,8 @@ def read_file(path: str) -> list[ListedRepository]:
         raise _invalid(name, None, "is not UTF-8") from None
     listed: dict[tuple[str, str], ListedRepository] = {}
     for line, row in _rows(name, text.removeprefix("\ufeff")):
+        if {"of", "tag_bytes"} <= row.keys():
+            raise _invalid(name, line, "is of a summary, which has all repositories and no tags")
         # A list of repositories has `id` and `name`, but a list of tags has them too.
         of_tags = row.keys() & {"repository_id", "repository_name", "digest"}
         prefix = "repository_" if of_tags else ""

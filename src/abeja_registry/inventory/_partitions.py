@@ -90,7 +90,7 @@ class Partitions:
         options = arrow.ipc.IpcWriteOptions(compression="lz4")
         for part, batches in enumerate(self._batches):
             if batches:
-                table = _combined(arrow, batches)
+                table = _combined(arrow.Table.from_batches(batches))
                 batches.clear()
                 sink = arrow.BufferOutputStream()
                 with arrow.ipc.new_stream(sink, table.schema, options=options) as writer:
@@ -109,7 +109,7 @@ class Partitions:
                 tables.append(arrow.Table.from_batches(batches))
                 batches.clear()
             if tables:
-                yield arrow.concat_tables(tables).unify_dictionaries().combine_chunks()
+                yield _combined(arrow.concat_tables(tables))
 
     def _read(self, part: int) -> Iterator[bytes]:
         for offset, length in self._blocks[part]:
@@ -133,8 +133,8 @@ def _bounds(arrow: Any, parts: Any) -> list[int]:
     return [0, *(at + 1 for at in compute.indices_nonzero(changes).to_pylist())]
 
 
-def _combined(arrow: Any, batches: Sequence[Any]) -> Any:
-    return arrow.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+def _combined(table: Any) -> Any:
+    return table.unify_dictionaries().combine_chunks()
 
 
 class Codes:

@@ -26,7 +26,7 @@ TagOrder = Literal["created", "updated", "version"]
 def tag_filter(
     pattern: str | None, since: datetime | None, until: datetime | None
 ) -> Callable[[Tag], bool] | None:
-    """Return the filter of an iteration, or None without one."""
+    """Return the filter of an iteration, or None if every tag is kept."""
     check_time("since", since)
     check_time("until", until)
     if pattern is None and since is None and until is None:
@@ -48,6 +48,7 @@ def latest_flow(
     find_rows: flows.FindRows[Tag],
     page_size: int | None,
 ) -> Flow[Tag]:
+    """Return the newest matching tag, or raise NotFound."""
     check_choice("by", by, get_args(TagOrder))
     if prereleases and by != "version":
         raise InvalidArgument("prereleases needs by='version'")
@@ -56,7 +57,7 @@ def latest_flow(
     matches = compile_glob("pattern", "*" if pattern is None else pattern)
     skipped = set()
 
-    def counts(name: str) -> bool:
+    def is_wanted(name: str) -> bool:
         if not matches(name):
             return False
         if version is not None and version(name) is None:
@@ -67,7 +68,7 @@ def latest_flow(
     def rank(tag: Tag) -> Any:
         return pushed_at(tag) if version is None else (version(tag.name), pushed_at(tag))
 
-    latest = yield from flows.best(list_page, find_rows, page_size, rank, counts)
+    latest = yield from flows.best(list_page, find_rows, page_size, rank, is_wanted)
     if latest is None:
         problem = f"no matching tag in the repository {safe_repr(repository_id)}"
         if skipped:
