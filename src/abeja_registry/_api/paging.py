@@ -135,7 +135,7 @@ class Cursor:
         if len(new) == len(indexes):
             return list(indexes)
         # Of equal ids the first one counts.
-        first = dict(zip(reversed(ids), reversed(range(len(ids))), strict=True))
+        first = dict(zip(reversed(ids[start:]), reversed(indexes), strict=True))
         return [first[key] for key in new]
 
     def _mark_removed_after(self, present: Sequence[str]) -> None:

@@ -30,7 +30,6 @@ _PROBLEMS = {
     "Invalid control character": "a line break or another control character in a string",
     "Invalid": "an invalid escape sequence",
 }
-_COMMA = re.compile(r"\s*(,)\s*[}\]]")
 # Characters that JSON does not allow, and the hint for each.
 _MISTAKES = {
     "'": "strings take double quotes",
@@ -94,10 +93,9 @@ def _describe(text: str, error: json.JSONDecodeError, keys: Collection[str]) -> 
     )
     at = error.pos
     before, here = text[:at].rstrip(), text[at : at + 1]
-    # Python 3.13 and later point to the comma, others to the bracket behind it.
-    trailing = _COMMA.match(text, len(before) - before.endswith(","))
-    if trailing is not None:
-        problem, at = _TRAILING_COMMA, trailing.start(1)
+    if problem is _TRAILING_COMMA or (before.endswith(",") and here in ("}", "]")):
+        # Python 3.13 and later point to the comma, others to the bracket behind it.
+        problem, at = _TRAILING_COMMA, text.rindex(",", 0, at + 1)
     elif error.msg.startswith("Expecting"):
         problem = _MISTAKES.get(here, problem) if here else "it ends too early"
     known = "|".join(map(re.escape, keys))

@@ -515,6 +515,13 @@ def test_a_duplicate_row_in_a_page() -> None:
     assert Cursor(10).record(["a", "b", "a"], has_next=False) in ([0, 1], [1, 2])
 
 
+def test_a_duplicate_id_around_a_seen_one() -> None:
+    """Of equal new ids after the last seen one the first is yielded, wherever the id was before."""
+    cursor = Cursor(limit=10)
+    assert cursor.record(["a", "b"], True) == [0, 1]
+    assert cursor.record(["x", "b", "x", "y", "y"], False) == [2, 3]
+
+
 def test_an_empty_page_with_has_next_is_an_error() -> None:
     """The error has the offset, and the cursor does not move."""
     cursor = Cursor(10, 20)

@@ -624,6 +624,10 @@ TOKEN_LINE = f'"personal-access-token": "{SECRET}"'
 AT_TOKEN = ", at the key 'personal-access-token'"
 # Each broken file, and the description in the error.
 BROKEN: dict[str, tuple[str | bytes, str]] = {
+    "a line break in a string, before a comma and a bracket": (
+        f'{{{TOKEN_LINE}, "a": "b\n,}}',
+        f"line 1, column 56: a line break or another control character in a string{AT_TOKEN}",
+    ),
     "trailing comma": (
         f"{{\n  {TOKEN_LINE},\n}}",
         f"line 2, column 48: a comma before a closing bracket{AT_TOKEN}",
