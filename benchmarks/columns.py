@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from abeja_registry.inventory._columns import REPEATED
 from abeja_registry.inventory._rows import FILE_COLUMNS
 
 from .rounds import ENVIRONMENT, HERE, Figure, Measurement, Server, Target, below
@@ -170,8 +171,7 @@ def a_file(path: str, seed: str) -> int:
     kinds = {"size": pyarrow.int64(), "created_at": time_, "updated_at": time_}
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in FILE_COLUMNS])
     group = []
-    repeated = ["repository_id", "repository_name", "media_type", "creator_email", "kind"]
-    with pyarrow.parquet.ParquetWriter(path, schema, use_dictionary=repeated) as writer:
+    with pyarrow.parquet.ParquetWriter(path, schema, use_dictionary=[*REPEATED, "kind"]) as writer:
         for at in range(repositories):
             texts = [
                 f"{at} {n} {seed if n % 100 == at % 100 else ''}".encode() for n in range(tags)

@@ -80,19 +80,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, home_folder: Path) -> Ite
         shutil.rmtree(home_folder)
 
 
-@pytest.fixture(scope="session")
-def one_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a CA bundle that has the first certificate of the usual one."""
+@pytest.fixture(autouse=True, scope="session")
+def short_bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Clients load the first CA certificate: all of them take longer than most tests."""
     first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
     bundle = tmp_path_factory.mktemp("bundle") / "one.pem"
     bundle.write_text(first + end)
-    return bundle
-
-
-@pytest.fixture(autouse=True)
-def short_bundle(monkeypatch: pytest.MonkeyPatch, one_root: Path) -> None:
-    """Clients load one CA certificate: all of them take longer than most tests."""
-    monkeypatch.setattr(certifi, "where", lambda: str(one_root))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certifi, "where", lambda: str(bundle))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import ssl
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
+from tests.support.certificates import NO_TLS
 from tests.support.clock import jumping_clock
 from tests.support.examples import ORGANIZATION_ID
 
@@ -61,8 +61,6 @@ ENDLESS, SOON = 30.0, 20.0
 DEADLINE, DEADLINE_OF_FLOW = ENDLESS, 81.0
 assert DEADLINE < JUMP
 assert DEADLINE_OF_FLOW * 2 / 3 < JUMP < DEADLINE_OF_FLOW - SOON
-# Loading certificates takes longer than a test, and no test here uses TLS.
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 OPERATIONS: dict[str, Callable[[Any, str], Any]] = {
     "create_repository": lambda raw, key: raw.create_repository(ORGANIZATION_ID, NAME),

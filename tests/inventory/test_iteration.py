@@ -13,12 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.examples import ORGANIZATION_ID
-from tests.support.internals import (
-    AsyncSession,
-    Operation,
-    note_pages_of_tags,
-    session_of,
-)
+from tests.support.internals import AsyncSession, Operation, note_pages_of_tags, session_of
 from tests.support.inventories import expected, failing, tag_requests
 from tests.support.patience import PATIENCE, until
 from tests.support.worlds import done, walked

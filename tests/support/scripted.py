@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -15,11 +14,10 @@ import httpx2
 
 from abeja_registry import APIClient, AsyncAPIClient, AsyncClient, Client
 
+from .certificates import NO_TLS
 from .examples import BASE_URL, ORGANIZATION_ID
 
 T = TypeVar("T")
-# Loading certificates takes longer than a test, and nothing here is sent.
-_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True)
@@ -99,13 +97,13 @@ class ScriptedApi:
         if self.sender == "own":
             return {"base_url": BASE_URL}
         library = httpx if self.sender == "httpx" else httpx2
-        return {"base_url": BASE_URL, "http_client": self._kept(library.Client(verify=_TLS))}
+        return {"base_url": BASE_URL, "http_client": self._kept(library.Client(verify=NO_TLS))}
 
     def _async(self) -> dict[str, Any]:
         if self.sender == "own":
             return {"base_url": BASE_URL}
         library = httpx if self.sender == "httpx" else httpx2
-        return {"base_url": BASE_URL, "http_client": library.AsyncClient(verify=_TLS)}
+        return {"base_url": BASE_URL, "http_client": library.AsyncClient(verify=NO_TLS)}
 
     def _record(self, request: Any) -> None:
         self.requests.append(
