@@ -1,4 +1,4 @@
-"""Breaks the package in one place at a time, and runs the tests that matter: do they notice?
+"""Breaks the package in one place at a time, and runs the tests that reach it: do they notice?
 
 `make mutants` takes a seeded sample of the whole package, and prints the mutants that no test
 notices. Some of those change no behaviour: read them, and write a test for each of the others.
@@ -14,35 +14,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coverage import CoverageData
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "abeja_registry"
-# The tests that notice most come first. What a folder of the package has no entry for is the core.
-TESTS = {
-    "cli": ["tests/cli"],
-    "contract": ["tests/test_contract.py"],
-    "inventory": ["tests/unit/inventory", "tests/inventory", "tests/cli/test_organization.py"],
-    "sandbox": ["tests/sandbox", "tests/test_testing.py"],
-    "testing.py": ["tests/test_testing.py"],
-}
-CORE = [
-    *(
-        "tests/unit/_api",
-        "tests/unit/_http",
-        "tests/unit/_settings",
-        "tests/unit/test_validation.py",
-    ),
-    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").glob("test_*.py"))),
-    "tests/inventory",
-    "tests/faults",
-]
+IGNORED = shutil.ignore_patterns("__pycache__")
 # Seconds: a test that takes longer, and tests that together take longer, have noticed a mutant.
 TEST_LIMIT, LIMIT = 60, 1800
+# A mutant meets so many of the tests that reach it, and so many cases of each, before all tests.
+FIRST_TESTS, CASES = 300, 3
 
 OPPOSITES: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
@@ -71,21 +58,21 @@ class Mutant:
 
     Attributes:
         path: The module.
-        line: The place's first line.
-        before: The lines of the place.
+        lines: The place's lines.
+        before: The text of these.
         after: What replaces it.
         source: The source of the changed module.
     """
 
     path: Path
-    line: int
+    lines: frozenset[int]
     before: str
     after: str
     source: bytes
 
     def __str__(self) -> str:
         before, after = (" ".join(text.split())[:90] for text in (self.before, self.after))
-        return f"{self.path.relative_to(PACKAGE)}:{self.line}: {before}  ->  {after}"
+        return f"{self.path.relative_to(PACKAGE)}:{min(self.lines)}: {before}  ->  {after}"
 
 
 def changes(node: ast.AST) -> Iterator[tuple[Place, str]]:
@@ -172,23 +159,81 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
             start, end = lines[line - 1][:column], lines[end_line - 1][end_column:]
             changed = [*lines[: line - 1], start, after.encode(), end, *lines[end_line:]]
             before = b"".join(lines[line - 1 : end_line])
-            yield Mutant(path, line, before.decode(), after, b"".join(changed))
+            place = frozenset(range(line, end_line + 1))
+            yield Mutant(path, place, before.decode(), after, b"".join(changed))
 
 
-def tests_of(path: Path) -> Iterator[list[str]]:
-    """Yield the tests that matter for a module, those of its own first."""
-    inside = path.relative_to(PACKAGE)
-    own = ROOT / "tests" / "unit" / inside.parent / f"test_{path.stem.strip('_')}.py"
-    if own.exists():
-        yield [str(own.relative_to(ROOT))]
-    yield TESTS.get(inside.parts[0], CORE)
+def reached_lines(data: CoverageData, path: str) -> dict[str, set[int]]:
+    """Return the lines of a module that each test reaches."""
+    tests: dict[str, set[int]] = {}
+    for line, contexts in data.contexts_by_lineno(path).items():
+        for context in filter(None, contexts):
+            tests.setdefault(context.rpartition("|")[0], set()).add(line)
+    return tests
 
 
-def passes(folder: Path, tests: Iterable[str]) -> bool:
+class Suite:
+    """All tests, and what each of them reaches.
+
+    Args:
+        folder: Where a copy of the package is run, and what it reaches is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        data_file, config = folder / "coverage", folder / "coverage.ini"
+        config.write_text(f"[run]\ndata_file = {data_file}\nsource_pkgs = abeja_registry\n")
+        shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=IGNORED)
+        every = ["--cov", f"--cov-config={config}", "--cov-context=test", "--cov-report="]
+        if not passes(folder, [*every, *in_parallel(os.cpu_count() or 1)]):
+            sys.exit("the tests fail without a mutant")
+        data = CoverageData(str(data_file))
+        data.read()
+        self._reached = {
+            path: reached_lines(data, str(folder / PACKAGE.name / path.relative_to(PACKAGE)))
+            for path in PACKAGE.rglob("*.py")
+        }
+        # How many lines of the package each test reaches.
+        self._widths: Counter[str] = Counter()
+        for tests in self._reached.values():
+            self._widths.update({test: len(lines) for test, lines in tests.items()})
+
+    def tests_of(self, mutant: Mutant) -> list[str]:
+        """Return the tests that reach a mutant, of which those come first that reach little else.
+
+        What is run at import counts as reached by each test of its module.
+        """
+        tests = self._reached[mutant.path]
+        found = [test for test, lines in tests.items() if mutant.lines & lines] or list(tests)
+        cases: Counter[str] = Counter()
+        first = []
+        for test in sorted(found, key=lambda test: (self._widths[test], test)):
+            function = test.partition("[")[0]
+            cases[function] += 1
+            if cases[function] <= CASES:
+                first.append(test)
+        return first[:FIRST_TESTS]
+
+    def survives(self, mutant: Mutant) -> bool:
+        """Whether no test notices a mutant."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=IGNORED)
+            (folder / PACKAGE.name / mutant.path.relative_to(PACKAGE)).write_bytes(mutant.source)
+            tests = folder / "tests"
+            tests.write_text("\n".join(self.tests_of(mutant)))
+            return passes(folder, [f"@{tests}"]) and passes(folder, in_parallel(2))
+
+
+def in_parallel(workers: int) -> list[str]:
+    """Return the arguments of pytest for a number of workers, and more where tests wait."""
+    return [f"--numprocesses={3 * workers}", "--maxschedchunk=16"]
+
+
+def passes(folder: Path, arguments: Iterable[str]) -> bool:
     """Run tests with the package of a folder, until one fails."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    command += [f"--timeout={TEST_LIMIT}", *tests]
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    command += [f"--timeout={TEST_LIMIT}", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONHASHSEED": "0"}
     try:
         run = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=LIMIT
@@ -196,15 +241,6 @@ def passes(folder: Path, tests: Iterable[str]) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return run.returncode == 0
-
-
-def survives(mutant: Mutant) -> bool:
-    """Whether no test notices a mutant."""
-    with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / PACKAGE.name
-        shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-        (package / mutant.path.relative_to(PACKAGE)).write_bytes(mutant.source)
-        return all(passes(Path(folder), tests) for tests in tests_of(mutant.path))
 
 
 def main() -> None:
@@ -224,8 +260,9 @@ def main() -> None:
         print(*sample, sep="\n")
         return
     noticed = 0
-    with ThreadPoolExecutor(options.jobs) as jobs:
-        for mutant, survived in zip(sample, jobs.map(survives, sample), strict=True):
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as jobs:
+        suite = Suite(Path(folder))
+        for mutant, survived in zip(sample, jobs.map(suite.survives, sample), strict=True):
             noticed += not survived
             if survived:
                 print(mutant, flush=True)
