@@ -12,22 +12,17 @@ from starlette.routing import Match
 
 from abeja_registry import __version__
 
+from .. import openapi
 from ._context import Context, UsesContext
 from ._control import control
 from ._errors import RegistryError
 from ._pages import pages
-from ._responses import JSON_REQUIRED, error_response, json_response
+from ._responses import CONTROL, JSON_REQUIRED, error_response, json_response
 from ._routes import api
-
-# The API's credentials, for the document.
-SECURITY_SCHEMES = {
-    "HTTPBearer": {"type": "http", "scheme": "bearer"},
-    "HTTPBasic": {"type": "http", "scheme": "basic"},
-}
 
 
 @control.get("/openapi.json", include_in_schema=False)
-async def openapi(context: UsesContext) -> Response:
+async def get_document(context: UsesContext) -> Response:
     """Read the OpenAPI document of all calls."""
     return json_response(_document(context.registry.organization_id))
 
@@ -104,27 +99,23 @@ def _fields(request: Request) -> list[str]:
 
 
 def _document(organization_id: str) -> dict[str, Any]:
-    document = get_openapi(
+    """Return the API's document, to which FastAPI adds the sandbox's own calls."""
+    own = get_openapi(
         title="A sandbox of the ABEJA Platform Registry API",
         version=__version__,
-        description=f"Organization {organization_id}. Paths under `/_sandbox` are its own.",
-        routes=ROUTES,
+        description=f"Organization {organization_id}. Paths under `{CONTROL}` are its own.",
+        routes=control.routes,
     )
-    # FastAPI does not know these: `authenticate` checks the credential and the organization.
-    known_id = {
-        "name": "organization_id",
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string", "enum": [organization_id]},
-    }
+    document = openapi.document()
+    components = document["components"]
+    components["parameters"]["OrganizationId"]["schema"]["enum"] = [organization_id]
+    components["schemas"] |= own["components"]["schemas"]
     # FastAPI describes its own response to bad input, which the sandbox does not send.
-    for path, operations in document["paths"].items():
+    for name in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(name, None)
+    for operations in own["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("422", None)
-            if not path.startswith("/_sandbox"):
-                operation["security"] = [{name: []} for name in SECURITY_SCHEMES]
-                operation["parameters"] = [known_id, *operation.get("parameters", [])]
-    document["components"]["securitySchemes"] = SECURITY_SCHEMES
-    for name in ("HTTPValidationError", "ValidationError"):
-        document["components"]["schemas"].pop(name, None)
-    return document
+            operation["security"] = []
+    document["paths"] |= own["paths"]
+    return {**document, "info": own["info"], "servers": [{"url": "/"}]}

@@ -121,7 +121,7 @@ async def get_health(registry: UsesRegistry) -> Response:
 
 @control.put(
     "/repositories/{repository_id}/tags/{name}",
-    responses=responses(_schemas.Tag, 400, 404, 409, 503),
+    responses=responses("Tag", 400, 404, 409, 503),
 )
 async def write_tag(
     registry: UsesRegistry, repository_id: str, name: TagName, body: NewTag | None = None

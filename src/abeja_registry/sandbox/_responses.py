@@ -1,4 +1,4 @@
-"""JSON responses, each with a request id, and their description for the OpenAPI document."""
+"""JSON responses, each with a request id, and their description for the sandbox's document."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,8 +8,6 @@ from typing import Any
 from fastapi.responses import Response
 from pydantic_core import to_json
 from starlette.types import Message, Receive, Scope, Send
-
-from ._schemas import Error
 
 # A message to the server, in addition to ASGI's own: close the connection now.
 DROP: Message = {"type": "sandbox.drop"}
@@ -40,11 +38,11 @@ def _header(description: str, **fields: Any) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}, **fields}
 
 
-_REQUEST_ID = {"X-Request-Id": _header("The id of this request", required=True)}
+# The API's document has these.
+_REQUEST_ID = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
 _HEADERS = {
     401: {"WWW-Authenticate": _header("Bearer, if the control token is missing")},
     405: {"Allow": _header("The path's methods", required=True)},
-    503: {"Retry-After": _header("Seconds, if a fault sets them")},
 }
 
 
@@ -74,7 +72,7 @@ def error_response(
     headers: Mapping[str, str] = _NO_HEADERS,
 ) -> Response:
     """Make an error response in the API's form; `detail` names the field of bad input."""
-    content: Error = {
+    content = {
         "error": HTTPStatus(status).name.lower(),
         "error_description": description,
         "error_detail": detail,
@@ -83,15 +81,26 @@ def error_response(
 
 
 def responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe a call's responses: the model of a success, and the statuses of its errors."""
+    """Describe the responses to one of the sandbox's own calls.
+
+    Args:
+        model: The schema of a success; the name of one that the API's document has.
+        statuses: The statuses of its errors, beside those of each call.
+    """
     described: dict[int | str, dict[str, Any]] = {}
     for status in sorted({200, 401, 403, 405, 413, *statuses}):
+        schema = model if status == 200 else "Error"
         described[status] = {
-            "model": model if status == 200 else Error,
             "description": _DESCRIPTIONS[status],
             "headers": {**_REQUEST_ID, **_HEADERS.get(status, {})},
+            **(_of_the_api(schema) if isinstance(schema, str) else {"model": schema}),
         }
     return described
+
+
+def _of_the_api(schema: str) -> dict[str, Any]:
+    content = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    return {"content": {"application/json": content}}
 
 
 class DroppedResponse(Response):

@@ -11,8 +11,9 @@ from typing import Any, Protocol, Self, TypedDict, cast
 from starlette.types import ASGIApp
 
 from .. import models
+from .._api.dicts import TagDict
 from .._settings.credentials import Credential
-from . import _schemas, _serializers
+from . import _serializers
 from ._faults import Faults
 from ._guard import LOCALHOST
 from ._options import ANY_CREDENTIAL as ANY_CREDENTIAL
@@ -281,7 +282,7 @@ class Sandbox:
         created_at: datetime | str | None = None,
         updated_at: datetime | str | None = None,
         creator: Person | None = None,
-    ) -> _schemas.Tag:
+    ) -> TagDict:
         """Write a tag, as `docker push` would; an existing one keeps its id and creation time.
 
         Args:
@@ -326,7 +327,7 @@ class Sandbox:
             "creator": creator,
         }
         row = self._registry.write_tag(str(repository_id), tag, **fields)
-        return cast(_schemas.Tag, _serializers.tag(row))
+        return cast(TagDict, _serializers.tag(row))
 
     def seed(
         self,

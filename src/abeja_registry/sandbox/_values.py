@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-# pydantic reads the standard library's TypedDict only from Python 3.12 on.
-from typing_extensions import TypedDict
-
 from .. import models
+from .._api.dicts import CreatorDict
 from .._validation import DIGEST
 from ..images import NAME, TAG
 from ._errors import InvalidValue, UnknownKey
@@ -28,21 +26,8 @@ MEDIA_TYPE = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*
 DEFAULT_MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 MAX_INT64 = 2**63 - 1  # SQLite's largest integer
 
-
-class Creator(TypedDict):
-    """The person who created a repository or pushed a tag."""
-
-    updated_at: str
-    role: str
-    is_registered: bool
-    id: str
-    email: str
-    display_name: str | None
-    created_at: str
-
-
 # The person of the reference's examples.
-CREATOR: Creator = {
+CREATOR: CreatorDict = {
     "updated_at": "2018-01-04T03:02:12Z",
     "role": "admin",
     "is_registered": True,
