@@ -86,6 +86,11 @@ def _time_type() -> Any:
     return arrow_module().timestamp("us", tz="UTC")
 
 
+def _page_pool() -> Any:
+    """Return the memory pool of pages: the default one returns their memory to the kernel."""
+    return arrow_module().system_memory_pool()
+
+
 @cache
 def _values_type() -> Any:
     arrow = arrow_module()
@@ -103,6 +108,7 @@ def read_columns(repository: RepositoryRef, offset: int, result: ApiResult) -> F
     if isinstance(page, Problem):
         return None
     arrow = arrow_module()
+    pool = _page_pool()
     try:
         ids = [row["id"] for row in rows]
         # pyarrow would round a float.
@@ -112,18 +118,18 @@ def read_columns(repository: RepositoryRef, offset: int, result: ApiResult) -> F
             return None
         emails = _emails(row["creator"] for row in rows)
         # Without a struct it would be a call for each column, each of which takes a while.
-        columns = arrow.array(rows, type=_values_type()).flatten()
+        columns = arrow.array(rows, type=_values_type(), memory_pool=pool).flatten(pool)
         if emails is None or any(column.null_count for column in columns):
             return None
         *values, created, updated = columns
         batch = arrow.record_batch(
             [
-                arrow.repeat(repository.id, len(rows)),
-                arrow.repeat(repository.name, len(rows)),
+                arrow.repeat(repository.id, len(rows), pool),
+                arrow.repeat(repository.name, len(rows), pool),
                 *values,
-                arrow.array(emails, arrow.string()),
-                created.cast(_time_type()),
-                updated.cast(_time_type()),
+                arrow.array(emails, arrow.string(), memory_pool=pool),
+                created.cast(_time_type(), memory_pool=pool),
+                updated.cast(_time_type(), memory_pool=pool),
             ],
             schema=schema(),
         )
@@ -226,4 +232,5 @@ class BatchBuffer:
         """Yield what is left."""
         batches, self._batches, self._rows = self._batches, [], 0
         if batches:
-            yield from arrow_module().Table.from_batches(batches).combine_chunks().to_batches()
+            table = arrow_module().Table.from_batches(batches).combine_chunks(_page_pool())
+            yield from table.to_batches()
