@@ -31,7 +31,7 @@ help:
 	@echo 'make test          set up, and run the tests'
 	@echo 'make check         lint, types, import rules, then make test'
 	@echo 'make coverage      the same tests, and the lines that none of them reaches'
-	@echo 'make mutants       changes to the package that no test notices; takes hours'
+	@echo 'make mutants       changes to the package that no test notices; takes half an hour'
 	@echo 'make test-system   the tests with docker-registry, skopeo and Chromium'
 	@echo 'make docs          the site, in docs/_build/html; make docs-serve shows it'
 	@echo 'make bench         figures, compared with other clients (ITEMS="calls paging" for some)'
@@ -52,7 +52,7 @@ test: .venv/dev.stamp
 coverage: .venv/matrix.stamp
 	.ci/matrix $(lastword $(PYTHONS)) highest --cov --cov-report=term
 
-# A seeded sample of changes to the package, each of which a test has to notice. It takes hours.
+# A seeded sample of changes to the package, each of which a test has to notice. It takes half an hour.
 mutants: .venv/dev.stamp
 	$(BIN)/python tests/mutants.py --sample $(MUTANTS)
 

@@ -1,7 +1,7 @@
 """Breaks the package in one place at a time, and runs the tests that reach it: do they notice?
 
-`make mutants` takes a seeded sample of the whole package, and prints the mutants that no test
-notices. Some of those change no behaviour: read them, and write a test for each of the others.
+`make mutants` takes a seeded sample of the whole package, and prints the mutants that none of their
+tests notices. Some change no behaviour: read them, and write a test for each of the others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import ast
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,17 @@ PACKAGE = ROOT / "src" / "abeja_registry"
 IGNORED = shutil.ignore_patterns("__pycache__")
 # Seconds: a test that takes longer, and tests that together take longer, have noticed a mutant.
 TEST_LIMIT, LIMIT = 60, 1800
-# A mutant meets so many of the tests that reach it, and so many cases of each, before all tests.
-FIRST_TESTS, CASES = 300, 3
+# A mutant meets so many of the tests that reach it, and so many cases of each.
+TESTS, CASES = 400, 4
+# The processes that a test starts record its name, too: pytest sets this variable.
+SETTINGS = """[run]
+data_file = {data_file}
+source_pkgs = abeja_registry
+parallel = true
+context = ${{PYTEST_CURRENT_TEST-}}
+"""
+# What follows a test's name in a context.
+PHASE = re.compile(r"[|](setup|run|teardown)$| [(](setup|call|teardown)[)]$")
 
 OPPOSITES: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
@@ -164,11 +174,13 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
 
 
 def reached_lines(data: CoverageData, path: str) -> dict[str, set[int]]:
-    """Return the lines of a module that each test reaches."""
+    """Return the lines of a module that each test reaches, also in a process that it starts."""
+    # A process may run other tests.
+    known = {PHASE.sub("", context) for context in data.measured_contexts() if "|" in context}
     tests: dict[str, set[int]] = {}
     for line, contexts in data.contexts_by_lineno(path).items():
-        for context in filter(None, contexts):
-            tests.setdefault(context.rpartition("|")[0], set()).add(line)
+        for test in known.intersection(PHASE.sub("", context) for context in contexts):
+            tests.setdefault(test, set()).add(line)
     return tests
 
 
@@ -180,11 +192,13 @@ class Suite:
     """
 
     def __init__(self, folder: Path) -> None:
-        data_file, config = folder / "coverage", folder / "coverage.ini"
-        config.write_text(f"[run]\ndata_file = {data_file}\nsource_pkgs = abeja_registry\n")
+        data_file, config = folder / "coverage", folder / "settings.ini"
+        config.write_text(SETTINGS.format(data_file=data_file))
         shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=IGNORED)
         every = ["--cov", f"--cov-config={config}", "--cov-context=test", "--cov-report="]
-        if not passes(folder, [*every, *in_parallel(os.cpu_count() or 1)]):
+        workers = f"--numprocesses={3 * (os.cpu_count() or 1)}"
+        arguments = [*every, workers, "--maxschedchunk=16"]
+        if not passes(folder, arguments, COVERAGE_PROCESS_START=str(config)):
             sys.exit("the tests fail without a mutant")
         data = CoverageData(str(data_file))
         data.read()
@@ -211,32 +225,32 @@ class Suite:
             cases[function] += 1
             if cases[function] <= CASES:
                 first.append(test)
-        return first[:FIRST_TESTS]
+        return first[:TESTS]
 
     def survives(self, mutant: Mutant) -> bool:
-        """Whether no test notices a mutant."""
+        """Whether none of its tests notices a mutant."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=IGNORED)
             (folder / PACKAGE.name / mutant.path.relative_to(PACKAGE)).write_bytes(mutant.source)
             tests = folder / "tests"
             tests.write_text("\n".join(self.tests_of(mutant)))
-            return passes(folder, [f"@{tests}"]) and passes(folder, in_parallel(2))
+            return passes(folder, [f"@{tests}"])
 
 
-def in_parallel(workers: int) -> list[str]:
-    """Return the arguments of pytest for a number of workers, and more where tests wait."""
-    return [f"--numprocesses={3 * workers}", "--maxschedchunk=16"]
-
-
-def passes(folder: Path, arguments: Iterable[str]) -> bool:
+def passes(folder: Path, arguments: Iterable[str], **variables: str) -> bool:
     """Run tests with the package of a folder, until one fails."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     command += [f"--timeout={TEST_LIMIT}", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONHASHSEED": "0"}
+    own = {"PYTHONPATH": str(folder), "PYTHONHASHSEED": "0", **variables}
     try:
         run = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=LIMIT
+            command,
+            cwd=ROOT,
+            env=os.environ | own,
+            capture_output=True,
+            check=False,
+            timeout=LIMIT,
         )
     except subprocess.TimeoutExpired:
         return False
@@ -244,7 +258,7 @@ def passes(folder: Path, arguments: Iterable[str]) -> bool:
 
 
 def main() -> None:
-    """Print the mutants that no test notices, and the share of the others."""
+    """Print the mutants that none of their tests notices, and the share of the others."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", type=Path, help="default: the whole package")
     parser.add_argument("--sample", type=int, default=200)
