@@ -1,9 +1,8 @@
 """An inventory in rows, in columns and to files; diffs and summaries beside engines.
 
-    python -m benchmarks.columns columns reports
+    python -m benchmarks.columns columns reports ten_million
 
-Each figure is the CPU time of a process of its own. `reports` compares two Parquet files, of which
-one tag in a hundred has moved.
+Each figure is of a process of its own. The files that are compared differ in one tag of a hundred.
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -24,11 +24,14 @@ from abeja_registry.inventory._columns import REPEATED
 from abeja_registry.inventory._rows import FILE_COLUMNS
 
 from .rounds import ENVIRONMENT, HERE, Figure, Measurement, Server, Target, below
+from .worker import Stopwatch
 
 ROUNDS = 3
 # Repositories and tags of each, for an inventory and for the files of a report.
 WALKED = (100, 1000)
 FILES = (1000, 1000)
+LARGE = (10_000, 1000)
+ENGINES = ("duckdb", "polars", "pyarrow")
 # Rows of a row group in the files of an inventory.
 ROW_GROUP = 100_000
 PAGE_SIZE = 1000
@@ -38,37 +41,36 @@ _MIB = 2**20
 # -- contenders: each returns the number of its rows ----------------------------------------------
 
 
-def _inventory(url: str) -> Any:
+def _inventory(url: str, organization: str) -> Any:
     from abeja_registry import Client
 
-    repositories, tags = WALKED
-    client = Client(f"{repositories}-{tags}-0", {"auth_token": "benchmark"}, base_url=url)
+    client = Client(organization, {"auth_token": "benchmark"}, base_url=url)
     return client.inventory(page_size=PAGE_SIZE)
 
 
-def rows(url: str, _: str) -> int:
+def rows(url: str, organization: str, _: str) -> int:
     """Iterate over rows."""
-    return sum(1 for _ in _inventory(url))
+    return sum(1 for _ in _inventory(url, organization))
 
 
-def record_batches(url: str, _: str) -> int:
+def record_batches(url: str, organization: str, _: str) -> int:
     """Iterate over record batches."""
-    return sum(batch.num_rows for batch in _inventory(url).record_batches())
+    return sum(batch.num_rows for batch in _inventory(url, organization).record_batches())
 
 
-def write_jsonl(url: str, folder: str) -> int:
+def write_jsonl(url: str, organization: str, path: str) -> int:
     """Write lines of JSON."""
-    return int(_inventory(url).write_jsonl(f"{folder}/a.jsonl"))
+    return int(_inventory(url, organization).write_jsonl(f"{path}.jsonl"))
 
 
-def write_csv(url: str, folder: str) -> int:
+def write_csv(url: str, organization: str, path: str) -> int:
     """Write comma-separated values."""
-    return int(_inventory(url).write_csv(f"{folder}/a.csv"))
+    return int(_inventory(url, organization).write_csv(f"{path}.csv"))
 
 
-def write_parquet(url: str, folder: str) -> int:
+def write_parquet(url: str, organization: str, path: str) -> int:
     """Write a Parquet file."""
-    return int(_inventory(url).write_parquet(f"{folder}/a.parquet"))
+    return int(_inventory(url, organization).write_parquet(f"{path}.parquet"))
 
 
 def diff(old: str, new: str) -> int:
@@ -106,6 +108,20 @@ def diff_duckdb(old: str, new: str) -> int:
     found = duckdb.connect().execute(_MOVED.format(old=old, new=new)).fetchone()
     assert found is not None
     return int(found[0])
+
+
+def diff_pyarrow(old: str, new: str) -> int:
+    """Join two files on their tags, by pyarrow."""
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    key = ["repository_name", "tag"]
+    before, after = (
+        pyarrow.parquet.read_table(path, columns=[*key, "digest"]) for path in (old, new)
+    )
+    joined = before.join(after, key, join_type="full outer", right_suffix="_new")
+    same = pyarrow.compute.equal(joined["digest"], joined["digest_new"])
+    return int(joined.num_rows - pyarrow.compute.sum(same).as_py())
 
 
 def diff_polars(old: str, new: str) -> int:
@@ -146,6 +162,19 @@ def summary_duckdb(path: str, _: str) -> int:
     import duckdb
 
     return len(duckdb.connect().execute(_IMAGES.format(path=path)).fetchall())
+
+
+def summary_pyarrow(path: str, _: str) -> int:
+    """Add up images and repositories, by pyarrow."""
+    import pyarrow.parquet
+
+    columns = ["repository_name", "digest", "size", "updated_at"]
+    table = pyarrow.parquet.read_table(path, columns=columns)
+    images = table.group_by(["repository_name", "digest"]).aggregate(
+        [("size", "max"), ("size", "count"), ("updated_at", "min"), ("updated_at", "max")]
+    )
+    sums = images.group_by("repository_name").aggregate([("size_max", "sum"), ([], "count_all")])
+    return int(sums.num_rows)
 
 
 def summary_polars(path: str, _: str) -> int:
@@ -202,7 +231,7 @@ def a_file(path: str, seed: str) -> int:
 
 
 def _run(name: str, *arguments: str) -> dict[str, float]:
-    """Run a contender in a process of its own; return its rows, CPU time and peak memory."""
+    """Run a contender in a process of its own; return what it took."""
     command = [sys.executable, "-m", "benchmarks.columns", "--run", name, *arguments]
     ran = subprocess.run(
         command, cwd=HERE.parent, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=True
@@ -237,7 +266,8 @@ def columns(server: Server) -> Measurement:
     repositories, tags = WALKED
     names = ("rows", "record_batches", "write_jsonl", "write_csv", "write_parquet")
     with tempfile.TemporaryDirectory() as folder:
-        cpu, peak = _figures(dict.fromkeys(names, (server.url, folder)), repositories * tags)
+        arguments = (server.url, f"{repositories}-{tags}-0", f"{folder}/inventory")
+        cpu, peak = _figures(dict.fromkeys(names, arguments), repositories * tags)
     return Measurement(
         f"An inventory of {repositories} repositories x {tags:,} tags, page {PAGE_SIZE:,}",
         [*cpu.values(), *peak.values()],
@@ -263,12 +293,10 @@ def reports(_: Server) -> Measurement:
             (
                 "diff",
                 "diff_rows",
-                "diff_duckdb",
-                "diff_polars",
+                *(f"diff_{engine}" for engine in ENGINES),
                 "summary",
                 "summary_rows",
-                "summary_duckdb",
-                "summary_polars",
+                *(f"summary_{engine}" for engine in ENGINES),
             ),
             (old, new),
         )
@@ -286,7 +314,71 @@ def reports(_: Server) -> Measurement:
     )
 
 
-CONTENDERS: dict[str, Callable[[str, str], int]] = {
+def ten_million(server: Server) -> Measurement:
+    """Ten million tags to a Parquet file, the diff of two such files, and the summary of one."""
+    repositories, tags = LARGE
+    figures: list[Figure] = []
+
+    def run(name: str, *arguments: str) -> None:
+        with _DiskUse(Path(folder)) as disk:
+            ran = _run(name, *arguments)
+        figures.extend(
+            Figure(f"{name}{what}", unit, [value])
+            for what, unit, value in (
+                ("", "s", ran["seconds"]),
+                (", CPU", "µs a row", ran["cpu"] / (repositories * tags) * 1e6),
+                (", peak", "MiB", ran["peak"] / _MIB),
+                (", disk", "MiB", disk.peak / _MIB),
+            )
+            # What an engine needs is noise.
+            if not (what == ", disk" and name.endswith(ENGINES))
+        )
+
+    with tempfile.TemporaryDirectory() as folder:
+        old, new = f"{folder}/old", f"{folder}/new"
+        run("write_parquet", server.url, f"{repositories}-{tags}-0-0", old)
+        _run("write_parquet", server.url, f"{repositories}-{tags}-0-1", new)
+        files = f"{old}.parquet", f"{new}.parquet"
+        for name in ("diff", "summary"):
+            run(name, *files)
+            for engine in ENGINES:
+                run(f"{name}_{engine}", *files)
+        size = Path(files[0]).stat().st_size / _MIB
+    return Measurement(
+        f"{repositories:,} repositories x {tags:,} tags, page {PAGE_SIZE:,}",
+        figures,
+        note=f"One run each. A file has {size:,.0f} MiB; disk is what a run needs at most, with"
+        " its temporary files.",
+    )
+
+
+class _DiskUse:
+    """The most space that the folder's file system lacks meanwhile, beyond what it lacked before.
+
+    Temporary files have no name, so their sizes cannot be added up.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ended = threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+        self.peak = 0
+
+    def __enter__(self) -> _DiskUse:
+        self._before = shutil.disk_usage(self._folder).used
+        self._watcher.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.05):
+            self.peak = max(self.peak, shutil.disk_usage(self._folder).used - self._before)
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watcher.join()
+
+
+CONTENDERS: dict[str, Callable[..., int]] = {
     each.__name__: each
     for each in (
         rows,
@@ -298,10 +390,12 @@ CONTENDERS: dict[str, Callable[[str, str], int]] = {
         diff_rows,
         diff_duckdb,
         diff_polars,
+        diff_pyarrow,
         summary,
         summary_rows,
         summary_duckdb,
         summary_polars,
+        summary_pyarrow,
         a_file,
     )
 }
@@ -310,16 +404,19 @@ CONTENDERS: dict[str, Callable[[str, str], int]] = {
 def _measure(name: str, arguments: Sequence[str]) -> None:
     # Loaded before the clock starts: what an engine costs is not its import.
     engine = name.partition("_")[2]
-    import_module(engine if engine in ("duckdb", "polars") else "abeja_registry.inventory")
+    import_module(engine if engine in ENGINES else "abeja_registry.inventory")
     if engine not in ("duckdb", "polars", "rows"):
         import_module("pyarrow.parquet")
         # pyarrow imports pandas, where it is installed, with its first array.
         import_module("pyarrow").array([])
-    began = time.process_time()
+    stopwatch = Stopwatch()
     found = CONTENDERS[name](*arguments)
-    cpu = time.process_time() - began
+    measured = stopwatch.read()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"rows": found, "cpu": cpu, "peak": peak}))
+    print(json.dumps({**measured, "rows": found, "peak": peak}))
+
+
+MEASUREMENTS = {each.__name__: each for each in (columns, reports, ten_million)}
 
 
 def main(arguments: list[str]) -> None:
@@ -330,8 +427,8 @@ def main(arguments: list[str]) -> None:
     from .run import table
 
     with Server.running() as server:
-        for name in arguments or ("columns", "reports"):
-            print(table({"columns": columns, "reports": reports}[name](server)), flush=True)
+        for name in arguments or MEASUREMENTS:
+            print(table(MEASUREMENTS[name](server)), flush=True)
 
 
 if __name__ == "__main__":

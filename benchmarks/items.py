@@ -237,6 +237,40 @@ def inventory_cpu(server: Server) -> Measurement:
     )
 
 
+def executors(server: Server) -> Measurement:
+    """An inventory by threads, by processes and by clusters, and what its main process pays."""
+    repositories, tags = 200, 1000
+    names = ("threads", "processes", "dask", "ray")
+    figures: list[Figure] = []
+    targets: list[Target] = []
+    for form, columns in (("record batches", True), ("rows", False)):
+        job = Job(
+            _organization(repositories, tags),
+            items=repositories * tags,
+            warm_up=1,
+            options={"page_size": tags, "columns": columns},
+        )
+        turns = take_turns(server, {f"executors.{name}": job for name in names}, rounds=3)
+        for contender, its in turns.items():
+            name = f"{contender.partition('.')[2]}, {form}"
+            figures.append(Figure(name, "s", [turn.seconds for turn in its]))
+            cpu = Figure(
+                f"{name}, main process",
+                "µs of CPU a row",
+                [turn.cpu / turn.items * 1e6 for turn in its],
+            )
+            figures.append(cpu)
+            if columns and not name.startswith("threads"):
+                targets.append(Target(cpu.name, cpu.median, 2))
+    return Measurement(
+        f"An inventory of {repositories} repositories x {tags:,} tags by two workers",
+        figures,
+        targets,
+        f"No latency, page {tags:,}. The cluster and its workers' clients are warm; the server is a"
+        " third process on the same processors.",
+    )
+
+
 def large_repository(server: Server) -> Measurement:
     """One repository, its pages side by side and one after the other."""
     share = 50

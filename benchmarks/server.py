@@ -3,13 +3,15 @@
     python -m benchmarks.server
 
 It prints its port, and ends with its standard input. An organization's id says what it holds and
-how long it takes: `100-200-50` has 100 repositories of 200 tags each and answers after 50 ms.
+how long it takes: `100-200-50` has 100 repositories of 200 tags each and answers after 50 ms. In
+`100-200-50-0` each tag has an image of its own, and one in a hundred has another in `100-200-50-1`.
 `/counts` says how many connections and requests there were so far.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import sys
 from functools import lru_cache
@@ -37,7 +39,20 @@ _TAG_PAGE = _example(_PATH + "/{repository_id}/tags")
 [_TAG] = _TAG_PAGE.pop("tags")
 # A row is its id and name, and what all rows share: a page is one join.
 _REST_OF_A_TAG = json.dumps({k: _TAG[k] for k in _TAG if k not in ("id", "name")})[1:].encode()
+_REST_WITHOUT_DIGEST = json.dumps({k: _TAG[k] for k in _TAG if k not in ("id", "name", "digest")})[
+    1:
+].encode()
 _TAGS = [b'{"id": %d, "name": "0.0.%d", ' % (FIRST_TAG + at, at) for at in range(MOST_TAGS)]
+
+
+def _with_images(rows: list[bytes], repository: int, offset: int, version: str) -> list[bytes]:
+    """Return rows of tags with digests of their own before what all rows share."""
+    images = []
+    for at, row in enumerate(rows, offset):
+        moved = version if at % 100 == repository % 100 else ""
+        digest = hashlib.sha256(f"{repository} {at} {moved}".encode()).hexdigest()
+        images.append(b'%s"digest": "sha256:%s", ' % (row, digest.encode()))
+    return images
 
 
 def _repository(organization: str, at: int) -> dict[str, object]:
@@ -61,21 +76,26 @@ def answer(target: str) -> tuple[float, bytes]:
     """Return how many seconds to wait, and the whole answer, for a request's target."""
     path, _, query = target.partition("?")
     # registry/repositories stands between.
-    organization, _, _, *rest = path.partition("/organizations/")[2].split("/")
-    repositories, tags, milliseconds = map(int, organization.split("-"))
+    organization, _, _, *below = path.partition("/organizations/")[2].split("/")
+    *numbers, version = [*organization.split("-"), ""][:4]
+    repositories, tags, milliseconds = map(int, numbers)
     window = parse_qs(query)
     offset, limit = int(window.get("offset", "0")[0]), int(window.get("limit", "10")[0])
-    if rest[1:] == ["tags"]:
+    if below[1:] == ["tags"]:
         rows = _TAGS[offset : min(offset + limit, tags)]
-        joined = (_REST_OF_A_TAG + b", ").join(rows) + (_REST_OF_A_TAG if rows else b"")
+        rest = _REST_OF_A_TAG
+        if version:
+            rows = _with_images(rows, int(below[0]) - FIRST_REPOSITORY, offset, version)
+            rest = _REST_WITHOUT_DIGEST
+        joined = (rest + b", ").join(rows) + (rest if rows else b"")
         body = _page(_TAG_PAGE, offset, limit, tags, "tags", joined)
-    elif not rest:
+    elif not below:
         places = range(repositories)[offset : offset + limit]
         joined = ", ".join(json.dumps(_repository(organization, at)) for at in places).encode()
         key = "registry_repositories"
         body = _page(_REPOSITORY_PAGE, offset, limit, repositories, key, joined)
     else:
-        repository = _repository(organization, int(rest[0]) - FIRST_REPOSITORY)
+        repository = _repository(organization, int(below[0]) - FIRST_REPOSITORY)
         body = json.dumps({**repository, "tags": []}).encode()
     return milliseconds / 1000, _whole(body)
 
