@@ -68,17 +68,15 @@ def dask(url: str, organization: str, **options: Any) -> Iterator[Work]:
 class RayExecutor(Executor):
     """Runs calls as tasks of the Ray cluster that `ray.init` has connected to."""
 
+    def __init__(self) -> None:
+        import ray
+
+        self._remote = cache(ray.remote)
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Start a call."""
-        future: Future[Any] = _remote(fn).remote(*args, **kwargs).future()
+        future: Future[Any] = self._remote(fn).remote(*args, **kwargs).future()
         return future
-
-
-@cache
-def _remote(fn: Callable[..., Any]) -> Any:
-    import ray
-
-    return ray.remote(fn)
 
 
 @contextmanager
