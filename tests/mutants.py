@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -68,21 +69,23 @@ class Mutant:
 
     Attributes:
         path: The module.
-        lines: The place's lines.
-        before: The text of these.
+        line: The place's first line.
+        lines: The place's lines; none if it is run at import, so that no test reaches it alone.
+        before: The text of its lines.
         after: What replaces it.
         source: The source of the changed module.
     """
 
     path: Path
-    lines: frozenset[int]
+    line: int
+    lines: set[int]
     before: str
     after: str
     source: bytes
 
     def __str__(self) -> str:
         before, after = (" ".join(text.split())[:90] for text in (self.before, self.after))
-        return f"{self.path.relative_to(PACKAGE)}:{min(self.lines)}: {before}  ->  {after}"
+        return f"{self.path.relative_to(PACKAGE)}:{self.line}: {before}  ->  {after}"
 
 
 def changes(node: ast.AST) -> Iterator[tuple[Place, str]]:
@@ -109,8 +112,9 @@ def changes(node: ast.AST) -> Iterator[tuple[Place, str]]:
             yield of(node), "pass"
         case ast.Assign([ast.Attribute() | ast.Subscript()], _):
             yield of(node), "pass"
-        case ast.Return(ast.expr()):
-            yield of(node), "return None"
+        case ast.Return(ast.expr() as value):
+            if not (isinstance(value, ast.Constant) and value.value is None):
+                yield of(node), "return None"
         case ast.With(items) | ast.AsyncWith(items):
             if not any(item.optional_vars for item in items):
                 yield (*of(node)[:2], *of(items[-1].context_expr)[2:]), "if True"
@@ -164,13 +168,22 @@ def nodes(tree: ast.AST) -> Iterator[ast.AST]:
 def mutants_of(path: Path) -> Iterator[Mutant]:
     """Yield every mutant of a module."""
     lines = [line.encode() for line in path.read_text(encoding="utf-8").splitlines(keepends=True)]
-    for node in nodes(ast.parse(b"".join(lines))):
+    tree = ast.parse(b"".join(lines))
+    in_functions = set(chain.from_iterable(map(body_lines, ast.walk(tree))))
+    for node in nodes(tree):
         for (line, column, end_line, end_column), after in changes(node):
             start, end = lines[line - 1][:column], lines[end_line - 1][end_column:]
             changed = [*lines[: line - 1], start, after.encode(), end, *lines[end_line:]]
             before = b"".join(lines[line - 1 : end_line])
-            place = frozenset(range(line, end_line + 1))
-            yield Mutant(path, place, before.decode(), after, b"".join(changed))
+            place = in_functions.intersection(range(line, end_line + 1))
+            yield Mutant(path, line, place, before.decode(), after, b"".join(changed))
+
+
+def body_lines(node: ast.AST) -> range:
+    """Return the lines of a function's body, which is not run at import."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return range(node.body[0].lineno, (node.end_lineno or 0) + 1)
+    return range(0)
 
 
 def reached_lines(data: CoverageData, path: str) -> dict[str, set[int]]:
@@ -214,7 +227,7 @@ class Suite:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Return the tests that reach a mutant, of which those come first that reach little else.
 
-        What is run at import counts as reached by each test of its module.
+        Each test of its module reaches what is run at import.
         """
         tests = self._reached[mutant.path]
         found = [test for test, lines in tests.items() if mutant.lines & lines] or list(tests)

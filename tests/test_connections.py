@@ -1095,6 +1095,36 @@ def test_a_look_up_is_within_the_deadline(monkeypatch: pytest.MonkeyPatch, serve
         assert not server.connections
 
 
+def test_a_look_up_may_outlast_its_event_loop(
+    monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """Its thread ends without an exception."""
+    enough = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        enough.wait(PATIENCE)
+        return look_up(*arguments, **options)
+
+    async def call() -> None:
+        url = server.url.replace("127.0.0.1", "localhost")
+        async with AsyncAPIClient({}, base_url=url, deadline=0.2) as client:
+            with pytest.raises(Timeout):
+                await client.get_repository("1", "2")
+
+    failures: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    before = set(threading.enumerate())
+    asyncio.run(call())
+    threads = set(threading.enumerate()) - before
+    assert threads
+    enough.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not failures
+
+
 def test_an_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The call raises TransportError with the system's message, and sends no request."""
 

@@ -49,6 +49,19 @@ def test_a_file_that_holds_no_secret(
     assert file.read_bytes() == content
 
 
+def test_a_file_of_secrets_has_at_most_64_kib(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of 64 KiB is read, so that the next error counts; a longer one is not."""
+    data, file = tmp_path / "data", tmp_path / "file"
+    data.write_text("no database")
+    options = ["--port", "0", "--data", str(data), "--credential-file", str(file)]
+    for size, error in ((2**16, str(data)), (2**16 + 1, f"{str(file)!r} is longer than 65536")):
+        file.write_bytes(b"s" * size)
+        assert main(options) == 1
+        assert error in capsys.readouterr().err
+
+
 def test_a_file_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that is missing or is a folder is one line that names it, exit code 1."""
     missing = tmp_path / "missing"

@@ -73,6 +73,16 @@ def test_rotating_credentials_keep_a_bounded_number_of_clients(
     assert [closed(client) for client in seen] == [*[True] * (rotations - 2), False, False]
 
 
+def test_a_process_keeps_eight_clients() -> None:
+    """Unless it is told another number."""
+    clients = WorkerClients()
+    for at in range(9):
+        with clients.lease(pickled(f"token-{at}")):
+            pass
+    assert len(clients) == 8
+    clients.close()
+
+
 def test_tasks_with_the_same_settings_share_a_client(clients: WorkerClients) -> None:
     """A client that is used again is kept; the least recently used one is dropped."""
     a, b, c = pickled("a"), pickled("b"), pickled("c")
