@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "abeja_registry"
 IGNORED = shutil.ignore_patterns("__pycache__")
 # Seconds: a test that takes longer, and tests that together take longer, have noticed a mutant.
-TEST_LIMIT, LIMIT = 60, 1800
+TEST_LIMIT, LIMIT = 60, 600
 # A mutant meets so many of the tests that reach it, and so many cases of each.
 TESTS, CASES = 400, 4
 # The processes that a test starts record its name, too: pytest sets this variable.

@@ -74,7 +74,7 @@ def test_rotating_credentials_keep_a_bounded_number_of_clients(
 
 
 def test_a_process_keeps_eight_clients() -> None:
-    """Unless it is told another number."""
+    """The least recently used one is dropped for a ninth."""
     clients = WorkerClients()
     for at in range(9):
         with clients.lease(pickled(f"token-{at}")):
