@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -93,8 +94,12 @@ def _docstring_of_the_twin(
         return
     kind, method, how = found.groups()
     twin = getattr(getattr(abeja_registry, kind), method)
-    docstring = inspect.cleandoc(twin.__doc__).partition("\nExample:")[0].splitlines()
-    lines[:] = [docstring[0], "", f"As :meth:`{kind}.{method}`, {how}.", *docstring[1:], ""]
+    docstring = inspect.cleandoc(twin.__doc__).partition("\nExample:")[0]
+    own = inspect.signature(cast(Callable[..., object], obj)).parameters
+    for parameter in inspect.signature(twin).parameters.keys() - own.keys():
+        docstring = re.sub(rf"\n    {parameter}: .*(\n     .*)*", "", docstring)
+    first, *rest = docstring.splitlines()
+    lines[:] = [first, "", f"As :meth:`{kind}.{method}`, {how}.", *rest, ""]
 
 
 def _signature(
