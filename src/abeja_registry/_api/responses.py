@@ -68,6 +68,7 @@ class Response:
         content: The body, decompressed; only its start if it is too large or broken.
         body: The JSON value of the body; `NOT_JSON` if it is not JSON.
         too_large: Whether the body is larger than the client accepts.
+        is_success: Whether the status is 2xx.
     """
 
     status: int
@@ -75,10 +76,10 @@ class Response:
     content: bytes = field(repr=False)
     body: Any = field(repr=False)
     too_large: bool = False
+    is_success: bool = field(init=False, repr=False)
 
-    @property
-    def is_success(self) -> bool:
-        return 200 <= self.status < 300
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_success", 200 <= self.status < 300)
 
     @property
     def request_id(self) -> str | None:
