@@ -21,7 +21,9 @@ FIXTURES = ("registry_sandbox", "registry_client", "async_registry_client", "reg
 def documented() -> set[str]:
     """Return the names that the reference documents, without their modules."""
     pages = "".join(path.read_text() for path in (DOCS / "reference").glob("*.md"))
-    return set(re.findall(r"^\.\. (?:auto\w+|py:data):: abeja_registry\.(?:\w+\.)*(\w+)$", pages, re.M))
+    return set(
+        re.findall(r"^\.\. (?:auto\w+|py:data):: abeja_registry\.(?:\w+\.)*(\w+)$", pages, re.M)
+    )
 
 
 def test_every_public_name_is_documented() -> None:

@@ -58,6 +58,33 @@ COMMANDS = [
 GROUPS = ["", "repositories", "tags"]
 
 
+def test_the_word_help(run: Run) -> None:
+    """It shows the help of the program, or of the command behind it."""
+    assert run("help") == run("--help")
+    assert run("help", "tags", "list") == run("tags", "list", "--help")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "config",
+        "whoami",
+        "doctor",
+        "repositories create a",
+        "repositories get a",
+        "tags get a:b",
+        "tags latest a",
+        "tags wait a:b",
+    ],
+)
+def test_a_command_of_chosen_rows_has_no_limit(command: str, run: Run) -> None:
+    """It writes the rows that it was asked for, in their order."""
+    for option in ("--limit", "--sort", "--reverse"):
+        ran = run(*command.split(), option, "1")
+        assert ran.code == 2
+        assert f"no option {option}" in ran.err
+
+
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_each_help_has_examples(command: str, run: Run) -> None:
     """The help of each command shows how it is called."""

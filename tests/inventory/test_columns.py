@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.examples import ORGANIZATION_ID, TAG
-from tests.support.internals import rows_per_batch
+from tests.support.internals import ApiResult, RepositoryRef, read_columns, rows_per_batch
 from tests.support.inventories import expected, rows_in, tag_counts, walked_as
 from tests.support.patience import PATIENCE
 from tests.support.worlds import walked
@@ -59,6 +59,16 @@ def by_duckdb(inventory: Any) -> list[dict[str, Any]]:
         connection.execute("set timezone = 'UTC'")
         rows: list[dict[str, Any]] = connection.sql("from inventory").to_arrow_table().to_pylist()
     return rows
+
+
+def test_a_page_as_the_api_sends_it_becomes_columns(example: Any) -> None:
+    """No model is made for its rows."""
+    result = ApiResult(example("get_repository_tags"))
+    page = read_columns(RepositoryRef("1", "trainer"), 0, result)
+    assert page is not None
+    batch: Any = page.select([0])[0]
+    [row] = batch.batch.to_pylist()
+    assert (row["repository_name"], row["tag"]) == ("trainer", TAG["name"])
 
 
 ENGINES = [by_pyarrow, by_polars, by_pandas, by_duckdb]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,8 @@ async def test_an_invalid_row_of_a_repository_that_an_earlier_run_has_finished(
     """A resumed inventory does not need the row."""
     first, second = sandbox.seed(repositories=2, tags=1)
     sandbox.faults.add(repository_id=second, status=403, times=2)
-    inventory = either.inventory()
+    reports: list[Progress] = []
+    inventory = either.inventory(on_progress=reports.append)
     with pytest.raises(IncompleteInventory):
         await done(inventory.write_csv(tmp_path / "a.csv"))
     fetch = type(session_of(either)).request
@@ -165,6 +167,7 @@ async def test_an_invalid_row_of_a_repository_that_an_earlier_run_has_finished(
 
     monkeypatch.setattr(type(session_of(either)), "request", fetched)
     assert await done(inventory.write_csv(tmp_path / "a.csv", resume=True)) == 2
+    assert (reports[-1].repositories, reports[-1].finished) == (2, 2)
 
 
 BAD_TAGS: dict[str, dict[str, Any]] = {
@@ -179,9 +182,10 @@ BAD_TAGS: dict[str, dict[str, Any]] = {
 @each_form
 @pytest.mark.parametrize("bad", BAD_TAGS.values(), ids=BAD_TAGS)
 @pytest.mark.parametrize("at", [0, 3, 4])
-@pytest.mark.parametrize("page_size", [2, 100])
+@pytest.mark.parametrize("page_size", [1, 2, 100])
 async def test_a_repository_with_skipped_tags_is_a_failure(
     either_of: Any,
+    caplog: pytest.LogCaptureFixture,
     example: Callable[[str], dict[str, Any]],
     tmp_path: Path,
     bad: dict[str, Any],
@@ -209,7 +213,9 @@ async def test_a_repository_with_skipped_tags_is_a_failure(
     reports: list[Progress] = []
     client = either_of(respond, invalid_rows="skip")
     inventory = client.inventory(page_size=page_size, on_progress=reports.append)
-    rows = await walked_as(form, inventory)
+    with caplog.at_level(logging.WARNING, "abeja_registry"):
+        rows = await walked_as(form, inventory)
+    assert len(caplog.records) == 1
     assert [row.tag for row in rows if row.repository_id == "2"] == [
         f"t{number}" for number in range(5) if number != at
     ]

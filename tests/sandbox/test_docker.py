@@ -123,7 +123,9 @@ def told(sandbox: Sandbox, *targets: dict[str, str], action: str = "push") -> in
     """Notify a sandbox, and return its answer's status."""
     events = [{"action": action, "target": {"repository": PATH, **each}} for each in targets]
     with httpx.Client(transport=sandbox.transport()) as http:
-        return http.post(sandbox.notifications_url, json={"events": events}).status_code
+        answer = http.post(sandbox.notifications_url, json={"events": events})
+    assert answer.status_code != 200 or answer.json() == {}
+    return answer.status_code
 
 
 def over(registry: Scripted, **options: Any) -> Sandbox:
@@ -422,7 +424,10 @@ def test_a_reset_ends_later_looks(registry: Scripted) -> None:
         mirror.backoff = (3600,)
         assert shown(sandbox) == {}
         assert told(sandbox, {"tag": "a", "digest": "sha256:late"}) == 200
+        assert shown(sandbox) == {}
         assert mirror.pending
+        # It has looked once, when the notification came.
+        assert len([path for _, path in registry.asked if "/manifests/" in path]) == 1
         sandbox.reset()
         assert not mirror.pending
 

@@ -1,16 +1,16 @@
 """Faults on demand, as a client meets them: over the socket and in process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
-from tests.support.internals import parse_fault
+from tests.support.internals import count_acquired, parse_fault
 from tests.support.patience import PATIENCE, until
 
 from abeja_registry import Client, HttpError, OutcomeUnknown, RetryPolicy, Timeout, TransportError
-from abeja_registry.sandbox import Sandbox
+from abeja_registry.sandbox import Faults, Sandbox
 
 ONCE = RetryPolicy(max_retries=0)
 
@@ -31,6 +31,26 @@ def names(sandbox: Sandbox) -> list[str]:
     sandbox.faults.clear()
     with Client(**sandbox.connection) as client:
         return [repository.name for repository in client.repositories]
+
+
+CHANGES: dict[str, Callable[[Faults, int], object]] = {
+    "add": lambda faults, _: faults.add(status=500),
+    "remove": lambda faults, number: faults.remove(number),
+    "clear": lambda faults, _: faults.clear(),
+    "list": lambda faults, _: faults.list(),
+    "take": lambda faults, _: faults.take("get_repository"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_one_change_at_a_time(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, change: Callable[[Faults, int], object]
+) -> None:
+    """The test's thread and the server's take turns with the faults."""
+    number = sandbox.faults.add(status=500)
+    acquired = count_acquired(monkeypatch, sandbox.faults, "_lock")
+    change(sandbox.faults, number)
+    assert acquired() == 1
 
 
 def test_an_error_strikes_as_often_as_it_was_told_to(sandbox: Sandbox, client: Client) -> None:

@@ -104,6 +104,14 @@ def test_a_success_is_as_documented(call: Caller, operation: str) -> None:
     validate(operation, response)
 
 
+def test_people_are_the_example_s(call: Caller) -> None:
+    """Whoever creates and pushes without a name is the person of the reference's examples."""
+    repository = call("get_repository").json()
+    content = OPERATIONS["get_repository"]["responses"]["200"]["content"]["application/json"]
+    assert repository["creator"] == content["example"]["creator"]
+    assert repository["tags"][0]["creator"] == content["example"]["creator"]
+
+
 ERRORS: dict[str, tuple[int, str, dict[str, Any]]] = {
     "invalid name": (400, "create_repository", {"json": {"name": "A"}}),
     "no JSON": (400, "create_repository", {"json": None, "content": b"name=a"}),

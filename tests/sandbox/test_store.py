@@ -1,13 +1,13 @@
 """The store's rows, by a clock of the test's own."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.internals import Store, reader_of, writer_of
+from tests.support.internals import Store, count_acquired, reader_of, writer_of
 
 
 @pytest.fixture
@@ -31,6 +31,25 @@ def test_writing_a_tag_again_moves_it(store: Store) -> None:
     assert before.updated_at == before.created_at < after.updated_at
     rows, _ = store.tags(repository_id, 10, 0)
     assert [row.name for row in rows] == ["latest", "1.0.0"]
+
+
+READS: dict[str, Callable[[Store], object]] = {
+    "a repository": lambda store: store.repository("1500000000001"),
+    "a repository by its name": lambda store: store.repository_by_name("sample"),
+    "repositories": lambda store: store.repositories(1, 0),
+    "tags": lambda store: store.tags("1500000000001", 1, 0),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_one_read_at_a_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, read: Callable[[Store], object]
+) -> None:
+    """Threads that share the connection take turns."""
+    store.create_repository("sample", None)
+    acquired = count_acquired(monkeypatch, store, "_reads")
+    read(store)
+    assert acquired() == 1
 
 
 def test_the_same_tag_of_two_repositories(store: Store) -> None:

@@ -97,7 +97,7 @@ from abeja_registry.inventory import _fetching as inventory_fetching
 from abeja_registry.inventory import _files as inventory_files
 from abeja_registry.inventory._column_diff import ColumnDiffBuilder
 from abeja_registry.inventory._column_summary import ColumnSummaryBuilder
-from abeja_registry.inventory._columns import BatchBuffer, batch_of_rows
+from abeja_registry.inventory._columns import BatchBuffer, batch_of_rows, read_columns
 from abeja_registry.inventory._crawler import Crawler
 from abeja_registry.inventory._csv import CSV, MAX_FIELD, csv_records
 from abeja_registry.inventory._formats import FileFormat, Part
@@ -387,6 +387,23 @@ def mirror_of(sandbox: Sandbox) -> Mirror:
 def recorder_of(sandbox: Sandbox) -> sandbox_recorder.Recorder:
     """Return the recorder of a sandbox's requests."""
     return sandbox._recorder
+
+
+def count_acquired(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> Callable[[], int]:
+    """Return a function that returns how often a lock, an attribute, was acquired since."""
+    lock, acquired = getattr(owner, name), 0
+
+    class Counted:
+        def __enter__(self) -> None:
+            nonlocal acquired
+            acquired += 1
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    monkeypatch.setattr(owner, name, Counted())
+    return lambda: acquired
 
 
 def reader_of(store: Store) -> sqlite3.Connection:

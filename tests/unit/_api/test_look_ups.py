@@ -180,6 +180,7 @@ class Waiting:
         timeout: float = 600,
         seed: int | None = None,
         wanted: bool = True,
+        page_size: int | None = None,
     ) -> None:
         self.tags = tags
         self.now = 0.0
@@ -189,7 +190,7 @@ class Waiting:
             name,
             LIST_PAGE,
             FIND_ROWS,
-            None,
+            page_size,
             lambda row: None if wanted else problem,
             timeout=timeout,
             now=lambda: self.now,
@@ -271,9 +272,10 @@ def test_the_end_of_a_list_that_was_read_ahead() -> None:
     assert waiting.poll() == [0, 999]
 
 
-def test_a_new_tag_at_the_end_of_a_shorter_list(tags: Tags) -> None:
+@pytest.mark.parametrize("page_size", [None, 1])
+def test_a_new_tag_at_the_end_of_a_shorter_list(tags: Tags, page_size: int | None) -> None:
     """If tags were removed meanwhile, a poll steps back until it meets a tag that it has seen."""
-    waiting = Waiting(tags, "new")
+    waiting = Waiting(tags, "new", page_size=page_size)
     waiting.poll()
     del tags.names[150:210]
     tags.names.append("new")

@@ -49,7 +49,7 @@ async def either(request: pytest.FixtureRequest, sandbox: Sandbox) -> AsyncItera
 @pytest.fixture(params=KINDS)
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A file with content, in its own directory."""
-    folder = tmp_path / "folder"
+    folder = tmp_path / "a folder"
     folder.mkdir()
     path = folder / f"inventory.{request.param}"
     path.write_text("last week's")
