@@ -57,6 +57,11 @@ def arrow_module() -> Any:
     return pyarrow
 
 
+def memory_pool() -> Any:
+    """Return the pool of what is soon released: the default one gives it back to the kernel."""
+    return arrow_module().system_memory_pool()
+
+
 @cache
 def schema() -> Schema:
     """Return the columns of a record batch: those of `InventoryRow`, with times in UTC."""
@@ -86,11 +91,6 @@ def _time_type() -> Any:
     return arrow_module().timestamp("us", tz="UTC")
 
 
-def _page_pool() -> Any:
-    """Return the memory pool of pages: the default one returns their memory to the kernel."""
-    return arrow_module().system_memory_pool()
-
-
 @cache
 def _values_type() -> Any:
     arrow = arrow_module()
@@ -108,13 +108,11 @@ def read_columns(repository: RepositoryRef, offset: int, result: ApiResult) -> F
     if isinstance(page, Problem):
         return None
     arrow = arrow_module()
-    pool = _page_pool()
+    pool = memory_pool()
     try:
         ids = [row["id"] for row in rows]
         # pyarrow would round a float.
         if not ({*map(type, ids)} <= {str, int} and {type(row["size"]) for row in rows} == {int}):
-            return None
-        if not all(_usual_times([row[key] for row in rows]) for key in _TIMES):
             return None
         emails = _emails(row["creator"] for row in rows)
         # Without a struct it would be a call for each column, each of which takes a while.
@@ -122,6 +120,8 @@ def read_columns(repository: RepositoryRef, offset: int, result: ApiResult) -> F
         if emails is None or any(column.null_count for column in columns):
             return None
         *values, created, updated = columns
+        if not (_usual_times(created) and _usual_times(updated)):
+            return None
         batch = arrow.record_batch(
             [
                 arrow.repeat(repository.id, len(rows), pool),
@@ -139,13 +139,14 @@ def read_columns(repository: RepositoryRef, offset: int, result: ApiResult) -> F
     return FetchedPage(offset, list(map(str, ids)), page.has_next, TagColumns(batch))
 
 
-def _usual_times(texts: Sequence[str]) -> bool:
-    """Whether all texts are times in the usual form."""
+def _usual_times(texts: Any) -> bool:
+    """Whether all texts of a column are times in the usual form."""
+    compute = arrow_module().compute
     return (
-        set(map(len, texts)) <= _TIME_LENGTHS
-        and {text[-1:] for text in texts} == {"Z"}
+        set(compute.binary_length(texts).unique().to_pylist()) <= _TIME_LENGTHS
+        and compute.all(compute.ends_with(texts, "Z")).as_py()
         # pyarrow knows a year 0.
-        and min(texts) >= "0001"
+        and compute.min_max(texts).as_py()["min"] >= "0001"
     )
 
 
@@ -160,18 +161,21 @@ def _emails(creators: Iterable[Any]) -> list[str] | None:
     """Return the creators' e-mail addresses, or None if a creator is invalid."""
     emails: list[str] = []
     known: dict[Any, tuple[Any, str]] = {}
+    # Most tags of a page have the same few creators, and many the same one as the tag before.
+    last, email = None, ""
     for row in creators:
-        # Most tags of a page have the same few creators.
-        key = row.get("id") if isinstance(row, dict) else None
-        if type(key) is not str:
-            return None
-        earlier = known.get(key)
-        if earlier is None or earlier[0] != row:
-            creator = read(Creator, row, ParseContext(None))
-            if isinstance(creator, Problem):
+        if row != last or last is None:
+            key = row.get("id") if isinstance(row, dict) else None
+            if type(key) is not str:
                 return None
-            earlier = known[key] = row, creator.email
-        emails.append(earlier[1])
+            earlier = known.get(key)
+            if earlier is None or earlier[0] != row:
+                creator = read(Creator, row, ParseContext(None))
+                if isinstance(creator, Problem):
+                    return None
+                earlier = known[key] = row, creator.email
+            last, email = earlier
+        emails.append(email)
     return emails
 
 
@@ -232,5 +236,5 @@ class BatchBuffer:
         """Yield what is left."""
         batches, self._batches, self._rows = self._batches, [], 0
         if batches:
-            table = arrow_module().Table.from_batches(batches).combine_chunks(_page_pool())
+            table = arrow_module().Table.from_batches(batches).combine_chunks(memory_pool())
             yield from table.to_batches()

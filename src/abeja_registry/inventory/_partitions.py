@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import IO, Any
 from zlib import crc32
 
-from ._columns import REPEATED, arrow_module, as_dictionary
+from ._columns import REPEATED, arrow_module, as_dictionary, memory_pool
 
 # The number of each row, in the order in which the rows were added.
 ROW = "row"
@@ -134,7 +134,8 @@ def _bounds(arrow: Any, parts: Any) -> list[int]:
 
 
 def _combined(table: Any) -> Any:
-    return table.unify_dictionaries().combine_chunks()
+    pool = memory_pool()
+    return table.unify_dictionaries(pool).combine_chunks(pool)
 
 
 class Codes:

@@ -97,7 +97,7 @@ class FetchTask:
     repository: RepositoryRef | None
     limit: int
     offset: int
-    pages: int = 1
+    pages: int
 
 
 @dataclass(frozen=True, slots=True)

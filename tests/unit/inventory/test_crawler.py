@@ -435,7 +435,7 @@ def test_results_of_unknown_tasks_are_ignored() -> None:
     crawler.record(root, registry.fetch(root))
     task = crawler.next_task()
     assert task is not None
-    stranger = FetchTask(task.repository, task.limit, 77)
+    stranger = FetchTask(task.repository, task.limit, 77, 1)
     assert crawler.record(stranger, registry.fetch(task)) == Batch([], [])
     crawler.fail(stranger, Error("stranger"))
     assert len(crawler.record(task, registry.fetch(task)).rows) == 5
