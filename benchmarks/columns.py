@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import abeja_registry
 from abeja_registry.inventory._columns import REPEATED
 from abeja_registry.inventory._rows import FILE_COLUMNS
 
@@ -28,7 +29,7 @@ from .worker import Stopwatch
 
 ROUNDS = 3
 # Repositories and tags of each, for an inventory and for the files of a report.
-WALKED = (100, 1000)
+WALKED = (200, 1000)
 FILES = (1000, 1000)
 LARGE = (10_000, 1000)
 ENGINES = ("duckdb", "polars", "pyarrow")
@@ -41,21 +42,22 @@ _MIB = 2**20
 # -- contenders: each returns the number of its rows ----------------------------------------------
 
 
-def _inventory(url: str, organization: str) -> Any:
+def _inventory(url: str, organization: str, concurrency: str = "16") -> Any:
     from abeja_registry import Client
 
     client = Client(organization, {"auth_token": "benchmark"}, base_url=url)
-    return client.inventory(page_size=PAGE_SIZE)
+    return client.inventory(page_size=PAGE_SIZE, concurrency=int(concurrency))
 
 
-def rows(url: str, organization: str, _: str) -> int:
+def rows(url: str, organization: str, _: str, concurrency: str = "16") -> int:
     """Iterate over rows."""
-    return sum(1 for _ in _inventory(url, organization))
+    return sum(1 for _ in _inventory(url, organization, concurrency))
 
 
-def record_batches(url: str, organization: str, _: str) -> int:
+def record_batches(url: str, organization: str, _: str, concurrency: str = "16") -> int:
     """Iterate over record batches."""
-    return sum(batch.num_rows for batch in _inventory(url, organization).record_batches())
+    inventory = _inventory(url, organization, concurrency)
+    return sum(batch.num_rows for batch in inventory.record_batches())
 
 
 def write_jsonl(url: str, organization: str, path: str) -> int:
@@ -248,7 +250,7 @@ def _figures(
     peak: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(ROUNDS):
         for name in list(contenders)[:: -1 if number % 2 else 1]:
-            ran = _run(name, *contenders[name])
+            ran = _run(name.partition(",")[0], *contenders[name])
             cpu[name].append(ran["cpu"] / rows * 1e6)
             peak[name].append(ran["peak"] / _MIB)
     return (
@@ -264,15 +266,23 @@ def _at_most(figure: Figure, limit: float) -> Target:
 def columns(server: Server) -> Measurement:
     """An inventory as rows, as record batches, and to files."""
     repositories, tags = WALKED
-    names = ("rows", "record_batches", "write_jsonl", "write_csv", "write_parquet")
     with tempfile.TemporaryDirectory() as folder:
         arguments = (server.url, f"{repositories}-{tags}-0", f"{folder}/inventory")
-        cpu, peak = _figures(dict.fromkeys(names, arguments), repositories * tags)
+        files = dict.fromkeys(("write_jsonl", "write_csv", "write_parquet"), arguments)
+        forms = {
+            f"{form}, concurrency {concurrency}": (*arguments, concurrency)
+            for concurrency in ("16", "1")
+            for form in ("rows", "record_batches")
+        }
+        cpu, peak = _figures({**forms, **files}, repositories * tags)
     return Measurement(
         f"An inventory of {repositories} repositories x {tags:,} tags, page {PAGE_SIZE:,}",
         [*cpu.values(), *peak.values()],
         [
-            below(cpu["record_batches"], cpu["rows"], 1 / 1.8),
+            *(
+                below(cpu[f"record_batches, {width}"], cpu[f"rows, {width}"], 1 / 1.8)
+                for width in ("concurrency 16", "concurrency 1")
+            ),
             _at_most(cpu["write_parquet"], 12),
             _at_most(cpu["write_jsonl"], 26),
             _at_most(cpu["write_csv"], 26),
@@ -404,7 +414,11 @@ CONTENDERS: dict[str, Callable[..., int]] = {
 def _measure(name: str, arguments: Sequence[str]) -> None:
     # Loaded before the clock starts: what an engine costs is not its import.
     engine = name.partition("_")[2]
-    import_module(engine if engine in ENGINES else "abeja_registry.inventory")
+    if engine in ENGINES:
+        import_module(engine)
+    else:
+        for each in abeja_registry.__all__:
+            getattr(abeja_registry, each)
     if engine not in ("duckdb", "polars", "rows"):
         import_module("pyarrow.parquet")
         # pyarrow imports pandas, where it is installed, with its first array.

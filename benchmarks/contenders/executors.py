@@ -52,12 +52,12 @@ def processes(url: str, organization: str, **options: Any) -> Iterator[Work]:
 
 @contextmanager
 def dask(url: str, organization: str, **options: Any) -> Iterator[Work]:
-    """A Dask cluster on this machine."""
+    """A Dask cluster on this machine, whose scheduler is a process of its own, too."""
     from distributed import Client as DaskClient
-    from distributed import LocalCluster
+    from distributed import SubprocessCluster
 
     with (
-        LocalCluster(WORKERS, threads_per_worker=1, dashboard_address=None) as cluster,
+        SubprocessCluster(n_workers=WORKERS, worker_kwargs={"nthreads": 1}) as cluster,
         DaskClient(cluster) as dask_client,
         _inventory(url, organization, executor=dask_client.get_executor(), **options) as work,
     ):
