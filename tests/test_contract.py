@@ -387,6 +387,22 @@ async def test_a_difference_is_reported(
     assert differing(report) == {f"{operation}, {aspect}": what}
 
 
+@pytest.mark.parametrize(("at", "compared"), [(99, True), (100, False)])
+async def test_a_hundred_rows_of_a_page_are_compared(
+    world: World, full: Sandbox, at: int, compared: bool
+) -> None:
+    """What differs in a later row is not reported: an API may return very many."""
+
+    def alter(name: str, _: int, body: Any) -> Any:
+        if name == "get_repository_tags" and body["limit"] == 1000:
+            body["tags"] += [{**body["tags"][-1], "id": number} for number in range(76)]
+            body["tags"][at]["size"] = "large"
+        return body
+
+    report = await world.check(**full.connection, alter=Altering(full, alter))
+    assert report.ok is not compared
+
+
 async def test_a_page_without_a_limit(world: World, full: Sandbox) -> None:
     """The default limit and the large one differ."""
     change = without("limit")

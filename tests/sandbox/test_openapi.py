@@ -240,6 +240,17 @@ def test_its_own_document_is_valid(document: dict[str, Any]) -> None:
         assert f'"#/components/schemas/{name}"' in text
 
 
+def test_the_shortest_person(call: Caller, document: dict[str, Any]) -> None:
+    """Its fields of one character are valid in the document, and the sandbox takes them."""
+    person = {"email": "a@b", "role": "r", "display_name": "", "id": "1"}
+    components = document["components"]
+    schema = {"$ref": "#/components/schemas/NewTag", "components": components}
+    Draft202012Validator(schema).validate({"creator": person})
+    path = f"/_sandbox/repositories/{call.repository_id}/tags/1.0.0"
+    answer = httpx.put(call.sandbox.url + path, json={"creator": person}, trust_env=False)
+    assert answer.json()["creator"].items() >= person.items()
+
+
 @pytest.mark.hypothesis
 @pytest.mark.parametrize(("method", "path", "mode"), CALLS)
 def test_it_keeps_to_its_document(

@@ -28,6 +28,13 @@ PATHS = [
 MEGABYTE = 1024 * 1024
 
 
+def test_the_limits_of_the_record(sandbox: Sandbox) -> None:
+    """It holds 10,000 requests, 64 MiB of bodies and as much of heads."""
+    recorder = recorder_of(sandbox)
+    assert recorder.max_requests == 10_000
+    assert recorder.max_bodies == recorder.max_heads == 64 * MEGABYTE
+
+
 def in_chunks(count: int) -> Iterator[bytes]:
     """So many bodies of 64 KiB, as one without a declared length."""
     return iter([b" " * 65_536] * count)
