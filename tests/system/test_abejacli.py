@@ -1,4 +1,4 @@
-"""The table of translations from abejacli in docs/cli.md: both programs do the same.
+"""The table of translations from abejacli in docs/migrate/abejacli.md: both programs do the same.
 
 abejacli is made for Python 3.11 and old dependencies, so that it has an environment of its own,
 which `make test-system` builds.
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 ABEJACLI = ROOT.joinpath(".venv-abejacli", "bin", "abeja")
 TABLE = re.findall(
     r"^\| `abeja registry (.*?)` \| `abeja-registry (.*?)` \|$",
-    (ROOT / "docs" / "cli.md").read_text(),
+    (ROOT / "docs" / "migrate" / "abejacli.md").read_text(),
     re.M,
 )
 
