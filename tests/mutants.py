@@ -211,8 +211,9 @@ class Suite:
         every = ["--cov", f"--cov-config={config}", "--cov-context=test", "--cov-report="]
         workers = f"--numprocesses={3 * (os.cpu_count() or 1)}"
         arguments = [*every, workers, "--maxschedchunk=16"]
-        if not passes(folder, arguments, COVERAGE_PROCESS_START=str(config)):
-            sys.exit("the tests fail without a mutant")
+        ran = run_tests(folder, arguments, COVERAGE_PROCESS_START=str(config))
+        if ran is None or ran.returncode:
+            sys.exit(f"the tests fail without a mutant:\n{ran and ran.stdout[-5000:]}")
         data = CoverageData(str(data_file))
         data.read()
         self._reached = {
@@ -248,26 +249,29 @@ class Suite:
             (folder / PACKAGE.name / mutant.path.relative_to(PACKAGE)).write_bytes(mutant.source)
             tests = folder / "tests"
             tests.write_text("\n".join(self.tests_of(mutant)))
-            return passes(folder, [f"@{tests}"])
+            ran = run_tests(folder, [f"@{tests}"])
+            return ran is not None and not ran.returncode
 
 
-def passes(folder: Path, arguments: Iterable[str], **variables: str) -> bool:
-    """Run tests with the package of a folder, until one fails."""
+def run_tests(
+    folder: Path, arguments: Iterable[str], **variables: str
+) -> subprocess.CompletedProcess[str] | None:
+    """Run tests with the package of a folder, until one fails; None if they take too long."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     command += [f"--timeout={TEST_LIMIT}", *arguments]
     own = {"PYTHONPATH": str(folder), "PYTHONHASHSEED": "0", **variables}
     try:
-        run = subprocess.run(
+        return subprocess.run(
             command,
             cwd=ROOT,
             env=os.environ | own,
             capture_output=True,
+            text=True,
             check=False,
             timeout=LIMIT,
         )
     except subprocess.TimeoutExpired:
-        return False
-    return run.returncode == 0
+        return None
 
 
 def main() -> None:
