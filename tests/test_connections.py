@@ -1122,6 +1122,7 @@ def test_a_look_up_may_outlast_its_event_loop(
     enough.set()
     for thread in threads:
         thread.join(PATIENCE)
+        assert not thread.is_alive()
     assert not failures
 
 

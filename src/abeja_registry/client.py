@@ -225,15 +225,15 @@ class Client(_BaseClient[Session]):
             on_progress: A function that is called with the `Progress` after each response.
             executor: Where requests are sent. Defaults to the inventory's own threads. A process
                 pool or a cluster (`distributed.Client.get_executor()`) receives the client's
-                settings with the credential, and returns about 1,000 rows at a time. It takes no
-                client with a user-supplied `http_client` or hook that cannot be pickled.
+                settings with the credential, and returns about 1,000 rows at a time. The client
+                must be picklable: without a user-supplied `http_client`, its hooks too.
 
         Returns:
             An `Inventory`: its rows by iteration, `write_jsonl` and the like, `summary`, `diff`,
             and after an iteration `repositories`, with and without tags.
 
         Raises:
-            InvalidArgument: An argument is out of its bounds, or cannot be used with this client.
+            InvalidArgument: An argument is out of its bounds, or the client cannot be pickled.
 
         Example:
             >>> for row in client.inventory(include="sample_*"):

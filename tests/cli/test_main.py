@@ -78,7 +78,7 @@ def test_the_word_help(run: Run) -> None:
     ],
 )
 def test_a_command_of_chosen_rows_has_no_limit(command: str, run: Run) -> None:
-    """It writes the rows that it was asked for, in their order."""
+    """It writes all rows that it was asked for in their order, and refuses options of lists."""
     for option in ("--limit", "--sort", "--reverse"):
         ran = run(*command.split(), option, "1")
         assert ran.code == 2

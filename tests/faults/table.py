@@ -380,8 +380,9 @@ package, which says whether the change may have been applied.
 "unknown" means that `outcome_unknown` is true on the exception.
 
 - **Deadline.** A call ends within its `deadline`, even if the server trickles, stalls or floods its
-  response. A look-up by name in a list of more than six pages has one for each step of several pages.
-  If a page that was read ahead failed, the look-up requests it again when it is the next one.
+  response. A look-up by name in a list of more than six pages has one for each step of several
+  pages. If a page that was read ahead failed, the look-up requests it again when it is the next
+  one.
 - **Retries.** GET and DELETE are retried after a transient failure: a failed or lost connection, a
   timeout, a truncated body, and 408, 429, 500, 502, 503 and 504. A create is retried only if it
   certainly was not carried out: no byte of it was sent, or the status was 429.

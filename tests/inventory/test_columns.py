@@ -62,13 +62,15 @@ def by_duckdb(inventory: Any) -> list[dict[str, Any]]:
 
 
 def test_a_page_as_the_api_sends_it_becomes_columns(example: Any) -> None:
-    """No model is made for its rows."""
+    """Its values have the usual types, so that no model reads them first."""
     result = ApiResult(example("get_repository_tags"))
     page = read_columns(RepositoryRef("1", "trainer"), 0, result)
     assert page is not None
     batch: Any = page.select([0])[0]
     [row] = batch.batch.to_pylist()
     assert (row["repository_name"], row["tag"]) == ("trainer", TAG["name"])
+    for name in ("created_at", "updated_at"):
+        assert row[name] == datetime.fromisoformat(TAG[name])
 
 
 ENGINES = [by_pyarrow, by_polars, by_pandas, by_duckdb]

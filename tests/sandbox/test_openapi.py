@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.support.examples import operations
+from tests.support.internals import routes_of_the_api
 
 from abeja_registry import Client, openapi
 from abeja_registry.sandbox import Sandbox
@@ -28,7 +29,6 @@ CONTROL = [
     ("delete", "/_sandbox/faults/{number}"),
     ("post", "/_sandbox/notifications"),
 ]
-METHODS = ("get", "post", "put", "delete")
 # The bodies of these have rules that no schema has; other tests send them.
 NOT_GENERATED = [("post", "/_sandbox/faults"), ("post", "/_sandbox/seed")]
 # A write waits for other processes that share the file; these do not write.
@@ -207,15 +207,20 @@ def filled(call: Caller, document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_its_own_document_is_the_api_s_with_its_own_calls(document: dict[str, Any]) -> None:
     """It has each call of the API as documented, and its own, with the statuses of their errors."""
     paths = document["paths"]
-    described = {(method, path) for path in paths for method in paths[path] if method in METHODS}
-    assert described == {*API, *CONTROL, *NOT_GENERATED}
+    described = {(method, path) for path in paths for method in paths[path]}
+    assert {each for each in described if each[0] != "parameters"} == {
+        *API,
+        *CONTROL,
+        *NOT_GENERATED,
+    }
+    assert set(routes_of_the_api()) == API.keys()
     documented = openapi.document()
     assert {path: paths[path] for path in documented["paths"]} == documented["paths"]
     assert document["components"]["schemas"].items() >= documented["components"]["schemas"].items()
     assert document["security"] == documented["security"]
     for method, path in [*CONTROL, *NOT_GENERATED]:
         call = paths[path][method]
-        assert call["security"] == []
+        assert call["security"] == [{}, {"control": []}]
         responses = call["responses"]
         assert "422" not in responses
         assert all("X-Request-Id" in each["headers"] for each in responses.values())
@@ -230,6 +235,7 @@ def test_its_own_document_knows_its_organization(
     """The id of another organization is not valid."""
     organization = document["components"]["parameters"]["OrganizationId"]
     assert organization["schema"]["enum"] == [guarded.organization_id]
+    assert organization["example"] == guarded.organization_id
 
 
 def test_its_own_document_is_valid(document: dict[str, Any]) -> None:

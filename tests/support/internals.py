@@ -21,6 +21,7 @@ from typing import Any, cast
 from weakref import WeakSet
 
 import pytest
+from fastapi.routing import APIRoute
 
 from abeja_registry import InventoryRow, Tag
 
@@ -123,6 +124,7 @@ from abeja_registry.repositories._collection import RepositoryPage
 from abeja_registry.sandbox import Sandbox
 from abeja_registry.sandbox import _guard as sandbox_guard
 from abeja_registry.sandbox import _recorder as sandbox_recorder
+from abeja_registry.sandbox import _routes as sandbox_routes
 from abeja_registry.sandbox import _running as sandbox_running
 from abeja_registry.sandbox import _schema as sandbox_schema
 from abeja_registry.sandbox import _serializers as sandbox_serializers
@@ -389,8 +391,15 @@ def recorder_of(sandbox: Sandbox) -> sandbox_recorder.Recorder:
     return sandbox._recorder
 
 
+def routes_of_the_api() -> Iterator[tuple[str, str]]:
+    """Yield the method and the path of each of the sandbox's routes of the API."""
+    for route in sandbox_routes.api.routes:
+        assert isinstance(route, APIRoute)
+        yield from ((method.lower(), route.path) for method in route.methods or ())
+
+
 def count_acquired(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> Callable[[], int]:
-    """Return a function that returns how often a lock, an attribute, was acquired since."""
+    """Return a function that says how often the lock in this attribute was acquired."""
     lock, acquired = getattr(owner, name), 0
 
     class Counted:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import httpcore
 
 from .._api import process
-from .streams import CHUNK_SIZE, CallState, is_ready
+from .streams import CHUNK_SIZE, CallState, is_readable
 from .tls import Tls
 
 # Back-pressure, in buffered bytes: reading pauses above the first, and resumes below the second.
@@ -172,7 +172,7 @@ class AsyncStream(_BaseAsyncStream):
             case "is_readable":
                 if self._protocol.received or self._protocol.ended:
                     return True
-                return is_ready(transport.get_extra_info("socket").fileno())
+                return is_readable(transport.get_extra_info("socket").fileno())
             case "socket":
                 return transport.get_extra_info("socket")
             case "client_addr":

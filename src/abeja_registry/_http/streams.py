@@ -7,7 +7,6 @@ differ only in how they wait.
 
 from __future__ import annotations
 
-import math
 import select
 import socket
 import ssl
@@ -82,17 +81,15 @@ def translate(
     return (late if timed_out else broken)(str(error))
 
 
-def is_ready(fileno: int, *, to_write: bool = False, within: float = 0) -> bool:
-    """Whether a socket can be read or written within some seconds; one that ended always can."""
+def is_readable(fileno: int) -> bool:
+    """Whether the socket has data to read, or the peer has closed it."""
     if fileno < 0:
         return True
-    within = max(0.0, within)
     if hasattr(select, "poll"):  # select() takes no descriptor above 1023
         poll = select.poll()
-        poll.register(fileno, select.POLLOUT if to_write else select.POLLIN)
-        return bool(poll.poll(math.ceil(within * 1000)))
-    readers, writers = ([], [fileno]) if to_write else ([fileno], [])
-    return any(select.select(readers, writers, [], within))
+        poll.register(fileno, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([fileno], [], [], 0)[0])
 
 
 class _BaseStream(httpcore.NetworkStream):
@@ -132,35 +129,39 @@ class Stream(_BaseStream):
     def __init__(self, connected: socket.socket, state: CallState, tls_layers: int) -> None:
         super().__init__(state, tls_layers)
         state.tls_missing = tls_layers
+        # A call of a socket with a timeout is three system calls, also where data is ready, and
+        # another thread may take its turn at each: it gets one only where a call would block.
         connected.setblocking(False)
         self._socket = connected
 
-    # The socket does not block: one with a timeout makes three system calls instead of one, and
-    # another thread may take its turn at each.
-
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        until = time.monotonic() + self._state.clamp_timeout(timeout, httpcore.ReadTimeout)
+        allowed = self._state.clamp_timeout(timeout, httpcore.ReadTimeout)
+        until = time.monotonic() + allowed
         try:
-            while True:
-                with suppress(BlockingIOError):
-                    return self._socket.recv(max_bytes)
-                if not is_ready(self._socket.fileno(), within=until - time.monotonic()):
-                    raise httpcore.ReadTimeout("timed out")
+            with suppress(BlockingIOError):
+                return self._socket.recv(max_bytes)
+            self._socket.settimeout(allowed)
+            try:
+                return self._socket.recv(max_bytes)
+            finally:
+                self._socket.setblocking(False)
         except OSError as error:
             raise translate(error, until, httpcore.ReadTimeout, httpcore.ReadError) from None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         rest = memoryview(buffer)
         while rest:
-            until = time.monotonic() + self._state.begin_write(timeout, self._tls_layers)
+            allowed = self._state.begin_write(timeout, self._tls_layers)
+            until = time.monotonic() + allowed
             try:
                 with suppress(BlockingIOError):
                     rest = rest[self._socket.send(rest[:CHUNK_SIZE]) :]
                     continue
-                if not is_ready(
-                    self._socket.fileno(), to_write=True, within=until - time.monotonic()
-                ):
-                    raise httpcore.WriteTimeout("timed out")
+                self._socket.settimeout(allowed)
+                try:
+                    rest = rest[self._socket.send(rest[:CHUNK_SIZE]) :]
+                finally:
+                    self._socket.setblocking(False)
             except OSError as error:
                 raise translate(error, until, httpcore.WriteTimeout, httpcore.WriteError) from None
 
@@ -170,7 +171,7 @@ class Stream(_BaseStream):
     def get_extra_info(self, info: str) -> Any:
         match info:
             case "is_readable":
-                return is_ready(self._socket.fileno())
+                return is_readable(self._socket.fileno())
             case "socket":
                 return self._socket
             case "client_addr":

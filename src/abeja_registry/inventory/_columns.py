@@ -58,7 +58,10 @@ def arrow_module() -> Any:
 
 
 def memory_pool() -> Any:
-    """Return the pool of what is soon released: the default one gives it back to the kernel."""
+    """Return the pool of what is soon released.
+
+    The default one returns memory to the kernel, which clears it again for the next page.
+    """
     return arrow_module().system_memory_pool()
 
 
@@ -236,5 +239,4 @@ class BatchBuffer:
         """Yield what is left."""
         batches, self._batches, self._rows = self._batches, [], 0
         if batches:
-            table = arrow_module().Table.from_batches(batches).combine_chunks(memory_pool())
-            yield from table.to_batches()
+            yield from arrow_module().Table.from_batches(batches).combine_chunks().to_batches()

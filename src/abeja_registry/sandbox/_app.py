@@ -108,7 +108,9 @@ def _document(organization_id: str) -> dict[str, Any]:
     )
     document = openapi.document()
     components = document["components"]
-    components["parameters"]["OrganizationId"]["schema"]["enum"] = [organization_id]
+    known = components["parameters"]["OrganizationId"]
+    known["schema"]["enum"], known["example"] = [organization_id], organization_id
+    components["securitySchemes"]["control"] = {"type": "http", "scheme": "bearer"}
     components["schemas"] |= own["components"]["schemas"]
     # FastAPI describes its own response to bad input, which the sandbox does not send.
     for name in ("HTTPValidationError", "ValidationError"):
@@ -116,6 +118,7 @@ def _document(organization_id: str) -> dict[str, Any]:
     for operations in own["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("422", None)
-            operation["security"] = []
+            # Only beyond loopback it needs the control token.
+            operation["security"] = [{}, {"control": []}]
     document["paths"] |= own["paths"]
     return {**document, "info": own["info"], "servers": [{"url": "/"}]}

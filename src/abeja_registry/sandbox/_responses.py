@@ -23,7 +23,7 @@ _NO_HEADERS: Mapping[str, str] = {}
 _DESCRIPTIONS = {
     200: "Done",
     400: "Bad input; `error_detail` names the field",
-    401: "The credential is missing or wrong",
+    401: "The control token is missing or wrong",
     403: "The host is not allowed, another origin's page sent the request, or the organization is"
     " another one",
     404: "The path names nothing that exists",
@@ -38,8 +38,7 @@ def _header(description: str, **fields: Any) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}, **fields}
 
 
-# The API's document has these.
-_REQUEST_ID = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
+_REQUEST_ID = {"X-Request-Id": _header("The id of this request", required=True)}
 _HEADERS = {
     401: {"WWW-Authenticate": _header("Bearer, if the control token is missing")},
     405: {"Allow": _header("The path's methods", required=True)},

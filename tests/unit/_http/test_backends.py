@@ -27,41 +27,36 @@ def test_a_long_body_is_sent_within_the_deadline(monkeypatch: pytest.MonkeyPatch
     """The remaining time limits each write, however slowly the peer reads."""
     now = [0.0]
     replace_stream_clock(monkeypatch, lambda: now[0])
-    waited: list[int] = []
+    allowed: list[float | None] = []
     taken: list[bytes] = []
 
     class Slow(socket.socket):
         def connect(self, _: Any) -> None:
             pass
 
+        def settimeout(self, value: float | None) -> None:
+            allowed.append(value)
+
         def send(self, data: Any, *_: int) -> int:
-            if len(waited) == len(taken):
+            if len(allowed) == len(taken):
                 raise BlockingIOError
             taken.append(bytes(data))
             now[0] += 1
             return len(data)
 
-    class Poll:
-        def register(self, *_: int) -> None:
-            pass
-
-        def poll(self, milliseconds: int) -> list[tuple[int, int]]:
-            waited.append(milliseconds)
-            return [(0, select.POLLOUT)]
-
     monkeypatch.setattr(socket, "socket", Slow)
-    monkeypatch.setattr(select, "poll", Poll)
     state = CallState()
     state.deadline = 3.5
     stream = Backend(state, 0).connect_tcp("127.0.0.1", 80)
+    del allowed[:]
     body = bytes(range(256)) * 1024
     with pytest.raises(httpcore.WriteTimeout):
         stream.write(body, 2)
-    assert waited == [2000, 2000, 1500, 500]
+    assert allowed == [2, 2, 1.5, 0.5]
     assert body.startswith(b"".join(taken))
     now[0] = 0
     state.deadline = 100
-    del taken[:], waited[:]
+    del taken[:], allowed[:]
     stream.write(body)
     assert b"".join(taken) == body
     stream.close()
@@ -241,10 +236,6 @@ def test_a_system_without_poll_uses_select(monkeypatch: pytest.MonkeyPatch) -> N
         stream = connect(is_async=False)
         accepted, _ = server.accept()
         assert not stream.get_extra_info("is_readable")
-        with pytest.raises(httpcore.ReadTimeout, match="timed out"):
-            stream.read(1, 0.01)
-        with pytest.raises(httpcore.WriteTimeout, match="timed out"):
-            stream.write(bytes(64 * 2**20), 0.01)
         accepted.close()
         assert stream.get_extra_info("is_readable")
         stream.close()

@@ -74,7 +74,7 @@ def test_rotating_credentials_keep_a_bounded_number_of_clients(
 
 
 def test_a_process_keeps_eight_clients() -> None:
-    """The least recently used one is dropped for a ninth."""
+    """For a ninth, another one is dropped."""
     clients = WorkerClients()
     for at in range(9):
         with clients.lease(pickled(f"token-{at}")):
