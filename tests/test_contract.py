@@ -930,6 +930,8 @@ def test_a_report_is_a_value() -> None:
     assert worse != report
     with pytest.raises(FrozenInstanceError):
         report.findings = ()  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        report.findings[0].status = "differs"  # type: ignore[misc]
 
 
 def test_a_report_is_a_table_of_a_hundred_columns() -> None:
