@@ -422,6 +422,11 @@ def test_periods(
     assert (cells[4], cells[-4], cells[-1]) == (*names, "1.01 kB")
 
 
+def test_no_periods() -> None:
+    """Without tags the shortest period is as good as any."""
+    assert pushes([]) == Periods("day", ())
+
+
 @given(st.integers(0, 50 * 365))
 def test_a_span_has_neither_few_nor_many_periods(days: int) -> None:
     """A span of up to 50 years has as many periods as days, or 14 to 60."""

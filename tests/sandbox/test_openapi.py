@@ -257,6 +257,17 @@ def test_the_shortest_person(call: Caller, document: dict[str, Any]) -> None:
     assert answer.json()["creator"].items() >= person.items()
 
 
+@pytest.mark.parametrize("email", ["a@b", "c@d", "ana@abeja.asia"])
+def test_a_generated_person(call: Caller, email: str) -> None:
+    """Its id has 13 digits, as the reference's, and is the same whenever it is generated."""
+    ids = set()
+    for name in ("1", "2"):
+        path = f"/_sandbox/repositories/{call.repository_id}/tags/{name}"
+        answer = httpx.put(call.sandbox.url + path, json={"creator": email}, trust_env=False)
+        ids.add(answer.json()["creator"]["id"])
+    assert [len(each) for each in ids] == [13]
+
+
 @pytest.mark.hypothesis
 @pytest.mark.parametrize(("method", "path", "mode"), CALLS)
 def test_it_keeps_to_its_document(
