@@ -197,6 +197,17 @@ async def test_an_inventory_does_not_resume_another_inventory(
     assert set(tag_requests(sandbox)) == {first}
 
 
+async def test_each_pattern_matters(sandbox: Sandbox, either: Any, tmp_path: Path) -> None:
+    """The rows kept with several patterns are refused if one of them is another one now."""
+    first, *_ = sandbox.seed(repositories=2, tags=2)
+    failing(sandbox, first)
+    path = tmp_path / "a.csv"
+    with pytest.raises(IncompleteInventory):
+        await done(either.inventory(include=["*1", "*2"]).write_csv(path))
+    with pytest.raises(ValueError, match=r"another inventory: include was .*\*2.*\*3"):
+        await done(either.inventory(include=["*1", "*3"]).write_csv(path, resume=True))
+
+
 async def test_the_order_of_patterns_does_not_matter(
     sandbox: Sandbox, either: Any, tmp_path: Path
 ) -> None:
