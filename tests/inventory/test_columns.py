@@ -16,7 +16,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.examples import ORGANIZATION_ID, TAG
-from tests.support.internals import ApiResult, RepositoryRef, read_columns, rows_per_batch
+from tests.support.internals import (
+    ApiResult,
+    RepositoryRef,
+    TagColumns,
+    read_columns,
+    rows_per_batch,
+)
 from tests.support.inventories import expected, rows_in, tag_counts, walked_as
 from tests.support.patience import PATIENCE
 from tests.support.worlds import walked
@@ -63,14 +69,18 @@ def by_duckdb(inventory: Any) -> list[dict[str, Any]]:
 
 def test_a_page_as_the_api_sends_it_becomes_columns(example: Any) -> None:
     """Its values have the usual types, so that no model reads them first."""
-    result = ApiResult(example("get_repository_tags"))
-    page = read_columns(RepositoryRef("1", "trainer"), 0, result)
+    body = example("get_repository_tags")
+    people = [{**TAG["creator"], "id": name, "email": f"{name}@abeja.asia"} for name in "aba"]
+    body["tags"] = [{**TAG, "id": at, "creator": each} for at, each in enumerate(people)]
+    page = read_columns(RepositoryRef("1", "trainer"), 0, ApiResult(body))
     assert page is not None
-    batch: Any = page.select([0])[0]
-    [row] = batch.batch.to_pylist()
-    assert (row["repository_name"], row["tag"]) == ("trainer", TAG["name"])
+    [columns] = page.select([0, 1, 2])
+    assert isinstance(columns, TagColumns)
+    rows = columns.batch.to_pylist()
+    assert [row["creator_email"] for row in rows] == [each["email"] for each in people]
+    assert (rows[0]["repository_name"], rows[0]["tag"]) == ("trainer", TAG["name"])
     for name in ("created_at", "updated_at"):
-        assert row[name] == datetime.fromisoformat(TAG[name])
+        assert rows[0][name] == datetime.fromisoformat(TAG[name])
 
 
 ENGINES = [by_pyarrow, by_polars, by_pandas, by_duckdb]

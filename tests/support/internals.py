@@ -108,7 +108,13 @@ from abeja_registry.inventory._parquet import PARQUET
 from abeja_registry.inventory._parquet import _write as _write_parquet_file
 from abeja_registry.inventory._rows import COLUMNS, FILE_COLUMNS, Entry
 from abeja_registry.inventory._summary import StaleTag, SummaryBuilder
-from abeja_registry.inventory._tasks import Batch, FetchedPage, FetchTask, RepositoryRef
+from abeja_registry.inventory._tasks import (
+    Batch,
+    FetchedPage,
+    FetchTask,
+    RepositoryRef,
+    TagColumns,
+)
 from abeja_registry.inventory._throttle import PATIENCE as THROTTLE_PATIENCE
 from abeja_registry.inventory._throttle import Throttle
 from abeja_registry.inventory._workers import (
