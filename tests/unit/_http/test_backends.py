@@ -229,7 +229,7 @@ def test_the_extra_info_of_a_stream(monkeypatch: pytest.MonkeyPatch, is_async: b
 
 def test_a_system_without_poll_uses_select(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows."""
-    monkeypatch.delattr(select, "poll")
+    monkeypatch.delattr(select, "poll", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", server.getsockname())
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address])
