@@ -37,19 +37,23 @@ _REPOSITORY_PAGE = _example(_PATH)
 _TAG_PAGE = _example(_PATH + "/{repository_id}/tags")
 [_REPOSITORY] = _REPOSITORY_PAGE.pop("registry_repositories")
 [_TAG] = _TAG_PAGE.pop("tags")
+
+
 # A row is its id and name, and what all rows share: a page is one join.
-_REST_OF_A_TAG = json.dumps({k: _TAG[k] for k in _TAG if k not in ("id", "name")})[1:].encode()
-_REST_WITHOUT_DIGEST = json.dumps({k: _TAG[k] for k in _TAG if k not in ("id", "name", "digest")})[
-    1:
-].encode()
+def _rest_without(*keys: str) -> bytes:
+    return json.dumps({key: _TAG[key] for key in _TAG if key not in keys})[1:].encode()
+
+
+_REST_OF_A_TAG = _rest_without("id", "name")
+_REST_WITHOUT_DIGEST = _rest_without("id", "name", "digest")
 _TAGS = [b'{"id": %d, "name": "0.0.%d", ' % (FIRST_TAG + at, at) for at in range(MOST_TAGS)]
 
 
-def _with_images(rows: list[bytes], repository: int, offset: int, version: str) -> list[bytes]:
+def _with_images(rows: list[bytes], repository: int, offset: int, version: int) -> list[bytes]:
     """Return rows of tags with digests of their own before what all rows share."""
     images = []
     for at, row in enumerate(rows, offset):
-        moved = version if at % 100 == repository % 100 else ""
+        moved = version if at % 100 == repository % 100 else 0
         digest = hashlib.sha256(f"{repository} {at} {moved}".encode()).hexdigest()
         images.append(b'%s"digest": "sha256:%s", ' % (row, digest.encode()))
     return images
@@ -77,15 +81,14 @@ def answer(target: str) -> tuple[float, bytes]:
     path, _, query = target.partition("?")
     # registry/repositories stands between.
     organization, _, _, *below = path.partition("/organizations/")[2].split("/")
-    *numbers, version = [*organization.split("-"), ""][:4]
-    repositories, tags, milliseconds = map(int, numbers)
+    repositories, tags, milliseconds, *version = map(int, organization.split("-"))
     window = parse_qs(query)
     offset, limit = int(window.get("offset", "0")[0]), int(window.get("limit", "10")[0])
     if below[1:] == ["tags"]:
         rows = _TAGS[offset : min(offset + limit, tags)]
         rest = _REST_OF_A_TAG
         if version:
-            rows = _with_images(rows, int(below[0]) - FIRST_REPOSITORY, offset, version)
+            rows = _with_images(rows, int(below[0]) - FIRST_REPOSITORY, offset, version[0])
             rest = _REST_WITHOUT_DIGEST
         joined = (rest + b", ").join(rows) + (rest if rows else b"")
         body = _page(_TAG_PAGE, offset, limit, tags, "tags", joined)
