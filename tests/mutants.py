@@ -27,7 +27,6 @@ from coverage import CoverageData
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "abeja_registry"
-IGNORED = shutil.ignore_patterns("__pycache__")
 # Seconds: tests that take longer, or one of them a tenth of it, have noticed a mutant.
 LIMIT = 600
 # A mutant meets so many of the tests that reach it, and so many cases of each.
@@ -207,7 +206,7 @@ class Suite:
     def __init__(self, folder: Path) -> None:
         data_file, config = folder / "coverage", folder / "settings.ini"
         config.write_text(SETTINGS.format(data_file=data_file))
-        shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=IGNORED)
+        package = copy_package(folder)
         every = ["--cov", f"--cov-config={config}", "--cov-context=test", "--cov-report="]
         workers = f"--numprocesses={3 * (os.cpu_count() or 1)}"
         arguments = [*every, workers, "--maxschedchunk=16"]
@@ -217,7 +216,7 @@ class Suite:
         data = CoverageData(str(data_file))
         data.read()
         self._reached = {
-            path: reached_lines(data, str(folder / PACKAGE.name / path.relative_to(PACKAGE)))
+            path: reached_lines(data, str(package / path.relative_to(PACKAGE)))
             for path in PACKAGE.rglob("*.py")
         }
         # How many lines of the package each test reaches.
@@ -245,14 +244,19 @@ class Suite:
         """Whether none of its tests notices a mutant."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=IGNORED)
-            (folder / PACKAGE.name / mutant.path.relative_to(PACKAGE)).write_bytes(mutant.source)
-            tests = folder / "tests"
             if not (chosen := self.tests_of(mutant)):
                 return True
+            tests = folder / "tests"
             tests.write_text("\n".join(chosen))
+            (copy_package(folder) / mutant.path.relative_to(PACKAGE)).write_bytes(mutant.source)
             ran = run_tests(folder, [f"@{tests}"], LIMIT)
             return ran is not None and not ran.returncode
+
+
+def copy_package(folder: Path) -> Path:
+    """Copy the package into a folder, and return the copy."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    return Path(shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=ignored))
 
 
 def run_tests(
