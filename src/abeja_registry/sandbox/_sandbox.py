@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Protocol, Self, TypedDict, cast
+from typing import Any, Protocol, Self, TypedDict
 
 from starlette.types import ASGIApp
 
@@ -327,7 +327,7 @@ class Sandbox:
             "creator": creator,
         }
         row = self._registry.write_tag(str(repository_id), tag, **fields)
-        return cast(TagDict, _serializers.tag(row))
+        return _serializers.tag(row)
 
     def seed(
         self,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .._api.dicts import TagDict
 from ._rows import RepositoryRow, TagRow
 from ._values import CREATOR
 
@@ -12,7 +13,7 @@ ORGANIZATION_NAME = "test-org"
 ORGANIZATION_TIMES = {"created_at": "2019-05-23T05:13:13Z", "updated_at": "2019-05-23T05:13:15Z"}
 
 
-def tag(row: TagRow) -> dict[str, Any]:
+def tag(row: TagRow) -> TagDict:
     """Return the JSON of a tag; its id is a number.
 
     Assumption: its times have microseconds, although the reference's example shows whole seconds:
